@@ -19,17 +19,19 @@ mod contract {
     use prost_types::{FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
     use tonic_prost_build::manual;
 
+    /// The public contract.
     const WIRE: [&str; 3] = [
         "dateline/v1/archive_service.proto",
         "dateline/v1/change_feed_service.proto",
         "dateline/v1/admin_service.proto",
     ];
+    /// The messages that are stored on disk and in log files.
     const STORED: [&str; 2] = ["stored/v1/stored.proto", "stored/v1/logfile.proto"];
 
     /// The service whose responses are encoded once and shared by all subscribers.
     const FEED: &str = "ChangeFeedService";
 
-    /// The codec of a client, and the server's, which bounds the memory a decoded request may take.
+    /// The codec of clients. The next one is the server's, which limits the memory that a decoded request may use.
     const MESSAGES: &str = "tonic_prost::ProstCodec";
     const REQUESTS: &str = "crate::wire::request::RequestCodec";
 
@@ -64,13 +66,13 @@ mod contract {
     /// Removes a service from the descriptor set and returns it. Its messages stay.
     fn take_service(files: &mut FileDescriptorSet, name: &str) -> Option<ServiceDescriptorProto> {
         files.file.iter_mut().find_map(|file| {
-            let at = file.service.iter().position(|service| service.name() == name)?;
-            Some(file.service.remove(at))
+            let index = file.service.iter().position(|service| service.name() == name)?;
+            Some(file.service.remove(index))
         })
     }
 
-    /// Generates the change feed's client and server apart. The client uses plain messages. The server responds with frames
-    /// whose changes are already encoded; `wire/frame.rs` defines them and their codec.
+    /// Generates the change feed's client and server separately. The client uses plain messages. The server responds
+    /// with frames whose changes are already encoded; `wire/frame.rs` defines these frames and their codec.
     fn generate_feed(feed: &ServiceDescriptorProto, out: &Path) -> Result<(), Box<dyn Error>> {
         let message = |name: &str| format!("super::{}", name.rsplit('.').next().unwrap_or(name));
         let client = manual_service(feed, |method| (message(method.output_type()), MESSAGES));

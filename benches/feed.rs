@@ -47,7 +47,7 @@ use tokio::task::JoinSet;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
-/// How many distinct messages a bare replay repeats.
+/// How many distinct messages of the feed a bare replay repeats.
 const SAMPLE_EVENTS: usize = 400;
 const REPLAYS: usize = 3;
 
@@ -120,7 +120,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn from(position: Position, view: pb::FeedView) -> pb::SubscribeRequest {
+/// A request to subscribe to all changes from a position on.
+fn subscribe_from(position: Position, view: pb::FeedView) -> pb::SubscribeRequest {
     pb::SubscribeRequest {
         start: Some(pb::FeedStart { position: Some(position) }),
         view: view.into(),
@@ -151,7 +152,8 @@ async fn replay(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let messages = imported * sample.messages.len() / sample.changes.max(1);
         let url = bare_stream::cycle(sample.messages, messages).await?;
         for _ in 0..REPLAYS {
-            let request = pb::SubscribeRequest { end_when_caught_up: true, ..from(Position::Beginning(true), view) };
+            let request = subscribe_from(Position::Beginning(true), view);
+            let request = pb::SubscribeRequest { end_when_caught_up: true, ..request };
             let stream = client.feed.clone().subscribe(request).await?.into_inner();
             let (rate, time) = drain(stream).await?;
             ours.push(rate);
@@ -178,7 +180,7 @@ struct Sample {
 
 /// The first messages of a replay, encoded.
 async fn sample(client: &Client, view: pb::FeedView) -> anyhow::Result<Sample> {
-    let mut stream = client.feed.clone().subscribe(from(Position::Beginning(true), view)).await?.into_inner();
+    let mut stream = client.feed.clone().subscribe(subscribe_from(Position::Beginning(true), view)).await?.into_inner();
     let mut sample = Sample { messages: Vec::new(), changes: 0 };
     while sample.messages.len() < SAMPLE_EVENTS {
         let Some(message) = stream.message().await? else { break };
@@ -203,8 +205,8 @@ async fn drain(mut stream: Streaming<pb::SubscribeResponse>) -> anyhow::Result<(
             changes += u32::try_from(batch.changes.len())?;
         }
     }
-    let taken = processor().saturating_sub(before) / changes.max(1);
-    Ok((f64::from(changes) / begun.elapsed().as_secs_f64(), taken))
+    let per_change = processor().saturating_sub(before) / changes.max(1);
+    Ok((f64::from(changes) / begun.elapsed().as_secs_f64(), per_change))
 }
 
 /// The measurements of one fan-out.
@@ -216,8 +218,8 @@ struct FanOut {
 
 impl FanOut {
     fn percentile(&self, percent: usize) -> Duration {
-        let at = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
-        self.latencies.get(at).copied().unwrap_or_default()
+        let index = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
+        self.latencies.get(index).copied().unwrap_or_default()
     }
 }
 
@@ -234,14 +236,14 @@ async fn fan_out(plan: &Plan, subscribers: usize, table: &mut Table) -> anyhow::
     let what =
         format!("live, {subscribers} subscriber{}, {} writes/s", if subscribers == 1 { "" } else { "s" }, plan.rate);
     let shown = |fan_out: &FanOut| {
-        let (half, most) = (fan_out.percentile(50), fan_out.percentile(99));
-        format!("p50 {}, p99 {}", millis(half), millis(most))
+        let (p50, p99) = (fan_out.percentile(50), fan_out.percentile(99));
+        format!("p50 {}, p99 {}", millis(p50), millis(p99))
     };
     table.fact(&format!("{what}: commit to receipt"), &shown(&ours), "p99 < 10 ms");
     table.fact(&format!("{what}: send to receipt, bare stream"), &shown(&bare), "");
     let micros = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(deliveries);
-    let (mine, floor) = (micros(ours.processor.saturating_sub(writing)), micros(bare.processor));
-    let shown = format!("{mine:.1} µs, bare {floor:.1} µs, {:.2} ×", mine / floor);
+    let (our_micros, bare_micros) = (micros(ours.processor.saturating_sub(writing)), micros(bare.processor));
+    let shown = format!("{our_micros:.1} µs, bare {bare_micros:.1} µs, {:.2} ×", our_micros / bare_micros);
     table.fact(&format!("{what}: processor time per delivery, both sides"), &shown, "≤ 1.5 ×");
     running.stop().await
 }
@@ -281,13 +283,13 @@ async fn live(running: &Running, subscribers: usize, rate: u32, writes: u32) -> 
     Ok(FanOut { latencies, processor })
 }
 
-/// Receives `count` changes, and returns when each arrived.
+/// Receives the changes of `writes` writes, and returns the position of each and when it arrived.
 async fn receive(
     client: Client,
     writes: u32,
     ready: tokio::sync::mpsc::Sender<()>,
 ) -> anyhow::Result<Vec<(u64, Instant)>> {
-    let request = from(Position::Now(true), pb::FeedView::Basic);
+    let request = subscribe_from(Position::Now(true), pb::FeedView::Basic);
     let mut stream = client.feed.clone().subscribe(request).await?.into_inner();
     let mut received = Vec::with_capacity(writes as usize);
     let mut ready = Some(ready);
@@ -327,12 +329,12 @@ impl Announced {
 }
 
 async fn record(end: &mut FeedEnd, times: &Mutex<HashMap<u64, Instant>>) {
-    let mut known = end.now();
+    let mut recorded = end.now();
     loop {
-        let next = end.beyond(known).await;
+        let next = end.beyond(recorded).await;
         let now = Instant::now();
-        times.lock().unwrap_or_else(PoisonError::into_inner).extend((known.0..next.0).map(|seq| (seq, now)));
-        known = Seq(next.0);
+        times.lock().unwrap_or_else(PoisonError::into_inner).extend((recorded.0..next.0).map(|seq| (seq, now)));
+        recorded = Seq(next.0);
     }
 }
 
@@ -340,7 +342,7 @@ async fn record(end: &mut FeedEnd, times: &Mutex<HashMap<u64, Instant>>) {
 async fn last_message(running: &Running) -> anyhow::Result<Bytes> {
     let client = running.clients(1).await?.remove(0);
     let tail = running.archive.tail().next_seq;
-    let request = from(Position::Seq(tail.0.saturating_sub(1)), pb::FeedView::Basic);
+    let request = subscribe_from(Position::Seq(tail.0.saturating_sub(1)), pb::FeedView::Basic);
     let mut stream = client.feed.clone().subscribe(request).await?.into_inner();
     loop {
         let message = stream.message().await?.ok_or_else(|| anyhow::anyhow!("the feed ended"))?;
@@ -371,16 +373,16 @@ async fn bare_live(subscribers: usize, rate: u32, writes: u32, message: &Bytes) 
         });
     }
     let before = processor();
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     let mut clock = tokio::time::interval(Duration::from_secs(1) / rate);
     for _ in 0..writes {
         clock.tick().await;
-        said.push(Instant::now());
+        sent.push(Instant::now());
         speaker.say(message).await;
     }
     let mut latencies = Vec::new();
     while let Some(task) = tasks.join_next().await {
-        latencies.extend(task??.into_iter().zip(&said).map(|(at, said)| at.saturating_duration_since(*said)));
+        latencies.extend(task??.into_iter().zip(&sent).map(|(at, sent)| at.saturating_duration_since(*sent)));
     }
     latencies.sort_unstable();
     Ok(FanOut { latencies, processor: processor().saturating_sub(before) })
@@ -417,17 +419,17 @@ async fn idle(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let unconnected = server.memory().resident;
         let clients = connect_many(&server.url, connections).await?;
         let before = server.memory().resident;
-        let request = from(Position::Now(true), pb::FeedView::Basic);
+        let request = subscribe_from(Position::Now(true), pb::FeedView::Basic);
         let streams = subscribe_many(&clients, 10_000, &request).await?;
         tokio::time::sleep(plan.length).await;
         let processor = server.processor();
         tokio::time::sleep(plan.length).await;
         let share = server.processor().saturating_sub(processor).as_secs_f64() / plan.length.as_secs_f64();
-        let taken = server.memory().resident.saturating_sub(before);
+        let grown = server.memory().resident.saturating_sub(before);
         let connected = mib(before.saturating_sub(unconnected));
         let shown = format!(
             "{} more resident, besides {connected} for the connections; {:.0} % of a core for heartbeats",
-            mib(taken),
+            mib(grown),
             share * 100.0
         );
         table.fact(&format!("10,000 idle subscribers on {connections} connections"), &shown, "< 200 MB");
@@ -440,19 +442,20 @@ async fn idle(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
 /// writes and the server's processor time, with and without subscribers whose filter matches nothing.
 async fn no_match(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     const WRITES_A_SECOND: u32 = 200;
-    let of = |sources: &[&str], labels: &[&str]| pb::ArticleFilter {
+    let filter = |sources: &[&str], labels: &[&str]| pb::ArticleFilter {
         sources: sources.iter().map(ToString::to_string).collect(),
         labels: labels.iter().map(ToString::to_string).collect(),
         ..pb::ArticleFilter::default()
     };
     let cases = [
-        ("no subscribers", 0, of(&[], &[])),
-        ("1,000 that filter by a source", 1_000, of(&["sources/nobody"], &[])),
-        ("1,000 that filter by a label", 1_000, of(&[], &["nothing"])),
+        ("no subscribers", 0, filter(&[], &[])),
+        ("1,000 that filter by a source", 1_000, filter(&["sources/nobody"], &[])),
+        ("1,000 that filter by a label", 1_000, filter(&[], &["nothing"])),
     ];
     for (number, (what, subscribers, filter)) in cases.into_iter().enumerate() {
         let server = ChildServer::start(&plan.folder.join(format!("nomatch-{number}")))?;
-        let request = pb::SubscribeRequest { filter: Some(filter), ..from(Position::Now(true), pb::FeedView::Basic) };
+        let request = subscribe_from(Position::Now(true), pb::FeedView::Basic);
+        let request = pb::SubscribeRequest { filter: Some(filter), ..request };
         let streams = subscribe_many(&connect_many(&server.url, 10).await?, subscribers, &request).await?;
         let mut publisher = Publisher::new(Client::connect(&server.url).await?, 1, 16, 4_000);
         let mut clock = tokio::time::interval(Duration::from_secs(1) / WRITES_A_SECOND);
@@ -467,8 +470,8 @@ async fn no_match(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let share = server.processor().saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64();
         latencies.sort_unstable();
         let written = FanOut { latencies, processor: Duration::ZERO };
-        let (half, most) = (millis(written.percentile(50)), millis(written.percentile(99)));
-        let shown = format!("write latency p50 {half}, p99 {most}; server {:.0} % of a core", share * 100.0);
+        let (p50, p99) = (millis(written.percentile(50)), millis(written.percentile(99)));
+        let shown = format!("write latency p50 {p50}, p99 {p99}; server {:.0} % of a core", share * 100.0);
         table.fact(&format!("{WRITES_A_SECOND} writes/s, subscribers that match nothing: {what}"), &shown, "");
         drop(streams);
     }
@@ -478,7 +481,7 @@ async fn no_match(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
 async fn stalled(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
     for subscribers in [0, 100] {
         let server = ChildServer::start(&plan.folder.join(format!("stalled-{subscribers}")))?;
-        let request = from(Position::Now(true), pb::FeedView::Full);
+        let request = subscribe_from(Position::Now(true), pb::FeedView::Full);
         // Nothing reads these streams.
         let streams = subscribe_many(&connect_many(&server.url, 100).await?, subscribers, &request).await?;
         let before = server.memory().resident;

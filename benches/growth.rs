@@ -24,17 +24,21 @@ use support::memory::{memory, mib, reset_peak};
 use support::running::{Running, folder_bytes};
 use support::table::{Table, millis};
 
-const FIRST_LOOK: usize = 10_000;
-/// Articles that are imported concurrently; a limit, so that a client need not hold the texts of all.
+/// The number of revisions after which calls are measured for the first time.
+const FIRST_REVISIONS: usize = 10_000;
+/// The maximum number of articles that are imported concurrently, so that a client need not hold the texts of all.
 const WAVE_ARTICLES: usize = 1_000;
+/// Revisions of each article.
 const REVISIONS: usize = 15;
+/// Concurrent import streams.
 const STREAMS: usize = 2;
-/// How many articles each measurement reads: as many as the smaller archive has, which fit the caches; and more than
-/// fit them.
-const FEW: usize = 600;
-const MANY: usize = 8_000;
+/// How many articles a measurement reads: few enough for the caches, and no more than the smaller archive has.
+const ARTICLES_CACHED: usize = 600;
+/// How many articles a measurement reads: more than fit the caches.
+const ARTICLES_UNCACHED: usize = 8_000;
 const WARM_UP: Duration = Duration::from_millis(500);
-const LOOK: Duration = Duration::from_secs(3);
+/// How long a measurement takes.
+const MEASURED: Duration = Duration::from_secs(3);
 
 fn main() -> anyhow::Result<()> {
     // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
@@ -55,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     let path = folder.path().join("archive");
     let mut table = Table::default();
     runtime.block_on(grow(&path, &waves, &mut table))?;
-    // Another process opens the archive, because this one does not return the memory that it has taken.
+    // Another process opens the archive, because this one does not return its memory to the system.
     let count = count.to_string();
     let reopened = Command::new(std::env::current_exe()?).args(["--bench", &count]).arg(&path).output()?;
     anyhow::ensure!(reopened.status.success(), "reopening: {}", String::from_utf8_lossy(&reopened.stderr));
@@ -70,11 +74,11 @@ fn main() -> anyhow::Result<()> {
 /// The import: waves of articles with all their revisions, each as one corpus per stream. The first wave has 10,000
 /// revisions.
 fn waves(count: usize) -> Vec<[Corpus; STREAMS]> {
-    let mut left = count.div_ceil(REVISIONS);
+    let mut remaining = count.div_ceil(REVISIONS);
     let mut waves = Vec::new();
-    while left > 0 {
-        let most = if waves.is_empty() { FIRST_LOOK / REVISIONS } else { WAVE_ARTICLES };
-        let articles = left.min(most).next_multiple_of(STREAMS);
+    while remaining > 0 {
+        let articles_max = if waves.is_empty() { FIRST_REVISIONS / REVISIONS } else { WAVE_ARTICLES };
+        let articles = remaining.min(articles_max).next_multiple_of(STREAMS);
         let corpus = |stream| Corpus {
             prefix: format!("grow-{}-{stream}", waves.len()),
             articles: articles / STREAMS,
@@ -83,7 +87,7 @@ fn waves(count: usize) -> Vec<[Corpus; STREAMS]> {
             batch: 128,
         };
         waves.push([corpus(0), corpus(1)]);
-        left = left.saturating_sub(articles);
+        remaining = remaining.saturating_sub(articles);
     }
     waves
 }
@@ -98,14 +102,14 @@ async fn grow(path: &Path, waves: &[[Corpus; STREAMS]], table: &mut Table) -> an
             // As in the measurement at the end: with empty caches.
             running.stop().await?;
             running = Running::start(path).await?;
-            look(&running, &waves[..1], FEW, "at 10,000", table).await?;
+            measure_calls(&running, &waves[..1], ARTICLES_CACHED, "at 10,000", table).await?;
             step = Step { since: Instant::now(), from: done, ..step };
         } else if number % step.every == 0 {
-            step = step.tell(done, table);
+            step = step.report(done, table);
         }
     }
     let publishers = publishers(&running).await?;
-    tell("publish, 8 clients, at the end, right after the import", &measure(publishers).await?, table);
+    report("publish, 8 clients, at the end, right after the import", &measure(publishers).await?, table);
     table.fact("memory while writing, at most", &mib(memory().peak), "≤ 1 GB at 1 M");
     running.stop().await?;
     let bytes = folder_bytes(path)?;
@@ -122,8 +126,8 @@ async fn reopen(path: &Path, waves: &[[Corpus; STREAMS]], table: &mut Table) -> 
     let opened = memory();
     let shown = format!("{}, {} at most", mib(opened.resident), mib(opened.peak));
     table.fact("memory after reopening", &shown, "≤ 400 MB at 1 M");
-    look(&running, waves, FEW, "reopened", table).await?;
-    look(&running, waves, MANY, "reopened", table).await?;
+    measure_calls(&running, waves, ARTICLES_CACHED, "reopened", table).await?;
+    measure_calls(&running, waves, ARTICLES_UNCACHED, "reopened", table).await?;
     table.fact("memory after reopening and these calls", &mib(memory().resident), "≤ 400 MB at 1 M");
     running.stop().await
 }
@@ -151,7 +155,7 @@ struct Step {
 }
 
 impl Step {
-    fn tell(self, done: usize, table: &mut Table) -> Self {
+    fn report(self, done: usize, table: &mut Table) -> Self {
         let rate = (done - self.from) as f64 / self.since.elapsed().as_secs_f64();
         let shown = format!("{rate:.0} revisions/s, {} resident", mib(memory().resident));
         table.fact(&format!("import, from {} to {done}", self.from), &shown, "");
@@ -165,14 +169,14 @@ async fn publishers(running: &Running) -> anyhow::Result<Vec<Publisher>> {
 }
 
 /// Measures what calls cost now, on some articles spread over all waves.
-async fn look(
+async fn measure_calls(
     running: &Running,
     waves: &[[Corpus; STREAMS]],
     articles: usize,
     when: &str,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    tell(&format!("publish, 8 clients, {when}"), &measure(publishers(running).await?).await?, table);
+    report(&format!("publish, 8 clients, {when}"), &measure(publishers(running).await?).await?, table);
     let newest: Vec<_> = (0..articles)
         .map(|index| {
             let corpus = &waves[index * waves.len() / articles][index % STREAMS];
@@ -184,23 +188,23 @@ async fn look(
     let past = newest.iter().map(|request| pb::GetArticleRequest { as_of: as_of.clone(), ..request.clone() });
     let past: Vec<_> = past.collect();
     for (what, requests) in [("newest", &newest), ("as-of, observe axis", &past)] {
-        for (round, kind) in [("first reads", true), ("again", false)] {
+        for (round, is_first) in [("first reads", true), ("again", false)] {
             let clients = running.clients(8).await?.into_iter().zip(deal(requests, 8));
-            let make = if kind { Reader::once } else { Reader::new };
+            let make = if is_first { Reader::once } else { Reader::new };
             let callers: Vec<_> = clients.map(|(client, requests)| make(client, requests)).collect();
-            let warm_up = if kind { Duration::ZERO } else { WARM_UP };
-            let (read, _) = load(callers, warm_up, LOOK).await?;
-            tell(&format!("{what}, 8 clients, {articles} articles, {round}, {when}"), &read, table);
+            let warm_up = if is_first { Duration::ZERO } else { WARM_UP };
+            let (read, _) = load(callers, warm_up, MEASURED).await?;
+            report(&format!("{what}, 8 clients, {articles} articles, {round}, {when}"), &read, table);
         }
     }
     Ok(())
 }
 
 async fn measure<C: Caller>(callers: Vec<C>) -> anyhow::Result<Load> {
-    Ok(load(callers, WARM_UP, LOOK).await?.0)
+    Ok(load(callers, WARM_UP, MEASURED).await?.0)
 }
 
-fn tell(what: &str, load: &Load, table: &mut Table) {
+fn report(what: &str, load: &Load, table: &mut Table) {
     let latency = format!("p50 {}, p99 {}", millis(load.percentile(50)), millis(load.percentile(99)));
     let time = load.processor_a_call().as_secs_f64() * 1e6;
     table.fact(what, &format!("{:.0}/s, {latency}, processor {time:.0} µs per call", load.rate()), "");

@@ -25,7 +25,7 @@ use support::memory::{memory_of, mib};
 use support::running::{Running, folder_bytes};
 use support::table::Table;
 
-/// The seed of the order of the second import.
+/// The seed of the random order of the second import.
 const SEED: u64 = 20_261_128;
 const ROUNDS: usize = 3;
 
@@ -39,27 +39,27 @@ fn main() -> anyhow::Result<()> {
     };
     let history = History::read(Path::new(&file))?;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let place = |name: &str| folder.path().join(name);
+    let path_of = |name: &str| folder.path().join(name);
     let order: Vec<usize> = (0..history.requests.len()).collect();
-    history.write(&order, &place("history.jsonl"))?;
-    history.write(&shuffled(order), &place("shuffled.jsonl"))?;
+    history.write(&order, &path_of("history.jsonl"))?;
+    history.write(&shuffled(order), &path_of("shuffled.jsonl"))?;
 
     let mut table = Table::default();
     let (count, mut rounds, mut peak) = (history.requests.len() as f64, Vec::new(), 0);
     for round in 0..ROUNDS {
-        let floor = read_and_compress(&place("history.jsonl"))?;
-        let archive = place(&format!("archive-{round}"));
-        let (took, memory) = import(&place("history.jsonl"), &archive)?;
+        let floor = read_and_compress(&path_of("history.jsonl"))?;
+        let archive = path_of(&format!("archive-{round}"));
+        let (took, memory) = import(&path_of("history.jsonl"), &archive)?;
         peak = peak.max(memory);
         rounds.push((count / took.as_secs_f64(), count / floor.as_secs_f64()));
     }
     table.rate("import, in the order of time", &rounds, "reading the lines and zstd -3 of each", "≥ 50 %");
     table.fact("memory of the import, at most", &mib(peak), "");
-    let archive = place("archive-0");
-    let (took, _) = import(&place("history.jsonl"), &archive)?;
+    let archive = path_of("archive-0");
+    let (took, _) = import(&path_of("history.jsonl"), &archive)?;
     table.fact("the same again, nothing new", &format!("{:.0}/s", count / took.as_secs_f64()), "");
-    let other = place("shuffled");
-    let (took, _) = import(&place("shuffled.jsonl"), &other)?;
+    let other = path_of("shuffled");
+    let (took, _) = import(&path_of("shuffled.jsonl"), &other)?;
     table.fact("import, in a random order", &format!("{:.0}/s", count / took.as_secs_f64()), "");
 
     sizes(&history, &archive, folder.path(), &mut table)?;

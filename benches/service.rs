@@ -99,7 +99,7 @@ impl Plan {
             return Ok(0.0);
         }
         let (folder, length, articles) = (self.folder.clone(), self.length, clients * PUBLISHER_ARTICLES);
-        tokio::task::spawn_blocking(move || revisions_per_second(&folder, articles, whole(batch), length)).await?
+        tokio::task::spawn_blocking(move || revisions_per_second(&folder, articles, rounded(batch), length)).await?
     }
 
     /// The rate of the sync loop; 0 if floors are omitted.
@@ -108,13 +108,13 @@ impl Plan {
             return Ok(0.0);
         }
         let (folder, record, length) = (self.folder.clone(), record.clone(), self.length);
-        tokio::task::spawn_blocking(move || records_per_second(&folder, &record, whole(batch), length)).await?
+        tokio::task::spawn_blocking(move || records_per_second(&folder, &record, rounded(batch), length)).await?
     }
 }
 
-/// The mean size of a commit, rounded to the nearest whole number from 1 to 256.
-fn whole(batch: f64) -> usize {
-    (1..=256_u32).find(|whole| f64::from(*whole) + 0.5 > batch).unwrap_or(256) as usize
+/// The mean size of a commit, rounded to the nearest whole number from 1 to 256, the maximum size of a commit.
+fn rounded(batch: f64) -> usize {
+    (1..=256_u32).find(|rounded| f64::from(*rounded) + 0.5 > batch).unwrap_or(256) as usize
 }
 
 fn main() -> anyhow::Result<()> {
@@ -188,7 +188,7 @@ async fn publish(plan: &Plan, clients: usize, table: &mut Table) -> anyhow::Resu
     running.stop().await
 }
 
-/// A request to record an observation and its reply, encoded.
+/// A request that revises an article, and the reply to it, both encoded.
 async fn sample_publish(running: &Running) -> anyhow::Result<(Bytes, Bytes)> {
     let mut writer = Writer::new(99);
     let mut content = writer.article("sample", ARTICLE_BYTES);
@@ -312,8 +312,8 @@ async fn first_reads(running: &Running, requests: &[pb::GetArticleRequest]) -> a
     Ok(load(callers, Duration::ZERO, Duration::from_secs(60)).await?.0)
 }
 
-/// Repeats the same reads, compared with an echo of the same bytes: with our client, which decodes the replies, and
-/// with one that leaves them encoded, as the client of the echo does; over 64 connections, and over one.
+/// Repeats the same reads over 64 connections, compared with an echo of the same bytes: with our client, which decodes
+/// the replies, and with one that leaves them encoded, as the client of the echo does.
 async fn warm(
     plan: &Plan,
     running: &Running,

@@ -12,7 +12,8 @@ use crate::model::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// The current wall-clock time in UTC. It jumps when the clock is set.
     fn now(&self) -> Timestamp;
-    /// The time elapsed since an arbitrary fixed instant. It never jumps, and it also counts while the machine sleeps.
+    /// The time elapsed since an arbitrary fixed instant. It never jumps, and on Linux it also advances while the
+    /// machine sleeps.
     fn steady(&self) -> Duration;
 }
 
@@ -32,7 +33,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// `CLOCK_BOOTTIME`: unlike Linux's `CLOCK_MONOTONIC`, it also counts while the machine sleeps.
+/// On Linux, `CLOCK_BOOTTIME`: unlike `CLOCK_MONOTONIC` there, it also advances while the machine sleeps.
 #[cfg(target_os = "linux")]
 const STEADY: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]

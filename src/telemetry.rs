@@ -8,7 +8,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use crate::config::LogFormat;
 
 /// Sends the log to standard error, in colour if that is a terminal. `filter` is a directive list of
-/// `tracing_subscriber::EnvFilter`, such as `info` or `dateline=debug`. Fails if it is malformed, or on a second call.
+/// `tracing_subscriber::EnvFilter`, such as `info` or `dateline=debug`. Fails if the filter is malformed, or if this
+/// was called before.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter =
         EnvFilter::try_new(filter).map_err(|error| format!("the log filter {filter:?} is not valid: {error}"))?;

@@ -1,9 +1,9 @@
 //! Backups: the log with its contents and originals, written as a log file while the archive is in use.
 //!
-//! A backup ends at the durable tail of the moment at which it begins. Nothing below that position ever changes, so
-//! everything that is read is one state, however long the backup takes and whatever is written in the meantime. It is
-//! read one segment at a time, each on a blocking thread. Between segments a backup holds no thread, so a slow receiver
-//! delays nobody.
+//! A backup ends where the durable tail is when the backup begins. Nothing below that position ever changes, so a
+//! backup is one consistent state, however long it takes and whatever is written in the meantime. The log is read one
+//! segment at a time, each on a blocking thread. Between segments a backup holds no thread, so a slow receiver delays
+//! nobody.
 //!
 //! The bytes of a log file are encoded by the store; this module does not know the format.
 
@@ -45,6 +45,7 @@ pub struct Backup {
 enum NextPart {
     Header,
     Changes(LogWriter),
+    /// No part: the backup is complete, has failed, or was interrupted.
     Nothing,
 }
 
@@ -120,11 +121,12 @@ impl Backup {
     }
 }
 
-/// Reads changes below `end` until they fill a segment; `None` if those that are left do not fill one.
+/// Reads changes below `end` until they fill a segment, and returns it as a piece of the file. `None` if the remaining
+/// changes do not fill one; they stay in the writer, for the last piece.
 fn segment(shared: &Shared, mut writer: LogWriter, end: Seq) -> Result<(LogWriter, Option<Vec<u8>>), StoreError> {
     while writer.next_seq() < end {
         let seq = writer.next_seq();
-        let change = read(shared, seq)?;
+        let change = full_change(shared, seq)?;
         if writer.log_digest().after(seq, &change.record) != change.change.log_digest {
             return Err(StoreError::damaged_at(seq, "the log digest does not match the changes before it"));
         }
@@ -135,7 +137,7 @@ fn segment(shared: &Shared, mut writer: LogWriter, end: Seq) -> Result<(LogWrite
     Ok((writer, None))
 }
 
-fn read(shared: &Shared, seq: Seq) -> Result<FullChange, StoreError> {
+fn full_change(shared: &Shared, seq: Seq) -> Result<FullChange, StoreError> {
     let change = FullChange::read(shared.engine.as_ref(), seq)?;
     change.ok_or_else(|| StoreError::damaged_at(seq, "a change of the log is missing"))
 }
@@ -147,9 +149,9 @@ fn estimate(shared: &Shared, first: Seq, changes: u64) -> Result<u64, StoreError
     let mut bytes = 0;
     for sample in 0..samples {
         let offset = u128::from(changes) * u128::from(sample) / u128::from(samples);
-        let change = read(shared, Seq(first.0 + u64::try_from(offset).unwrap_or(0)))?;
+        let change = full_change(shared, Seq(first.0 + u64::try_from(offset).unwrap_or(0)))?;
         bytes += change.record.len() / 2 + change.payload_bytes();
     }
-    let all = (bytes as u128).saturating_mul(changes.into()) / u128::from(samples.max(1));
-    Ok(u64::try_from(all).unwrap_or(u64::MAX).saturating_add(FRAMING_BYTES))
+    let total = (bytes as u128).saturating_mul(changes.into()) / u128::from(samples.max(1));
+    Ok(u64::try_from(total).unwrap_or(u64::MAX).saturating_add(FRAMING_BYTES))
 }

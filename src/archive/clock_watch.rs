@@ -58,7 +58,7 @@ pub(crate) enum JumpPolicy {
     Accept,
 }
 
-/// Remembers the readings of the clock, to tell a jump from elapsed time.
+/// Remembers readings of the clock, to distinguish a jump from elapsed time.
 pub(crate) struct ClockWatch {
     jump_policy: JumpPolicy,
     /// The first reading, from when the archive was opened.
@@ -69,10 +69,11 @@ pub(crate) struct ClockWatch {
 struct ClockReadings {
     /// The latest plausible reading.
     time: Timestamp,
-    /// When that was, by the monotonic clock.
+    /// The monotonic clock at the time of that reading.
     steady: Duration,
-    /// The fault that was logged last and has not ended.
+    /// The kind of fault that was logged and has not ended since.
     reported: Option<FaultKind>,
+    /// Whether a write was accepted since the archive was opened.
     has_written: bool,
 }
 
@@ -115,7 +116,7 @@ impl ClockWatch {
             ClockFault::Behind { .. } => FaultKind::Behind,
             ClockFault::JumpedAhead { .. } => FaultKind::JumpedAhead,
         });
-        // While the clock is set back, its earlier reading is kept, so that correcting it does not count as a jump.
+        // While the clock is set back, the earlier reading is kept, so that a correction does not count as a jump.
         if kind != Some(FaultKind::JumpedAhead) && now >= expected {
             (readings.time, readings.steady) = (now, steady);
         }
@@ -140,7 +141,8 @@ impl ClockWatch {
         Ok(())
     }
 
-    /// The pause between the last change and the opening of this archive, if it was long and nothing was written since.
+    /// How long after its last change the archive was opened, if that was long and nothing was written since. `last` is
+    /// the last archive time.
     pub(crate) fn long_pause(&self, last: Option<Timestamp>) -> Option<LongPause> {
         let last = last?;
         let by = between(last, self.opened);
@@ -152,7 +154,7 @@ fn report(fault: Option<ClockFault>) {
     match fault {
         None => tracing::info!("the clock is plausible again"),
         Some(fault @ ClockFault::Behind { .. }) => tracing::warn!(
-            "{fault}; archive times continue just after that until the clock catches up (docs/OPERATIONS.md, The clock was wrong)"
+            "{fault}; new archive times follow directly after that time until the clock catches up (docs/OPERATIONS.md, The clock was wrong)"
         ),
         Some(fault @ ClockFault::JumpedAhead { .. }) => {
             tracing::warn!("{fault}; writes are rejected until the clock is corrected, or the archive is opened again")
@@ -160,8 +162,8 @@ fn report(fault: Option<ClockFault>) {
     }
 }
 
-fn after(time: Timestamp, passed: Duration) -> Timestamp {
-    time.saturating_add_micros(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX))
+fn after(time: Timestamp, elapsed: Duration) -> Timestamp {
+    time.saturating_add_micros(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// The time from `earlier` to `later`; zero if `later` is not later.

@@ -139,11 +139,11 @@ impl Archive {
         self.pools.reads.run(move || Ok(engine.disk_bytes()?)).await
     }
 
-    /// Carries out operations atomically: all or none, each decided on the effects of those before it. They are durable
-    /// when this returns.
+    /// Carries out operations atomically: all or none. Each is decided as if those before it were already recorded.
+    /// They are durable when this returns.
     ///
-    /// If one is rejected, nothing is written, and the error has its index. In [`WriteMode::Validate`], nothing is
-    /// written in any case. A full queue is [`Unavailable::QueueFull`].
+    /// If one is rejected, nothing is written, and the error has the index of that operation. In
+    /// [`WriteMode::Validate`], nothing is written in any case. A full queue is [`Unavailable::QueueFull`].
     pub async fn write(&self, operations: Vec<Operation>, mode: WriteMode) -> BatchResult {
         self.write_in(&Arc::default(), operations, mode).await
     }
@@ -204,9 +204,9 @@ impl Archive {
         let reached = matches!(tokio::time::timeout(WAIT_MAX, reached).await, Ok(Ok(_)));
         let tail = self.shared.tail();
         match tail.position.next_seq {
-            end if reached && end >= next_seq => Ok(()),
+            durable if reached && durable >= next_seq => Ok(()),
             _ if tail.failed => Err(Unavailable::StorageFailed.into()),
-            end => Err(InvalidReadPoint::SeqInFuture { next_seq, tail: end }.into()),
+            durable => Err(InvalidReadPoint::SeqInFuture { next_seq, tail: durable }.into()),
         }
     }
 
@@ -239,12 +239,12 @@ impl Archive {
         view: View,
     ) -> Result<Vec<Option<ArticleAt>>, ArchiveError> {
         self.read(move |reader| {
-            let (mut read, mut bytes) = (Vec::new(), 0);
+            let (mut results, mut bytes) = (Vec::new(), 0);
             for name in &names {
                 if bytes > list::PAGE_CONTENT_BYTES {
                     break;
                 }
-                read.push(match article::article(reader, &point, name, view) {
+                results.push(match article::article(reader, &point, name, view) {
                     Ok(article) => {
                         bytes += article.weight_bytes();
                         Some(article)
@@ -253,7 +253,7 @@ impl Archive {
                     Err(error) => return Err(error),
                 });
             }
-            Ok(read)
+            Ok(results)
         })
         .await
     }
@@ -370,7 +370,7 @@ impl Archive {
         self.read_in(&self.pools.reads, read).await
     }
 
-    /// Like [`Archive::read`], on a blocking thread of the given pool.
+    /// Like [`Archive::read`]: tries the caches first, and uses a thread of `pool` only if anything is missing there.
     async fn read_in<T, F>(&self, pool: &Pool, read: F) -> Result<T, ArchiveError>
     where
         T: Send + 'static,
@@ -383,6 +383,7 @@ impl Archive {
         }
     }
 
+    /// Runs `read` on a blocking thread of `pool`, with the engine.
     async fn on_engine<T, F>(&self, pool: &Pool, read: F) -> Result<T, ArchiveError>
     where
         T: Send + 'static,

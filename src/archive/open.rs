@@ -75,9 +75,9 @@ impl Options {
 pub struct ArchiveInfo {
     /// The archive's random id, assigned when it was created. A restored archive keeps it.
     pub id: [u8; 16],
-    /// The directory that it is stored in; `None` if the engine is in memory.
+    /// The archive's directory; `None` if the engine is in memory.
     pub directory: Option<PathBuf>,
-    /// When this process opened it.
+    /// When this process opened the archive.
     pub opened: Timestamp,
 }
 
@@ -123,8 +123,8 @@ impl Archive {
         Self::over(Arc::new(MemoryEngine::new()), options, clock)
     }
 
-    /// Opens the archive in the directory `path`, which must be there. `holder` is written next to the lock, so that
-    /// another process can report which one holds the archive.
+    /// Opens the archive in the directory `path`, which must exist. `holder` is written next to the lock, so that other
+    /// processes can report which process holds the archive.
     ///
     /// Opening reads what was written since the archive was last opened, which takes one to two seconds per gigabyte.
     pub fn open(
@@ -175,12 +175,12 @@ impl Archive {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, OpenArchiveError> {
         let (path, watermark) = files.map(|(path, watermark)| (path.to_path_buf(), watermark)).unzip();
-        let in_format = |source| OpenArchiveError::Format { path: path.clone().unwrap_or_default(), source };
-        let id = format::open(engine.as_ref(), new_id()?).map_err(in_format)?;
-        let tail = read_tail(&Tables::new(engine.as_ref()), &id).map_err(|error| in_format(error.into()))?;
+        let format_error = |source| OpenArchiveError::Format { path: path.clone().unwrap_or_default(), source };
+        let id = format::open(engine.as_ref(), new_id()?).map_err(format_error)?;
+        let tail = read_tail(&Tables::new(engine.as_ref()), &id).map_err(|error| format_error(error.into()))?;
         let opened = clock.now();
         let subscriptions =
-            read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| in_format(error.into()))?;
+            read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| format_error(error.into()))?;
         let orphan_chunks = orphan_chunks(engine.as_ref(), tail.position.next_seq);
         let caches = Caches::new(options.cache_bytes);
         let jump_policy = if options.clock_jump_allowed { JumpPolicy::Accept } else { JumpPolicy::Reject };
@@ -188,8 +188,8 @@ impl Archive {
         let shared = Arc::new(Shared::new(engine, caches, clock, clock_watch, tail, subscriptions));
         // Called for its effect: it logs a fault of the clock.
         shared.clock_fault();
-        // Room for every operation, edit and closed time that the queue admits, and for the messages of the committer
-        // and of closing. Sending therefore never blocks.
+        // Room for every operation, edit and closed time that the queue admits, and 16 more for the messages of the
+        // committer and of closing. Sending therefore never blocks.
         let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + CLOSED_TIMES_MAX + 16);
         let start = WriterStart { tail, orphan_chunks, watermark, flush_deadline: options.flush_deadline };
         let writer =
@@ -220,8 +220,8 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
 }
 
 /// Finds the orphan chunks of a commit that a crash interrupted. They do no harm until something is written at their
-/// positions, and opening must not write, so the committer removes them before its first commit. If they cannot be read
-/// here, that first commit fails if it must.
+/// positions, and opening must not write, so the committer removes them before its first commit. A failure to read them
+/// does not prevent opening: if the storage is faulty, the first commit will fail.
 fn orphan_chunks(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
     parts::beyond(engine, end).unwrap_or_else(|error| {
         tracing::warn!(%error, "data after the end of the log could not be read");

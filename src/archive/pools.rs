@@ -15,8 +15,8 @@ use crate::archive::error::Unavailable;
 const WRITES_MAX: usize = 16;
 /// Imports that are prepared concurrently before they are queued. Imports always have more work, so the limit is low.
 const IMPORTS_MAX: usize = 2;
-/// Pages of feeds and segments of backups that are read from storage concurrently, on a machine with at least this many
-/// cores. Thousands may be waiting, and reads must still get a share of the processor.
+/// Pages of feeds and segments of backups that are read from storage concurrently; fewer on a machine with fewer cores.
+/// Thousands may be waiting, and reads must still get a share of the processor.
 const SCANS_MAX: usize = 4;
 /// The maximum number of concurrent verifications, each of which reads the whole database.
 pub const VERIFICATIONS_MAX: usize = 2;
@@ -99,7 +99,8 @@ mod tests {
         assert!(matches!(pool.run(|| Ok(7)).await, Ok(7)));
     }
 
-    /// Work whose caller had run into its deadline while it waited once took 2.3 s of processor time all the same.
+    /// Work that was waiting for a thread once ran after its caller's deadline, and used 2.3 s of processor time for
+    /// nobody.
     #[tokio::test]
     async fn work_never_starts_once_its_caller_is_gone() {
         let pool = Pool::new(1);

@@ -1,4 +1,4 @@
-//! The end of the log: of the durable one, or of one that is still being built.
+//! The end of the log: of its durable part, or of a commit that is still being built.
 
 use std::sync::Arc;
 

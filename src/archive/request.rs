@@ -1,16 +1,15 @@
 //! The write requests that the archive accepts, and the receipts that it returns for them.
 //!
-//! A request is complete: everything that can be validated without the archive was validated before. It knows no wire
-//! format.
+//! Requests arrive here validated, as far as that is possible without reading the archive. This module does not know
+//! the wire format.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::Seq;
 use crate::model::{
     ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Original, RequestDigest, RequestId, RevisionNumber,
-    Snapshot, SourceId, Timestamp, WordDelta,
+    Seq, Snapshot, SourceId, Timestamp, WordDelta,
 };
 use crate::store::content::{self, PackedContent, PackedOriginal};
 
@@ -32,8 +31,8 @@ pub struct Operation {
     pub observe_time: Timestamp,
     /// A condition on the article's newest state. If it does not hold, the operation is rejected.
     pub precondition: Option<Precondition>,
-    /// The request id that the client gave, with a digest of the whole request. The digest tells a repeated request
-    /// from a different one under the same id.
+    /// The request id that the client gave, with a digest of the whole request. The digest distinguishes a repeated
+    /// request from a different one with the same id.
     pub request: Option<(RequestId, RequestDigest)>,
     /// What to do to the article.
     pub action: Action,
@@ -42,9 +41,9 @@ pub struct Operation {
 /// How the client identifies an article.
 #[derive(Clone, Debug)]
 pub enum ArticleTarget {
-    /// By its full name, whether the article exists or not.
+    /// By its full name. The article need not exist.
     Named(ArticleName),
-    /// By the first of the operation's URLs that is bound to an article of the source, or else by the derived name.
+    /// By the first of the operation's URLs that is bound to an article of the source; if none is, by the derived name.
     ByUrl {
         /// The source that the article belongs to.
         source: SourceId,
@@ -64,7 +63,7 @@ pub enum Action {
     SetState {
         /// Whether to withdraw the article; otherwise it is reinstated.
         withdrawn: bool,
-        /// The reason that the client gave, for people. May be empty.
+        /// The client's reason, in words for people. May be empty.
         reason: String,
     },
 }
@@ -76,11 +75,11 @@ pub struct Observation {
     pub content: Arc<Content>,
     /// The digest of `content`.
     pub digest: ContentDigest,
-    /// The number of words in the body, captions left out.
+    /// The number of words in the body, not counting captions.
     pub word_count: u32,
     /// `content` in the storage encoding, not yet compressed.
     pub bytes: Bytes,
-    /// The URLs under which the article was found: the canonical one first, no key twice.
+    /// The URLs under which the article was found, the canonical one first. No two have the same key.
     pub urls: Vec<ArticleUrl>,
     /// The bytes that the content was extracted from, if they are to be kept.
     pub original: Option<Original>,
@@ -89,7 +88,7 @@ pub struct Observation {
     /// A sighting is not recorded if it follows the previous sighting of the same content within this time, in
     /// microseconds. 0 records every sighting.
     pub coalesce_within_micros: i64,
-    /// The work done in advance against the newest state at that time; see [`Prepared`].
+    /// Work that was done in advance, if any; see [`Prepared`].
     pub prepared: Option<Prepared>,
 }
 
@@ -110,17 +109,17 @@ impl Observation {
     }
 }
 
-/// Work done before the writer thread decides the operation. Except for `original`, it is valid only if the article's
-/// newest content is still the one that it was done against; otherwise the writer thread does it again.
+/// Work done before the writer thread decides the operation, against the article's newest content at that time: the
+/// base. If that is no longer the newest content, the writer thread repeats all of it except `original`.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// The change that created the newest content at that time; `None` if the article did not exist.
+    /// The change that created the base; `None` if the article did not exist.
     pub base_seq: Option<Seq>,
-    /// The content, packed as a delta of that content.
+    /// The content, packed as a delta of the base or as a keyframe.
     pub packed: PackedContent,
-    /// The words added and removed relative to that content.
+    /// The numbers of words added and removed since the base; `None` without a base.
     pub word_delta: Option<WordDelta>,
-    /// The packed original, valid whatever happens to the article.
+    /// The packed original. It does not depend on the base.
     pub original: Option<PackedOriginal>,
 }
 
@@ -142,7 +141,7 @@ pub enum Outcome {
     Created,
     /// It created a revision, or changed the article's state.
     Revised,
-    /// It confirmed what was recorded already.
+    /// It confirmed what was already recorded.
     Unchanged,
 }
 
@@ -159,10 +158,10 @@ pub struct Receipt {
     pub created_by: Arc<Change>,
     /// The number of that revision.
     pub revision: RevisionNumber,
-    /// The etag of the article's newest state after the operation; for a repeated request, the state after the first
-    /// one.
+    /// The etag of the article's newest state after the operation. A repeated request gets the etag that the first one
+    /// got.
     pub etag: String,
-    /// Whether the request was carried out before, under the same request id, and this repeats that result.
+    /// Whether this is the result of an earlier request with the same request id, which was not carried out again.
     pub replayed: bool,
     /// Parts of the request that had no effect.
     pub warnings: Vec<Warning>,

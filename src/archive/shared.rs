@@ -1,8 +1,8 @@
 //! The state that the writer thread and all readers share.
 //!
-//! The writer thread is the only one that changes it, in a fixed order: once a commit is durable, [`Shared::apply`]
+//! Only the writer thread makes a commit visible, in a fixed order: once the commit is durable, [`Shared::apply`]
 //! updates the ring of recent changes, the subscriptions and the caches, and only then does [`Shared::announce`] move
-//! the durable tail. Readers take their bound from the tail, so they never see a position before its data is in place.
+//! the durable tail. Readers read only below the tail, so they never see a position before its data is in place.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) caches: Caches,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) clock_watch: ClockWatch,
-    /// The ring of recent changes, for subscribers.
+    /// The ring of recent changes. Subscribers that keep up read from it instead of from storage.
     pub(crate) recent: Recent<Arc<FeedEntry>>,
     pub(crate) subscriptions: Subscriptions,
     tail: watch::Sender<Tail>,
@@ -43,7 +43,7 @@ impl Shared {
         Self { engine, caches, clock, clock_watch, recent, subscriptions, tail: watch::Sender::new(tail) }
     }
 
-    /// The clock's fault, if it has one.
+    /// What is wrong with the clock, judged by the archive time of the last change; `None` if it is plausible.
     pub(crate) fn clock_fault(&self) -> Option<ClockFault> {
         self.clock_watch.check(self.clock.as_ref(), self.tail().position.archive_time)
     }
@@ -56,13 +56,14 @@ impl Shared {
         self.tail.subscribe()
     }
 
-    /// Makes the writes of a durable commit visible in memory. Its end must not be announced before this returns.
+    /// Applies a durable commit to the data in memory. The caller must not announce its end before this returns.
     pub(crate) fn apply(&self, mut writes: Writes) {
         self.recent.push(entry::entries(&writes));
         self.subscriptions.apply(std::mem::take(&mut writes.subscriptions));
         self.caches.apply(writes);
     }
 
+    /// Changes the durable tail and wakes every task that waits for it to move.
     pub(crate) fn announce(&self, change: impl FnOnce(&mut Tail)) {
         self.tail.send_modify(change);
     }

@@ -1,5 +1,5 @@
-//! The effects of a commit: what the engine gets, and what the caches, the ring and the subscriptions take over from
-//! it.
+//! The effects of a commit: what is written to the engine, and what the caches, the ring and the subscriptions are
+//! updated with.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::store::subscription::SubscriptionRecord;
 /// The subscriptions that a commit changes: the new record of each, or `None` if it was deleted.
 pub(crate) type Edited = BTreeMap<SubscriptionId, Option<Arc<SubscriptionRecord>>>;
 
-/// The effects of a commit, or of one of its jobs: what goes to the engine, and what the memory of the archive takes
-/// over once it is durable.
+/// The effects of a commit, or of one of its jobs: what is written to the engine, and what is applied to the data in
+/// memory once the commit is durable.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     pub(crate) batch: Batch,
@@ -27,7 +27,7 @@ pub(crate) struct Writes {
     pub(crate) contents: Vec<(Seq, LoadedContent)>,
     /// The durable subscriptions that changed, in their new state.
     pub(crate) subscriptions: Edited,
-    /// The stats, from before the commit, of each source that it changes.
+    /// The stats of each source that the commit changes, as they were before it.
     pub(crate) stats: BTreeMap<SourceId, Option<SourceTotals>>,
 }
 
@@ -51,7 +51,7 @@ impl Writes {
         }
     }
 
-    /// Adds the effects of what comes after these.
+    /// Appends `later`, the effects of operations that were decided after these.
     pub(crate) fn append(&mut self, later: Self) {
         self.batch.writes.extend(later.batch.writes);
         self.changes.extend(later.changes);

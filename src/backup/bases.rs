@@ -1,5 +1,6 @@
-//! The contents that deltas build on, while backup files are checked: in memory as far as they fit, and all of them in
-//! two unnamed files. So any of them is found with two reads, however long ago it came, and memory use stays constant.
+//! The contents that deltas build on, while backup files are checked. All of them are in two unnamed files, and the
+//! recent ones also in memory. So any content is found with a few reads, however long ago it was inserted, and memory
+//! use stays constant.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -15,19 +16,20 @@ use crate::store::content::{ContentWeighter, compress, decompress};
 
 /// The size of the in-memory cache of contents, in bytes.
 const CACHE_BYTES: u64 = 64 << 20;
-/// The length of the prefix of a content in the file, in bytes: its compressed and its uncompressed length.
-const HEAD_BYTES: u64 = 8;
+/// The length of what precedes each content in the file, in bytes: its compressed and its uncompressed length.
+const HEAD_BYTES: usize = 8;
 
-/// The contents of the changes from a position on.
+/// The contents of the changes from the position `first` on.
 pub(super) struct Bases {
     cache: Cache<Seq, Bytes, ContentWeighter>,
     first: Seq,
-    /// The contents in sequence, each compressed by itself.
+    /// The contents one after the other, each compressed by itself.
     contents: File,
-    end: u64,
-    /// For each position from the first on, eight bytes: the offset of its content in `contents` plus one; 0 without
-    /// a content.
-    index: File,
+    /// The length of `contents`, in bytes.
+    contents_bytes: u64,
+    /// For each position from `first` on, eight bytes: the offset of its content in `contents`, plus one. So 0, which a
+    /// gap in a file is read as, means that there is no content.
+    offsets: File,
 }
 
 impl Bases {
@@ -36,22 +38,22 @@ impl Bases {
             cache: Cache::with_weighter(4096, CACHE_BYTES, ContentWeighter),
             first,
             contents: unnamed_file().map_err(unwritable)?,
-            end: 0,
-            index: unnamed_file().map_err(unwritable)?,
+            contents_bytes: 0,
+            offsets: unnamed_file().map_err(unwritable)?,
         })
     }
 
     pub(super) fn insert(&mut self, seq: Seq, bytes: Bytes) -> Result<(), BackupError> {
         let compressed = compress(&bytes, None);
-        let mut entry = Vec::with_capacity(compressed.len() + 8);
+        let mut entry = Vec::with_capacity(compressed.len() + HEAD_BYTES);
         for length in [compressed.len(), bytes.len()] {
             entry.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
         }
         entry.extend_from_slice(&compressed);
-        self.contents.write_all_at(&entry, self.end).map_err(unwritable)?;
-        let offset = (self.end + 1).to_be_bytes();
-        self.index.write_all_at(&offset, self.in_index(seq)).map_err(unwritable)?;
-        self.end += entry.len() as u64;
+        self.contents.write_all_at(&entry, self.contents_bytes).map_err(unwritable)?;
+        let offset_plus_one = (self.contents_bytes + 1).to_be_bytes();
+        self.offsets.write_all_at(&offset_plus_one, self.place_of_offset(seq)).map_err(unwritable)?;
+        self.contents_bytes += entry.len() as u64;
         self.cache.insert(seq, bytes);
         Ok(())
     }
@@ -68,22 +70,23 @@ impl Bases {
     }
 
     fn read(&self, seq: Seq) -> io::Result<Option<Bytes>> {
-        let mut offset = [0; 8];
-        match self.index.read_exact_at(&mut offset, self.in_index(seq)) {
+        let mut offset_plus_one = [0; 8];
+        match self.offsets.read_exact_at(&mut offset_plus_one, self.place_of_offset(seq)) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
             read => read?,
         }
-        let Some(offset) = u64::from_be_bytes(offset).checked_sub(1) else { return Ok(None) };
-        let (mut length, mut size) = ([0; 4], [0; 4]);
-        self.contents.read_exact_at(&mut length, offset)?;
-        self.contents.read_exact_at(&mut size, offset + 4)?;
-        let mut compressed = vec![0; u32::from_be_bytes(length) as usize];
-        self.contents.read_exact_at(&mut compressed, offset + HEAD_BYTES)?;
-        let bytes = decompress(&compressed, None, u32::from_be_bytes(size) as usize);
+        let Some(offset) = u64::from_be_bytes(offset_plus_one).checked_sub(1) else { return Ok(None) };
+        let (mut compressed_bytes, mut content_bytes) = ([0; 4], [0; 4]);
+        self.contents.read_exact_at(&mut compressed_bytes, offset)?;
+        self.contents.read_exact_at(&mut content_bytes, offset + 4)?;
+        let mut compressed = vec![0; u32::from_be_bytes(compressed_bytes) as usize];
+        self.contents.read_exact_at(&mut compressed, offset + HEAD_BYTES as u64)?;
+        let bytes = decompress(&compressed, None, u32::from_be_bytes(content_bytes) as usize);
         bytes.map(|bytes| Some(bytes.into())).ok_or_else(|| ErrorKind::InvalidData.into())
     }
 
-    fn in_index(&self, seq: Seq) -> u64 {
+    /// The place in `offsets` of the offset of this position's content.
+    fn place_of_offset(&self, seq: Seq) -> u64 {
         seq.0.saturating_sub(self.first.0).saturating_mul(8)
     }
 }
@@ -119,8 +122,8 @@ mod tests {
         for (seq, text) in [(5, "one"), (9, ""), (7, "three")] {
             bases.insert(Seq(seq), Bytes::from(text)).unwrap();
         }
-        for forgotten in [false, true] {
-            if forgotten {
+        for evicted in [false, true] {
+            if evicted {
                 bases.cache = Cache::with_weighter(1, 0, ContentWeighter);
             }
             for (seq, text) in [(4, None), (5, Some("one")), (6, None), (7, Some("three")), (9, Some("")), (10, None)] {

@@ -15,7 +15,8 @@ pub struct BackupChain {
 
 impl BackupChain {
     /// Finds the chain that ends with the file that was written last, or with one that continues it. Of several chains,
-    /// one whose files meet end to end is preferred, then the one with the fewest files.
+    /// one in which each file begins exactly where the previous one ends is preferred, then the one with the fewest
+    /// files.
     ///
     /// Fails with [`BackupError::OtherArchive`] if the files belong to different archives, and with
     /// [`BackupError::Gap`] or [`BackupError::Diverged`] if no chain leads back to the first change.
@@ -49,17 +50,17 @@ impl BackupChain {
     }
 }
 
-/// The file with which a backup ends: the one that was written last by the clock, or whatever continues it. Of several
-/// files with the same end, the one with the latest state counts. Following continuations ensures that files written
-/// after the clock was set back are not left out.
+/// The file with which a backup ends: the one that was written last by the clock, or the last of the files that
+/// continue it. Of several files with the same end, the one with the latest state is chosen. Following continuations
+/// ensures that files written after the clock was set back are not left out.
 fn last_of(files: &[BackupFile]) -> Option<&BackupFile> {
     let mut last = files.iter().max_by_key(|file| (file.header.create_time, file.header.end.next_seq))?;
     while let Some(next) = files.iter().find(|file| file.header.changes() > 0 && meets(last, file)) {
         last = next;
     }
     let end = |file: &BackupFile| (file.header.end.next_seq, file.header.end.log_digest);
-    let alike = files.iter().filter(|file| end(file) == end(last));
-    alike.max_by_key(|file| (file.header.commits, file.header.create_time))
+    let same_end = files.iter().filter(|file| end(file) == end(last));
+    same_end.max_by_key(|file| (file.header.commits, file.header.create_time))
 }
 
 /// Whether `before` ends exactly where `file` begins.
@@ -68,8 +69,8 @@ fn meets(before: &BackupFile, file: &BackupFile) -> bool {
     (end.next_seq, end.log_digest) == (file.header.first_seq, file.header.first_log_digest)
 }
 
-/// Whether `file` can continue `before` from its end or from a position within it. Whether they agree there shows only
-/// when they are read.
+/// Whether `file` can continue `before` from its end or from a position within it. Whether the two agree there is known
+/// only once they are read.
 fn reaches(before: &BackupFile, file: &BackupFile) -> bool {
     meets(before, file) || before.header.end.next_seq > file.header.first_seq
 }
@@ -101,7 +102,7 @@ fn search(
 /// A file that the search has reached.
 struct Reached<'a> {
     file: &'a BackupFile,
-    /// The index of the file that follows it on the way to the last one; `None` for the last one.
+    /// The index, among the reached files, of the file that follows `file` in the chain; `None` for the last file.
     next: Option<usize>,
 }
 

@@ -23,27 +23,27 @@ pub enum Until {
 /// The state that the log does not record, as of the point up to which a chain was read, or later.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackupState {
-    /// How many commits the database had counted.
+    /// The number of commits since the archive was created.
     pub commits: u64,
     /// The closed time and the durable subscriptions.
     pub end: LogEnd,
 }
 
-/// Iterates over the changes of a chain, file by file. Memory for one segment and one atomic batch is enough.
+/// Iterates over the changes of a chain, file by file. Needs memory for one segment and one atomic batch.
 pub struct Changes {
     until: Until,
     /// The files that are not opened yet.
     files: VecDeque<BackupFile>,
     current: Option<(PathBuf, BackupReader)>,
-    /// Changes that were read but not processed, in order.
-    read: VecDeque<FullChange>,
-    /// The atomic batch being read, until it is known to end before the point.
+    /// Changes of the current segment that are not processed yet, in order.
+    unprocessed: VecDeque<FullChange>,
+    /// The atomic batch being read, until it is clear that the whole batch is before the point.
     batch: Vec<FullChange>,
-    /// Changes that are known to be before the point.
+    /// Changes that are before the point, in complete atomic batches.
     ready: VecDeque<FullChange>,
     /// The position of the next change to read.
     next_seq: Seq,
-    /// The archive time of the first change of the chain, once it was read.
+    /// The archive time of the first change of the chain, once that change was read.
     first_archive_time: Option<Timestamp>,
     /// The number of bytes read from the files before the current one.
     bytes_before: u64,
@@ -63,7 +63,7 @@ impl Changes {
             until,
             files: chain.files.into(),
             current: None,
-            read: VecDeque::new(),
+            unprocessed: VecDeque::new(),
             batch: Vec::new(),
             ready: VecDeque::new(),
             next_seq: Seq::ZERO,
@@ -79,22 +79,22 @@ impl Changes {
         Ok(self.ready.pop_front())
     }
 
-    /// The archive time of the chain's first change, if the point is before it, so that there is no change to return.
-    /// Must be called before the first [`Self::next_change`]. No change is lost by it.
+    /// The archive time of the chain's first change, if the point is before that change, so that there is no change to
+    /// return. Must be called before the first [`Self::next_change`], and consumes no change.
     pub fn begins_after_point(&mut self) -> Result<Option<Timestamp>, BackupError> {
         self.read_ahead()?;
         Ok(self.first_archive_time.filter(|_| self.ready.is_empty()))
     }
 
-    /// Reads until the next change is known to be before the point, or the point is reached.
+    /// Reads until a complete batch before the point is ready, or the point is reached.
     fn read_ahead(&mut self) -> Result<(), BackupError> {
         while self.ready.is_empty() && !self.ended {
             match self.read_next()? {
-                None => self.end(true),
+                None => self.stop(true),
                 Some(change) if self.is_beyond(&change) => {
                     let same_batch =
                         self.batch.first().is_some_and(|first| first.change.seq == change.change.entry.batch_first);
-                    self.end(!same_batch);
+                    self.stop(!same_batch);
                 }
                 Some(change) => {
                     if change.change.entry.batch_first == change.change.seq {
@@ -132,7 +132,7 @@ impl Changes {
     }
 
     /// Ends the iteration, and includes the last batch if it is complete. A log always ends with a complete one.
-    fn end(&mut self, batch_is_complete: bool) {
+    fn stop(&mut self, batch_is_complete: bool) {
         if batch_is_complete {
             self.ready.extend(self.batch.drain(..));
         }
@@ -143,7 +143,7 @@ impl Changes {
     /// The next change in the files, regardless of the point.
     fn read_next(&mut self) -> Result<Option<FullChange>, BackupError> {
         loop {
-            if let Some(change) = self.read.pop_front() {
+            if let Some(change) = self.unprocessed.pop_front() {
                 self.first_archive_time.get_or_insert(change.change.entry.archive_time);
                 self.next_seq = change.change.seq.next();
                 return Ok(Some(change));
@@ -159,28 +159,28 @@ impl Changes {
                 Some((_, reader)) => reader.next_segment()?,
             };
             match segment {
-                Some(changes) => self.take(changes)?,
+                Some(changes) => self.add_segment(changes)?,
                 None if self.files.is_empty() && self.current.is_some() => return Ok(None),
                 None => self.open_next()?,
             }
         }
     }
 
-    /// Takes the changes of a segment. If the next file begins within this segment, it must have the same log digest
-    /// there, and reading continues in it. If it begins later, this file is read further first.
-    fn take(&mut self, changes: Vec<FullChange>) -> Result<(), BackupError> {
-        self.read = changes.into();
+    /// Adds the changes of a segment. If the next file begins within this segment, both files must have the same log
+    /// digest there, and reading continues in the next file. If that begins later, reading continues in this file.
+    fn add_segment(&mut self, changes: Vec<FullChange>) -> Result<(), BackupError> {
+        self.unprocessed = changes.into();
         let Some((next, (path, reader))) = self.files.front().zip(self.current.as_ref()) else { return Ok(()) };
         let first = next.header.first_seq;
         if first >= reader.header().end.next_seq {
             return Ok(());
         }
-        let last = self.read.iter().position(|change| change.change.seq.next() == first);
-        let Some(last) = last else { return Ok(()) };
-        if self.read.get(last).is_some_and(|last| last.change.log_digest != next.header.first_log_digest) {
+        let last_index = self.unprocessed.iter().position(|change| change.change.seq.next() == first);
+        let Some(last_index) = last_index else { return Ok(()) };
+        if self.unprocessed.get(last_index).is_some_and(|last| last.change.log_digest != next.header.first_log_digest) {
             return Err(BackupError::Diverged { path: next.path.clone(), before: path.clone(), seq: first });
         }
-        self.read.truncate(last + 1);
+        self.unprocessed.truncate(last_index + 1);
         self.open_next()
     }
 

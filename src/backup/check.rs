@@ -1,7 +1,7 @@
 //! Checks backup files without an archive: each frame, each change, each content and each original.
 //!
 //! A content may be a delta of an older one, so contents are kept until the end ([`Bases`]). A content whose base is in
-//! none of the files cannot be checked, and is counted.
+//! none of the files cannot be checked, and is only counted.
 
 use super::bases::Bases;
 use super::{BackupError, BackupFile};
@@ -10,7 +10,7 @@ use crate::store::StoreError;
 use crate::store::content;
 use crate::store::full_change::FullChange;
 
-/// What was checked and found intact.
+/// How much was checked and found intact, and how much could not be checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
     /// The number of changes. A change in two files counts twice.

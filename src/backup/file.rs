@@ -12,7 +12,7 @@ use super::BackupError;
 use crate::store::logfile::{LogEnd, LogHeader, LogReader};
 
 /// The extension of backup files.
-const ENDING: &str = "dlog";
+const EXTENSION: &str = "dlog";
 /// The size of the read buffer, in bytes.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -29,7 +29,7 @@ pub struct BackupFile {
     stream: Option<Stream>,
 }
 
-/// A source that can be read only once. Its reader is positioned after the header, until it is taken.
+/// A stream, which can be read only once. Its reader is positioned after the header; `None` once the reader was used.
 #[derive(Clone)]
 struct Stream(Arc<Mutex<Option<BackupReader>>>);
 
@@ -53,14 +53,14 @@ impl BackupFile {
         Ok(Self { path: name.into(), header, stream: Some(Stream(Arc::new(Mutex::new(Some(reader))))) })
     }
 
-    /// A complete file at `path`, whose header is known.
+    /// A complete file at `path`, whose header was read before.
     pub(super) fn at(path: PathBuf, header: LogHeader) -> Self {
         Self { path, header, stream: None }
     }
 
     /// Reads the end frame of a file on disk.
     pub(super) fn read_end(&self) -> Result<LogEnd, BackupError> {
-        // Most of the file is skipped, so a buffer would be filled for nothing.
+        // Most of the file is skipped, so filling a buffer would be wasted work.
         let file = File::open(&self.path).map_err(BackupError::unreadable(&self.path))?;
         Ok(LogReader::open(&self.path.display().to_string(), file)?.skip_to_end()?)
     }
@@ -70,14 +70,14 @@ impl BackupFile {
     pub fn name_of(header: &LogHeader) -> String {
         let log_digest = header.end.log_digest.0;
         let log_digest = HEXLOWER.encode(log_digest.first_chunk::<4>().unwrap_or(&[0; 4]));
-        format!("{:020}-{:020}-{log_digest}.{ENDING}", header.first_seq.0, header.end.next_seq.0)
+        format!("{:020}-{:020}-{log_digest}.{EXTENSION}", header.first_seq.0, header.end.next_seq.0)
     }
 
     /// Opens the file to read its changes from the first on. A stream can be read only once.
     pub(super) fn read(&self) -> Result<BackupReader, BackupError> {
         let Some(Stream(stream)) = &self.stream else { return read(&self.path) };
-        let taken = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.ok_or_else(|| BackupError::unreadable(&self.path)(io::Error::other("the stream was already read")))
+        let reader = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        reader.ok_or_else(|| BackupError::unreadable(&self.path)(io::Error::other("the stream was already read")))
     }
 }
 
@@ -119,7 +119,7 @@ pub(super) fn in_folder(folder: &Path) -> Result<Vec<BackupFile>, BackupError> {
     let mut files = Vec::new();
     for entry in entries {
         let path = entry.map_err(BackupError::unreadable(folder))?.path();
-        if path.extension().is_some_and(|ending| ending == ENDING) {
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
             files.push(BackupFile::open(&path)?);
         }
     }

@@ -24,8 +24,8 @@ pub struct IncomingBackup {
 }
 
 impl IncomingBackup {
-    /// The file with which the backup in a folder ends, which the next one continues. `None` if the folder does not
-    /// exist or has no backup files. Fails if the files do not form a chain from the first change to that file, so that
+    /// The last file of the backup in a folder, which the next backup continues. `None` if the folder does not exist or
+    /// has no backup files. Fails if the files do not form a chain from the first change to the last file, so that
     /// nothing is appended to a backup that cannot be restored. Only headers are read.
     pub fn latest(folder: &Path) -> Result<Option<BackupFile>, BackupError> {
         let files = in_folder(folder)?;
@@ -65,7 +65,7 @@ impl IncomingBackup {
         self.finish(header)
     }
 
-    /// As [`Self::take`], for a backup that continues from the end of `latest`. If it has nothing new, neither changes
+    /// As [`Self::take`], for a backup that continues from the end of `latest`. If the backup has neither new changes
     /// nor differences in durable subscriptions, no file is kept and the result is `None`.
     pub fn take_if_new(
         mut self,
@@ -87,7 +87,8 @@ impl IncomingBackup {
         receive(&self.part.display().to_string(), bytes, &mut self.file, progress)
     }
 
-    /// Replaces a file with the same name, if there is one: it has the same changes and an earlier state.
+    /// Makes the file durable under its final name. Replaces an existing file with that name, which has the same
+    /// changes and an earlier state.
     fn finish(mut self, header: LogHeader) -> Result<BackupFile, BackupError> {
         self.file.sync_all().map_err(BackupError::unwritable("sync", &self.part))?;
         let path = self.folder.join(BackupFile::name_of(&header));
@@ -118,8 +119,8 @@ fn comparable_subscriptions(end: LogEnd) -> Vec<(SubscriptionId, SubscriptionRec
     end.subscriptions.into_iter().map(without_epoch).collect()
 }
 
-/// Copies a backup to `into` and checks it on the way. `progress` receives the position of the next change and the
-/// number of bytes so far.
+/// Copies a backup to `into`, and checks the backup on the way. `progress` receives the position of the next change and
+/// the number of bytes so far.
 pub fn receive(
     name: &str,
     bytes: impl Read,
@@ -160,8 +161,8 @@ struct Tee<R, W> {
 impl<R: Read, W: Write> Read for Tee<R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.bytes.read(buffer)?;
-        let taken = buffer.get(..count).unwrap_or_default();
-        if let Err(error) = self.into.write_all(taken) {
+        let bytes_read = buffer.get(..count).unwrap_or_default();
+        if let Err(error) = self.into.write_all(bytes_read) {
             let reported = io::Error::from(error.kind());
             self.failure = Some(error);
             return Err(reported);
@@ -170,6 +171,7 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
     }
 }
 
+/// Whether `path` still leads to the open `file`.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::metadata(path) {

@@ -1,4 +1,4 @@
-//! Backups as files: folders of them, which file continues which, and the changes of a whole chain.
+//! Backups as files: folders of files, which file continues which, and the changes of a whole chain.
 //!
 //! A backup consists of log files ([`crate::store::logfile`]): one that begins at the first change, and others that
 //! each continue where a previous one ended. The last one may have no changes, only the state that the log does not
@@ -63,11 +63,11 @@ pub enum BackupError {
     OtherArchive {
         /// One of the files.
         path: PathBuf,
-        /// The id of its archive.
+        /// The id of the archive that `path` belongs to.
         archive_id: [u8; 16],
         /// A file of another archive.
         other: PathBuf,
-        /// The id of that archive.
+        /// The id of the archive that `other` belongs to.
         other_archive_id: [u8; 16],
     },
     /// Changes are missing: they are in none of the files.
@@ -87,7 +87,7 @@ pub enum BackupError {
         path: PathBuf,
         /// The file that comes before it.
         before: PathBuf,
-        /// The position at which they should meet.
+        /// The position at which the two should meet.
         seq: Seq,
     },
     /// The requested position is after the end of the backup.
@@ -121,11 +121,13 @@ impl BackupError {
         matches!(self, Self::File(error) if error.is_damage())
     }
 
+    /// For `map_err`: adds the path to an error of reading.
     fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Unreadable { path, source }
     }
 
+    /// For `map_err`: adds the operation and the path to an error of writing.
     fn unwritable(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Unwritable { action, path, source }

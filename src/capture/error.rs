@@ -39,7 +39,7 @@ pub enum CaptureError {
         /// Why it could not be opened.
         error: CollectionError,
     },
-    /// Overrides were given for JSON Lines, which carry everything themselves.
+    /// The caller set overrides, but JSON Lines state everything themselves.
     #[error("{collection}: options for documents do not apply to JSON Lines")]
     Overrides {
         /// The path of the file.

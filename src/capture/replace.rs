@@ -10,12 +10,12 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = new_name(path);
     // A file that an earlier run left there may be a link.
     drop(fs::remove_file(&new));
-    exchange(path, &new, bytes, || File::create_new(&new))?;
+    write_and_rename(path, &new, bytes, || File::create_new(&new))?;
     sync_folder(path)
 }
 
-/// As [`replace`], but readable by this user only, whatever the umask: the file has mode 0600. Missing directories are
-/// created, with mode 0700.
+/// Like [`replace`], but the file is readable by this user only, whatever the umask: it has mode 0600. Missing
+/// directories are created, with mode 0700.
 pub fn replace_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -24,12 +24,17 @@ pub fn replace_privately(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // A file that an earlier run left there may be a link, or have another mode.
     drop(fs::remove_file(&new));
     let create = || File::options().write(true).create_new(true).mode(0o600).open(&new);
-    exchange(path, &new, bytes, create)?;
+    write_and_rename(path, &new, bytes, create)?;
     sync_folder(path)
 }
 
 /// Writes the content to the file `new`, and renames it to `path`.
-fn exchange(path: &Path, new: &Path, bytes: &[u8], create: impl FnOnce() -> io::Result<File>) -> io::Result<()> {
+fn write_and_rename(
+    path: &Path,
+    new: &Path,
+    bytes: &[u8],
+    create: impl FnOnce() -> io::Result<File>,
+) -> io::Result<()> {
     let write = || {
         let mut file = create()?;
         file.write_all(bytes)?;

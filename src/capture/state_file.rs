@@ -1,5 +1,5 @@
 //! State files: what imports and feeds keep from one run to the next, outside the archive and on the machine they run
-//! on. There is one JSON file for each archive and thing, such as a feed or a collection.
+//! on. There is one JSON file for each archive and subject, such as a feed or a collection.
 //!
 //! State files are not part of the record. Losing one costs some repeated work, which changes nothing.
 
@@ -37,7 +37,7 @@ impl StateDir {
     }
 }
 
-/// The state file of one thing.
+/// The state file of one subject.
 pub(super) struct StateFile<T> {
     path: PathBuf,
     /// The state, as read or as last changed; [`Self::save`] writes it.
@@ -45,9 +45,9 @@ pub(super) struct StateFile<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Default> StateFile<T> {
-    /// Reads the state of a thing; the default if there is no file.
-    pub(super) fn of(state_dir: &StateDir, thing: &str) -> io::Result<Self> {
-        let digest = Sha256::new().chain_update(&state_dir.archive_id).chain_update(thing).finalize();
+    /// Reads the state of `subject`, which names a feed or a collection; the default if there is no file.
+    pub(super) fn of(state_dir: &StateDir, subject: &str) -> io::Result<Self> {
+        let digest = Sha256::new().chain_update(&state_dir.archive_id).chain_update(subject).finalize();
         let name = HEXLOWER.encode(digest.get(..16).unwrap_or(&digest));
         let path = state_dir.folder.join(format!("{name}.json"));
         let value = match fs::read(&path) {
@@ -58,8 +58,8 @@ impl<T: Serialize + DeserializeOwned + Default> StateFile<T> {
         Ok(Self { path, value })
     }
 
-    /// Writes the state durably. Only this user can read the file, since it has URLs and names from the archive. It is
-    /// replaced as a whole, so it is never half written.
+    /// Writes the state durably. Only this user can read the file, since it has URLs and names from the archive. The
+    /// file is replaced as a whole, so it is never half written.
     pub(super) fn save(&self) -> io::Result<()> {
         replace_privately(&self.path, &serde_json::to_vec_pretty(&self.value)?)
     }

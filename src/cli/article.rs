@@ -25,7 +25,7 @@ impl FromStr for ArticleRef {
             return Ok(Self::Url(text.to_owned()));
         }
         let parse = |name: &str| ArticleName::parse(name).map(Self::Name);
-        let form = |error: NameError| match error {
+        let message = |error: NameError| match error {
             NameError::Empty { .. }
             | NameError::TooLong { .. }
             | NameError::Character { .. }
@@ -36,13 +36,13 @@ impl FromStr for ArticleRef {
             ["sources", source, "articles", article, "revisions", number] => {
                 Err(format!("that names a revision; write {source}/{article} --revision {number} instead"))
             }
-            // A source with one of these two names can still be given in full.
+            // Articles of a source whose id is `sources` or `articles` can still be named in full.
             ["sources", source] => {
                 Err(format!("that names a source; `dateline list --source {source}` lists its articles"))
             }
             ["articles", article] => Err(format!("the source is missing; write source/{article}")),
-            [source, article] => parse(&format!("sources/{source}/articles/{article}")).map_err(form),
-            _ => parse(text).map_err(form),
+            [source, article] => parse(&format!("sources/{source}/articles/{article}")).map_err(message),
+            _ => parse(text).map_err(message),
         }
     }
 }

@@ -12,7 +12,7 @@ impl From<CaptureError> for Failure {
         if let CaptureError::Server(error) = error {
             return (*error).into();
         }
-        // One page of many is reported without its hint, so these are part of the message.
+        // One page of many is reported without its hint, so these remedies are part of the message.
         let remedy = match &error {
             CaptureError::Fetch(FetchError::PrivateAddress { .. }) => {
                 "; pass --allow-private to fetch from private networks"
@@ -78,7 +78,7 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
         }
         CaptureError::Git(GitError::NotInstalled) => "install git; it is needed to read a repository",
         CaptureError::Git(GitError::Shallow { .. }) => {
-            "`git fetch --unshallow` gets them; --allow-shallow imports what is there"
+            "`git fetch --unshallow` fetches them; --allow-shallow imports the commits that are there"
         }
         CaptureError::Git(GitError::NoCommit { .. }) => "`git branch --all` lists the branches; --branch names one",
         CaptureError::Git(GitError::NoMatch { .. }) => {
@@ -129,7 +129,7 @@ impl From<ExportError> for Failure {
                 (Exit::Conflict, Some("name another file, or give --force to overwrite it"))
             }
             ExportError::Conflict(FileConflict::Foreign(_)) => {
-                // One of many documents, which are reported without their hints.
+                // One document of many is reported without its hint, so the remedy is part of the message.
                 let message = format!("{error}; --force overwrites it");
                 return Self::new(Exit::Conflict, message).kind(error.reason());
             }

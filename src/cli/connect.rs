@@ -102,7 +102,7 @@ impl Session {
         drop(self.client);
         let Some(archive) = self.embedded else { return };
         archive.close().await;
-        // The services at the other end of the connection end shortly after it.
+        // The services in this process still hold the archive. They end shortly after their connection.
         let released = Arc::downgrade(&archive);
         drop(archive);
         let deadline = Instant::now() + RELEASE_TIMEOUT;
@@ -198,7 +198,7 @@ impl Session {
 
 type OpenedArchive = (Archive, Arc<Directory>);
 
-/// What this process writes to the lock file about itself while it holds an archive.
+/// How the lock file describes this process while it holds an archive.
 pub(super) fn holder(command: &str) -> Holder {
     Holder {
         pid: std::process::id(),
@@ -210,11 +210,11 @@ pub(super) fn holder(command: &str) -> Holder {
 
 /// The holder of an archive that could not be opened.
 pub(super) enum LockedBy {
-    /// A server, with the address at which it says it listens.
+    /// A server, with the address at which it listens according to the lock file.
     Server(String),
     /// Another command, which will release it when it ends.
     Command,
-    /// No process: it could not be opened for another reason.
+    /// No process: the archive could not be opened for another reason.
     NoProcess,
 }
 
@@ -325,7 +325,7 @@ pub(super) fn server_url(globals: &Globals) -> Result<Option<String>, Failure> {
     Ok(Some(url))
 }
 
-/// Rejects a URL that names more than a server, since the rest would be ignored.
+/// Rejects a URL that names more than a server, since everything else in it would be ignored.
 fn check_server_url(url: &str) -> Result<(), Failure> {
     let invalid = |reason: &str| {
         let message = format!("{} is not the URL of a server: {reason}", without_credentials(url));
@@ -373,9 +373,10 @@ fn state_folder() -> Result<PathBuf, Failure> {
     platform_dirs().map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_dir())).ok_or(no_home)
 }
 
-/// Rejects a state directory that cannot be one. Called before the archive is opened, which may create it.
-pub(super) fn check_state_dir(given: Option<&Path>) -> Result<(), Failure> {
-    match given {
+/// Rejects a `--state-dir` that is not a directory. Called before the archive is opened, since opening may create the
+/// archive.
+pub(super) fn check_state_dir(flag: Option<&Path>) -> Result<(), Failure> {
+    match flag {
         Some(folder) if folder.exists() && !folder.is_dir() => {
             Err(Failure::new(Exit::Usage, format!("--state-dir: {} is not a directory", folder.display())))
         }
@@ -383,10 +384,10 @@ pub(super) fn check_state_dir(given: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-/// The directory of a command's state files for this archive: the one given, or the command's own in the platform's
-/// state directory.
-pub(super) async fn state_dir(session: &Session, given: Option<&Path>, command: &str) -> Result<StateDir, Failure> {
-    let folder = match given {
+/// The directory of a command's state files for this archive: that of `--state-dir`, or the command's own in the
+/// platform's state directory.
+pub(super) async fn state_dir(session: &Session, flag: Option<&Path>, command: &str) -> Result<StateDir, Failure> {
+    let folder = match flag {
         Some(folder) => folder.to_owned(),
         None => state_folder()?.join(command),
     };

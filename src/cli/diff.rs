@@ -126,6 +126,7 @@ fn print_skipped(unchanged: &mut u64, out: &mut Output) -> Result<(), Failure> {
 
 fn print_hunk(hunk: &pb::Hunk, sides: Sides, out: &mut Output) -> Result<(), Failure> {
     let painter = out.painter();
+    // People count blocks from 1.
     let place = |index: Option<u32>| index.map_or(0, |index| u64::from(index) + 1);
     let same_words = hunk.spans.iter().all(|span| span.kind() == pb::SpanKind::Equal);
     let remark = match hunk.kind() {

@@ -117,8 +117,8 @@ fn message_of(error: &ServerError, name_of: fn(&str) -> String) -> String {
 }
 
 /// What the peer answered, if it is not a Dateline server; `None` if it is one, or if the connection broke. Only the
-/// client library's message distinguishes a foreign answer from a broken connection. A Dateline server gives every error
-/// a reason.
+/// client library's message distinguishes a foreign answer from a broken connection. A Dateline server gives every
+/// error a reason.
 fn foreign_answer(error: &ServerError) -> Option<&str> {
     let message = error.message.as_str();
     let is_unknown_call = error.code == Code::Unimplemented;

@@ -17,7 +17,7 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Starts from failures of an interrupted run, which reported them already.
+    /// Starts from the failures of an interrupted run, which has reported them already.
     pub(super) fn before(count: u64) -> Self {
         Self { count, ..Self::default() }
     }
@@ -34,13 +34,13 @@ impl Failures {
 
     /// Summarises the failures: `3 failed (2 NOT_FOUND, 1 TIMEOUT)`, or `3 failed` if none has a reason of its own.
     pub(super) fn summary(&self) -> String {
-        let (of_none, of_their_own): (Vec<_>, Vec<_>) =
+        let (without_reason, with_reason): (Vec<_>, Vec<_>) =
             self.reasons.iter().partition(|(reason, _)| reason.as_str() == NO_REASON);
-        if of_their_own.is_empty() {
+        if with_reason.is_empty() {
             return format!("{} failed", self.count);
         }
-        let reasons = of_their_own.iter().map(|(reason, count)| format!("{count} {reason}"));
-        let others = of_none.iter().map(|(_, count)| format!("{count} other"));
+        let reasons = with_reason.iter().map(|(reason, count)| format!("{count} {reason}"));
+        let others = without_reason.iter().map(|(_, count)| format!("{count} other"));
         let reasons: Vec<_> = reasons.chain(others).collect();
         format!("{} failed ({})", self.count, reasons.join(", "))
     }

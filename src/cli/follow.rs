@@ -29,10 +29,10 @@ pub(super) async fn run(
     let state_dir = state_dir(session, args.state_dir.as_deref(), "follow").await?;
     let feeds = args.feeds.iter().map(|url| Feed::open(url.clone(), &options, &state_dir));
     let feeds: Vec<_> = feeds.collect::<Result<_, _>>()?;
-    let (to, mut events) = mpsc::channel(EVENTS_MAX);
+    let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let mut report = Report::new(globals, "entries", args.dry_run, out);
     if args.every.is_some() {
-        report.goes_on();
+        report.hide_progress();
     }
     let mut remaining = 0;
     let reporting = async {
@@ -48,14 +48,14 @@ pub(super) async fn run(
                 FeedEvent::Remaining(more) => remaining += more,
                 FeedEvent::Note(note) => report.note(&note),
             }
-            // The output is gone. Work in progress is still waited for, and recorded in the state file.
+            // Nothing more can be printed. Entries in progress are still finished, and recorded in the state file.
             if shown.is_err() {
                 stopping.cancel();
             }
         }
         shown
     };
-    let (reported, ()) = tokio::join!(reporting, follow(feeds, &pages, &options, &stopping, to));
+    let (reported, ()) = tokio::join!(reporting, follow(feeds, &pages, &options, &stopping, sender));
     reported?;
     match (report.finish(), stopping.is_cancelled(), args.every) {
         // A command that runs until it is stopped has succeeded.

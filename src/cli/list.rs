@@ -21,18 +21,18 @@ pub(super) async fn run(session: &Session, args: &ListArgs, out: &mut Output) ->
 }
 
 async fn articles(session: &Session, args: &ListArgs, out: &mut Output) -> Result<(), Failure> {
-    let mut left = args.limit.unwrap_or(usize::MAX);
+    let mut remaining = args.limit.unwrap_or(usize::MAX);
     let mut request = request(args);
-    while left > 0 && !out.is_closed() {
+    while remaining > 0 && !out.is_closed() {
         let page = session.archive().list_articles(request.clone()).await?.into_inner();
-        let articles = page.articles.get(..left.min(page.articles.len())).unwrap_or_default();
+        let articles = page.articles.get(..remaining.min(page.articles.len())).unwrap_or_default();
         if out.json {
             articles.iter().try_for_each(|article| out.message(article))?;
         } else {
             let rows: Vec<_> = articles.iter().map(|article| row(article, out)).collect();
             table(&rows, out)?;
         }
-        left -= articles.len();
+        remaining -= articles.len();
         if page.next_page_token.is_empty() {
             break;
         }

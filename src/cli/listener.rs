@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 /// The state of a listening socket.
-const LISTENS: &str = "0A";
+const LISTENING: &str = "0A";
 
 /// A user, other than root and the user of this process, whose process listens at `address`. `None` if there is no such
 /// process, or if the system has no such table.
@@ -25,15 +25,16 @@ fn listeners(table: &str, address: SocketAddr) -> Vec<u32> {
         IpAddr::V6(ip) => ip.octets().chunks_exact(4).filter_map(|bytes| bytes.try_into().ok()).map(word).collect(),
     };
     let user = |line: &str| {
+        // The fields of a line: number, local address, remote address, state, queues, timer, retransmissions, user.
         let mut fields = line.split_whitespace().skip(1);
         let (at, at_port) = fields.next()?.split_once(':')?;
         let state = fields.nth(1)?;
         let uid = fields.nth(3)?.parse().ok()?;
         // Matches a socket that listens at any address, at this one, or at this IPv4 address in the IPv6 table.
-        let is_there = at.bytes().all(|digit| digit == b'0')
+        let matches_ip = at.bytes().all(|digit| digit == b'0')
             || at == ip
             || at == format!("0000000000000000{}{ip}", word([0, 0, 255, 255]));
-        (is_there && at_port == port && state == LISTENS).then_some(uid)
+        (matches_ip && at_port == port && state == LISTENING).then_some(uid)
     };
     table.lines().filter_map(user).collect()
 }

@@ -27,13 +27,13 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
         order: order.into(),
         ..pb::ListRevisionsRequest::default()
     };
-    let mut left = limit;
-    while left > 0 && !out.is_closed() {
+    let mut remaining = limit;
+    while remaining > 0 && !out.is_closed() {
         let page = session.archive().list_revisions(request.clone()).await?.into_inner();
-        for entry in page.entries.iter().take(left) {
+        for entry in page.entries.iter().take(remaining) {
             if out.json { out.message(entry)? } else { print(entry, out)? }
         }
-        left = left.saturating_sub(page.entries.len());
+        remaining = remaining.saturating_sub(page.entries.len());
         if page.next_page_token.is_empty() {
             break;
         }

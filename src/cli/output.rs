@@ -33,7 +33,7 @@ pub(super) struct Output {
     buffer: Vec<u8>,
     /// Whether all output is held back until the end.
     buffering: bool,
-    /// How many lines fit on the screen before a pager is needed; `None` if no pager is wanted.
+    /// How many lines fit on the screen; longer output goes to a pager. `None` if no pager is used.
     screen_lines: Option<usize>,
     /// The terminal's height in lines; `None` without a terminal.
     height: Option<usize>,
@@ -46,7 +46,7 @@ pub(super) struct Output {
     pub(super) json: bool,
     /// The column at which lines wrap; `None` if they do not.
     pub(super) width: Option<usize>,
-    /// The time that relative times count from: when the command started.
+    /// When the command started. Relative times such as `2 days ago` are relative to this.
     now: Timestamp,
 }
 
@@ -98,7 +98,7 @@ impl Output {
         self.screen_lines = self.height.filter(|_| !self.json).map(|height| height.saturating_sub(1));
     }
 
-    /// Holds back all output until [`Output::finish`], up to a limit.
+    /// Holds back all output until [`Output::finish`], up to [`BUFFER_BYTES_MAX`].
     pub(super) fn hold(&mut self) {
         self.buffering = true;
     }
@@ -128,8 +128,8 @@ impl Output {
         if self.terminal { times::brief(time) } else { time.to_string() }
     }
 
-    /// Writes a line. Characters that are invisible or control the terminal are named or escaped, even if the caller
-    /// did so already.
+    /// Writes a line. Characters that are invisible or control the terminal are named or escaped. Styles stay, so the
+    /// caller must escape foreign text before painting it ([`style::safe`]).
     pub(super) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
         let line = line.to_string();
         let line = if self.json { in_json(&line).into_owned() } else { style::safe_styled(&line) };
@@ -171,9 +171,9 @@ impl Output {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.buffering = false;
         if matches!(self.target, Target::Undecided) {
-            self.decide();
+            self.choose_target();
         }
-        self.release()?;
+        self.write_buffer()?;
         match self.target {
             Target::Undecided | Target::Stdout => check_write(io::stdout().flush(), &mut self.closed),
             Target::Pager { mut child, stdin } => {
@@ -198,9 +198,9 @@ impl Output {
             if self.screen_lines.is_some() && !self.is_longer_than_the_screen() {
                 return Ok(());
             }
-            self.decide();
+            self.choose_target();
         }
-        self.release()
+        self.write_buffer()
     }
 
     fn is_longer_than_the_screen(&self) -> bool {
@@ -208,12 +208,14 @@ impl Output {
         self.screen_lines.is_some_and(|screen| lines > screen)
     }
 
-    fn decide(&mut self) {
+    /// Chooses the target, now that it is known whether the output fits on the screen.
+    fn choose_target(&mut self) {
         let pager = if self.is_longer_than_the_screen() { pager() } else { None };
         self.target = pager.unwrap_or(Target::Stdout);
     }
 
-    fn release(&mut self) -> Result<(), Failure> {
+    /// Writes the buffer to the target.
+    fn write_buffer(&mut self) -> Result<(), Failure> {
         let bytes = std::mem::take(&mut self.buffer);
         let written = match &mut self.target {
             Target::Undecided | Target::Stdout => io::stdout().write_all(&bytes),
@@ -239,12 +241,12 @@ pub(super) fn say(text: impl Display) {
     drop(writeln!(anstream::stderr(), "{}", style::safe(&text.to_string())));
 }
 
-/// Prints panics like all other messages: the text of a panic may include text from an article or a feed.
+/// Escapes the messages of panics as all others are escaped: they may include text from an article or a feed.
 pub(super) fn say_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
-        let is_asked_for = backtrace.status() == BacktraceStatus::Captured;
-        say(format_args!("dateline: {panic}{}", if is_asked_for { format!("\n{backtrace}") } else { String::new() }));
+        let is_enabled = backtrace.status() == BacktraceStatus::Captured;
+        say(format_args!("dateline: {panic}{}", if is_enabled { format!("\n{backtrace}") } else { String::new() }));
     }));
 }
 
@@ -257,7 +259,7 @@ fn pager() -> Option<Target> {
     }
     let mut command = Command::new("sh");
     command.arg("-c").arg(&chosen).stdin(Stdio::piped());
-    // Quit if the text fits, pass colours through, leave the text on the screen: git starts it the same way.
+    // Options of less: quit if the text fits, pass colours through, leave the text on the screen. git sets the same.
     if std::env::var_os("LESS").is_none() {
         command.env("LESS", "FRX");
     }

@@ -123,7 +123,7 @@ impl Progress {
         self.work.failed = failed;
     }
 
-    /// As [`Self::set`], and reports how many bytes were transferred.
+    /// Like [`Self::set`], and reports how many bytes were transferred.
     pub(super) fn set_bytes(&mut self, done: u64, total: u64, bytes: u64) {
         self.work.bytes = Some(bytes);
         self.set(done, total);

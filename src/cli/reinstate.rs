@@ -26,7 +26,7 @@ pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Outp
     }
     let outcome = match (done.changed, before == Some(pb::ArticleState::Live), dry_run) {
         (false, _, _) => "already live",
-        // Recorded, with a time and a reason of its own.
+        // The state stays the same, but this state change is recorded, with its own time and reason.
         (true, true, true) => "would reinstate again",
         (true, true, false) => "reinstated again",
         (true, false, true) => "would reinstate",

@@ -89,8 +89,8 @@ impl<'a> Report<'a> {
         let failure = Failure { message, ..failure };
         let Self { out, progress, total, .. } = self;
         let printed = progress.beside(|| {
-            // A single failure is printed when the command ends. With several documents, that final message is only a
-            // count.
+            // The failure of a single document is printed when the command ends. With several, the final message is
+            // only a count.
             if *total > 1 {
                 say(format_args!("dateline: {}", failure.message));
             }
@@ -119,7 +119,7 @@ impl<'a> Report<'a> {
     }
 
     /// Stops showing progress, for a command that runs until it is stopped.
-    pub(super) fn goes_on(&mut self) {
+    pub(super) fn hide_progress(&mut self) {
         self.progress = Progress::none();
     }
 

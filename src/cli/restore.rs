@@ -56,12 +56,12 @@ struct Job {
     path: PathBuf,
     options: Options,
     progress: Progress,
-    /// The position at which the restored archive will end, or later.
+    /// The position at which the restored archive ends, or a later one if `--to` is a time.
     total: u64,
 }
 
 impl Job {
-    /// Restores the archive. `None` if a signal asked the command to stop; nothing remains then.
+    /// Restores the archive. `None` if a signal asked the command to stop; the incomplete archive was then removed.
     fn run(mut self, stopping: &CancellationToken) -> Result<Option<Restored>, Failure> {
         match self.changes.begins_after_point() {
             Ok(None) => {}

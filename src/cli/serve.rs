@@ -24,16 +24,17 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     telemetry::start(filter, settings.log_format.unwrap_or_default())
         .map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))?;
     options.descriptors_max = server::raise_descriptor_limit();
-    // Listen before the archive is opened, so that a signal meanwhile is not lost.
+    // Before the archive is opened, so that a signal in the meantime is not lost.
     let signals = Signals::listen()?;
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
-    // A new archive is not created if the server cannot listen. If there is one, clients are not accepted before it is
-    // open, and a server that holds it already is the better explanation of a port in use.
+    // If there is no archive yet, the port is bound first, so that no archive is created if that fails. An existing
+    // archive is opened first: no client connects before it is open, and if another server holds it, the error says so
+    // instead of only that the port is in use.
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    let early = if is_new { Some(listen(address).await?) } else { None };
+    let early_listener = if is_new { Some(listen(address).await?) } else { None };
     let (opened, directory) = open_to_serve(&path, archive_options(&settings), wait_deadline(globals)).await?;
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
-    let listener = match early {
+    let listener = match early_listener {
         Some(listener) => listener,
         None => listen(address).await?,
     };

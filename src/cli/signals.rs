@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Exit, Failure};
 
-/// Listens for those signals. Once this exists, they no longer end the process by themselves.
+/// Listens for SIGTERM and SIGINT. From its creation on, they no longer end the process by themselves.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -33,10 +33,10 @@ impl Signals {
     /// A token that the first signal cancels, even while nothing waits for it.
     pub(super) fn token(self) -> CancellationToken {
         let stopping = CancellationToken::new();
-        let asked = stopping.clone();
+        let to_cancel = stopping.clone();
         tokio::spawn(async move {
             self.asked_to_stop().await;
-            asked.cancel();
+            to_cancel.cancel();
         });
         stopping
     }

@@ -35,7 +35,7 @@ pub(super) fn safe(text: &str) -> String {
     visible(text).into_owned()
 }
 
-/// As [`safe`], with all white space folded so that the text is one line.
+/// Like [`safe`], with all white space folded so that the text is one line.
 pub(super) fn safe_line(text: &str) -> String {
     safe(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -62,7 +62,7 @@ pub(super) fn wrap(text: &str, first_indent: &str, indent: &str, width: Option<u
         None => text
             .lines()
             .enumerate()
-            .map(|(at, line)| format!("{}{line}", if at == 0 { first_indent } else { indent }))
+            .map(|(index, line)| format!("{}{line}", if index == 0 { first_indent } else { indent }))
             .collect(),
         Some(width) => {
             let options = Options::new(width.max(20))
@@ -77,6 +77,7 @@ pub(super) fn wrap(text: &str, first_indent: &str, indent: &str, width: Option<u
     carry_styles(&lines).join("\n")
 }
 
+/// Ends each line's styles with the line, and starts them again on the next.
 fn carry_styles(lines: &[String]) -> Vec<String> {
     let mut active = String::new();
     let carry = |line: &String| {
@@ -103,6 +104,7 @@ pub(super) fn truncate(line: &str, width: usize) -> String {
         return line.to_owned();
     }
     let mut kept = String::new();
+    // One column is for the ellipsis.
     let mut columns = 1;
     for character in line.chars() {
         columns += textwrap::core::display_width(character.encode_utf8(&mut [0; 4]));

@@ -6,6 +6,10 @@ use super::style;
 
 /// The maximum width of a column on a terminal, except the last.
 const COLUMN_MAX: usize = 64;
+/// The minimum width of the last column, however narrow the terminal is.
+const LAST_COLUMN_MIN: usize = 20;
+/// The number of spaces between two columns.
+const GAP: usize = 2;
 
 /// Writes the rows of a table. A column is as wide as its widest cell, up to [`COLUMN_MAX`].
 pub(super) fn table<const N: usize>(rows: &[[(String, anstyle::Style); N]], out: &mut Output) -> Result<(), Failure> {
@@ -23,16 +27,15 @@ pub(super) fn table<const N: usize>(rows: &[[(String, anstyle::Style); N]], out:
     }
     let painter = out.painter();
     for row in rows {
-        let mut left = out.width.unwrap_or(usize::MAX);
+        let mut remaining = out.width.unwrap_or(usize::MAX);
         let mut line = String::new();
-        for (at, ((text, style), width)) in row.iter().zip(widths).enumerate() {
-            let last = at + 1 == N;
-            let room = if last { left.max(20) } else { width };
-            let cell = style::truncate(text, room);
+        for (index, ((text, style), width)) in row.iter().zip(widths).enumerate() {
+            let is_last = index + 1 == N;
+            let cell = style::truncate(text, if is_last { remaining.max(LAST_COLUMN_MIN) } else { width });
             line.push_str(&painter.paint(*style, &cell));
-            if !last {
-                line.push_str(&" ".repeat(width.saturating_sub(textwrap::core::display_width(&cell)) + 2));
-                left = left.saturating_sub(width + 2);
+            if !is_last {
+                line.push_str(&" ".repeat(width.saturating_sub(textwrap::core::display_width(&cell)) + GAP));
+                remaining = remaining.saturating_sub(width + GAP);
             }
         }
         out.line(line)?;

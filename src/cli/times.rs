@@ -1,8 +1,8 @@
 //! Times as people type and read them.
 //!
 //! A date without a time of day is a day in UTC, whatever the machine's time zone, so a command means the same
-//! everywhere. It stands for the last microsecond of that day, so that `--at 2026-05-16` shows the article as it was
-//! when the day ended. Today has not ended yet, so it stands for the present.
+//! everywhere. The date stands for the last microsecond of that day, so that `--at 2026-05-16` shows the article as it
+//! was when the day ended. Today has not ended yet, so today's date stands for the present.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use super::count;
 use crate::clock::{Clock, SystemClock};
 use crate::model::{TimeTextError, Timestamp};
 
-/// The end of a day that a date stands for.
+/// Which end of its day a date stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeEnd {
     /// The first microsecond of the day.
     First,
-    /// Its last microsecond, or now if the day has not ended yet.
+    /// The last microsecond of the day, or now if the day is today.
     Last,
 }
 
-/// A time given on the command line.
+/// A time from the command line.
 #[derive(Clone, Debug)]
 pub(super) struct Moment {
-    /// The words as given, such as `2 days ago`. They mean a different time on a later run.
+    /// The words as typed, such as `2 days ago`. They mean a different time on a later run.
     pub(super) words: String,
     /// The time that the words meant when the command started.
     pub(super) time: Timestamp,
 }
 
 impl Moment {
-    /// Parses it with [`parse`], as of now.
+    /// Parses `text` with [`parse`], relative to now.
     pub(super) fn parse(text: &str, end: TimeEnd) -> Result<Self, String> {
         Ok(Self { words: text.to_owned(), time: parse(text, now(), end)? })
     }
@@ -86,21 +86,21 @@ fn of_day(date: Date, now: Timestamp, end: TimeEnd) -> Timestamp {
 }
 
 fn before(now: &Zoned, span: &str) -> Result<Timestamp, String> {
-    let wanted = || format!("{span:?} is not a duration such as \"90 minutes\", \"2 days\" or \"3 months\"");
+    let not_a_duration = || format!("{span:?} is not a duration such as \"90 minutes\", \"2 days\" or \"3 months\"");
     let spelled = match span.split_once(' ') {
         Some(("a" | "an", unit)) => format!("1 {unit}"),
         _ => span.to_owned(),
     };
-    let span = parts_of_days(&spelled).or_else(|| spelled.parse().ok()).ok_or_else(wanted)?;
+    let span = fractional_days(&spelled).or_else(|| spelled.parse().ok()).ok_or_else(not_a_duration)?;
     if span.is_negative() {
-        return Err(wanted());
+        return Err(not_a_duration());
     }
     now.checked_sub(span).map(|then| then.timestamp().into()).map_err(|_| "that is too long ago".to_owned())
 }
 
 /// Parses fractions of days and weeks, such as `1.5 days`: a day in UTC has 24 hours. jiff accepts fractions of hours
 /// and smaller units only.
-fn parts_of_days(span: &str) -> Option<Span> {
+fn fractional_days(span: &str) -> Option<Span> {
     let (number, unit) = span.split_at(span.find(char::is_alphabetic)?);
     let hours = match unit {
         "d" | "day" | "days" => 24,

@@ -42,8 +42,8 @@ pub(super) async fn run(globals: &Globals, args: &VerifyArgs, out: &mut Output) 
     verification.finish()
 }
 
-/// The failure of a rebuild while a server holds the archive: that server would keep using the database that was
-/// replaced.
+/// The failure of a rebuild while a server holds the archive. The server would keep using the database that the rebuild
+/// replaces.
 fn served() -> Failure {
     Failure::new(Exit::Conflict, "the indexes cannot be rebuilt while a server holds the archive").hint("stop it first")
 }
@@ -79,7 +79,7 @@ enum NotVerified {
 }
 
 impl Verification<'_> {
-    /// Has the server verify the archive.
+    /// Asks the server to verify the archive, and reports what it finds.
     async fn on_server(&mut self, session: &Session) -> Result<(), Failure> {
         let mut messages = session.admin().verify(pb::VerifyRequest {}).await?.into_inner();
         while let Some(message) = messages.message().await? {
@@ -90,7 +90,7 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// Verifies the archive here once no command holds it, or has the server that holds it do so.
+    /// Verifies the archive here once no command holds it. If a server holds it, asks that server to verify it.
     async fn offline(&mut self, path: &Path, deadline: Instant) -> Result<(), Failure> {
         loop {
             let error = match self.attempt(path.to_path_buf()).await {
@@ -169,8 +169,8 @@ impl Verification<'_> {
 
     fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
-        let cut_short = || Failure::new(Exit::Unreachable, "the server ended the verification early");
-        let summary = self.summary.ok_or_else(cut_short)?;
+        let ended_early = || Failure::new(Exit::Unreachable, "the server ended the verification early");
+        let summary = self.summary.ok_or_else(ended_early)?;
         if self.out.json {
             self.out.message(&summary)?;
         } else {

@@ -29,7 +29,7 @@ pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Outp
     }
     let outcome = match (done.changed, before == Some(pb::ArticleState::Withdrawn), dry_run) {
         (false, _, _) => "already withdrawn",
-        // Recorded, with a time and a reason of its own.
+        // The state stays the same, but this state change is recorded, with its own time and reason.
         (true, true, true) => "would withdraw again",
         (true, true, false) => "withdrawn again",
         (true, false, true) => "would withdraw",

@@ -2,11 +2,11 @@
 //!
 //! Each delivery of the feed ends with a bookmark, whose token says exactly where to continue, even inside an atomic
 //! batch. Everything received is handed out before a new stream is opened, and the new stream begins after the last
-//! event handed out. No event is missing, and none comes twice.
+//! event handed out. So no event is missed, and none is repeated.
 //!
-//! A durable subscription instead begins after the last acknowledgement: changes that were handed out but not
-//! acknowledged come again, under a new epoch. The token is sent in that case too, so that the server can reject a
-//! consumer that received changes which a restored archive no longer has.
+//! With a durable subscription, a new stream instead begins after the last acknowledgement: changes that were handed
+//! out but not acknowledged come again, under a new epoch. The token is sent in that case too: if the consumer received
+//! changes that a restored archive no longer has, the server can reject the consumer.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,6 +25,8 @@ use crate::wire::pb;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::pb::subscribe_response::Event;
 
+/// The upper limits of the delay before a new stream is opened: after a first failure, and after any number of
+/// failures.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 const DELAY_MAX: Duration = Duration::from_secs(5);
 
@@ -33,21 +35,21 @@ const DELAY_MAX: Duration = Duration::from_secs(5);
 pub enum Followed {
     /// A stream is open: the first one, or a new one after [`Followed::Lost`].
     Started {
-        /// The epoch on the durable subscription, to be given with acknowledgements; 0 without one.
+        /// The epoch on the durable subscription, to be sent with acknowledgements; 0 without a durable subscription.
         epoch: u64,
         /// The snapshot from which articles are sent; `None` if the feed does not begin with one.
         snapshot: Option<pb::Snapshot>,
     },
-    /// A change. Its `seq` plus one is a position that can be acknowledged.
+    /// A change. The position after it, `seq + 1`, can be acknowledged.
     Change(Box<pb::Change>),
     /// An article of a snapshot.
     Article(Box<pb::Article>),
     /// All articles of the snapshot have been handed out; changes follow.
     SnapshotEnd,
-    /// Everything before this has been handed out. Its token continues from here, and its `next_seq` can be
-    /// acknowledged. It comes after the events of each delivery, and at intervals while there are none.
+    /// Everything before this bookmark has been handed out. Its token continues from here, and its `next_seq` can be
+    /// acknowledged. A bookmark follows the events of each delivery, and comes at intervals while there are no events.
     Bookmark(pb::Bookmark),
-    /// Everything committed before the server sent this has been handed out.
+    /// Everything that was durable when the server sent this has been handed out.
     CaughtUp,
     /// The feed is no longer caught up.
     FellBehind {
@@ -68,18 +70,17 @@ pub enum Followed {
 /// If the request has `end_when_caught_up`, the stream ends with `None` after the first [`Followed::CaughtUp`];
 /// otherwise it never ends by itself. It ends with an error if a retry cannot help, such as `HISTORY_DIVERGED`,
 /// `CONSUMER_FENCED` or `FILTER_INVALID`. If a stream breaks, is ended by the server, or is rejected because the server
-/// has no room at the moment, a new one is opened after 100 ms to 5 s. Until the server has answered for the first
-/// time, the start `now` means the time of that answer.
+/// has no room at the moment, a new one is opened after a delay of 50 ms to 5 s. A feed that starts at `now` starts
+/// when the server answers for the first time.
 ///
-/// Dropping it closes the stream.
+/// Dropping the feed closes the stream.
 pub struct Following {
     feed: ChangeFeedServiceClient<Channel>,
     request: pb::SubscribeRequest,
     state: StreamState,
-    /// Events that were received and not handed out yet.
+    /// Events that were received and have not been handed out yet.
     arrived: VecDeque<Followed>,
-    /// The last bookmark that was handed out.
-    place: Option<pb::Bookmark>,
+    last_bookmark: Option<pb::Bookmark>,
     epoch: u64,
     /// Whether the server has sent `CaughtUp`.
     caught_up: bool,
@@ -104,7 +105,7 @@ impl Following {
             request,
             state: StreamState::Closed,
             arrived: VecDeque::new(),
-            place: None,
+            last_bookmark: None,
             epoch: 0,
             caught_up: false,
             failures: 0,
@@ -136,12 +137,12 @@ impl Following {
     /// The last bookmark that was handed out; `None` before the first. Continuing from it repeats the events handed out
     /// since.
     pub fn bookmark(&self) -> Option<&pb::Bookmark> {
-        self.place.as_ref()
+        self.last_bookmark.as_ref()
     }
 
     /// The token of the last bookmark that was handed out.
     pub fn resume_token(&self) -> Option<&str> {
-        self.place.as_ref().map(|bookmark| bookmark.resume_token.as_str()).filter(|token| !token.is_empty())
+        self.last_bookmark.as_ref().map(|bookmark| bookmark.resume_token.as_str()).filter(|token| !token.is_empty())
     }
 
     /// The epoch on the durable subscription; 0 without one, and before the first [`Followed::Started`].
@@ -150,7 +151,7 @@ impl Following {
     }
 
     /// Whether an event is available without waiting for the server. If not, everything received has been handed out,
-    /// including its bookmark.
+    /// bookmarks included.
     pub fn has_arrived(&self) -> bool {
         !self.arrived.is_empty()
     }
@@ -186,7 +187,7 @@ impl Following {
 
     fn arrive(&mut self, event: Option<Event>) {
         let Some(event) = event else { return };
-        // A server that starts streams but sends nothing on them must not be retried without a pause.
+        // If a server starts streams but sends nothing on them, retries must not become frequent again.
         if !matches!(event, Event::Started(_)) {
             self.failures = 0;
         }
@@ -221,7 +222,7 @@ impl Following {
         let event = self.arrived.pop_front()?;
         match &event {
             Followed::Started { epoch, .. } => self.epoch = *epoch,
-            Followed::Bookmark(bookmark) => self.place = Some(bookmark.clone()),
+            Followed::Bookmark(bookmark) => self.last_bookmark = Some(bookmark.clone()),
             Followed::Change(_)
             | Followed::Article(_)
             | Followed::SnapshotEnd
@@ -271,7 +272,10 @@ impl Stream for Following {
 
 impl fmt::Debug for Following {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Following").field("request", &self.request).field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Following")
+            .field("request", &self.request)
+            .field("last_bookmark", &self.last_bookmark)
+            .finish_non_exhaustive()
     }
 }
 
@@ -279,11 +283,11 @@ fn ended_by_server() -> ServerError {
     Status::new(Code::Unavailable, "the server ended the stream").into()
 }
 
-/// Doubles with each failure. A random value between half of that and the whole is used, so that clients of a failed
-/// server do not all return at once.
+/// The delay before the next attempt. Its upper limit doubles with each failure; the delay is a random value between
+/// half of the limit and the limit, so that the clients of a failed server do not all return at once.
 fn delay(failures: u32, random: u32) -> Duration {
-    let whole = FIRST_DELAY.saturating_mul(1 << failures.min(16)).min(DELAY_MAX);
-    whole / 2 + whole / 2 * (random % 1_000) / 1_000
+    let limit = FIRST_DELAY.saturating_mul(1 << failures.min(16)).min(DELAY_MAX);
+    limit / 2 + limit / 2 * (random % 1_000) / 1_000
 }
 
 #[cfg(test)]

@@ -22,10 +22,11 @@ use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::{field_violations, pb};
 
-/// Responses may be larger than requests, such as a page of whole articles.
+/// The maximum size of a response. A response can be larger than any request, such as a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A call may take as long as it needs. A peer that does not answer pings is considered gone, and its calls fail.
+/// A call may take as long as it needs. A server that does not answer pings is considered gone, and the calls to it
+/// fail.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -92,8 +93,8 @@ impl From<Status> for ServerError {
     }
 }
 
-/// The innermost cause of a status that came from this side, such as a broken connection, since the outer messages say
-/// little ("transport error"); the message of any other status.
+/// The message of a status that the server sent. If the status was created on this side, such as for a broken
+/// connection, the message of its innermost cause, since the outer messages say little ("transport error").
 fn message_of(status: &Status) -> String {
     let Some(mut cause) = status.source() else { return status.message().to_owned() };
     while let Some(inner) = cause.source() {
@@ -113,7 +114,7 @@ impl ServerError {
     /// Whether the same call may succeed later without any action by the caller.
     pub fn is_passing(&self) -> bool {
         let reason = self.reason.as_str();
-        let full = matches!(
+        let has_no_room = matches!(
             reason,
             "REQUEST_STALLED"
                 | "SUBSCRIBER_STALLED"
@@ -122,6 +123,8 @@ impl ServerError {
                 | "MESSAGES_IN_FLIGHT"
                 | "STORAGE_FULL"
         );
-        self.is_of_transport() || self.code == Code::Unavailable || (self.code == Code::ResourceExhausted && full)
+        self.is_of_transport()
+            || self.code == Code::Unavailable
+            || (self.code == Code::ResourceExhausted && has_no_room)
     }
 }

@@ -1,9 +1,10 @@
-//! Points to read at.
+//! Creates the points at which reads are answered.
 
 use crate::model::Timestamp;
 use crate::wire::{pb, timestamp_to_pb};
 
-/// A point of both time axes: `at` on the observe axis, `known_at` on the archive axis. `None` for the newest.
+/// A point of both time axes: `at` on the observe axis, `known_at` on the archive axis. An axis that is `None` means
+/// its end; the result is `None` if both are.
 pub fn as_of(at: Option<Timestamp>, known_at: Option<Timestamp>) -> Option<pb::AsOf> {
     (at.is_some() || known_at.is_some()).then(|| pb::AsOf {
         observe_time: at.map(timestamp_to_pb),
@@ -12,7 +13,8 @@ pub fn as_of(at: Option<Timestamp>, known_at: Option<Timestamp>) -> Option<pb::A
     })
 }
 
-/// The point that repeats another read: its snapshot on the archive axis, and `at` on the observe axis.
+/// The point that repeats another read: the snapshot of that read on the archive axis, and `at` on the observe axis.
+/// `None` without a snapshot.
 pub fn as_of_snapshot(snapshot: Option<&pb::Snapshot>, at: Option<Timestamp>) -> Option<pb::AsOf> {
     snapshot.map(|snapshot| pb::AsOf {
         observe_time: at.map(timestamp_to_pb),

@@ -1,7 +1,7 @@
 //! The body of an article as XHTML, for formats that store the whole body as one string.
 //!
 //! XHTML loses: white space other than single spaces and line breaks; the text of an embed, which becomes a caption;
-//! the URL of a picture or embed that is neither http nor https; and how sure a reader was of the kind of a block.
+//! the URL of a picture or embed that is neither http nor https; and the confidence in the kind of a block.
 
 use htmlize::{escape_all_quotes, escape_text};
 

@@ -27,8 +27,8 @@ pub(super) fn write(item: &Item) -> String {
     put("type", json!("text"));
     put("representationType", json!("full"));
     put("pubStatus", json!(if item.withdrawn.is_some() { "canceled" } else { "usable" }));
-    // Readers take `versionCreated` of a first version for its publish time, so a version number is left out if only
-    // the modify time is known.
+    // Programs that read ninjs take the `versionCreated` of a first version as its publish time. So no version number
+    // is written if only the modify time is known.
     if published.is_some() || modified.is_none() {
         put("version", json!(item.revision.to_string()));
     }
@@ -68,11 +68,11 @@ pub(super) fn write(item: &Item) -> String {
     pretty(&Value::Object(fields))
 }
 
-/// The URI of the article: its canonical URL as given if that is a valid URI, otherwise the URL normalised, otherwise
-/// its name in the archive.
+/// The URI of the article: its canonical URL unchanged if that is a valid URI, otherwise the normalised URL if it has
+/// one, otherwise the article's name in the archive.
 fn uri(item: &Item) -> String {
     let canonical = &item.content.canonical_url;
-    let spellings = web_url(canonical).map(|usual| [canonical.clone(), usual]);
+    let spellings = web_url(canonical).map(|normalised| [canonical.clone(), normalised]);
     let uri = spellings.into_iter().flatten().find(|spelling| is_uri(spelling));
     uri.unwrap_or_else(|| format!("dateline:{}", item.article))
 }

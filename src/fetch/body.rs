@@ -1,5 +1,5 @@
-//! Reads response bodies. They are decompressed and counted while they arrive, so neither an endless page nor a small
-//! one that decompresses to gigabytes takes more memory than allowed.
+//! Reads response bodies. A body is decompressed and counted while it arrives, so that neither an endless page nor a
+//! small one that decompresses to gigabytes takes more memory than allowed.
 
 use std::io;
 use std::pin::Pin;
@@ -60,6 +60,7 @@ pub(super) async fn read(
         return Err(bad_encoding(format!("only {ACCEPT_ENCODING} are supported")));
     };
     let mut body = BytesMut::with_capacity(usize::try_from(stated_bytes.min(CAPACITY_MAX)).unwrap_or_default());
+    // One byte more than allowed shows that the body is too long.
     let mut limited = decoder.take(bytes_max.saturating_add(1));
     loop {
         match limited.read_buf(&mut body).await {
@@ -96,7 +97,7 @@ enum WireError {
     Broken(String),
 }
 
-/// The message of an error's root cause; hyper's outer messages are about its own workings.
+/// The message of an error's root cause. The outer messages only describe hyper's internals.
 pub(super) fn cause(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
@@ -121,8 +122,8 @@ fn encodings(headers: &HeaderMap) -> Vec<String> {
 
 /// Creates the decoder for a body; `None` for an unknown encoding and for more than one.
 ///
-/// A gzip or zstd body may consist of several members. All are read: stopping after the first would return part of the
-/// page as if it were complete.
+/// A gzip or zstd body can have several members. All are read: stopping after the first would return part of the page
+/// as if it were complete.
 fn decoder<'a>(
     encodings: &[String],
     wire: impl AsyncBufRead + Send + Unpin + 'a,
@@ -141,7 +142,7 @@ fn decoder<'a>(
             Box::pin(decoder)
         }
         (Some("br"), None) => Box::pin(BrotliDecoder::new(wire)),
-        // We do not offer it, since servers disagree on what it means; zlib is what the standard says.
+        // We do not offer deflate, since servers disagree on what it means; the standard says zlib.
         (Some("deflate"), None) => Box::pin(ZlibDecoder::new(wire)),
         _ => return None,
     };

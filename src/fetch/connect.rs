@@ -3,9 +3,8 @@
 //! Every connection is made here, including those to IP literals, and only to an address that [`is_public`] accepts. No
 //! proxy is used, not even one named in the environment: it would resolve names for us and so bypass the check.
 //!
-//! If a name has both public and private addresses, only the public ones are used. Nothing private is reached, and a
-//! site whose DNS records also list an internal address can still be read. A name with only private addresses is
-//! rejected.
+//! If a name has both public and private addresses, only the public ones are used: a site whose DNS records also list
+//! an internal address can still be read. A name with only private addresses is rejected.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -97,24 +96,24 @@ impl Connector {
         Ok(addresses)
     }
 
-    /// Returns the first connection that succeeds. Addresses are tried with a short head start each, so that one that
-    /// never answers, as IPv6 does on some networks, costs 250 ms and not the page.
+    /// Returns the first connection that succeeds. Each address gets a short head start over the next one, so that an
+    /// address that never answers, such as an IPv6 address on some networks, costs 250 ms and not the page.
     async fn first_of(&self, addresses: Vec<SocketAddr>, host: &str) -> Result<TcpStream, ConnectError> {
         let mut attempts = JoinSet::new();
         let mut reason = "it has no address".to_owned();
         let mut addresses = addresses.into_iter();
         loop {
-            let ended = match addresses.next() {
+            let finished = match addresses.next() {
                 Some(address) => {
                     attempts.spawn(self.network.connect(address));
                     match tokio::time::timeout(NEXT_ADDRESS_AFTER, attempts.join_next()).await {
-                        Ok(ended) => ended,
+                        Ok(finished) => finished,
                         Err(_) => continue,
                     }
                 }
                 None => attempts.join_next().await,
             };
-            match ended {
+            match finished {
                 Some(Ok(Ok(stream))) => return Ok(stream),
                 Some(Ok(Err(error))) => reason = error.to_string(),
                 Some(Err(error)) => reason = error.to_string(),
@@ -125,7 +124,7 @@ impl Connector {
     }
 }
 
-/// Whether a name means this machine, whatever the resolver says (RFC 6761).
+/// Whether a name means this machine, regardless of the resolver (RFC 6761).
 fn is_localhost(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")

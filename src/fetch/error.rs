@@ -244,10 +244,10 @@ impl std::fmt::Display for TimeoutPhase {
 
 /// Whether a status may be temporary.
 pub(super) fn is_transient(code: StatusCode) -> bool {
-    const LASTING: [StatusCode; 2] = [StatusCode::NOT_IMPLEMENTED, StatusCode::HTTP_VERSION_NOT_SUPPORTED];
-    const OF_THE_MOMENT: [StatusCode; 3] =
+    const PERMANENT: [StatusCode; 2] = [StatusCode::NOT_IMPLEMENTED, StatusCode::HTTP_VERSION_NOT_SUPPORTED];
+    const TEMPORARY: [StatusCode; 3] =
         [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
-    OF_THE_MOMENT.contains(&code) || (code.is_server_error() && !LASTING.contains(&code))
+    TEMPORARY.contains(&code) || (code.is_server_error() && !PERMANENT.contains(&code))
 }
 
 fn is_gone(code: StatusCode) -> bool {
@@ -268,10 +268,10 @@ fn status_advice(code: StatusCode, retry_after: Option<Duration>) -> String {
     .to_owned()
 }
 
-/// The beginning of a sentence about a host: where it is, unless its name is its address.
+/// The beginning of a sentence about a host. It includes the address, unless the host's name is that address.
 fn whereabouts(host: &str, address: IpAddr) -> String {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(named) if named == address => format!("{host} is"),
+        Ok(literal) if literal == address => format!("{host} is"),
         Ok(_) | Err(_) => format!("{host} is at {address}, which is"),
     }
 }

@@ -1,7 +1,7 @@
 //! The HTTP client: sends one request and reads the response up to its body. It follows no redirects.
 //!
-//! It speaks HTTP/1.1 only. Every site supports it, a connection serves one page at a time, so cancelling a fetch
-//! closes the connection, and there is one protocol fewer whose limits have to be right.
+//! Only HTTP/1.1 is used, which every site supports. A connection then serves one page at a time, so that cancelling a
+//! fetch closes the connection, and no limits of HTTP/2 have to be set.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -26,9 +26,9 @@ const ACCEPTED: HeaderValue = HeaderValue::from_static(
     "text/html, application/xhtml+xml, application/xml;q=0.9, application/json;q=0.9, */*;q=0.8",
 );
 
-/// How long an idle connection is kept for the next page. It is short, because a request fails if the site closes the
-/// connection just as we send it.
-const KEPT_FOR: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept for the next page. The time is short, because a request fails if the site closes
+/// the connection just as we send it.
+const IDLE_KEPT_FOR: Duration = Duration::from_secs(5);
 
 /// Sends requests and sorts the responses.
 pub(super) struct HttpClient {
@@ -45,7 +45,7 @@ pub(super) enum HttpOutcome {
     Page(Response<Incoming>),
     /// The page has not changed (304), with the response's headers.
     NotModified(HeaderMap),
-    /// A redirect: its status, and the Location header, empty if it is missing.
+    /// A redirect: its status and its Location header. The header is empty if it is missing.
     Redirect(StatusCode, Vec<u8>),
 }
 
@@ -53,7 +53,7 @@ impl HttpClient {
     pub(super) fn new(options: &Options) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(KEPT_FOR)
+            .pool_idle_timeout(IDLE_KEPT_FOR)
             .pool_max_idle_per_host(options.per_host_max)
             .http1_max_buf_size(options.head_bytes_max.max(HEAD_BYTES_MIN))
             .http1_max_headers(options.headers_max)
@@ -84,14 +84,14 @@ impl HttpClient {
             drop(connection.wait_for_connection_metadata().await);
             tokio::time::sleep(self.idle_timeout).await;
         };
-        let late = |after| Err(FetchError::Timeout { url: url.to_string(), phase: TimeoutPhase::Response, after });
+        let timeout = |after| Err(FetchError::Timeout { url: url.to_string(), phase: TimeoutPhase::Response, after });
         tokio::select! {
             response = self.client.request(request) => match response {
                 Ok(response) => outcome(url, conditional, response),
                 Err(error) => Err(self.error(url, &error)),
             },
-            () = silence => late(self.idle_timeout),
-            () = tokio::time::sleep_until(deadline) => late(self.timeout),
+            () = silence => timeout(self.idle_timeout),
+            () = tokio::time::sleep_until(deadline) => timeout(self.timeout),
         }
     }
 

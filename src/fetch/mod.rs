@@ -49,7 +49,7 @@ use self::body::Excess;
 use self::host_limiter::HostLimiter;
 use self::http_client::{HttpClient, HttpOutcome};
 use self::page::ContentType;
-use self::redirect_chain::{RedirectChain, Visited};
+use self::redirect_chain::{FinishedChain, RedirectChain};
 use self::robots::Robots;
 
 /// Fetches pages. Cloning is cheap; clones share connections, per-host limits and the robots.txt cache.
@@ -59,7 +59,7 @@ pub struct Fetcher {
     robots: Arc<Robots>,
 }
 
-/// The parts that a request needs. The robots.txt cache uses them too.
+/// What every request needs, to a page or to a robots.txt.
 struct Site {
     options: Options,
     http_client: HttpClient,
@@ -77,30 +77,31 @@ impl Fetcher {
         Self { site: Arc::new(site), robots: Arc::new(Robots::new()) }
     }
 
-    /// Fetches the page at `url`, or reports that it has not changed since `known` was received.
+    /// Fetches the page at `url`, or reports that it has not changed since the earlier fetch that returned
+    /// `validators`.
     ///
-    /// `known` comes from an earlier fetch. It is sent only with the request for the URL it belongs to, which may be
-    /// `url` or one that `url` redirects to. Fragments are ignored.
+    /// The validators are sent only with the request for the URL they belong to, which may be `url` or one that `url`
+    /// redirects to. Fragments are ignored.
     ///
     /// Must run within a Tokio runtime. Dropping the future closes the connection and releases the host permit.
-    pub async fn fetch(&self, url: &Url, known: Option<&Validators>) -> Result<Fetched, FetchError> {
+    pub async fn fetch(&self, url: &Url, validators: Option<&Validators>) -> Result<Fetched, FetchError> {
         let options = &self.site.options;
         let mut redirect_chain = RedirectChain::new(url)?;
-        let mut left = options.timeout;
+        let mut time_left = options.timeout;
         loop {
             if options.obey_robots {
                 self.robots.check(&self.site, redirect_chain.here()).await?;
             }
-            // Held until the last byte. No task waits for one permit while holding another, so they cannot deadlock.
-            let turn = self.site.host_limiter.take(redirect_chain.here().host_str().unwrap_or_default()).await;
-            let begun = Instant::now();
-            let deadline = begun + left;
-            let conditions = known.map(|known| known.conditions(redirect_chain.here())).unwrap_or_default();
-            match (self.site.http_client.request(redirect_chain.here(), conditions, deadline).await?, known) {
+            // Held until the last byte. No task waits for one permit while holding another, so tasks cannot deadlock.
+            let permit = self.site.host_limiter.acquire(redirect_chain.here().host_str().unwrap_or_default()).await;
+            let started = Instant::now();
+            let deadline = started + time_left;
+            let conditions = validators.map(|earlier| earlier.conditions(redirect_chain.here())).unwrap_or_default();
+            match (self.site.http_client.request(redirect_chain.here(), conditions, deadline).await?, validators) {
                 (HttpOutcome::Page(response), _) => return self.page(redirect_chain, response, deadline).await,
-                (HttpOutcome::NotModified(headers), Some(known)) => {
-                    let Visited { requested, url, redirects } = redirect_chain.end();
-                    let validators = Validators { url: url.clone(), ..known.updated(&headers) };
+                (HttpOutcome::NotModified(headers), Some(earlier)) => {
+                    let FinishedChain { requested, url, redirects } = redirect_chain.finish();
+                    let validators = Validators { url: url.clone(), ..earlier.updated(&headers) };
                     return Ok(Fetched::NotModified(NotModified { requested, url, redirects, validators }));
                 }
                 (HttpOutcome::Redirect(status, location), _) => {
@@ -111,8 +112,8 @@ impl Fetcher {
                     return Err(FetchError::Protocol { url: redirect_chain.here().to_string(), reason });
                 }
             }
-            drop(turn);
-            left = left.saturating_sub(begun.elapsed());
+            drop(permit);
+            time_left = time_left.saturating_sub(started.elapsed());
         }
     }
 
@@ -126,7 +127,7 @@ impl Fetcher {
         let ContentType { media_type: content_type, charset } = ContentType::read(response.headers());
         let bytes_max = self.site.options.body_bytes_max;
         let body = self.site.body(redirect_chain.here(), response, bytes_max, Excess::Refuse, deadline).await?;
-        let Visited { requested, url, redirects } = redirect_chain.end();
+        let FinishedChain { requested, url, redirects } = redirect_chain.finish();
         Ok(Fetched::Page(Page { requested, url, redirects, content_type, charset, body, validators }))
     }
 }

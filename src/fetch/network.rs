@@ -12,9 +12,9 @@ pub type Later<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 /// Resolves names and opens connections.
 ///
-/// For each connection the fetcher resolves the name once, drops the addresses that are not public, and connects only
-/// to one of the others. A name server therefore cannot change its answer between the check and the connection. IP
-/// literals are never resolved.
+/// For each connection the fetcher resolves the name once, drops the addresses that are not public, and connects to one
+/// of the remaining addresses. A name server therefore cannot change its answer between the check and the connection.
+/// IP literals are never resolved.
 pub trait Network: Send + Sync + 'static {
     /// Resolves a host to its addresses, each with `port`, in the order in which to try them.
     fn resolve(&self, host: &str, port: u16) -> Later<Vec<SocketAddr>>;

@@ -16,15 +16,15 @@ pub struct Options {
     pub user_agent: HeaderValue,
     /// Time limit for making a connection: DNS, TCP and TLS together. Default 10 s.
     pub connect_timeout: Duration,
-    /// How long the site may be silent, before its response begins and between two pieces of it. Default 20 s.
+    /// How long the site may be silent, before its response and between two pieces of the response. Default 20 s.
     pub idle_timeout: Duration,
     /// Total time limit for a page, over all redirects and to the last byte. Default 60 s. Waiting for a host permit
-    /// does not count, and fetching robots.txt first has a limit of its own of the same length.
+    /// does not count. Fetching robots.txt has a separate limit of the same length.
     pub timeout: Duration,
     /// Maximum size of a page after decompression, in bytes. Default 16 MiB.
     pub body_bytes_max: u64,
     /// Maximum size of a response's headers, in bytes; at least 8192. Default 64 KiB. The size is checked between
-    /// reads, so up to twice as much may be accepted.
+    /// reads, so that up to twice as much can be accepted.
     pub head_bytes_max: usize,
     /// Maximum number of headers in a response. Default 256.
     pub headers_max: usize,

@@ -1,4 +1,4 @@
-//! The result of a fetch: a page, or the news that it has not changed.
+//! The result of a fetch: a page, or the statement that it has not changed.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ pub struct NotModified {
     pub url: Url,
     /// The redirects from `requested` to `url`, in order; empty if the two are equal.
     pub redirects: Vec<Redirect>,
-    /// Validators for the next conditional request: those given, updated with what the site sent.
+    /// Validators for the next conditional request: the ones passed to the fetch, updated from the response.
     pub validators: Validators,
 }
 
@@ -61,7 +61,7 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// Whether it leads from https to http, where anyone on the network path could have changed the page.
+    /// Whether the redirect leads from https to http, where anyone on the network path could have changed the page.
     pub fn is_downgrade(&self) -> bool {
         self.from.scheme() == "https" && self.to.scheme() == "http"
     }
@@ -87,7 +87,7 @@ impl Validators {
         (etag.is_some() || last_modified.is_some()).then(|| Self { url: url.clone(), etag, last_modified })
     }
 
-    /// Takes each validator from the headers of a 304 if it has one, and otherwise keeps the present one.
+    /// Replaces each validator that the headers of a 304 contain, and keeps the others.
     pub(super) fn updated(&self, headers: &HeaderMap) -> Self {
         Self {
             url: self.url.clone(),

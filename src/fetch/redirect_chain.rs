@@ -8,16 +8,17 @@ use super::{FetchError, Redirect};
 /// Maximum length of a Location header in an error, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
-/// The redirects followed so far. Every URL in it is one that may be fetched.
+/// The redirects followed so far. Every URL in the chain may be fetched.
 pub(super) struct RedirectChain {
     /// The requested URL, then the target of each redirect, all without fragments.
     visited: Vec<Url>,
+    /// The last of `visited`.
     here: Url,
     redirects: Vec<Redirect>,
 }
 
-/// The way from the requested URL to the page.
-pub(super) struct Visited {
+/// A chain that has reached the page.
+pub(super) struct FinishedChain {
     pub(super) requested: Url,
     /// The URL of the page.
     pub(super) url: Url,
@@ -25,7 +26,7 @@ pub(super) struct Visited {
 }
 
 impl RedirectChain {
-    /// Starts at the requested URL; fails if it is not one that may be fetched.
+    /// Starts at the requested URL; fails if that URL may not be fetched.
     pub(super) fn new(url: &Url) -> Result<Self, FetchError> {
         let mut url = url.clone();
         let problem = url_problem(&url);
@@ -82,10 +83,11 @@ impl RedirectChain {
         Ok(())
     }
 
-    pub(super) fn end(mut self) -> Visited {
+    /// Ends the chain at the current URL, which answered with the page.
+    pub(super) fn finish(mut self) -> FinishedChain {
         self.visited.truncate(1);
         let requested = self.visited.pop().unwrap_or_else(|| self.here.clone());
-        Visited { requested, url: self.here, redirects: self.redirects }
+        FinishedChain { requested, url: self.here, redirects: self.redirects }
     }
 }
 
@@ -122,7 +124,7 @@ fn remove_credentials(url: &mut Url) {
     let _ = url.set_username("");
 }
 
-/// Why a URL may not be fetched; `None` if it may. Its host's address is checked when the connection is made.
+/// Why a URL may not be fetched; `None` if it may. The address of the host is checked when the connection is made.
 fn url_problem(url: &Url) -> Option<&'static str> {
     if !matches!(url.scheme(), "http" | "https") {
         return Some("only http and https addresses are fetched");

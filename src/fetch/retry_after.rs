@@ -6,8 +6,8 @@ use http::header::{DATE, HeaderMap, RETRY_AFTER};
 
 use super::page::text;
 
-/// How long to wait, counted from the response. A date is compared with the response's own Date header, so the site's
-/// clock need not be right; without a Date header it is ignored.
+/// How long to wait, counted from the response. A date is compared with the response's own Date header, so that the
+/// site's clock need not be right. A date in a response without a Date header is ignored.
 pub(super) fn read(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, &RETRY_AFTER)?;
     if value.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Performs TLS handshakes. The machine's certificate authorities are loaded with the first one.
+/// Performs TLS handshakes. The machine's certificate authorities are loaded at the first handshake.
 #[derive(Debug)]
 pub(super) struct Tls {
     authorities: Vec<CertificateDer<'static>>,
@@ -26,11 +26,11 @@ impl Tls {
     /// Performs the handshake with `host` and returns the secured connection, or the reason for the failure.
     pub(super) async fn secure(&self, host: &str, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| "the host's name is not valid".to_owned())?;
-        let config = self.config.get_or_try_init(|| self.read()).await?;
+        let config = self.config.get_or_try_init(|| self.load_config()).await?;
         TlsConnector::from(Arc::clone(config)).connect(name, stream).await.map_err(|error| reason(&error))
     }
 
-    async fn read(&self) -> Result<Arc<ClientConfig>, String> {
+    async fn load_config(&self) -> Result<Arc<ClientConfig>, String> {
         let authorities = self.authorities.clone();
         // This may read hundreds of files.
         let config = tokio::task::spawn_blocking(move || config(authorities)).await;
@@ -58,9 +58,9 @@ fn config(authorities: Vec<CertificateDer<'static>>) -> Result<ClientConfig, Str
 }
 
 fn reason(error: &io::Error) -> String {
-    let own = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match own {
-        Some(own) => own.to_string(),
+    let tls_error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls_error {
+        Some(tls_error) => tls_error.to_string(),
         None => error.to_string(),
     }
 }

@@ -1,10 +1,10 @@
-//! Splits a body that is given as one text, with or without markup, into blocks.
+//! Splits a body that a document states as one text, with or without markup, into blocks.
 
 use crate::model::{Block, BlockKind};
 
 use super::{is_correction, markup, text};
 
-/// The blocks of a body: by its markup if it has any, or else by its lines.
+/// The blocks of a body: split by markup if there is any, or else by lines.
 pub(super) fn blocks(body: &str) -> Vec<Block> {
     if markup::is_markup(body) {
         return markup::blocks(body, None);
@@ -15,7 +15,7 @@ pub(super) fn blocks(body: &str) -> Vec<Block> {
     plain(body)
 }
 
-/// The paragraphs of a body without markup: blank lines separate them; without blank lines, each line is one.
+/// The blocks of a body without markup: a paragraph or correction note for each line. Hard-wrapped lines are joined.
 pub(super) fn plain(body: &str) -> Vec<Block> {
     let body = markup::unescape(body).replace("\r\n", "\n").replace('\r', "\n");
     let block = |text: String| match is_correction(&text) {

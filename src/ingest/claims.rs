@@ -9,11 +9,11 @@ use super::{Guess, quoted, times};
 /// Where a claim was found, and what it can be checked against.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ClaimContext<'c> {
-    /// Where it was found, as recorded in the claim.
+    /// The part of the document that states the claim, as recorded in the claim.
     pub(super) found_in: &'static str,
     /// The day that relative times count from.
     pub(super) reference: Option<Date>,
-    /// For a modification time: the publication time.
+    /// The publication time, if the claim is a modification time.
     pub(super) published: Option<&'c ClaimedTime>,
 }
 
@@ -23,22 +23,23 @@ pub(super) fn stated_pair(
     found_in: &'static str,
     guesses: &mut Vec<Guess>,
 ) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
-    let place = ClaimContext { found_in, ..ClaimContext::default() };
+    let context = ClaimContext { found_in, ..ClaimContext::default() };
     let mut claim =
-        |what, words: &str, place| if words.is_empty() { None } else { stated(what, words, place, guesses) };
-    let published = claim("publish time", published, place);
-    let modified = claim("modify time", modified, ClaimContext { published: published.as_ref(), ..place });
+        |what, words: &str, context| if words.is_empty() { None } else { stated(what, words, context, guesses) };
+    let published = claim("publish time", published, context);
+    let modified = claim("modify time", modified, ClaimContext { published: published.as_ref(), ..context });
     (published, modified)
 }
 
-/// Reads a claim. Anything that had to be guessed or was not understood is noted as a guess about `what`.
+/// Reads a claim. If only a date at the start of the words is understood, the claim is that date. Anything that had to
+/// be guessed or was not understood is noted as a guess about `what`.
 pub(super) fn stated(
     what: &str,
     words: &str,
-    place: ClaimContext<'_>,
+    context: ClaimContext<'_>,
     guesses: &mut Vec<Guess>,
 ) -> Option<ClaimedTime> {
-    let claim = times::claimed_change(words, place.reference, place.published, place.found_in);
+    let claim = times::claimed_change(words, context.reference, context.published, context.found_in);
     if let Some(claim) = claim {
         let value = times::describe(&claim);
         if claim.relative {
@@ -49,8 +50,8 @@ pub(super) fn stated(
         }
         return Some(claim);
     }
-    let dated = times::leading_date(words, place.found_in);
-    let value = dated.as_ref().map_or_else(|| "not read".into(), times::describe);
+    let date_only = times::leading_date(words, context.found_in);
+    let value = date_only.as_ref().map_or_else(|| "not read".into(), times::describe);
     guesses.push(Guess::new(what, value, format!("{} is not fully understood", quoted(words))));
-    dated
+    date_only
 }

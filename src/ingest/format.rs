@@ -20,15 +20,15 @@ pub enum Format {
     NewsArticle,
     /// An IPTC ninjs item.
     Ninjs,
-    /// Any other JSON. It is taken to be protobuf JSON, which the wire layer reads.
+    /// Any other JSON object, assumed to be protobuf JSON, which the wire layer reads.
     Json,
 }
 
 impl Format {
-    /// The format that a file's extension stands for; `None` if it stands for none.
+    /// The format that a file's extension stands for; `None` for an extension that does not decide the format.
     pub fn of_path(path: &Path) -> Option<Self> {
-        let ending = path.extension()?.to_ascii_lowercase();
-        match ending.to_str()? {
+        let extension = path.extension()?.to_ascii_lowercase();
+        match extension.to_str()? {
             "md" | "markdown" => Some(Self::Markdown),
             "html" | "htm" | "xhtml" => Some(Self::Html),
             "jsonld" => Some(Self::NewsArticle),
@@ -50,8 +50,9 @@ impl Format {
 
 /// Detects the format from the content.
 ///
-/// An opening tag means HTML. An opening brace means JSON, whose kind follows from its field names. Front matter, a
-/// first-level heading or two different signs of Markdown mean Markdown. All other text is a news page.
+/// An opening tag means HTML. An opening brace means JSON, whose kind follows from its field names; an array counts as
+/// JSON only if it is JSON-LD. Front matter, a first-level heading or two different signs of Markdown mean Markdown.
+/// All other text is a news page.
 ///
 /// # Errors
 /// [`IngestError::TooLarge`], [`IngestError::Empty`], [`IngestError::Binary`] and [`IngestError::NotUtf8`] if the
@@ -65,19 +66,21 @@ pub fn detect(bytes: &[u8]) -> Result<Format, IngestError> {
 
 /// Whether the bytes begin like a web page, in any encoding. Comments may come first, as they do on some pages.
 pub(super) fn is_html(bytes: &[u8]) -> bool {
-    const OPENING_BYTES: usize = 4096;
+    const OPENING_BYTES_MAX: usize = 4096;
+    const SKIPPED: [(&str, &str); 2] = [("<!--", "-->"), ("<?xml", "?>")];
     // In UTF-16, every other byte of ASCII text is zero.
-    let opening: Vec<u8> = bytes.iter().copied().take(OPENING_BYTES).filter(|byte| *byte != 0).collect();
+    let opening: Vec<u8> = bytes.iter().copied().take(OPENING_BYTES_MAX).filter(|byte| *byte != 0).collect();
     let opening = String::from_utf8_lossy(&opening);
     let mut rest = opening.trim_start_matches(|c: char| is_blank(c) || c == char::REPLACEMENT_CHARACTER);
     let mut is_xml = false;
-    while let Some((passed, after)) = ["<!--", "<?xml"].iter().find_map(|mark| Some((*mark, rest.strip_prefix(mark)?)))
+    while let Some((start, end, after)) =
+        SKIPPED.iter().find_map(|(start, end)| Some((*start, *end, rest.strip_prefix(start)?)))
     {
-        let (end, length) = if passed == "<!--" { (after.find("-->"), 3) } else { (after.find("?>"), 2) };
-        let Some(end) = end else { return false };
-        is_xml |= passed == "<?xml";
-        rest = after.get(end + length..).unwrap_or_default().trim_start();
+        let Some((_, after)) = after.split_once(end) else { return false };
+        is_xml |= start == "<?xml";
+        rest = after.trim_start();
     }
+    // After a comment, any tag means HTML, unless an XML declaration came first.
     matches!(markup(rest), Some("HTML")) || !is_xml && rest.len() < opening.trim_start().len() && rest.starts_with('<')
 }
 
@@ -90,7 +93,7 @@ pub(super) fn detect_text(text: &str) -> Result<Format, IngestError> {
     let json = text.strip_prefix('{').is_some_and(|rest| !rest.starts_with(['{', '%']));
     if json || text.starts_with('[') {
         let names = json::field_names(text);
-        let has = |known: &[&str]| names.iter().any(|name| known.contains(&name.as_str()));
+        let has = |wanted: &[&str]| names.iter().any(|name| wanted.contains(&name.as_str()));
         if has(&["@context", "@type", "@graph", "@id"]) {
             return Ok(Format::NewsArticle);
         }
@@ -105,7 +108,7 @@ pub(super) fn detect_text(text: &str) -> Result<Format, IngestError> {
     })
 }
 
-/// Decodes UTF-8 text: `\n` ends each line, and a byte order mark is dropped. Binary data is an error.
+/// Decodes UTF-8 text, drops a byte order mark and changes all line ends to `\n`. Binary data is an error.
 pub(super) fn decode(bytes: &[u8]) -> Result<String, IngestError> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         return Err(IngestError::TooLarge { bytes: bytes.len() });
@@ -126,7 +129,8 @@ pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
-/// What the bytes are if they are not text, by the magic numbers of files that people mistake for text.
+/// What the bytes are if they are not text, according to the magic numbers of files that people mistake for text, or to
+/// a zero byte; `None` if they may be text.
 fn binary(bytes: &[u8]) -> Option<&'static str> {
     const MAGIC: [(&[u8], &str); 8] = [
         (b"%PDF-", "a PDF file"),
@@ -138,11 +142,11 @@ fn binary(bytes: &[u8]) -> Option<&'static str> {
         (b"\xff\xfe", "UTF-16"),
         (b"\xfe\xff", "UTF-16"),
     ];
-    let known = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, what)| *what);
-    known.or_else(|| bytes.contains(&0).then_some("binary data"))
+    let by_magic = MAGIC.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, what)| *what);
+    by_magic.or_else(|| bytes.contains(&0).then_some("binary data"))
 }
 
-/// What kind of markup or container a text begins with, in words; `None` for anything but the known ones.
+/// What kind of markup or container a text begins with, in words for a person; `None` if it is not a listed one.
 pub(super) fn markup(text: &str) -> Option<&'static str> {
     const OPENINGS: [(&str, &str); 8] = [
         ("<!doctype html", "HTML"),
@@ -155,26 +159,26 @@ pub(super) fn markup(text: &str) -> Option<&'static str> {
         ("warc/", "a web archive"),
     ];
     let opening: String = text.chars().take(16).map(|c| c.to_ascii_lowercase()).collect();
-    OPENINGS.iter().find(|(known, _)| opening.starts_with(known)).map(|(_, what)| *what)
+    OPENINGS.iter().find(|(prefix, _)| opening.starts_with(prefix)).map(|(_, what)| *what)
 }
 
-/// Front matter or a first-level heading at the start is enough. Otherwise two different signs are needed, since
-/// a news page may also have a line that begins with a dash or a `#hashtag`.
+/// Whether a text is Markdown. Front matter or a first-level heading at the start is enough. Otherwise two different
+/// signs are needed, since a news page may also have a line that begins with `>` or a word between asterisks.
 fn is_markdown(text: &str) -> bool {
     let first = text.lines().next().unwrap_or_default().trim_end();
     if matches!(first, "---" | "+++") || first.starts_with("# ") {
         return true;
     }
-    let heading = |line: &str| line.trim_start_matches('#').starts_with(' ') && line.starts_with("##");
-    let marks = [
-        text.lines().any(heading),
+    let is_heading = |line: &str| line.trim_start_matches('#').starts_with(' ') && line.starts_with("##");
+    let signs = [
+        text.lines().any(is_heading),
         text.lines().any(|line| line.starts_with("```") || line.starts_with("~~~")),
         text.contains("](http") || text.contains("](/"),
         text.contains("!["),
         text.lines().any(|line| line.starts_with("> ")),
         text.contains("**"),
     ];
-    marks.iter().filter(|mark| **mark).count() >= 2
+    signs.iter().filter(|sign| **sign).count() >= 2
 }
 
 #[cfg(test)]

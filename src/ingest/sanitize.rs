@@ -5,8 +5,9 @@ use crate::model::url_key::untracked;
 use crate::model::{Limits, UrlKey};
 
 impl Document {
-    /// Removes and notes every URL that is not a valid address. The canonical URL loses its tracking parameters: it is
-    /// part of the content, and a different campaign must not make different content.
+    /// Removes every URL that is not a valid address of an article, with a note among the guesses. Tracking parameters
+    /// are removed from the canonical URL, which is part of the content: a link from another campaign must not make
+    /// different content.
     pub(super) fn sanitize(mut self) -> Self {
         let Self { content, urls, guesses, .. } = &mut self;
         if !content.canonical_url.is_empty() && !is_address(&content.canonical_url, guesses) {

@@ -1,7 +1,7 @@
-//! The words by which lines of a page are recognised: the same for pages read as HTML and as text.
+//! The words by which lines of a page are recognised, whether the page is read as HTML or as text.
 //!
-//! Lists for the same thing differ where a false match costs differently. HTML says where a line is, so a line is
-//! dropped only if nothing else can be meant; in text, the words are all there is.
+//! HTML and text have separate lists where a false match costs more in one of them. HTML also has elements and classes
+//! to go by, so words alone decide only if they cannot mean anything else; in text, words are the only evidence.
 
 /// The letters and digits of a text, in lower case, so that texts can be compared without regard to typography.
 pub(super) fn fold_text(text: &str) -> String {
@@ -13,15 +13,15 @@ pub(super) fn is_same_text(one: &str, other: &str) -> bool {
     fold_text(one) == fold_text(other)
 }
 
-/// Whether all of a line's part is a reading time with its number, such as "4 min read".
+/// Whether the words are a reading time with a number in digits, such as "4 min read", and nothing else.
 pub(super) fn is_reading_time(words: &str) -> bool {
     let folded = fold_text(words);
     let unit = folded.trim_start_matches(|c: char| c.is_ascii_digit());
     unit.len() < folded.len() && matches!(unit, "minread" | "minuteread" | "minutesread" | "minsread" | "mnread")
 }
 
-/// As [`is_reading_time`], where a separator sets the part off, so that its number may be a word: "Quick read",
-/// "five minute read".
+/// Like [`is_reading_time`], for a part of a line between separators. These are evidence too, so any word is accepted
+/// in place of the number: "Quick read", "five minute read".
 pub(super) fn is_separated_reading_time(part: &str) -> bool {
     let words: Vec<String> = part.split_whitespace().map(str::to_lowercase).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -34,8 +34,8 @@ pub(super) const PUBLISHED_LABELS: [&str; 3] = ["first published", "published", 
 pub(super) const MODIFIED_LABELS: [&str; 5] = ["last updated", "last modified", "updated", "modified", "amended"];
 /// Words that end a byline and begin a time.
 pub(super) const TIME_WORDS: [&str; 4] = ["published", "updated", "posted", "modified"];
-/// What HTML pages print before a time that their metadata has too. Longer labels come first, because shorter ones are
-/// parts of them.
+/// What HTML pages print before a time that their metadata also states. Longer labels come first, because shorter ones
+/// are parts of them.
 pub(super) const REPEATED_TIME_LABELS: [&str; 13] = [
     "first published on",
     "first published",
@@ -52,10 +52,9 @@ pub(super) const REPEATED_TIME_LABELS: [&str; 13] = [
     "veröffentlicht am",
 ];
 /// Words that pages print before, between and after authors.
-pub(super) const BYLINE_JOINTS: [&str; 9] = ["by", "and", "on", "par", "von", "por", "door", "di", "et"];
+pub(super) const BYLINE_CONNECTORS: [&str; 9] = ["by", "and", "on", "par", "von", "por", "door", "di", "et"];
 
-/// The whole text of a boilerplate block, reduced to its letters and digits in lower case. None of these could be a
-/// sentence of an article.
+/// Whole texts of boilerplate blocks, as [`fold_text`] reduces them. None of these could be a sentence of an article.
 pub(super) const BOILERPLATE_TEXTS: [&str; 34] = [
     "advertisement",
     "advertisementcontinuereadingthemainstory",
@@ -93,14 +92,15 @@ pub(super) const BOILERPLATE_TEXTS: [&str; 34] = [
     "werbung",
 ];
 
-/// The first words of buttons and links. In text, a short line that starts with one is not part of the article's layout.
+/// The first words of buttons and links. In text, a short line that starts with one is neither a caption nor a
+/// subheading.
 pub(super) const BOILERPLATE_FIRST_WORDS: [&str; 10] =
     ["advertisement", "click", "continue", "listen", "read", "related", "share", "sign", "subscribe", "watch"];
 
-/// Labels that pages print above a picture or video, for readers who cannot see it; as folded text.
+/// Labels that pages have above a picture or video for readers who cannot see, as [`fold_text`] reduces them.
 pub(super) const PICTURE_LABELS: [&str; 7] = ["photo", "image", "video", "foto", "bild", "play", "slideshow"];
 
-/// The same in text, as printed: a line that is one of these is not a caption.
+/// Labels of pictures in text, as printed. A line that is one of these is not a caption.
 pub(super) const PRINTED_PICTURE_LABELS: [&str; 4] = ["Image", "Photo", "Picture", "Video"];
 
 /// Words that stay in lower case within the name of a section.

@@ -1,8 +1,9 @@
-//! A point of both time axes, as a client asks for it. The archive resolves it to a read point.
+//! A point of both time axes, as a client requests it. The archive resolves it to a read point.
 
 use super::{LogDigest, Seq, Timestamp};
 
-/// The point at which a read is answered: what was in force at `observe_time`, given what was known by then.
+/// The point at which a read is answered: what was in force at `observe_time`, according to what the archive knew at
+/// `known_at`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AsOf {
     /// The point of the observe axis; `None` means its end, the newest state.
@@ -17,7 +18,7 @@ pub enum KnownAt {
     /// Every change that is durable when the read begins.
     #[default]
     Newest,
-    /// The changes below `next_seq`. If a log digest is given, it must match the log at that position.
+    /// The changes below `next_seq`. A log digest, if there is one, must match the log at that position.
     NextSeq {
         /// The first position that the read may not use.
         next_seq: Seq,

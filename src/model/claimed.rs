@@ -1,4 +1,5 @@
-//! Publication and modification times as a page states them. They are stored and shown, and never order anything.
+//! Publication and modification times as a page states them. Articles can be filtered by them, but they never decide
+//! what was in force.
 
 use super::Timestamp;
 
@@ -7,26 +8,27 @@ use super::Timestamp;
 pub struct ClaimedTime {
     /// The start, in UTC, of the claimed instant, day, month or year.
     pub time: Timestamp,
-    /// How precise the claim is: how much of `time` counts.
+    /// How much of `time` the publisher stated; the rest of `time` is only the start of that period.
     pub precision: Precision,
-    /// The words that the claim was read from, such as `2 months ago`; empty if it was given as a value.
+    /// The words that the claim was read from, such as `2 months ago`; empty if the client supplied the time without
+    /// them.
     pub words: String,
     /// Where the claim was found, such as `front matter` or `section line`; empty if the client stated it.
     pub found_in: String,
-    /// Whether the words were relative to another date. Such a claim is not part of the content digest, since it
-    /// changes from day to day by itself.
+    /// Whether the words were relative to another date. Such a claim is not part of the content digest, because its
+    /// words change from day to day although nobody edits the page.
     pub relative: bool,
 }
 
 /// The precision of a claimed time, from finest to coarsest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Precision {
-    /// An instant, up to the microsecond.
+    /// An instant, to the microsecond.
     Instant,
-    /// A calendar day; the time of day does not count.
+    /// A calendar day; the time of day is not stated.
     Day,
-    /// A calendar month; the day does not count.
+    /// A calendar month; the day is not stated.
     Month,
-    /// A calendar year; month and day do not count.
+    /// A calendar year; month and day are not stated.
     Year,
 }

@@ -3,7 +3,7 @@
 /// How a page was fetched. It is stored with the observation and is not part of the article's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetch {
-    /// The final address after redirects, as given: http or https.
+    /// The final address after redirects, unchanged: http or https.
     pub url: String,
     /// The `ETag` header, verbatim; empty if there was none.
     pub etag: String,
@@ -12,7 +12,7 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// The total length of its texts in bytes.
+    /// The total length of the three texts, in bytes.
     pub fn text_bytes(&self) -> usize {
         self.url.len() + self.etag.len() + self.last_modified.len()
     }

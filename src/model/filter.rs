@@ -34,7 +34,7 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// Whether the range contains every instant, and also a missing one.
+    /// Whether the range contains every instant. It then also contains a missing time.
     pub fn is_unbounded(&self) -> bool {
         self.start.is_none() && self.end.is_none()
     }
@@ -48,7 +48,7 @@ impl TimeRange {
     }
 }
 
-/// Whether the language range `range` matches the tag `language` (RFC 4647, basic filtering).
+/// Whether the language range `range`, such as `en`, matches the tag `language` (RFC 4647, basic filtering).
 pub fn language_matches(range: &str, language: &str) -> bool {
     let head = language.as_bytes().get(..range.len());
     head.is_some_and(|head| head.eq_ignore_ascii_case(range.as_bytes()))

@@ -33,7 +33,7 @@ pub enum NameError {
         /// The characters that are allowed.
         allowed: &'static str,
     },
-    /// An identifier begins with a character that is allowed only after the first.
+    /// An identifier begins with a character that is only allowed in later places.
     #[error("{what} begins with {character:?}; it must begin with a letter or a digit")]
     Beginning {
         /// The kind of identifier.
@@ -44,7 +44,7 @@ pub enum NameError {
     /// A resource name does not have the expected form.
     #[error("{name:?} is not of the form {expected}")]
     Shape {
-        /// The name as given, cut to 160 characters.
+        /// The name, cut to 160 characters.
         name: String,
         /// The expected form, such as `sources/{source}`.
         expected: &'static str,
@@ -139,7 +139,7 @@ impl RequestId {
         }
     }
 
-    /// The identifier as given.
+    /// The identifier, unchanged.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -251,11 +251,11 @@ pub fn parse_revision_name(name: &str) -> Result<(ArticleName, RevisionSelector)
 
 fn check_id(what: &'static str, id: &str) -> Result<(), NameError> {
     check_length(what, id)?;
-    let is_mark = |c: char| matches!(c, '-' | '.' | '_' | '~');
-    if let Some(character) = id.chars().find(|c| !c.is_ascii_alphanumeric() && !is_mark(*c)) {
+    let is_punctuation = |c: char| matches!(c, '-' | '.' | '_' | '~');
+    if let Some(character) = id.chars().find(|c| !c.is_ascii_alphanumeric() && !is_punctuation(*c)) {
         return Err(NameError::Character { what, character, allowed: ID_CHARACTERS });
     }
-    match id.chars().next().filter(|first| is_mark(*first)) {
+    match id.chars().next().filter(|first| is_punctuation(*first)) {
         None => Ok(()),
         Some(character) => Err(NameError::Beginning { what, character }),
     }

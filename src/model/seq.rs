@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{LogDigest, Timestamp};
 
-/// The position of a change in the log: 0, 1, 2, … without gaps. As a bound it means all changes below it.
+/// The position of a change in the log: 0, 1, 2, … without gaps. As the end of a range, it means all changes below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u64);
 
@@ -36,7 +36,7 @@ impl fmt::Display for Seq {
 pub struct Snapshot {
     /// The read knew all changes below this position, and no others.
     pub next_seq: Seq,
-    /// The archive time of the last of them; `None` if the log is empty.
+    /// The archive time of the last of these changes; `None` if there are none.
     pub archive_time: Option<Timestamp>,
     /// The log digest over those changes.
     pub log_digest: LogDigest,

@@ -1,8 +1,8 @@
-//! Readable identifiers for articles whose client gives them none.
+//! Readable identifiers for articles whose client does not supply one.
 //!
 //! The hexadecimal digits carry the identity; the words before them are for people. Both are derived from the input
-//! alone, so that an article gets the same identifier on every machine. As identifiers are stored and published, the
-//! derivation must never change for an input that already has one.
+//! alone, so that an article gets the same identifier on every machine. Identifiers are stored and published, so their
+//! derivation must never change.
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use sha2::{Digest, Sha256};
@@ -12,11 +12,12 @@ use super::{ArticleId, NameError, UrlKey};
 /// The maximum length of the slug in an identifier, in bytes.
 const SLUG_BYTES_MAX: usize = 60;
 
-/// The number of hexadecimal digits of the identity's digest: 40 bits. Among a million articles with the *same* slug at
-/// one source, two collide with a probability of one in three; among a hundred thousand, of one in two hundred.
+/// The number of hexadecimal digits taken from the digest of the identity key: 40 bits. Among a million articles with
+/// the *same* slug at one source, two collide with a probability of one in three; among a hundred thousand, of one in
+/// two hundred.
 const DIGITS: usize = 10;
 
-/// How much of a text is considered. Every character that is kept yields at least one byte of slug.
+/// How many characters of a text are considered. Every character that the slug keeps yields at least one byte of it.
 const READABLE_CHARS_MAX: usize = 256;
 
 /// The number of letters that make a path segment readable: `a-12345` says nothing, `war` does.
@@ -40,8 +41,9 @@ pub fn article_id(identity_key: &str, readable: &str) -> Result<ArticleId, NameE
     ArticleId::parse(&format!("{words}-{digits}"))
 }
 
-/// The words of `text` in `a-z 0-9`, transliterated if not Latin and joined by single `-`: as many whole words as fit
-/// into 60 bytes, or the first 60 bytes of a longer first word. Empty if no character can be written that way.
+/// The words of `text` in the characters `a-z 0-9`, transliterated if they are not Latin, and joined by single `-`. The
+/// slug has as many whole words as fit into 60 bytes, or the first 60 bytes of a longer first word. It is empty if no
+/// character of the text can be transliterated.
 pub fn slug(text: &str) -> String {
     let start: String = text.chars().take(READABLE_CHARS_MAX).collect();
     let mut slug = ::slug::slugify(start);
@@ -85,7 +87,8 @@ fn is_readable(segment: &str) -> bool {
     enough && !is_hexadecimal_id(segment) && !GENERIC.iter().any(|generic| segment.eq_ignore_ascii_case(generic))
 }
 
-/// Whether the text is a UUID, a digest or the like. It must have a digit: words such as `facade` have only a to f too.
+/// Whether the text is a UUID, a digest or the like. It must contain a digit, because words such as `facade` also
+/// consist of the letters a to f.
 fn is_hexadecimal_id(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') && text.bytes().any(|byte| byte.is_ascii_digit())
 }

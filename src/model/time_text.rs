@@ -4,8 +4,8 @@
 //! in a history:
 //!
 //! - An offset is at most 23:59 (RFC 3339 §5.6), and a zone in brackets must agree with the offset (RFC 9557 §3.4).
-//! - Second 60 exists only in the UTC minute 23:59 (RFC 3339 §5.7). All of it maps to that minute's last microsecond,
-//!   so that it never sorts before second 59.
+//! - Second 60 exists only in the UTC minute 23:59 (RFC 3339 §5.7). The whole second maps to the last microsecond of
+//!   that minute, so that it never sorts before second 59.
 //! - A time of day needs an offset or a zone. A zone in which that time of day is skipped or occurs twice is rejected.
 
 use std::str::FromStr;
@@ -49,7 +49,7 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, TimeTextError> {
         const PARSER: DateTimeParser = DateTimeParser::new().disambiguation(Disambiguation::Reject);
         let pieces = Pieces::parse(text)
-            .map_err(|_| if is_no_day(text) { TimeTextError::NoSuchDay } else { TimeTextError::Syntax })?;
+            .map_err(|_| if is_impossible_day(text) { TimeTextError::NoSuchDay } else { TimeTextError::Syntax })?;
         if pieces.time().is_none() {
             return Err(TimeTextError::NoTimeOfDay);
         }
@@ -74,7 +74,7 @@ impl FromStr for Timestamp {
 }
 
 /// The instant that a second 60 stands for: the last microsecond of its minute. `second_59` is the same time with
-/// second 59; the result is `None` unless it is in the UTC minute 23:59. 23:59.
+/// second 59 instead. `None` unless that time is in the UTC minute 23:59.
 pub(crate) fn leap_second(second_59: jiff::Timestamp) -> Option<Timestamp> {
     let clock = Offset::UTC.to_datetime(second_59).time();
     let second = second_59.checked_sub(SignedDuration::from_nanos(clock.subsec_nanosecond().into())).ok()?;
@@ -94,8 +94,8 @@ fn has_second_60(text: &str) -> bool {
     digits.skip(4).take(2).eq("60".chars())
 }
 
-/// Whether a text begins with the form of a date that the calendar does not have.
-fn is_no_day(text: &str) -> bool {
+/// Whether a text begins with a well-formed date that does not exist in the calendar.
+fn is_impossible_day(text: &str) -> bool {
     let day = text.split(|c: char| !c.is_ascii_digit() && c != '-').next().unwrap_or_default();
     let parts: Vec<&str> = day.split('-').collect();
     let (year, month, day) = match parts.as_slice() {

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 /// An instant in UTC, in whole microseconds since 1970. Finer input is rounded down.
 ///
-/// The range is that of RFC 3339: from year 1 to year 9999.
+/// The range is [`Timestamp::MIN`] to [`Timestamp::MAX`]: the years 1 to 9999, except for the last 26 hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -16,13 +16,13 @@ impl Timestamp {
     /// 9999-12-30T22:00:00Z, the latest instant, which is the limit of the jiff calendar.
     pub const MAX: Self = Self(253_402_207_200_000_000);
 
-    /// The instant `micros` microseconds after 1970, or `None` outside the years 1 to 9999.
+    /// The instant `micros` microseconds after 1970-01-01T00:00:00Z; `None` outside the range.
     pub fn from_micros(micros: i64) -> Option<Self> {
         (Self::MIN.0..=Self::MAX.0).contains(&micros).then_some(Self(micros))
     }
 
-    /// The instant of a protobuf timestamp, rounded down to the microsecond; `None` outside the years 1 to 9999, or if
-    /// `nanos` is outside 0 to 999,999,999.
+    /// The instant of a protobuf timestamp, rounded down to the microsecond; `None` outside the range, or if `nanos` is
+    /// not from 0 to 999,999,999.
     pub fn from_seconds_and_nanos(seconds: i64, nanos: i32) -> Option<Self> {
         if !(0..1_000_000_000).contains(&nanos) {
             return None;
@@ -31,7 +31,7 @@ impl Timestamp {
         Self::from_micros(micros)
     }
 
-    /// Microseconds since 1970-01-01T00:00:00Z; negative before it.
+    /// Microseconds since 1970-01-01T00:00:00Z; negative before that instant.
     pub fn micros(self) -> i64 {
         self.0
     }
@@ -71,7 +71,7 @@ impl Timestamp {
 }
 
 impl From<jiff::Timestamp> for Timestamp {
-    /// Rounds down to the microsecond and clamps instants before year 1 to [`Timestamp::MIN`].
+    /// Rounds down to the microsecond, and clamps to the range.
     fn from(instant: jiff::Timestamp) -> Self {
         let micros = instant.as_nanosecond().div_euclid(1_000);
         Self(i64::try_from(micros).unwrap_or(Self::MAX.0).clamp(Self::MIN.0, Self::MAX.0))

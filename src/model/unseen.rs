@@ -32,8 +32,8 @@ pub enum Sides {
 }
 
 /// As [`visible`], for a text that was inserted or deleted. If the change has both sides, a text and its replacement
-/// may differ only in invisible characters. Then those are named too that otherwise stay: joiners within words, and
-/// white space other than spaces, tabs and line ends.
+/// can differ in invisible characters alone. So characters that [`visible`] keeps are then named too: joiners within
+/// words, and white space other than spaces, tabs and line ends.
 pub fn visible_change(text: &str, sides: Sides) -> Cow<'_, str> {
     rewrite(text, sides == Sides::Both || text.trim().is_empty(), name)
 }
@@ -66,34 +66,34 @@ fn push(written: &mut String, text: fmt::Arguments<'_>) {
     debug_assert!(done.is_ok(), "writing to a string cannot fail");
 }
 
-/// Replaces invisible characters with what `write` appends. With `all`, also those that the spelling needs, and unusual
-/// white space.
+/// Replaces invisible characters with what `write` appends. With `all`, also replaces those that a spelling needs, and
+/// unusual white space.
 fn rewrite(text: &str, all: bool, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
         return Cow::Borrowed(text);
     }
-    let (mut written, mut taken) = (String::new(), 0);
+    let (mut written, mut copied_to) = (String::new(), 0);
     let (mut before, mut rest) = (None, text);
     while let Some(c) = rest.chars().next() {
         let at = text.len() - rest.len();
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
-        let is_named = match all {
+        let is_replaced = match all {
             true => is_unseen(c) || (c.is_whitespace() && !matches!(c, ' ' | '\n' | '\t')),
             false => is_unseen(c) && !belongs(before, c, rest.chars().next()),
         };
-        if is_named {
-            written.push_str(text.get(taken..at).unwrap_or_default());
+        if is_replaced {
+            written.push_str(text.get(copied_to..at).unwrap_or_default());
             write(&mut written, c);
-            taken = at + c.len_utf8();
+            copied_to = at + c.len_utf8();
         } else if !all && c == FLAG {
             rest = FLAGS.iter().find_map(|tags| rest.strip_prefix(tags)).unwrap_or(rest);
         }
         before = Some(c);
     }
-    if taken == 0 {
+    if copied_to == 0 {
         return Cow::Borrowed(text);
     }
-    written.push_str(text.get(taken..).unwrap_or_default());
+    written.push_str(text.get(copied_to..).unwrap_or_default());
     Cow::Owned(written)
 }
 
@@ -125,13 +125,13 @@ fn is_unseen(c: char) -> bool {
 /// Whether an invisible character belongs where it is, as part of the spelling of a word or an emoji.
 fn belongs(before: Option<char>, c: char, after: Option<char>) -> bool {
     let Some(before) = before else { return false };
-    let is_after = |is: fn(char) -> bool| after.is_some_and(is);
+    let is_followed_by = |is: fn(char) -> bool| after.is_some_and(is);
     match c {
         // A soft hyphen.
-        '\u{ad}' => before.is_alphabetic() && is_after(char::is_alphabetic),
+        '\u{ad}' => before.is_alphabetic() && is_followed_by(char::is_alphabetic),
         // Zero width non-joiner, then zero width joiner.
-        '\u{200c}' => is_joined(before) && is_after(is_joined),
-        '\u{200d}' => is_joined(before) || (is_pictograph(before) && is_after(is_pictograph)),
+        '\u{200c}' => is_joined(before) && is_followed_by(is_joined),
+        '\u{200d}' => is_joined(before) || (is_pictograph(before) && is_followed_by(is_pictograph)),
         '\u{180b}'..='\u{180f}' => is_mongolian(before),
         '\u{fe00}'..='\u{fe0f}' if before.is_ascii() => {
             (before.is_ascii_digit() || matches!(before, '#' | '*')) && after == Some('\u{20e3}')

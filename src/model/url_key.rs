@@ -20,10 +20,10 @@ use url::{Host, ParseError, Url};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UrlKey(Arc<str>);
 
-/// A URL as given, with its key.
+/// A URL as a client or page states it, with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArticleUrl {
-    /// The URL as given, byte for byte.
+    /// The URL, byte for byte as stated.
     pub original: String,
     /// The key derived from it.
     pub key: UrlKey,
@@ -35,7 +35,7 @@ pub enum UrlError {
     /// It cannot be parsed.
     #[error("{url:?} is not a URL: {reason}")]
     Malformed {
-        /// The string given, cut to 160 characters.
+        /// The text, cut to 160 characters.
         url: String,
         /// Why it cannot be parsed.
         reason: String,
@@ -43,7 +43,7 @@ pub enum UrlError {
     /// It has a scheme other than http and https.
     #[error("{url:?} is not an http or https URL")]
     Scheme {
-        /// The string given, cut to 160 characters.
+        /// The text, cut to 160 characters.
         url: String,
     },
 }
@@ -52,13 +52,13 @@ impl UrlKey {
     /// The key of `url`, an absolute http or https URL.
     ///
     /// # Errors
-    /// [`UrlError::Scheme`] for any other scheme, [`UrlError::Malformed`] for what cannot be parsed or names no host.
+    /// [`UrlError::Scheme`] for any other scheme, [`UrlError::Malformed`] if the text cannot be parsed or has no host.
     pub fn of(url: &str) -> Result<Self, UrlError> {
-        let parsed = Url::parse(url).map_err(|error| refused(url, error))?;
+        let parsed = Url::parse(url).map_err(|error| malformed(url, error))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(UrlError::Scheme { url: excerpt(url) });
         }
-        let mut key = sortable_host(parsed.host()).ok_or_else(|| refused(url, ParseError::EmptyHost))?;
+        let mut key = sortable_host(parsed.host()).ok_or_else(|| malformed(url, ParseError::EmptyHost))?;
         // The parser has already dropped the scheme's default port.
         if let Some(port) = parsed.port() {
             key.push_str(&format!(":{port}"));
@@ -99,11 +99,11 @@ impl UrlKey {
     /// The simplest URL that has this key, over https where possible.
     pub fn to_url(&self) -> String {
         let (host, rest) = self.0.split_once(')').unwrap_or((&self.0, "/"));
-        let (turned, port) = match host.rsplit_once(':') {
-            Some((turned, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (turned, Some(port)),
+        let (reversed, port) = match host.rsplit_once(':') {
+            Some((reversed, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (reversed, Some(port)),
             Some(_) | None => (host, None),
         };
-        let labels: Vec<_> = turned.rsplit(',').map(|label| label.replace("%2C", ",").replace("%29", ")")).collect();
+        let labels: Vec<_> = reversed.rsplit(',').map(|label| label.replace("%2C", ",").replace("%29", ")")).collect();
         // With https, port 443 would be dropped as the default and give another key.
         let scheme = if port == Some("443") { "http" } else { "https" };
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
@@ -117,7 +117,7 @@ impl UrlKey {
 }
 
 impl ArticleUrl {
-    /// Parses a URL and keeps it as given, byte for byte.
+    /// Parses a URL, and keeps the original byte for byte.
     ///
     /// # Errors
     /// As [`UrlKey::of`].
@@ -143,10 +143,10 @@ fn sortable_host(host: Option<Host<&str>>) -> Option<String> {
             if labels.ends_with('.') {
                 return None;
             }
-            // The standard allows `,` and `)` in a host. Unescaped they could produce another host's key. `%` is not
-            // allowed in a host, so that the escapes are unambiguous.
-            let turned = || labels.rsplit('.').map(|label| label.replace(',', "%2C").replace(')', "%29"));
-            (!labels.is_empty()).then(|| turned().collect::<Vec<_>>().join(","))
+            // The standard allows `,` and `)` in a host. Unescaped, they could produce the key of another host. The
+            // escapes are unambiguous, because `%` is not allowed in a host.
+            let reversed = || labels.rsplit('.').map(|label| label.replace(',', "%2C").replace(')', "%29"));
+            (!labels.is_empty()).then(|| reversed().collect::<Vec<_>>().join(","))
         }
         Host::Ipv4(address) => Some(address.to_string()),
         Host::Ipv6(address) => Some(format!("[{address}]")),
@@ -159,7 +159,7 @@ fn without_tracking(query: &str) -> String {
     query.split('&').filter(|parameter| !is_tracking(&name(parameter))).collect::<Vec<_>>().join("&")
 }
 
-/// A URL as given, without its known tracking parameters, which do not affect what it leads to.
+/// A URL without its known tracking parameters, which do not affect what it leads to. Nothing else in it changes.
 pub fn untracked(url: &str) -> String {
     let (address, fragment) = url.find('#').map_or((url, ""), |at| url.split_at(at));
     let Some((path, query)) = address.split_once('?') else { return url.to_owned() };
@@ -171,10 +171,10 @@ pub fn untracked(url: &str) -> String {
     }
 }
 
-/// Whether a query parameter of this name only says how a reader got to the page. The list contains what the maker of a
-/// tool documents as its own and what a link carries to *other people's* sites. Plain words such as `ref`, `source` or
-/// `cmp` are not listed, nor are other spellings or cases of the listed names: keeping one parameter too many splits a
-/// page from itself, but dropping one too many merges two pages.
+/// Whether a query parameter of this name only says how a reader got to the page. A name is listed if the maker of a
+/// tool documents it as the tool's own, and the tool adds it to links to *other people's* sites. Plain words such as
+/// `ref`, `source` or `cmp` are not listed, nor are other spellings or cases of the listed names: if one parameter too
+/// many is kept, a page has two keys, but if one too many is dropped, two pages share a key.
 fn is_tracking(name: &str) -> bool {
     // Campaign tags of Google Analytics, which most newsletters and social tools set, and of Matomo.
     if name.starts_with("utm_") || name.starts_with("mtm_") {
@@ -201,7 +201,7 @@ fn is_tracking(name: &str) -> bool {
     )
 }
 
-fn refused(url: &str, error: ParseError) -> UrlError {
+fn malformed(url: &str, error: ParseError) -> UrlError {
     UrlError::Malformed { url: excerpt(url), reason: error.to_string() }
 }
 
@@ -264,8 +264,7 @@ mod tests {
         assert_eq!(UrlKey::of("http://www.example.com/a").unwrap().to_url(), "https://www.example.com/a");
     }
 
-    /// Found by fuzzing: with its dots dropped, `2..` was read as a numeric address, and the key's URL had another key.
-    /// key.
+    /// Found by fuzzing: without its dots, `2..` was read as a numeric address, and the URL of its key had another key.
     #[test]
     fn a_host_with_an_empty_label_is_rejected() {
         assert_eq!(key("https://example.com./a"), "com,example)/a");
@@ -503,7 +502,7 @@ mod tests {
         #[test]
         fn normalising_first_changes_nothing(url in web_url()) {
             if let Ok(normal) = Url::parse(&url) {
-                prop_assert_eq!(UrlKey::of(normal.as_str()), UrlKey::of(&url).map_err(|_| refused(normal.as_str(), ParseError::EmptyHost)));
+                prop_assert_eq!(UrlKey::of(normal.as_str()), UrlKey::of(&url).map_err(|_| malformed(normal.as_str(), ParseError::EmptyHost)));
             }
         }
 

@@ -28,7 +28,7 @@ pub enum Table {
     Article,
     /// The names of articles.
     Name,
-    /// The statistics of sources.
+    /// The stats of sources.
     Source,
     /// The articles by URL key.
     Url,

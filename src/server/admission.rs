@@ -1,5 +1,5 @@
-//! Decides from a request's headers, before any handler sees it, whether it is gRPC at all, whether a browser's page
-//! sent it, and by when it must be answered.
+//! Checks the headers of each request before any handler sees it: whether the request is gRPC, whether a web page sent
+//! it, and when its deadline passes.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -20,9 +20,9 @@ use super::unread_responses::UnreadResponses;
 use crate::service::Caller;
 use crate::service::status::Refusal;
 
-/// How long before a deadline the server responds that it has passed. The response takes a while to arrive, and tonic
-/// responds CANCELLED at the deadline itself.
-const RESPONDED_AHEAD: Duration = Duration::from_millis(5);
+/// How long before a deadline the server responds that the deadline has passed. The response takes a while to arrive,
+/// and tonic responds CANCELLED at the deadline itself.
+const RESPOND_AHEAD: Duration = Duration::from_millis(5);
 
 /// Applies [`Admission`] to a service.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ enum ResponseKind {
     One,
 }
 
-/// The methods that respond with a stream, so that their calls last.
+/// The methods that respond with a stream. Their calls last, so they count towards the limits on streams.
 const STREAMS: [&str; 8] = [
     "/dateline.v1.AdminService/StreamBackup",
     "/dateline.v1.AdminService/Verify",
@@ -96,10 +96,10 @@ fn classify(request: &Request<Body>) -> Result<(ResponseKind, Option<Duration>),
         return Ok((ResponseKind::One, within));
     }
     let place = request.extensions().get().map_or(Ok(None), Caller::stream);
-    Ok((ResponseKind::Stream(place.map_err(|refused| Box::new(Status::from(refused).into_http()))?), within))
+    Ok((ResponseKind::Stream(place.map_err(|refusal| Box::new(Status::from(refusal).into_http()))?), within))
 }
 
-/// Holds a response until it is read, and the place of a stream until its last response has been sent.
+/// Holds a response until it has been read, and a stream's place until the stream has been sent.
 async fn keep(
     kind: ResponseKind,
     responses: UnreadResponses,
@@ -116,18 +116,18 @@ fn check_headers(headers: &HeaderMap) -> Result<Option<Duration>, Box<Response<B
     if !is_grpc(headers) {
         return Err(Box::new(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
     }
-    // Only browsers send it. A web page must not write to an archive that its reader can reach.
+    // Only browsers send this header. A web page must not write to an archive that is reachable from the browser.
     if headers.contains_key(ORIGIN) {
         return Err(Box::new(plain(StatusCode::FORBIDDEN)));
     }
-    let Some(given) = headers.get("grpc-timeout") else { return Ok(None) };
-    let within = given.to_str().ok().and_then(timeout);
+    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let within = value.to_str().ok().and_then(parse_timeout);
     within.map(Some).ok_or_else(|| Box::new(Status::from(Refusal::timeout_malformed()).into_http()))
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim();
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
     ["application/grpc", "application/grpc+proto"].iter().any(|accepted| essence.eq_ignore_ascii_case(accepted))
 }
 
@@ -138,8 +138,8 @@ fn plain(status: StatusCode) -> Response<Body> {
 }
 
 /// Parses a `grpc-timeout`: up to eight digits and a unit.
-fn timeout(given: &str) -> Option<Duration> {
-    let (digits, unit) = given.split_at_checked(given.len().checked_sub(1)?)?;
+fn parse_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -155,22 +155,22 @@ fn timeout(given: &str) -> Option<Duration> {
     }
 }
 
-/// The response, or the error that it was not ready in time. A stream counts as answered when it begins; its caller
-/// ends it at the deadline.
+/// Returns the response, or the error that the deadline has passed. A stream counts as answered when it begins; its
+/// caller ends it at the deadline.
 async fn respond_within(
     responding: impl Future<Output = Result<Response<Body>, Infallible>>,
     within: Duration,
 ) -> Result<Response<Body>, Infallible> {
-    let ends = Instant::now() + within - RESPONDED_AHEAD.min(within / 2);
+    let deadline = Instant::now() + within - RESPOND_AHEAD.min(within / 2);
     let mut responding = pin!(responding);
-    let mut patience = pin!(tokio::time::sleep_until(ends));
+    let mut timer = pin!(tokio::time::sleep_until(deadline));
     poll_fn(|cx| {
         if let Poll::Ready(response) = responding.as_mut().poll(cx) {
             return Poll::Ready(response);
         }
         // The clock is checked as well: tonic's own timer may have woken this task just before ours fires.
-        if Instant::now() < ends {
-            ready!(patience.as_mut().poll(cx));
+        if Instant::now() < deadline {
+            ready!(timer.as_mut().poll(cx));
         }
         Poll::Ready(Ok(Status::from(Refusal::deadline_passed()).into_http()))
     })
@@ -236,13 +236,13 @@ mod tests {
             })
             .collect();
         streams.sort();
-        let known: Vec<&str> = STREAMS.into_iter().filter(|path| !path.contains("reflection")).collect();
-        assert_eq!(streams, known);
+        let listed: Vec<&str> = STREAMS.into_iter().filter(|path| !path.contains("reflection")).collect();
+        assert_eq!(streams, listed);
     }
 
     #[test]
     fn a_timeout_is_up_to_eight_digits_and_a_unit() {
-        for (given, expected) in [
+        for (text, expected) in [
             ("300m", Some(Duration::from_millis(300))),
             ("1S", Some(Duration::from_secs(1))),
             ("99999999H", Some(Duration::from_secs(99_999_999 * 3_600))),
@@ -258,7 +258,7 @@ mod tests {
             ("1s", None),
             ("1é", None),
         ] {
-            assert_eq!(timeout(given), expected, "{given:?}");
+            assert_eq!(parse_timeout(text), expected, "{text:?}");
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Decides which connections are accepted, and closes those whose client stays silent.
 //!
-//! A connection costs a file descriptor, and storage needs some as well. So the number of connections is bounded,
-//! overall and for each peer, well below the descriptors that the process may have. A connection over the limit is
-//! closed at once: its client notices immediately, and connected clients are not affected.
+//! A connection needs a file descriptor, and storage needs some as well. So the number of connections is limited, in
+//! total and for each peer, and some descriptors are left for storage. A connection over the limit is closed at once:
+//! its client notices immediately, and connected clients are not affected.
 //!
-//! A client begins with the HTTP/2 preface and a SETTINGS frame (RFC 9113, section 3.4). A connection on which these
-//! have not arrived within [`ConnectionLimits::greeting_within`] is closed, and so is one that is still silent when the server
-//! stops, because it has no calls in progress.
+//! A client begins with the HTTP/2 preface and a SETTINGS frame (RFC 9113, section 3.4), called its greeting here. If
+//! the greeting has not arrived within [`ConnectionLimits::greeting_within`], the connection is closed. A connection
+//! that is still silent when the server stops is closed at once, because it has no calls in progress.
 
 use std::future::Future;
 use std::io;
@@ -30,7 +30,7 @@ use crate::service::{Caller, PeerPlace, PerPeer};
 /// Descriptors reserved for everything except connections: the database, files of backups and verifications, the
 /// runtime, and a connection that is being rejected.
 const DESCRIPTORS_RESERVED: u64 = 64;
-/// The pause after a failed accept. Without free descriptors it would otherwise fail in a busy loop.
+/// The pause after a failed accept. Without the pause, a server without free descriptors would retry in a busy loop.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// The shortest interval between two log messages about rejected connections.
 const LOG_EVERY: Duration = Duration::from_secs(10);
@@ -66,11 +66,11 @@ pub(super) struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Allows at most `connections_max` connections, or fewer if descriptors are short, of which one peer may have
-    /// `connections_per_peer_max`, or half if that is `None`.
+    /// Allows at most `connections_max` connections, or fewer if the process has too few descriptors. One peer may have
+    /// `connections_per_peer_max` of them, or half if that is `None`.
     pub(super) fn new(options: &Options, stopping: CancellationToken) -> Self {
         let descriptors = options.descriptors_max;
-        let for_connections = descriptors.map_or(u64::MAX, |all| all.saturating_sub(DESCRIPTORS_RESERVED).max(1));
+        let for_connections = descriptors.map_or(u64::MAX, |max| max.saturating_sub(DESCRIPTORS_RESERVED).max(1));
         let places_max = options.connections_max.min(usize::try_from(for_connections).unwrap_or(usize::MAX));
         let places_max = places_max.clamp(1, Semaphore::MAX_PERMITS);
         Self {
@@ -86,8 +86,8 @@ impl ConnectionLimits {
 
     /// Accepts connections from `listener`, indefinitely.
     pub(super) fn connections(self, listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
-        let begin = (listener, self, RejectionLog::default());
-        futures_util::stream::unfold(begin, |(listener, limits, mut refused)| async move {
+        let state = (listener, self, RejectionLog::default());
+        futures_util::stream::unfold(state, |(listener, limits, mut rejections)| async move {
             loop {
                 let connection = match listener.accept().await {
                     Ok((stream, peer)) => limits.admit(stream, peer),
@@ -98,8 +98,8 @@ impl ConnectionLimits {
                     }
                 };
                 match connection {
-                    Ok(connection) => return Some((Ok(connection), (listener, limits, refused))),
-                    Err(reason) => refused.log(reason),
+                    Ok(connection) => return Some((Ok(connection), (listener, limits, rejections))),
+                    Err(reason) => rejections.log(reason),
                 }
             }
         })
@@ -166,8 +166,8 @@ struct Greeting {
 }
 
 impl Greeting {
-    /// Ready when waiting for the greeting must end.
-    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// Ready when the server must stop waiting for the greeting.
+    fn poll_given_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         if self.deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(io::Error::new(
                 io::ErrorKind::TimedOut,
@@ -181,9 +181,13 @@ impl Greeting {
     }
 }
 
+/// The length of the HTTP/2 preface.
 const PREFACE_BYTES: usize = 24;
-/// The preface and the header of the first frame, whose first three bytes are the length of its payload.
-const HEAD_BYTES: usize = PREFACE_BYTES + 9;
+/// A frame's header has 9 bytes (RFC 9113, section 4.1). The first of its fields is the length of the payload.
+const FRAME_HEADER_BYTES: usize = 9;
+const PAYLOAD_LENGTH_BYTES: usize = 3;
+/// The preface and the header of the first frame.
+const HEAD_BYTES: usize = PREFACE_BYTES + FRAME_HEADER_BYTES;
 
 /// How much of the preface and first frame has arrived. The HTTP/2 implementation validates the content.
 #[derive(Default)]
@@ -194,9 +198,9 @@ struct GreetingProgress {
 
 impl GreetingProgress {
     /// Counts received bytes, and returns whether the greeting is complete.
-    fn take(&mut self, bytes: &[u8]) -> bool {
+    fn receive(&mut self, bytes: &[u8]) -> bool {
         for (at, byte) in (self.received..).zip(bytes).take_while(|(at, _)| *at < HEAD_BYTES) {
-            if (PREFACE_BYTES..PREFACE_BYTES + 3).contains(&at) {
+            if (PREFACE_BYTES..PREFACE_BYTES + PAYLOAD_LENGTH_BYTES).contains(&at) {
                 self.payload_bytes = self.payload_bytes << 8 | usize::from(*byte);
             }
         }
@@ -219,12 +223,12 @@ impl AsyncRead for Connection {
         let Some(greeting) = &mut this.greeting else {
             return Pin::new(&mut this.stream).poll_read(cx, buffer);
         };
-        if let Poll::Ready(error) = greeting.poll_over(cx) {
+        if let Poll::Ready(error) = greeting.poll_given_up(cx) {
             return Poll::Ready(Err(error));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if read.is_ready() && greeting.progress.take(buffer.filled().get(before..).unwrap_or_default()) {
+        if read.is_ready() && greeting.progress.receive(buffer.filled().get(before..).unwrap_or_default()) {
             this.greeting = None;
         }
         read
@@ -269,22 +273,22 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_is_over_with_the_last_byte_of_its_settings() {
+    fn a_greeting_is_complete_with_the_last_byte_of_its_settings() {
         let whole = greeting();
         for piece in 1..=whole.len() {
             let mut progress = GreetingProgress::default();
-            let mut came = 0;
+            let mut received = 0;
             for bytes in whole.chunks(piece) {
-                came += bytes.len();
-                assert_eq!(progress.take(bytes), came == whole.len(), "{came} bytes in pieces of {piece}");
+                received += bytes.len();
+                assert_eq!(progress.receive(bytes), received == whole.len(), "{received} bytes in pieces of {piece}");
             }
         }
     }
 
     #[test]
     fn descriptors_are_left_for_storage() {
-        let max = |most, descriptors| {
-            let options = Options { connections_max: most, descriptors_max: descriptors, ..Options::default() };
+        let max = |connections_max, descriptors| {
+            let options = Options { connections_max, descriptors_max: descriptors, ..Options::default() };
             ConnectionLimits::new(&options, CancellationToken::new()).connections_max()
         };
         assert_eq!(max(10_000, Some(256)), 256 - 64);

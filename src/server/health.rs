@@ -19,13 +19,13 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use crate::archive::Archive;
 use crate::service::status::Refusal;
 
-/// Reports whether the machine's clock is right. It is separate from the server's own health, because the server also
-/// serves while the clock is wrong.
+/// The name under which the health of the machine's clock is reported. It is separate from the server's own health,
+/// because the server continues to serve while the clock is wrong.
 const CLOCK: &str = "dateline.clock";
 /// How often a watch of the clock checks it.
 const CLOCK_EVERY: Duration = Duration::from_secs(5);
 
-/// The handler. Every service of the server has the health of the server.
+/// The handler. Every service reports the health of the whole server.
 #[derive(Clone)]
 pub(super) struct HealthHandler {
     /// The names of the services, including the empty name for the server.
@@ -50,10 +50,10 @@ impl HealthHandler {
     /// Whether the clock is right: the current state, then each change.
     fn clock(&self) -> impl Stream<Item = bool> + Send + use<> {
         let archive = Arc::clone(&self.archive);
-        let looks = IntervalStream::new(interval(CLOCK_EVERY)).map(move |_| archive.clock_fault().is_none());
-        let changes = looks.scan(None, |before, right| {
-            let is_new = before.replace(right) != Some(right);
-            future::ready(Some(is_new.then_some(right)))
+        let states = IntervalStream::new(interval(CLOCK_EVERY)).map(move |_| archive.clock_fault().is_none());
+        let changes = states.scan(None, |previous, is_right| {
+            let is_new = previous.replace(is_right) != Some(is_right);
+            future::ready(Some(is_new.then_some(is_right)))
         });
         changes.filter_map(future::ready)
     }

@@ -94,12 +94,12 @@ pub enum ServeError {
     /// The task that serves connections panicked or was cancelled.
     #[error("serving ended unexpectedly: {0}")]
     Ended(tokio::task::JoinError),
-    /// The storage failed, and the time in which reads continue is over.
+    /// The storage failed, and the time during which reads continue has passed.
     #[error("the storage failed; restart the server")]
     StorageFailed,
 }
 
-/// The services whose health can be checked. The empty name is the server.
+/// The services whose health can be checked. The empty name means the whole server.
 const SERVICES: &[&str] =
     &["", "dateline.v1.ArchiveService", "dateline.v1.ChangeFeedService", "dateline.v1.AdminService"];
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
@@ -112,11 +112,13 @@ const RESPONSES_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 /// How often the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
-/// The longest request of services that are not [`Bounded`], which take only a name.
+/// The maximum size of a request to the services that are not [`Bounded`]; such a request contains only a name.
 const SMALL_REQUEST_BYTES: usize = 16 << 10;
-/// HTTP/2 windows large enough for a replay to run at full speed.
+/// The HTTP/2 flow-control windows; large, so that a replay of the change feed runs at full speed.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// How much each side of an in-memory connection can send before the other reads.
+const IN_PROCESS_BUFFER_BYTES: usize = 1 << 20;
 
 /// Serves `archive` on `listener` until `shutdown` completes. It then lets calls in progress finish, and closes the
 /// archive.
@@ -153,7 +155,7 @@ pub async fn serve(
     let ended = tokio::select! {
         () = shutdown => None,
         () = failed => Some(Err(ServeError::StorageFailed)),
-        never = look_at_clock(&archive) => match never {},
+        never = watch_clock(&archive) => match never {},
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
@@ -172,25 +174,25 @@ pub async fn serve(
 }
 
 /// Checks the clock at intervals, so that faults are logged even if nothing is written.
-async fn look_at_clock(archive: &Archive) -> Infallible {
-    let mut looks = tokio::time::interval(CLOCK_EVERY);
+async fn watch_clock(archive: &Archive) -> Infallible {
+    let mut interval = tokio::time::interval(CLOCK_EVERY);
     loop {
-        looks.tick().await;
+        interval.tick().await;
         archive.clock_fault();
     }
 }
 
-/// A channel to `archive` through the same services, over an in-memory connection. It lasts as long as the channel is
-/// used, and no other client can connect.
+/// A channel to `archive` through the same services, over an in-memory connection. The connection lasts as long as the
+/// channel, and no other client can use it.
 pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Channel, tonic::transport::Error> {
-    let (client, server) = tokio::io::duplex(1 << 20);
+    let (client, server) = tokio::io::duplex(IN_PROCESS_BUFFER_BYTES);
     let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
     // The in-memory connection ends when its client does, and the server ends with its only connection.
     tokio::spawn(router(context(archive, options), options, None).serve_with_incoming(incoming));
     let mut client = Some(client);
     let connector = service_fn(move |_| {
-        let taken = client.take().map(TokioIo::new);
-        async move { taken.ok_or_else(|| std::io::Error::other("the in-memory connection is closed")) }
+        let stream = client.take().map(TokioIo::new);
+        async move { stream.ok_or_else(|| std::io::Error::other("the in-memory connection is closed")) }
     });
     Endpoint::from_static("http://in-process").connect_with_connector(connector).await
 }
@@ -245,7 +247,7 @@ fn router(
 /// Server reflection. Registering our own contract should not fail; if it does, the server runs without reflection.
 fn reflection()
 -> Option<tonic_reflection::server::v1::ServerReflectionServer<impl tonic_reflection::server::v1::ServerReflection>> {
-    let built = described().build_v1();
+    let built = reflection_builder().build_v1();
     let built = built.inspect_err(|error| tracing::error!(%error, "server reflection is not available")).ok();
     built.map(|service| service.max_decoding_message_size(SMALL_REQUEST_BYTES))
 }
@@ -254,12 +256,12 @@ fn reflection()
 fn reflection_v1alpha() -> Option<
     tonic_reflection::server::v1alpha::ServerReflectionServer<impl tonic_reflection::server::v1alpha::ServerReflection>,
 > {
-    let built = described().build_v1alpha();
+    let built = reflection_builder().build_v1alpha();
     let built = built.inspect_err(|error| tracing::error!(%error, "server reflection v1alpha is not available")).ok();
     built.map(|service| service.max_decoding_message_size(SMALL_REQUEST_BYTES))
 }
 
-fn described() -> tonic_reflection::server::Builder<'static> {
+fn reflection_builder() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTOR)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -275,8 +277,8 @@ fn joined(served: Served) -> Result<(), ServeError> {
 }
 
 /// Waits for calls in progress, then for accepted writes. Streams and waiting calls end by themselves when the server
-/// stops. After [`CALLS_END_WITHIN`], only calls other than writes, unread responses, and idle connections that their
-/// client does not close can remain; the shutdown does not wait for these.
+/// stops. After [`CALLS_END_WITHIN`], the shutdown waits only for writes and, briefly, for their responses: not for
+/// other calls, unread responses, or idle connections that their client keeps open.
 async fn finish(
     serving: &mut tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
     archive: &Archive,

@@ -1,10 +1,10 @@
-//! Bounds the memory of unread responses, and how long they are held.
+//! Limits the memory of unread responses, and how long they are kept.
 //!
-//! The part of a response that its reader has no room for stays in memory. So a response is passed to the transport in
-//! pieces, and the rest of all responses together is bounded; this covers whole responses, and the message that each
-//! stream is sending. If the bound would be exceeded, the response that has been waiting longest since its last piece
-//! was taken is dropped. A whole response from which nothing was taken for a while is dropped too. The call then ends
-//! with a status, in case its reader resumes.
+//! If a client reads slowly, the rest of its response stays in the server's memory. So responses are passed to the
+//! transport in pieces, and the memory of all remaining pieces is limited. The limit covers whole responses, and the
+//! message that each stream is sending. When a new response would exceed the limit, the response whose last piece left
+//! longest ago is dropped. A whole response is also dropped if no piece of it leaves for a while. The call then ends
+//! with a status, in case its client resumes reading.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -23,8 +23,8 @@ use crate::service::status::Refusal;
 
 /// The memory that all unread responses may take, in bytes.
 const BYTES_MAX: usize = 64 << 20;
-/// The bytes passed to the transport at once. This is the size of an HTTP/2 frame, and the memory per call that the
-/// bound does not cover.
+/// The bytes passed to the transport at once: the size of an HTTP/2 frame. This much memory per call is not covered by
+/// the limit.
 const PIECE_BYTES: usize = 16 << 10;
 
 /// The unread responses of a server.
@@ -38,36 +38,38 @@ struct ResponseStore {
     bytes_max: usize,
     bytes: usize,
     responses: HashMap<u64, UnreadResponse>,
-    /// Response ids by the turn in which something was last taken, so that the longest wait comes first.
+    /// Response ids by the turn in which their last piece left, so that the longest wait comes first.
     by_turn: BTreeMap<u64, u64>,
-    next: u64,
+    /// The last turn. Turns count the pieces of all responses; the first turn of a response is also its id.
+    last_turn: u64,
 }
 
 struct UnreadResponse {
     data: Bytes,
     /// The key in `by_turn`.
     turn: u64,
-    /// When something was last taken.
-    taken: Instant,
-    /// How long after that it is dropped, even if there is room; `None` for messages of streams.
+    /// When its last piece left, or when it was stored.
+    last_progress: Instant,
+    /// How long after that the response is dropped, even if there is room; `None` for messages of streams.
     dropped_after: Option<Duration>,
 }
 
 impl UnreadResponses {
-    /// Starts without responses. Drops responses from which nothing is taken for `stalled_after`. Must be called within
-    /// a runtime.
+    /// Starts without responses. Drops whole responses that make no progress for `stalled_after`. Must be called within
+    /// a Tokio runtime.
     pub(super) fn new(stalled_after: Duration) -> Self {
         Self::bounded(BYTES_MAX, stalled_after)
     }
 
     fn bounded(bytes_max: usize, stalled_after: Duration) -> Self {
         let (responses, by_turn) = (HashMap::new(), BTreeMap::new());
-        let store = Arc::new(Mutex::new(ResponseStore { bytes_max, bytes: 0, responses, by_turn, next: 0 }));
-        let of_server = Arc::downgrade(&store);
+        let store = Arc::new(Mutex::new(ResponseStore { bytes_max, bytes: 0, responses, by_turn, last_turn: 0 }));
+        // Ends the task when the server has dropped its store.
+        let weak_store = Arc::downgrade(&store);
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep((stalled_after / 8).max(Duration::from_millis(5))).await;
-                let Some(store) = of_server.upgrade() else { return };
+                let Some(store) = weak_store.upgrade() else { return };
                 lock(&store).drop_stalled();
             }
         });
@@ -77,15 +79,15 @@ impl UnreadResponses {
     /// Holds what a stream is sending until it is read or dropped, and `place` until the transport has released the
     /// stream.
     ///
-    /// The sender of a stream ends it when it is not read, and tells the reader how to continue. So the pending message
-    /// is dropped only if its memory is needed, and nothing follows it then.
+    /// A stream's own sender ends the stream if it is not read, and tells the client how to continue. So the pending
+    /// message is dropped only if its memory is needed. Nothing is sent after a dropped message except the status.
     pub(super) fn keep_stream(&self, response: Response<Body>, place: impl Send + 'static) -> Response<Body> {
         use hyper::body::Body as _;
         if response.body().is_end_stream() {
             return response;
         }
         let (head, body) = response.into_parts();
-        let sending = ResponseFrames { body, leaving: None, responses: self.clone(), _place: place };
+        let sending = ResponseFrames { body, pending: None, responses: self.clone(), _place: place };
         Response::from_parts(head, sending.into_body())
     }
 
@@ -109,9 +111,9 @@ impl UnreadResponses {
         if data.len() <= PIECE_BYTES {
             return Response::from_parts(head, Body::new(Full::new(data).with_trailers(trailers)));
         }
-        let leaving = Some((self.put(data, Some(self.stalled_after)), Instant::now()));
+        let pending = Some((self.put(data, Some(self.stalled_after)), Instant::now()));
         let body = Body::new(Full::new(Bytes::new()).with_trailers(trailers));
-        let sending = ResponseFrames { body, leaving, responses: self.clone(), _place: () };
+        let sending = ResponseFrames { body, pending, responses: self.clone(), _place: () };
         Response::from_parts(head, sending.into_body())
     }
 }
@@ -121,31 +123,31 @@ fn lock(store: &Mutex<ResponseStore>) -> MutexGuard<'_, ResponseStore> {
 }
 
 impl ResponseStore {
-    /// Makes room for a response and stores it. A response over the bound is stored alone.
+    /// Makes room for a response and stores it. A response larger than the limit is stored alone.
     fn put(&mut self, data: Bytes, dropped_after: Option<Duration>) -> u64 {
         while self.bytes + data.len() > self.bytes_max {
             let Some((_, id)) = self.by_turn.pop_first() else { break };
             self.remove(id);
         }
-        let id = self.turn();
+        let id = self.next_turn();
         self.bytes += data.len();
         self.by_turn.insert(id, id);
-        self.responses.insert(id, UnreadResponse { data, turn: id, taken: Instant::now(), dropped_after });
+        self.responses.insert(id, UnreadResponse { data, turn: id, last_progress: Instant::now(), dropped_after });
         id
     }
 
-    fn turn(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    fn next_turn(&mut self) -> u64 {
+        self.last_turn += 1;
+        self.last_turn
     }
 
     /// The next piece of a response, empty at its end; `None` if it was dropped.
-    fn take(&mut self, id: u64) -> Option<Bytes> {
-        let turn = self.turn();
+    fn next_piece(&mut self, id: u64) -> Option<Bytes> {
+        let turn = self.next_turn();
         let unread = self.responses.get_mut(&id)?;
         self.by_turn.remove(&unread.turn);
         self.by_turn.insert(turn, id);
-        (unread.turn, unread.taken) = (turn, Instant::now());
+        (unread.turn, unread.last_progress) = (turn, Instant::now());
         let piece = split_off(&mut unread.data);
         self.bytes -= piece.len();
         Some(piece)
@@ -160,7 +162,7 @@ impl ResponseStore {
 
     fn drop_stalled(&mut self) {
         let stalled = self.responses.iter().filter(|(_, unread)| {
-            let is_late = |dropped_after| unread.taken.elapsed() >= dropped_after;
+            let is_late = |dropped_after| unread.last_progress.elapsed() >= dropped_after;
             unread.dropped_after.is_some_and(is_late)
         });
         let stalled: Vec<_> = stalled.map(|(id, _)| *id).collect();
@@ -171,7 +173,7 @@ impl ResponseStore {
     }
 }
 
-/// A response's entry among the stored ones, removed when its stream is gone.
+/// A response's entry in the store. It is removed when this is dropped.
 struct StoredResponse {
     store: Arc<Mutex<ResponseStore>>,
     id: u64,
@@ -183,24 +185,24 @@ impl Drop for StoredResponse {
     }
 }
 
-/// Splits off the next piece. It is copied, because a slice held by the transport would keep the whole response in
-/// memory.
+/// Splits off the next piece. The piece is copied, because a slice held by the transport would keep the whole response
+/// in memory.
 fn split_off(data: &mut Bytes) -> Bytes {
     Bytes::copy_from_slice(&data.split_to(data.len().min(PIECE_BYTES)))
 }
 
 /// The final status of a call whose response was dropped.
-fn dropped(since: Instant) -> Option<HeaderMap> {
+fn dropped_status(since: Instant) -> Option<HeaderMap> {
     let mut status = HeaderMap::new();
     Status::from(Refusal::unread(since.elapsed())).add_header(&mut status).ok().map(|()| status)
 }
 
 /// A response or stream that is being sent.
 struct ResponseFrames<P> {
-    /// The rest of the body.
+    /// The rest of the body, after `pending`.
     body: Body,
-    /// The rest of the previous frame, and since when it has been sent.
-    leaving: Option<(StoredResponse, Instant)>,
+    /// The rest of the previous frame, and when the last piece of it left.
+    pending: Option<(StoredResponse, Instant)>,
     responses: UnreadResponses,
     _place: P,
 }
@@ -212,13 +214,13 @@ impl<P: Send + 'static> ResponseFrames<P> {
     }
 
     async fn next(mut self) -> Option<(Result<Frame<Bytes>, Status>, Option<Self>)> {
-        if let Some((place, since)) = self.leaving.take() {
-            let piece = lock(&place.store).take(place.id);
+        if let Some((stored, since)) = self.pending.take() {
+            let piece = lock(&stored.store).next_piece(stored.id);
             match piece {
-                None => return Some((Ok(Frame::trailers(dropped(since)?)), None)),
+                None => return Some((Ok(Frame::trailers(dropped_status(since)?)), None)),
                 Some(piece) if piece.is_empty() => {}
                 Some(piece) => {
-                    self.leaving = Some((place, Instant::now()));
+                    self.pending = Some((stored, Instant::now()));
                     return Some((Ok(Frame::data(piece)), Some(self)));
                 }
             }
@@ -232,8 +234,8 @@ impl<P: Send + 'static> ResponseFrames<P> {
             return Some((Ok(Frame::data(data)), Some(self)));
         }
         let piece = split_off(&mut data);
-        let place = self.responses.put(data, None);
-        self.leaving = Some((place, Instant::now()));
+        let stored = self.responses.put(data, None);
+        self.pending = Some((stored, Instant::now()));
         Some((Ok(Frame::data(piece)), Some(self)))
     }
 }

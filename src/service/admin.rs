@@ -95,7 +95,7 @@ impl AdminService for AdminHandler {
     }
 }
 
-/// Takes one of the places for streams of a kind.
+/// Takes one of the `places_max` places for streams of one kind.
 fn place(places: &Arc<Semaphore>, places_max: usize) -> Result<OwnedSemaphorePermit, Refusal> {
     Arc::clone(places).try_acquire_owned().map_err(|_| Refusal::too_many_streams(places_max))
 }

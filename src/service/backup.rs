@@ -13,7 +13,7 @@ use crate::model::Seq;
 use crate::wire::{self, pb, snapshot_to_pb};
 use pb::stream_backup_response::Part;
 
-/// The most bytes of the file in one message.
+/// The maximum number of bytes of the log file in one message.
 const DATA_BYTES_MAX: usize = 1 << 20;
 
 /// Validates `since` of a backup request. Without a log digest, only the position is used.
@@ -36,7 +36,7 @@ pub(super) fn of_start(error: ArchiveError) -> Refusal {
 
 /// Why a backup was not sent completely.
 enum SendError {
-    /// The client did not take it.
+    /// The client did not take a message.
     NotTaken(NotTaken),
     /// The archive could not be read, or the server is stopping.
     Failed(Refusal),

@@ -1,4 +1,4 @@
-//! The client of a call: its connection and address, and what each of those may use.
+//! The client of a call: its connection and its address, and how much each of the two may use.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -42,7 +42,7 @@ impl Caller {
         request.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// Takes a place for one more stream. Dropping it releases the place.
+    /// Takes a place for one more stream. Dropping the permit releases the place.
     pub(crate) fn stream(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
         let Some(streams) = &self.streams else { return Ok(None) };
         let place = Arc::clone(&streams.places).try_acquire_owned();
@@ -58,11 +58,11 @@ fn counted_as(peer: IpAddr) -> IpAddr {
     }
 }
 
-/// Counts what each peer has of a limited resource.
+/// Counts how much of a limited resource each peer has.
 #[derive(Clone, Debug, Default)]
 pub struct PerPeer(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// One unit counted for a peer. Dropping it releases the unit.
+/// One place counted for a peer. Dropping this releases the place.
 #[derive(Debug)]
 pub struct PeerPlace {
     peers: PerPeer,
@@ -70,12 +70,12 @@ pub struct PeerPlace {
 }
 
 impl PerPeer {
-    /// Counts one more for `peer`, unless it already has `most`.
-    pub fn take(&self, peer: IpAddr, most: usize) -> Option<PeerPlace> {
+    /// Counts one more for `peer`, unless the peer already has `max`.
+    pub fn take(&self, peer: IpAddr, max: usize) -> Option<PeerPlace> {
         let peer = counted_as(peer);
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = places.entry(peer).or_insert(0);
-        if *count >= most {
+        if *count >= max {
             return None;
         }
         *count += 1;

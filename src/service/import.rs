@@ -14,7 +14,7 @@ use crate::wire::{field_violations, pb};
 
 /// Responses that may wait to be read. A client that reads nothing stalls only its own import.
 const RESPONSES_MAX: usize = 16;
-/// Messages of one import that may be queued and not answered yet.
+/// Messages of one import that may be waiting for their response.
 const MESSAGES_MAX: usize = 32;
 
 /// Starts an import and returns the stream of its responses.
@@ -28,8 +28,8 @@ pub(super) fn start(
     stream
 }
 
-/// Takes the messages of an import one after the other. A message does not wait for the previous one to become durable,
-/// so one commit can contain many. Responses are sent in the order of the messages.
+/// Queues the messages of an import one after the other. A message does not wait until the previous one is durable, so
+/// that one commit can contain many. Responses are sent in the order of the messages.
 ///
 /// The import ends with its request stream, when the server stops, or when the client no longer reads the responses.
 /// Accepted messages are carried out in any case.
@@ -53,7 +53,7 @@ async fn import(
             Ok(Some(message)) => message,
             Ok(None) => break,
             Err(status) => {
-                // The import ends, whether or not the client still reads this error.
+                // If this cannot be sent, the client no longer reads responses; the import ends in any case.
                 drop(queue.send(Err(status)).await);
                 break;
             }
@@ -61,7 +61,7 @@ async fn import(
         let result = match incoming.rejection() {
             Some(status) => Err(item_error(&status)),
             None => match begin(&context, &caller, message.requests).await {
-                // The archive itself is unavailable, so later messages would fail too.
+                // The archive itself is unavailable, so that later messages would fail too.
                 Err(refusal) if refusal.ends_streams() => {
                     drop(queue.send(Err(refusal.into())).await);
                     break;
@@ -69,7 +69,7 @@ async fn import(
                 result => result.map_err(Refusal::into_item_error),
             },
         };
-        incoming.is_done();
+        incoming.release_memory();
         if queue.send(Ok(QueuedMessage { offset: message.offset, result })).await.is_err() {
             break;
         }
@@ -114,7 +114,7 @@ struct QueuedMessage {
 /// Sends the responses in the order of the messages, each once its message is durable or rejected. If the client takes
 /// no response for `stalled_after`, the import ends: queued messages are carried out, and no more are accepted.
 ///
-/// A message that is a status ends the import.
+/// A status in the queue ends the import.
 async fn respond(
     mut queued: mpsc::Receiver<Result<QueuedMessage, Status>>,
     responses: Sink<pb::ImportObservationsResponse>,

@@ -15,24 +15,24 @@ impl Context {
         &self,
         request: pb::ListArticlesRequest,
     ) -> Result<pb::ListArticlesResponse, Refusal> {
-        let plain =
+        let without_page =
             pb::ListArticlesRequest { page_size: 0, page_token: String::new(), min_next_seq: 0, ..request.clone() };
-        let digest = request_digest(&plain);
+        let digest = request_digest(&without_page);
         let token = page_token(&request.page_token, digest);
         let source = parent_source(&request.parent);
         let filter = wire::article_filter(request.filter, &self.limits);
         let as_of = wire::as_of(request.as_of);
         let view = view(request.view, View::Basic);
-        let order = match pb::ArticleOrder::try_from(request.order) {
+        let by_name = match pb::ArticleOrder::try_from(request.order) {
             Ok(pb::ArticleOrder::Unspecified | pb::ArticleOrder::Name) => Ok(true),
             Ok(pb::ArticleOrder::LatestChange) => Ok(false),
             Err(_) => Err(FieldError::invalid("order", "is not a known order")),
         };
         let size = render::page_size(request.page_size, &self.limits);
         let (source, filter, as_of, view, by_name, page_size, token) =
-            all!(source, filter, as_of, view, order, size, token)?;
+            all!(source, filter, as_of, view, by_name, size, token)?;
         let query = ArticleQuery { source, filter, view, page_size, content_bytes_max: PAGE_CONTENT_BYTES };
-        let point = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
+        let point = self.page_read_point(as_of, request.min_next_seq, token.as_ref()).await?;
         let (articles, next) = if by_name {
             let after = position(token.as_ref(), |text| ArticleName::parse(text).ok())?;
             let page = self.archive.articles_by_name(point, query, after).await?;
@@ -57,9 +57,9 @@ impl Context {
         &self,
         request: pb::ListRevisionsRequest,
     ) -> Result<pb::ListRevisionsResponse, Refusal> {
-        let plain =
+        let without_page =
             pb::ListRevisionsRequest { page_size: 0, page_token: String::new(), min_next_seq: 0, ..request.clone() };
-        let digest = request_digest(&plain);
+        let digest = request_digest(&without_page);
         let token = page_token(&request.page_token, digest);
         let name = article_name("parent", &request.parent);
         let as_of = wire::as_of(request.as_of);
@@ -72,7 +72,7 @@ impl Context {
         let size = render::page_size(request.page_size, &self.limits);
         let (name, as_of, order, view, page_size, token) = all!(name, as_of, order, view, size, token)?;
         let after = position(token.as_ref(), |text| text.parse().ok().and_then(RevisionNumber::new))?;
-        let point = self.page_cut(as_of, request.min_next_seq, token.as_ref()).await?;
+        let point = self.page_read_point(as_of, request.min_next_seq, token.as_ref()).await?;
         let page = self.archive.revisions(point, name, RevisionQuery { order, view, page_size }, after).await?;
         let mut entries: Vec<_> = page.items.iter().map(render::revision_entry).collect();
         let cut_off = page_space::keep(&mut entries).then(|| page.items.get(..entries.len())?.last()).flatten();
@@ -93,16 +93,16 @@ impl Context {
         let page_size = render::page_size(request.page_size, &self.limits);
         let (page_size, token) = all!(page_size, token)?;
         let after = position(token.as_ref(), |text| SourceId::parse(text).ok())?;
-        // Stats of sources have no history, so a page is not read at the first page's snapshot. The token must still be
-        // of this log.
-        self.page_cut(AsOf::default(), 0, token.as_ref()).await?;
+        // Stats of sources have no history, so later pages are not read at the snapshot of the first page. The token
+        // must still be of this log.
+        self.page_read_point(AsOf::default(), 0, token.as_ref()).await?;
         let point = self.read_point(AsOf::default(), 0).await?;
         let page = self.archive.sources(point, after, page_size).await?;
-        let sources = page.items.iter().map(|(source, figures)| pb::Source {
+        let sources = page.items.iter().map(|(source, stats)| pb::Source {
             name: source.to_string(),
-            article_count: figures.articles,
-            create_time: Some(timestamp_to_pb(figures.first_archive_time)),
-            update_time: Some(timestamp_to_pb(figures.latest_archive_time)),
+            article_count: stats.articles,
+            create_time: Some(timestamp_to_pb(stats.first_archive_time)),
+            update_time: Some(timestamp_to_pb(stats.latest_archive_time)),
         });
         Ok(pb::ListSourcesResponse {
             sources: sources.collect(),
@@ -111,8 +111,8 @@ impl Context {
         })
     }
 
-    /// The read point of a page. Later pages use what was known at the first page's.
-    async fn page_cut(
+    /// The read point of a page. Later pages use the snapshot of the first page, which is in the token.
+    async fn page_read_point(
         &self,
         mut as_of: AsOf,
         min_next_seq: u64,

@@ -35,7 +35,7 @@ use crate::archive::{Archive, ReadPoint};
 use crate::model::{AsOf, Limits, Seq};
 use crate::wire::{FieldError, pb};
 
-/// What a method returns: its response, or the status that says why there is none.
+/// What a method returns: its response, or the status of its error.
 type RpcResult<T> = Result<tonic::Response<T>, tonic::Status>;
 
 /// The state shared by all handlers.
@@ -45,11 +45,11 @@ pub struct Context {
     pub archive: Arc<Archive>,
     /// The limits on input.
     pub limits: Limits,
-    /// Cancelled when the server stops. Streams that would continue then end.
+    /// Cancelled when the server stops, which ends all streams.
     pub stopping: CancellationToken,
     /// The tasks that feed subscribers. They end when the server stops or their stream is gone.
     pub subscribers: TaskTracker,
-    /// A stream whose transport makes no progress for this long is ended.
+    /// How long a stream's transport may make no progress before the stream is ended.
     pub stalled_after: Duration,
     /// The memory that unread events may take, over all subscribers.
     pub memory: Memory,

@@ -12,17 +12,18 @@ use crate::model::name::parse_revision_name;
 use crate::wire::{self, FieldError, all, pb, snapshot_to_pb};
 use pb::read_original_response::Part;
 
-/// The largest original that fits into a response of GetRevision, next to the content.
+/// The largest original that fits into a response of GetRevision together with the content.
 pub(super) const INLINE_BYTES_MAX: u64 = 2 << 20;
 /// The most bytes of an original in one message.
 const PIECE_BYTES_MAX: usize = 256 << 10;
 
-/// The memory of all originals being sent, in KiB: 256 MiB. Each is in memory until its client has received all of it.
+/// The memory that all originals being sent may take, in KiB: 256 MiB. An original is in memory until its client has
+/// received all of it.
 const MEMORY_KIB: u32 = 256 << 10;
 static MEMORY: Semaphore = Semaphore::const_new(MEMORY_KIB as usize);
 
 impl Context {
-    /// Reads a revision with its original, if that fits into the response.
+    /// Adds the original to a revision that has one. Fails if the original does not fit into the response.
     pub(super) async fn with_original(
         &self,
         point: crate::archive::ReadPoint,
@@ -39,7 +40,7 @@ impl Context {
         Ok(revision)
     }
 
-    /// Starts to send an original. It holds nothing in the archive while the client reads.
+    /// Starts to send an original. Nothing in the archive is locked while the client reads.
     pub(super) async fn read_original(
         &self,
         request: pb::ReadOriginalRequest,
@@ -48,12 +49,12 @@ impl Context {
         let as_of = wire::as_of(request.as_of);
         let ((name, selector), as_of) = all!(name, as_of)?;
         let point = self.read_point(as_of, request.min_next_seq).await?;
-        let described = self.archive.revision(point, name.clone(), selector, View::Basic).await?;
-        let full_name = name.revision(described.number);
-        let Some(size_bytes) = size(&described) else { return Err(Refusal::original_unknown(&full_name)) };
+        let revision = self.archive.revision(point, name.clone(), selector, View::Basic).await?;
+        let full_name = name.revision(revision.number);
+        let Some(size_bytes) = size(&revision) else { return Err(Refusal::original_unknown(&full_name)) };
         let kib = u32::try_from(size_bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB);
         let memory = MEMORY.try_acquire_many(kib).map_err(|_| Refusal::originals_being_read())?;
-        let number = RevisionSelector::Number(described.number);
+        let number = RevisionSelector::Number(revision.number);
         let read = self.archive.revision_with_original(point, name, number, View::Basic).await?;
         let data = read.original.clone().ok_or_else(|| Refusal::original_unknown(&full_name))?;
         let begin = pb::OriginalBegin {
@@ -80,7 +81,7 @@ fn size(revision: &RevisionAt) -> Option<u64> {
     revision.record()?.original.as_ref().map(|original| original.size_bytes)
 }
 
-/// Sends the whole original, for as long as the client takes it.
+/// Sends the whole original, unless the client is gone or reads nothing. `_memory` is held meanwhile.
 async fn send(
     sink: &Sink<pb::ReadOriginalResponse>,
     begin: pb::OriginalBegin,

@@ -1,7 +1,7 @@
 //! Keeps responses within gRPC's default limit of 4 MiB per message.
 //!
-//! This is the only place that measures responses. Code that reads the archive for a page has a rough bound of its own,
-//! so that it does not read much more than is sent.
+//! Only this module measures responses. Code that reads the archive for a page has its own rough limit, so that it does
+//! not read much more than is sent.
 
 use prost::Message;
 
@@ -14,16 +14,16 @@ const FRAME_BYTES: usize = 5;
 /// The space of a page that is used so far.
 #[derive(Debug, Default)]
 pub(super) struct PageSpace {
-    taken: usize,
+    used_bytes: usize,
 }
 
 impl PageSpace {
     /// Takes the space for an item if there is enough. The first item always fits.
     pub(super) fn has(&mut self, item: &impl Message) -> bool {
-        let taken = self.taken.saturating_add(item.encoded_len() + FRAME_BYTES);
-        let fits = self.taken == 0 || taken <= PAGE_BYTES_MAX;
+        let used_bytes = self.used_bytes.saturating_add(item.encoded_len() + FRAME_BYTES);
+        let fits = self.used_bytes == 0 || used_bytes <= PAGE_BYTES_MAX;
         if fits {
-            self.taken = taken;
+            self.used_bytes = used_bytes;
         }
         fits
     }
@@ -31,11 +31,11 @@ impl PageSpace {
 
 /// Keeps the items that fit. Returns whether any were dropped.
 pub(super) fn keep<T: Message>(items: &mut Vec<T>) -> bool {
-    let mut room = PageSpace::default();
-    let kept = items.iter().take_while(|item| room.has(*item)).count();
-    let drops = kept < items.len();
+    let mut space = PageSpace::default();
+    let kept = items.iter().take_while(|item| space.has(*item)).count();
+    let has_dropped = kept < items.len();
     items.truncate(kept);
-    drops
+    has_dropped
 }
 
 #[cfg(test)]

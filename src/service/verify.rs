@@ -17,8 +17,8 @@ use crate::wire::verification::{event_to_pb, summary_to_pb};
 const WAITING_MAX: usize = 64;
 
 impl Context {
-    /// Starts a verification. It ends with the stream, with the server, or when the client reads nothing; `place` is
-    /// released then.
+    /// Starts a verification. It also ends early: with the stream, with the server, or if the client reads nothing.
+    /// `place` is released when it ends.
     pub(super) fn verify(&self, place: OwnedSemaphorePermit) -> Messages<pb::VerifyResponse> {
         let (sink, received) = Sink::new(WAITING_MAX, self.stalled_after);
         let sink = Arc::new(sink);
@@ -39,7 +39,7 @@ impl Context {
                     Ok(()) => context.unless_stopping(sink.taken()).await,
                     not_taken => not_taken,
                 },
-                // The callback ended the verification because the stream stalled or its client is gone; a client that
+                // The listener ended the verification, because the stream stalled or the client is gone. A client that
                 // is gone does not see the status.
                 Ok(None) => Err(NotTaken::Stalled),
                 Err(error) => return end(sink, error.into()),
@@ -62,6 +62,7 @@ impl Context {
         self.unless_stopping(sink.send(message)).await
     }
 
+    /// Waits for a message to be sent, or the server to stop.
     async fn unless_stopping(&self, sent: impl Future<Output = Result<(), NotTaken>>) -> Result<(), NotTaken> {
         tokio::select! {
             biased;
@@ -72,8 +73,8 @@ impl Context {
 }
 
 /// Ends the stream with an error. The verification is over, so nothing else is sent.
-fn end(sink: Arc<Sink<pb::VerifyResponse>>, why: Refusal) {
+fn end(sink: Arc<Sink<pb::VerifyResponse>>, refusal: Refusal) {
     if let Some(sink) = Arc::into_inner(sink) {
-        sink.end(why.into());
+        sink.end(refusal.into());
     }
 }

@@ -1,5 +1,5 @@
-//! Full changes: a change with its content and original. They are the record itself, from which all indexes are
-//! projected, so they are what is copied from one database to another.
+//! Full changes: a change with its content and original. All indexes are projected from full changes, so a log is
+//! copied from one database to another by copying only these.
 
 use super::content::{StoredContent, StoredOriginal};
 use super::engine::Read;
@@ -14,9 +14,9 @@ pub struct FullChange {
     pub change: Change,
     /// The change's protobuf bytes, which the log digest covers.
     pub record: Vec<u8>,
-    /// The content stored with it.
+    /// The content stored with the change; `None` if there is none, or if it was not read.
     pub content: Option<StoredContent>,
-    /// The original stored with it.
+    /// The original stored with the change; `None` if there is none, or if it was not read.
     pub original: Option<StoredOriginal>,
 }
 
@@ -37,8 +37,8 @@ impl FullChange {
         Ok(Some(Self { record: record.to_vec(), change, content: None, original: None }))
     }
 
-    /// Reads the content and original that the change names. If one of them is damaged, what was read before it is
-    /// kept.
+    /// Reads the content and original that the change names. If only the original is damaged, this fails, but keeps the
+    /// content.
     pub fn read_payload(&mut self, from: &dyn Read) -> Result<(), StoreError> {
         let Some(new_revision) = &self.change.entry.new_revision else { return Ok(()) };
         let seq = self.change.seq;
@@ -54,7 +54,7 @@ impl FullChange {
         content + self.original.as_ref().map_or(0, |original| original.0.len())
     }
 
-    /// Decodes the change at `seq` from `record`, given the log digest `before` it.
+    /// Decodes the change at `seq` from `record`. `before` is the log digest before the change.
     pub(super) fn from_record(seq: Seq, before: LogDigest, record: Vec<u8>) -> Result<Self, StoreError> {
         let change = record::change_of(seq, before.after(seq, &record), &record)?;
         Ok(Self { change, record, content: None, original: None })

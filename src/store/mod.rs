@@ -41,9 +41,9 @@ pub enum StoreError {
     /// The stored data is not what was written.
     #[error("{detail}{}", at_seq(*seq))]
     Damaged {
-        /// The position that it belongs to, if known.
+        /// The position that the data belongs to, if it can be determined.
         seq: Option<Seq>,
-        /// What is wrong with it.
+        /// What is wrong with the data.
         detail: String,
     },
 }
@@ -55,8 +55,9 @@ impl StoreError {
             .map(|key| key.0)
             .or_else(|| key::content::ContentKey::decode(key).map(|key| key.seq))
             .or_else(|| key::content::OriginalKey::decode(key).map(|key| key.seq));
-        let shown = HEXLOWER.encode(key.get(..48).unwrap_or(key));
-        Self::Damaged { seq, detail: format!("{detail} (key {shown})") }
+        // A key with a URL can be long. Its first 48 bytes are enough to find the value.
+        let key_hex = HEXLOWER.encode(key.get(..48).unwrap_or(key));
+        Self::Damaged { seq, detail: format!("{detail} (key {key_hex})") }
     }
 
     /// Damage of data that belongs to a position.

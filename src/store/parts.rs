@@ -1,12 +1,12 @@
 //! Divides a large commit into parts that may be written before it, so that no single write to the engine is large.
 //!
 //! sled's log consists of segments of 8 MiB. A write that spans several of them is not safe from a power cut: until it
-//! is synced, any part of it may reach the drive, and a later segment that did implies that the earlier ones did too.
-//! So the chunks of contents and originals in a large commit are written first, in parts, each durable before the next,
-//! under the positions that their changes will have. The log records and everything projected from them come last, in a
-//! single write. That write is the commit. Until it is done, the chunks are after the end of the log, where no reader
-//! looks. If it never happens, they are orphan chunks: [`beyond`] finds them, and they must be removed before their
-//! positions are used.
+//! is synced, the drive may have stored a later segment without an earlier one, although sled takes a later segment as
+//! evidence that the earlier ones are complete. So the chunks of contents and originals in a large commit are written
+//! first, in parts, each durable before the next, under the positions that their changes will have. The log records and
+//! everything projected from them come last, in a single write. That write is the commit. Until it is done, the chunks
+//! are after the end of the log, where no reader looks. If it never happens, they are orphan chunks: [`beyond`] finds
+//! them, and they must be removed before their positions are used.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -21,19 +21,21 @@ use crate::model::Seq;
 /// The maximum size of a part's keys and values, in bytes. sled writes more than three times as much to its log, which
 /// must stay well below a segment.
 pub const PART_BYTES_MAX: u64 = 1 << 20;
-/// How many chunks are removed at once. sled rewrites the rest of their pages.
-const REMOVED_AT_ONCE: usize = 16;
+/// The number of chunks that one batch removes. It is small, because sled rewrites the rest of each chunk's page.
+const REMOVALS_PER_BATCH: usize = 16;
 
-/// Divides a large commit into the parts to write first, one after the other, which contain chunks only, and the rest,
-/// to be written last. `None` for a commit that is small or has no chunks.
+/// Divides a large commit. Returns the parts to write first, in order, which contain only chunks, and the batch to
+/// write last, which contains everything else. Returns `None` for a commit that is small or has no chunks.
 pub fn divided(batch: &Batch) -> Option<(impl Iterator<Item = Batch>, Batch)> {
-    let is_parted = batch.bytes() > PART_BYTES_MAX && batch.writes.keys().any(|key| is_chunk(key));
-    let rest = || batch.writes.iter().filter(|(key, _)| !is_chunk(key));
-    let last = || Batch {
-        writes: rest().map(|(key, value)| (key.clone(), value.clone())).collect(),
+    if batch.bytes() <= PART_BYTES_MAX || !batch.writes.keys().any(|key| is_chunk(key)) {
+        return None;
+    }
+    let others = batch.writes.iter().filter(|(key, _)| !is_chunk(key));
+    let last = Batch {
+        writes: others.map(|(key, value)| (key.clone(), value.clone())).collect(),
         maintenance: batch.maintenance,
     };
-    is_parted.then(|| (first_parts(batch), last()))
+    Some((first_parts(batch), last))
 }
 
 fn first_parts(batch: &Batch) -> impl Iterator<Item = Batch> {
@@ -64,9 +66,10 @@ pub fn beyond(read: &dyn Read, end: Seq) -> Result<Vec<Vec<u8>>, EngineError> {
     chunks.map(|entry| Ok(entry?.0)).collect()
 }
 
-/// Batches that remove these keys. They are maintenance writes, so that orphan chunks can be removed from a full disk.
+/// Batches that remove `keys`. The batches are maintenance writes, so that orphan chunks can be removed from a full
+/// disk.
 pub fn removals(keys: &[Vec<u8>]) -> impl Iterator<Item = Batch> {
-    keys.chunks(REMOVED_AT_ONCE)
+    keys.chunks(REMOVALS_PER_BATCH)
         .map(|keys| Batch { writes: keys.iter().map(|key| (key.clone(), None)).collect(), maintenance: true })
 }
 
@@ -83,7 +86,7 @@ mod tests {
     use crate::store::engine::memory::MemoryEngine;
     use crate::store::key::log::LogKey;
 
-    /// A change at `seq` with its content, and an original of this many chunks of 60,000 bytes.
+    /// A change at `seq` with its content, and an original of `chunks` chunks of 60,000 bytes each.
     fn commit(seq: u64, chunks: u16) -> Batch {
         let seq = Seq(seq);
         let mut batch = Batch::default();
@@ -108,6 +111,7 @@ mod tests {
                 all.extend(part.writes);
                 count += 1;
             }
+            // 17 chunks of 60,000 bytes fit into one part.
             assert_eq!(count, if batch.bytes() > PART_BYTES_MAX { usize::from(chunks).div_ceil(17) } else { 0 });
             assert_eq!(last.is_some(), count > 0);
             all.extend(last.unwrap_or_else(|| batch.clone()).writes);

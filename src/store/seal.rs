@@ -15,9 +15,9 @@ pub fn seal(key: &[u8], mut payload: Vec<u8>) -> Vec<u8> {
 
 /// The payload of `value`. Fails with [`StoreError::Damaged`] if the checksum does not match.
 pub fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Result<&'a [u8], StoreError> {
-    let cut =
+    let payload_bytes =
         value.len().checked_sub(CHECKSUM_BYTES).ok_or_else(|| StoreError::damaged(key, "a value is cut short"))?;
-    let (payload, stored) = value.split_at(cut);
+    let (payload, stored) = value.split_at(payload_bytes);
     if checksum(key, payload) != stored {
         return Err(StoreError::damaged(key, "a checksum does not match"));
     }

@@ -1,5 +1,5 @@
-//! Storage of a source's statistics. Those before the last commit are kept too, since the engine may show a commit that
-//! readers may not see yet.
+//! Storage of a source's stats. The stats from before the last commit are kept as well, because the engine can be one
+//! commit ahead of the durable tail, and readers must not see that commit yet.
 
 use prost::Message;
 
@@ -7,29 +7,31 @@ use super::seal::unseal;
 use super::{StoreError, stored};
 use crate::model::{Seq, Timestamp};
 
-/// A source's statistics, as of one change.
+/// A source's stats after one of the source's changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceStats {
-    /// The change that wrote them.
+    /// The position of the change.
     pub seq: Seq,
-    /// The number of articles.
+    /// The number of the source's articles.
     pub articles: u64,
-    /// The archive time of its first change.
+    /// The archive time of the source's first change.
     pub first_archive_time: Timestamp,
-    /// The archive time of its latest change.
+    /// The archive time of the source's latest change.
     pub latest_archive_time: Timestamp,
 }
 
-/// The payload to store under the source's key.
+/// Encodes the payload of the source's key. `before` are the stats before the last commit that changed them; `None` if
+/// that commit created the source.
 pub(super) fn to_payload(stats: SourceStats, before: Option<SourceStats>) -> Vec<u8> {
     let mut message = to_stored(stats);
     message.before = before.map(|before| Box::new(to_stored(before)));
     message.encode_to_vec()
 }
 
-/// Decodes the statistics as last written, and as they were before that commit.
+/// Decodes the stats as last written, and as they were before the commit that wrote them; the latter is `None` if that
+/// commit created the source. A value that cannot be decoded is [`StoreError::Damaged`].
 pub(super) fn from_value(key: &[u8], value: &[u8]) -> Result<(SourceStats, Option<SourceStats>), StoreError> {
-    let malformed = || StoreError::damaged(key, "a source's statistics cannot be read");
+    let malformed = || StoreError::damaged(key, "the stats of a source cannot be read");
     let message = stored::SourceStats::decode(unseal(key, value)?).map_err(|_| malformed())?;
     let last = from_stored(&message).ok_or_else(malformed)?;
     let before = message.before.as_deref().map(|before| from_stored(before).ok_or_else(malformed));

@@ -17,13 +17,14 @@ pub struct SubscriptionRecord {
     pub query: FeedQuery,
     /// All changes below this position are acknowledged.
     pub next_seq: Seq,
-    /// The latest epoch assigned, or any number above every epoch ever assigned. A consumer with another one is fenced
-    /// off.
+    /// The epoch of the latest attachment; after a creation, a seek or a restore, a higher number that no consumer has.
+    /// A consumer with any other epoch is fenced off.
     pub epoch: u64,
     /// When the subscription was created.
     pub create_time: Timestamp,
-    /// Whether a restore recreated the subscription. Its consumer may then have received changes that the restore lost,
-    /// so no consumer can attach until one shows that it has not, or the subscription is moved with a seek.
+    /// Whether the log may have lost changes that the consumer has received: the subscription comes from a restore, or
+    /// a rebuild found its position after the end of the log. A consumer can then attach only if it shows that it
+    /// received no lost change, or after the subscription is moved with a seek.
     pub restored: bool,
 }
 
@@ -97,8 +98,8 @@ fn range_to_stored(range: TimeRange) -> stored::TimeRange {
 }
 
 fn range_from_stored(range: stored::TimeRange) -> Option<TimeRange> {
-    let end = |micros: Option<i64>| micros.map(|micros| Timestamp::from_micros(micros).ok_or(())).transpose().ok();
-    Some(TimeRange { start: end(range.start)?, end: end(range.end)? })
+    let time = |micros: Option<i64>| micros.map(|micros| Timestamp::from_micros(micros).ok_or(())).transpose().ok();
+    Some(TimeRange { start: time(range.start)?, end: time(range.end)? })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The invalid fields of a request: all of them, as far as they fit into a response.
+//! The invalid fields of a request: all that fit into a response.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::pb;
 pub struct FieldError {
     /// The field's path, such as `content.blocks[2].caption.image_url`.
     pub path: String,
-    /// What is wrong with the value and what would be valid, to be read after the path.
+    /// What is wrong with the value and what would be valid, worded so that it can follow the path.
     pub problem: String,
     /// The kind of error, which determines the reason in the response.
     pub kind: FieldErrorKind,
@@ -123,9 +123,9 @@ impl FieldErrors {
         self.has_more
     }
 
-    /// Ends the check of several fields: returns `read` if there were no errors.
-    pub fn finish<T>(self, read: T) -> Result<T, Self> {
-        if self.listed.is_empty() { Ok(read) } else { Err(self) }
+    /// Ends the check of several fields: returns `value` if there were no errors.
+    pub fn finish<T>(self, value: T) -> Result<T, Self> {
+        if self.listed.is_empty() { Ok(value) } else { Err(self) }
     }
 
     /// The same errors with `outer` as the parent of their paths.
@@ -158,7 +158,7 @@ impl fmt::Display for FieldErrors {
 
 impl std::error::Error for FieldErrors {}
 
-/// Unpacks several `Result`s held in variables of the given names: `Ok` with a tuple of the values, or all errors.
+/// Combines the `Result`s in the named variables: `Ok` with a tuple of all values, or all errors.
 macro_rules! all {
     ($($value:ident),+ $(,)?) => {
         match ($($value,)+) {

@@ -42,7 +42,7 @@ pub struct ChangeFrame {
 /// An event of a subscription. The variants are boxed because a channel reserves space for many events.
 #[derive(Clone, Debug)]
 pub enum EventFrame {
-    /// Changes, and the feed's position after them.
+    /// Changes, and the feed's position after the last of them.
     Delivery(Box<DeliveryFrame>),
     /// Any event without changes.
     Other(Box<pb::SubscribeResponse>),
@@ -216,8 +216,8 @@ mod tests {
         let bookmark = pb::Bookmark { next_seq: 3, resume_token: "t".into(), archive_time: None };
         let delivery = DeliveryFrame { changes: frames.clone(), bookmark: bookmark.clone() };
         let event = EventFrame::Delivery(Box::new(delivery));
-        let batch = pb::Delivery { changes: changes.clone(), articles: vec![], bookmark: Some(bookmark) };
-        let expected = pb::SubscribeResponse { event: Some(pb::subscribe_response::Event::Delivery(batch)) };
+        let message = pb::Delivery { changes: changes.clone(), articles: vec![], bookmark: Some(bookmark) };
+        let expected = pb::SubscribeResponse { event: Some(pb::subscribe_response::Event::Delivery(message)) };
         assert_eq!(decoded::<pb::SubscribeResponse>(&event), expected);
         assert_eq!(decoded::<pb::SubscribeResponse>(&EventFrame::Other(Box::new(expected.clone()))), expected);
 

@@ -4,8 +4,8 @@
 //! pages are read at, and the position in the list. A resume token has its own version byte, a digest of its filter and
 //! kinds, the position in the log and, while a snapshot is sent, the last article sent.
 //!
-//! A token contains nothing that its holder may not know, and the most a forged one can do is request another page.
-//! Tokens are therefore checked but not signed. They never expire.
+//! A token contains no secret, and a forged token can do no more than request another page. Tokens are therefore
+//! checked but not signed. They never expire.
 
 use data_encoding::BASE64URL_NOPAD;
 use prost::Name;
@@ -22,8 +22,8 @@ pub enum TokenError {
     /// It was not issued by this service.
     #[error("is not a token of this service; pass the token back unchanged, or start again without one")]
     Malformed,
-    /// It was issued for a request with other fields.
-    #[error("belongs to a request with other fields; repeat the fields of the first, or start again without a token")]
+    /// It was issued for a request whose fields differ.
+    #[error("belongs to another request; repeat the fields of the first request, or start again without a token")]
     OtherRequest,
 }
 
@@ -48,18 +48,19 @@ impl PageToken {
         BASE64URL_NOPAD.encode(&bytes)
     }
 
-    /// Decodes a token of the request whose digest is `request`. An empty token means the first page and gives `None`.
+    /// Decodes a token of the request whose digest is `request`. An empty token means the first page and returns
+    /// `None`.
     pub fn decode(token: &str, request: RequestDigest) -> Result<Option<Self>, TokenError> {
         if token.is_empty() {
             return Ok(None);
         }
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| TokenError::Malformed)?;
         let mut rest = bytes.as_slice();
-        let [version] = take(&mut rest)?;
-        let digest = RequestDigest(take(&mut rest)?);
-        let next_seq = Seq(u64::from_be_bytes(take(&mut rest)?));
-        let archive_time = Timestamp::from_micros(i64::from_be_bytes(take(&mut rest)?));
-        let log_digest = LogDigest(take(&mut rest)?);
+        let [version] = split_array(&mut rest)?;
+        let digest = RequestDigest(split_array(&mut rest)?);
+        let next_seq = Seq(u64::from_be_bytes(split_array(&mut rest)?));
+        let archive_time = Timestamp::from_micros(i64::from_be_bytes(split_array(&mut rest)?));
+        let log_digest = LogDigest(split_array(&mut rest)?);
         let position = std::str::from_utf8(rest).map_err(|_| TokenError::Malformed)?.to_owned();
         match (version, digest == request) {
             (VERSION, true) => Ok(Some(Self { snapshot: Snapshot { next_seq, archive_time, log_digest }, position })),
@@ -106,10 +107,10 @@ impl ResumeToken {
     pub fn decode(token: &str) -> Result<(Self, RequestDigest), TokenError> {
         let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| TokenError::Malformed)?;
         let mut rest = bytes.as_slice();
-        let [version] = take(&mut rest)?;
-        let digest = RequestDigest(take(&mut rest)?);
-        let next_seq = Seq(u64::from_be_bytes(take(&mut rest)?));
-        let log_digest = LogDigest(take(&mut rest)?);
+        let [version] = split_array(&mut rest)?;
+        let digest = RequestDigest(split_array(&mut rest)?);
+        let next_seq = Seq(u64::from_be_bytes(split_array(&mut rest)?));
+        let log_digest = LogDigest(split_array(&mut rest)?);
         let snapshot = match rest {
             [] => None,
             [1] => Some(SnapshotPlace { after: None }),
@@ -140,7 +141,8 @@ pub fn request_digest<M: Name>(request: &M) -> RequestDigest {
     RequestDigest::of(&[M::full_name().as_bytes(), &request.encode_to_vec()])
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], TokenError> {
+/// Splits the first `N` bytes off `rest`.
+fn split_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], TokenError> {
     let (head, tail) = rest.split_first_chunk::<N>().ok_or(TokenError::Malformed)?;
     *rest = tail;
     Ok(*head)

@@ -82,7 +82,7 @@ pub struct FeedPage {
     pub items: Vec<FeedItem>,
     /// Where the feed continues. Every matching change below it is in this page or an earlier one.
     pub next: Snapshot,
-    /// Whether it was read from storage because the ring no longer had its first change.
+    /// Whether the page was read from storage, because the ring no longer had all the changes to examine.
     pub from_storage: bool,
 }
 
@@ -101,7 +101,7 @@ impl FeedEnd {
     pub async fn beyond(&mut self, next_seq: Seq) -> Seq {
         match ring::beyond(&mut self.0, next_seq.0).await {
             Some(tail) => tail.position.next_seq,
-            // This happens only if the archive is dropped, which outlives its subscribers.
+            // Only dropping the archive ends the channel, and the archive outlives its subscribers.
             None => std::future::pending().await,
         }
     }
@@ -125,8 +125,9 @@ impl Archive {
         self.read_in(&self.pools.scans, move |reader| page::page(reader, from, end, &plan)).await
     }
 
-    /// Returns the snapshot at `end`, an announced durable tail, if the data in memory is enough to know that nothing
-    /// from `from` up to it matches. `None` says nothing about that; the caller then reads a page.
+    /// Returns the snapshot at `end`, an announced durable tail, if the data in memory shows that no change from `from`
+    /// on and below `end` matches. `None` if one matches, or if that cannot be decided from memory; the caller then
+    /// reads a page.
     pub fn feed_without_match(&self, from: Snapshot, end: Seq, query: &FeedQuery) -> Option<Snapshot> {
         page::without_match(&Reader::cached(&self.shared), from, end, query)
     }

@@ -60,8 +60,8 @@ impl<T: Clone> Recent<T> {
         Self { ring: Mutex::new(ring), items_max, bytes_max }
     }
 
-    /// Appends items, each with its position and its size in bytes, and evicts the oldest beyond the bounds. The items
-    /// must be durable, and their end not yet announced.
+    /// Appends items, each with its position and its size in bytes, and evicts the oldest ones while the ring exceeds a
+    /// maximum. The items must be durable, and their end not yet announced.
     pub(crate) fn push(&self, items: impl IntoIterator<Item = (u64, T, usize)>) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         for (seq, item, bytes) in items {
@@ -79,13 +79,13 @@ impl<T: Clone> Recent<T> {
         }
     }
 
-    /// Returns the items from `from` on and below `end`, at most `count_max` of them. `None` if any of those is not in
-    /// the ring.
+    /// Returns the items from `from` on and below `end`, at most the first `count_max` of them. `None` if the ring does
+    /// not have them all.
     pub(crate) fn range(&self, from: u64, end: u64, count_max: usize) -> Option<Vec<T>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let skipped = usize::try_from(from.checked_sub(ring.first)?).ok()?;
+        let offset = usize::try_from(from.checked_sub(ring.first)?).ok()?;
         let count = usize::try_from(end.saturating_sub(from)).unwrap_or(usize::MAX).min(count_max);
-        let items: Vec<T> = ring.items.iter().skip(skipped).take(count).map(|(item, _)| item.clone()).collect();
+        let items: Vec<T> = ring.items.iter().skip(offset).take(count).map(|(item, _)| item.clone()).collect();
         (items.len() == count).then_some(items)
     }
 }

@@ -4,7 +4,7 @@ use crate::archive::read::point;
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{AsOf, KnownAt, LogDigest, Seq, Snapshot, Timestamp};
 
-/// Where a feed begins, as the client says it.
+/// Where a feed begins, as the client states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedStart {
     /// At the first change of the log.
@@ -25,7 +25,7 @@ pub enum FeedStart {
 }
 
 impl Archive {
-    /// The snapshot at a position. One that this log has not reached is [`ArchiveError::Bound`].
+    /// The snapshot at a position. A position that this log has not reached is [`ArchiveError::Bound`].
     pub(crate) async fn snapshot_at(&self, next_seq: Seq) -> Result<Snapshot, ArchiveError> {
         let tail = self.shared.tail();
         self.read(move |reader| point::exactly(reader, &tail, next_seq, None)).await

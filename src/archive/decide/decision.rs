@@ -90,8 +90,8 @@ pub(crate) fn decide(tables: &Tables<'_>, candidate: &ObservationCandidate<'_>) 
     }
 }
 
-/// Whether the revision created at `seq` can have this digest, judging by the digests' first bytes in the head. It
-/// spares the read of the change in most cases.
+/// Whether the revision created at `seq` can have this digest. The head has the first bytes of recent digests, so in
+/// most cases the change need not be read to tell that it does not.
 fn may_have_digest(head: &ArticleHead, seq: Seq, digest: ContentDigest) -> bool {
     let recent = head.recent.iter().rev().find(|recent| recent.seq == seq);
     recent.is_none_or(|recent| digest.0.starts_with(&recent.digest_start))
@@ -131,6 +131,7 @@ fn recorded(
     Ok(None)
 }
 
+/// Decides a sighting of the revision in force, which is coalesced if it follows the previous observation closely.
 fn sighting(
     tables: &Tables<'_>,
     candidate: &ObservationCandidate<'_>,
@@ -143,8 +144,8 @@ fn sighting(
         } else {
             last_observation(tables, candidate.article, candidate.observe_time)?
         };
-        let near = |last| candidate.observe_time.micros_since(last) <= candidate.coalesce_within_micros;
-        if last.is_some_and(near) {
+        let is_close = |last| candidate.observe_time.micros_since(last) <= candidate.coalesce_within_micros;
+        if last.is_some_and(is_close) {
             return Ok(Decision::Coalesced);
         }
     }
@@ -162,13 +163,14 @@ pub(crate) fn next_observation(
     nearest(tables, article, below, later, Direction::Forward)
 }
 
+/// The time of the latest observation at or before `at`.
 fn last_observation(tables: &Tables<'_>, article: ArticleKey, at: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let earlier = (Bound::Unbounded, Bound::Included(at));
     nearest(tables, article, ALL, earlier, Direction::Reverse)
 }
 
-/// The first observation in the given direction. A new revision has an entry in the table `Time` and a sighting one in
-/// the table `Sighting`, so both are read.
+/// The time of the first observation in `times`, read in this direction. A new revision has an entry in the table
+/// `Time` and a sighting one in the table `Sighting`, so both are read.
 fn nearest(
     tables: &Tables<'_>,
     article: ArticleKey,

@@ -1,7 +1,7 @@
-//! Projections: data that follows from the log and can be computed from it again.
+//! Projections: data that is derived from the log and can be recomputed from it.
 //!
-//! The head of each article, its timeline on the observe axis, the indexes and the stats of its source are stored next
-//! to the log so that reads need not replay it. `verify --rebuild` computes all of them from the log alone.
+//! The head and the timeline of each article, the stats of each source and the other indexes are stored next to the
+//! log, so that reads do not have to replay it. `verify --rebuild` recomputes all of them from the log alone.
 
 pub(crate) mod projection;
 pub(crate) mod sources;

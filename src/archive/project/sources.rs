@@ -5,21 +5,22 @@ use std::collections::BTreeMap;
 use crate::model::{Change, ChangeEntry, LogKind, Seq, SourceId};
 use crate::store::stats::SourceStats;
 
-/// A source's stats, and what they were before the last commit that changed them. The engine may show a commit that is
-/// not durable yet; readers whose bound is below it use the second.
+/// A source's stats, and its stats before the last commit that changed them. The engine may show a commit that is not
+/// durable yet; readers whose bound is below that commit use the earlier stats.
 pub(crate) type SourceTotals = (SourceStats, Option<SourceStats>);
 
-/// Returns a source's stats after a change. `known` is what they were before it; `None` if it is the source's first.
-pub(crate) fn with_change(known: Option<SourceTotals>, seq: Seq, entry: &ChangeEntry) -> SourceTotals {
+/// Returns a source's stats after a change. `previous` are its stats before that change; `None` if the change is the
+/// source's first.
+pub(crate) fn with_change(previous: Option<SourceTotals>, seq: Seq, entry: &ChangeEntry) -> SourceTotals {
     let created = u64::from(entry.kind == LogKind::Created);
     let stats = SourceStats {
         seq,
-        articles: known.map_or(0, |(last, _)| last.articles) + created,
-        first_archive_time: known.map_or(entry.archive_time, |(last, _)| last.first_archive_time),
+        articles: previous.map_or(0, |(last, _)| last.articles) + created,
+        first_archive_time: previous.map_or(entry.archive_time, |(last, _)| last.first_archive_time),
         latest_archive_time: entry.archive_time,
     };
     // Changes with the same archive time belong to the same commit.
-    let before = match known {
+    let before = match previous {
         Some((last, before)) if last.latest_archive_time == entry.archive_time => before,
         Some((last, _)) => Some(last),
         None => None,

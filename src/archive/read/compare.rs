@@ -54,10 +54,10 @@ pub(crate) fn compare(
 
 /// Compares two revisions that were read with their contents.
 pub(crate) fn compare_revisions(base: Option<RevisionAt>, target: RevisionAt) -> Comparison {
-    let nothing = Content::default();
+    let empty = Content::default();
     let content = |revision: &RevisionAt| revision.content.clone().unwrap_or_default();
     let before = base.as_ref().map(content);
-    let before = before.as_deref().unwrap_or(&nothing);
+    let before = before.as_deref().unwrap_or(&empty);
     let after = content(&target);
     let (diff, word_delta) = (diff(before, &after), word_delta(before, &after));
     Comparison { base, target, diff, word_delta }
@@ -78,8 +78,8 @@ fn selected(
     }
 }
 
-/// The revision in force just before the target came into force. A revision may be in force more than once: one that
-/// was selected by number counts from the first time, one that was selected by instant from that occurrence.
+/// The revision in force just before the target came into force. A revision may come into force more than once. For a
+/// target selected by number, the first occurrence counts; for one selected by instant, the occurrence at that instant.
 fn predecessor(
     reader: &Reader<'_>,
     point: &ReadPoint,

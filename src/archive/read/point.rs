@@ -57,8 +57,8 @@ pub(crate) fn at_seq(
     if next_seq == position.next_seq {
         return Ok(position.snapshot());
     }
-    let lowered = reader.change(next_seq)?.entry.batch_first.min(next_seq);
-    snapshot_below(reader, position, lowered)
+    let batch_start = reader.change(next_seq)?.entry.batch_first.min(next_seq);
+    snapshot_below(reader, position, batch_start)
 }
 
 /// Resolves "known at `archive_time`". The time must be closed: no later commit may get an archive time at or before

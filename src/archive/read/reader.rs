@@ -13,8 +13,8 @@
 //! Invariants:
 //! - A lookup that needs the engine obtains it from [`Reader::tables`], so it cannot run on an async thread by mistake.
 //! - The engine may show one commit that is not durable yet. Every lookup is therefore bounded by the durable tail or
-//!   by the read point, which is at or below it. The exceptions are named for it.
-//! - What is read is cached only if it can be used again; long scans do not displace it ([`Reader::without_caching`]).
+//!   by the read point, which is at or below the tail. The exceptions say so in their names.
+//! - A long scan caches nothing, so that it does not displace what other reads use ([`Reader::without_caching`]).
 //!
 //! The reader does not know what a read is for, and does not resolve points.
 
@@ -121,8 +121,8 @@ impl<'a> Reader<'a> {
         Ok(change)
     }
 
-    /// The changes from `from` on and below `end`, at most `count_max`, from the ring; `None` if the ring no longer has
-    /// the first.
+    /// The changes from `from` on and below `end`, at most the first `count_max`, from the ring; `None` if the ring
+    /// does not have them all.
     pub(crate) fn recent(&self, from: Seq, end: Seq, count_max: usize) -> Option<Vec<Arc<FeedEntry>>> {
         self.shared.recent.range(from.0, end.0, count_max)
     }
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
     /// The change at `seq`, even if its commit is not durable yet. It is not cached. `None` if a failed commit left
     /// only a part of itself, without this change.
     pub(crate) fn change_of_any_commit(&self, seq: Seq) -> Result<Option<Arc<Change>>, ReadError> {
-        // Checked before the read: a change that is durable by now must be found by it.
+        // Checked before the read: the read must find a change that is durable at this point.
         let durable = seq < self.shared.tail().position.next_seq;
         if durable || self.shared.caches.change(seq).is_some() {
             return self.without_caching().change(seq).map(Some);

@@ -1,14 +1,13 @@
 //! Validates the log as a chain: whether a change may follow the one before it.
 //!
-//! The rules that the writer thread keeps, and that are checked here:
+//! The rules that the writer thread follows, and that are checked here:
 //! - Positions have no gaps.
 //! - The log digest of a change covers its bytes and the digest before it.
-//! - Archive times never fall. Changes with the same one belong to the same commit.
+//! - Archive times never decrease. Changes with the same archive time belong to the same commit.
 //! - An atomic batch is contiguous and within one commit.
 //! - Articles get their numbers in the order of their first changes.
 //!
-//! This is about the log alone. It looks at neither contents nor indexes, and the state of an article does not matter
-//! to it.
+//! Only the log is validated: neither contents nor indexes, nor what a change does to the state of its article.
 
 use crate::model::{ArticleKey, Change, LogDigest, LogKind, Seq, Timestamp};
 use crate::store::StoreError;
@@ -63,7 +62,7 @@ impl LogChain {
     }
 
     /// Validates `change`, whose bytes are `record`, as the next log entry and advances past it. If it cannot be the
-    /// next, the error is [`StoreError::Damaged`], and nothing has advanced.
+    /// next, the error is [`StoreError::Damaged`], and the chain stays as it was.
     pub(crate) fn advance(&mut self, change: &Change, record: &[u8]) -> Result<(), StoreError> {
         let Change { seq, log_digest, entry } = change;
         let damaged = |detail| Err(StoreError::damaged_at(*seq, detail));

@@ -7,11 +7,11 @@
 //! Invariants:
 //! - Nothing is written unchecked: each change is validated against the one before it, each content against its digest,
 //!   and each original against its SHA-256. A rebuild may keep a damaged payload, which it then reports.
-//! - The log, the payloads and the indexes come out as the writer thread wrote them, because both project the indexes
-//!   with the same code.
+//! - The log, the payloads and the indexes are the same as those that the writer thread wrote, because both project the
+//!   indexes with the same code.
 //! - Memory is bounded, however long the log is: writes are committed in batches, and recent contents are cached.
-//! - The database is complete only after [`LogReplay::finish`]. The caller must keep it out of reach until then; there
-//!   is no marker for an incomplete one.
+//! - The database is complete only after [`LogReplay::finish`]. Until then, the caller must not let it be opened as an
+//!   archive: nothing marks a database as incomplete.
 //!
 //! This module does not know where the changes come from, nor where the database is.
 
@@ -35,10 +35,10 @@ use crate::store::subscription::SubscriptionRecord;
 use crate::store::{Batch, Engine, StoreError, Tables};
 
 /// The maximum number of changes in one commit.
-const COMMIT_CHANGES: usize = 256;
-/// A commit ends with the change that takes it to this many bytes.
+const COMMIT_CHANGES_MAX: usize = 256;
+/// A commit ends with the change that brings it to at least this many bytes.
 const COMMIT_BYTES: u64 = 8 << 20;
-/// Memory for recent contents, in bytes. Later contents are deltas of them.
+/// The size of the cache of recent contents, in bytes. Later contents are often deltas of recent ones.
 const CONTENT_CACHE_BYTES: u64 = 64 << 20;
 
 /// State that cannot be derived from the log.
@@ -86,41 +86,41 @@ impl<'a> LogReplay<'a> {
         }
     }
 
-    /// Adds the next change. If it does not continue the log, or its payload is not what it records, the error is
-    /// [`StoreError::Damaged`], and nothing of it is added.
+    /// Adds the next change. If the change does not continue the log, or does not match its payload, the error is
+    /// [`StoreError::Damaged`], and nothing is added.
     pub(crate) fn push(&mut self, full: &FullChange) -> Result<(), StoreError> {
-        let batch = written(full);
+        let batch = batch_of(full);
         self.check_payload(full, &batch)?;
         self.add(full, batch)
     }
 
     /// Like [`Self::push`], but keeps a damaged payload and returns the damage.
     pub(crate) fn push_with_damage(&mut self, full: &FullChange) -> Result<Option<StoreError>, StoreError> {
-        let batch = written(full);
-        let found = self.check_payload(full, &batch).err();
+        let batch = batch_of(full);
+        let damage = self.check_payload(full, &batch).err();
         self.add(full, batch)?;
-        Ok(found)
+        Ok(damage)
     }
 
-    /// Checks the change's payload, which is in `written`, against what the change records of it.
-    fn check_payload(&self, full: &FullChange, written: &Batch) -> Result<(), StoreError> {
+    /// Checks the change's payload, which is in `batch`, against what the change records of it.
+    fn check_payload(&self, full: &FullChange, batch: &Batch) -> Result<(), StoreError> {
         let seq = full.change.seq;
         let Some(new_revision) = &full.change.entry.new_revision else { return Ok(()) };
         let committed = Overlay::new(self.engine, &self.batch);
-        let read = Overlay::new(&committed, written);
+        let read = Overlay::new(&committed, batch);
         let content = contents::load(&read, seq, new_revision.digest, |seq| self.contents.get(&seq))?;
         self.contents.insert(seq, content.bytes);
         payload::check_depth(&read, seq, full.content.as_ref())?;
         payload::check_original(&full.change, full.original.as_ref())
     }
 
-    /// Adds a change. `batch` has all of it except the indexes.
+    /// Adds a change. `batch` has the change and its payload, but no indexes yet.
     fn add(&mut self, full: &FullChange, mut batch: Batch) -> Result<(), StoreError> {
         let mut chain = self.chain;
         chain.advance(&full.change, &full.record)?;
         self.project(full, &mut batch)?;
         self.chain = chain;
-        self.take(batch)
+        self.append(batch)
     }
 
     /// Writes the last batch, with the state that cannot be derived from the log. Returns the snapshot at the end of
@@ -154,11 +154,16 @@ impl<'a> LogReplay<'a> {
         Ok(())
     }
 
-    fn take(&mut self, batch: Batch) -> Result<(), StoreError> {
+    /// Adds the writes of one change to the commit, and commits when the commit is large enough.
+    fn append(&mut self, batch: Batch) -> Result<(), StoreError> {
         self.batch_bytes += batch.bytes();
         self.batch_changes += 1;
         self.batch.writes.extend(batch.writes);
-        if self.batch_changes >= COMMIT_CHANGES || self.batch_bytes >= COMMIT_BYTES { self.commit() } else { Ok(()) }
+        if self.batch_changes >= COMMIT_CHANGES_MAX || self.batch_bytes >= COMMIT_BYTES {
+            self.commit()
+        } else {
+            Ok(())
+        }
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
@@ -168,7 +173,8 @@ impl<'a> LogReplay<'a> {
     }
 }
 
-fn written(full: &FullChange) -> Batch {
+/// The writes of a change and its payload.
+fn batch_of(full: &FullChange) -> Batch {
     let mut batch = Batch::default();
     full.write(&mut batch);
     batch

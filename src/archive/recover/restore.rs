@@ -15,10 +15,11 @@
 //! Invariants:
 //! - Snapshots and tokens from below the position stay valid. Those from above it are rejected, however far the
 //!   restored archive grows, because the log digest differs.
-//! - Epochs of durable subscriptions continue above all that the lost archive can have given, so none of its consumers
-//!   is taken for a current one. Every subscription is held until someone says where its consumer continues.
-//! - The archive is built in `NAME.restoring`, next to its final directory, and gets its name only once all of it is
-//!   durable. A restore that is interrupted leaves the name free, and the next one removes its remains.
+//! - Durable subscriptions get epochs above all that the lost archive can have assigned, so a consumer of the lost
+//!   archive is never mistaken for the current one. Every subscription is on hold: a consumer can attach only if it
+//!   shows that it received nothing that is lost, or after the subscription is moved with a seek.
+//! - The archive is built in `NAME.restoring`, next to its final directory, and gets its final name only once all of it
+//!   is durable. An interrupted restore does not take the name, and the next restore removes what it left.
 //!
 //! Finding and reading the files of a backup is the job of [`crate::backup`].
 
@@ -48,7 +49,7 @@ pub enum RestoreError {
     /// The backup cannot be read, or is incomplete.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// The backup does not have what was archived.
+    /// A change in the backup is damaged, or does not follow from the ones before it.
     #[error("the backup is damaged{}: {detail}; use another copy of it, or restore to an earlier position", at(*.seq))]
     Damaged {
         /// The position of the damaged change, if it is known.
@@ -56,13 +57,13 @@ pub enum RestoreError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The directory cannot become an archive.
+    /// The new archive's directory or database could not be opened, written or renamed.
     #[error(transparent)]
     Directory(#[from] OpenError),
-    /// The destination is a directory that is not empty, or a file.
-    #[error("{} is not empty; restore into a directory that is empty or does not exist", .0.display())]
+    /// The destination is a file, or a directory that is not empty.
+    #[error("{} exists and is not an empty directory; name a directory that is empty or does not exist", .0.display())]
     Taken(PathBuf),
-    /// The destination cannot become a directory of its own.
+    /// The finished archive could not take the destination's place.
     #[error("{} cannot become an archive: {reason}; name a directory that is empty or does not exist", .path.display())]
     Unfit {
         /// The path of the destination.
@@ -78,10 +79,11 @@ pub enum RestoreError {
     Write(EngineError),
 }
 
-/// The minimum distance of a restored epoch from the one in the backup: more than the lost archive can have given
-/// since.
+/// The minimum by which a restored epoch exceeds the one in the backup: more than the number of epochs that the lost
+/// archive can have assigned since then.
 const EPOCH_MARGIN: u64 = 1 << 32;
-/// The range of the random part of a restored epoch, so that two restores of one backup give different epochs.
+/// The range of the random number that is added to the margin, so that two restores of one backup assign different
+/// epochs.
 const EPOCH_RANDOM_RANGE: u64 = 1 << 48;
 
 /// The result of a restore.
@@ -89,15 +91,14 @@ const EPOCH_RANDOM_RANGE: u64 = 1 << 48;
 pub struct Restored {
     /// The durable tail of the restored archive.
     pub end: Snapshot,
-    /// The durable subscriptions whose position was after that and was set back to it; each with its former position.
+    /// The durable subscriptions whose position was after `end` and was set back to it, each with its former position.
     pub set_back: Vec<(SubscriptionId, Seq)>,
-    /// The number of durable subscriptions, including those set back. Each is held until it is moved, or its consumer
-    /// shows that it has received nothing that is lost.
+    /// The number of durable subscriptions, including those set back. All of them are on hold.
     pub held: usize,
 }
 
-/// Restores the archive `archive_id` from the changes of a backup, into `path`, which must not exist or be an empty
-/// directory. `progress` is called after each change. Returns `None` if it requested a stop; nothing remains then.
+/// Restores the archive `archive_id` from the changes of a backup, into `path`, which must be an empty directory or not
+/// exist. `progress` is called after each change. Returns `None` if `progress` requested a stop; then nothing remains.
 pub fn restore_directory(
     changes: Changes,
     archive_id: [u8; 16],
@@ -106,16 +107,15 @@ pub fn restore_directory(
     holder: Holder,
     progress: &mut RestoreProgress<'_>,
 ) -> Result<Option<Restored>, RestoreError> {
-    // A path that ends in `/.` leads to a directory but has no final name. Collecting its components removes that.
+    // A directory cannot be renamed to a path that ends in `/.`. Collecting the components drops that ending.
     let path: &Path = &path.components().collect::<PathBuf>();
     check_free(path)?;
     let staging = staging_path(path)?;
     let directory = Arc::new(Directory::begin(&staging, holder)?);
-    let named = check_name(&directory, path);
-    let mut restored = named.and_then(|()| fill(&directory, changes, archive_id, options, progress));
+    let can_be_named = check_name(&directory, path);
+    let mut restored = can_be_named.and_then(|()| fill(&directory, changes, archive_id, options, progress));
     if let Ok(Some(_)) = &restored {
-        let finished = directory.finish(path);
-        let finished = finished.map_err(OpenError::io("make an archive of what was restored, in", path));
+        let finished = directory.finish(path).map_err(OpenError::io("move the restored archive to", path));
         restored = finished.map_err(RestoreError::from).and(restored);
     }
     if !matches!(restored, Ok(Some(_))) {
@@ -124,10 +124,11 @@ pub fn restore_directory(
     restored
 }
 
-/// Receives the position below which all changes were read, and the bytes read so far. Returns whether to continue.
+/// Receives the position below which all changes have been read, and the number of bytes of the backup read so far.
+/// Returns whether to continue.
 pub type RestoreProgress<'a> = dyn FnMut(Seq, u64) -> ControlFlow<()> + 'a;
 
-/// Builds the database and closes it. `None` if `progress` requested a stop.
+/// Builds the database and closes it. Returns `None` if `progress` requested a stop.
 fn fill(
     directory: &Arc<Directory>,
     mut changes: Changes,
@@ -146,7 +147,7 @@ fn fill(
     }
     let BackupState { commits, end: backup_end } = changes.finish()?;
     let end = log_replay.snapshot();
-    let (mut subscriptions, set_back) = lowered(backup_end.subscriptions, end.next_seq);
+    let (mut subscriptions, set_back) = lower_positions(backup_end.subscriptions, end.next_seq);
     for record in subscriptions.values_mut() {
         record.epoch = unused_epoch(record.epoch)?;
         // The consumer may have received changes after this backup was made.
@@ -168,7 +169,7 @@ type SubscriptionRecords = BTreeMap<SubscriptionId, SubscriptionRecord>;
 
 /// Lowers the positions of subscriptions to at most `end`. Also returns those that were lowered, with their former
 /// positions.
-fn lowered(
+fn lower_positions(
     subscriptions: Vec<(SubscriptionId, SubscriptionRecord)>,
     end: Seq,
 ) -> (SubscriptionRecords, Vec<(SubscriptionId, Seq)>) {
@@ -182,16 +183,17 @@ fn lowered(
     (lowered.collect(), set_back)
 }
 
-/// Returns an epoch above all that were ever given. `known` is the one in the backup; the lost archive may have given
-/// more since.
-fn unused_epoch(known: u64) -> Result<u64, RestoreError> {
+/// Returns an epoch above all that were ever assigned. `backed_up` is the epoch in the backup; the lost archive may
+/// have assigned higher ones since.
+fn unused_epoch(backed_up: u64) -> Result<u64, RestoreError> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| RestoreError::Randomness(error.to_string()))?;
-    let above = EPOCH_MARGIN + u64::from_be_bytes(random) % EPOCH_RANDOM_RANGE;
-    // Even tens of thousands of restores in a row stay below the highest number.
-    Ok(known.saturating_add(above))
+    let increase = EPOCH_MARGIN + u64::from_be_bytes(random) % EPOCH_RANDOM_RANGE;
+    // Even tens of thousands of restores, each from a backup of the one before, do not reach the limit of `u64`.
+    Ok(backed_up.saturating_add(increase))
 }
 
+/// Checks that `path` does not exist or is an empty directory.
 fn check_free(path: &Path) -> Result<(), RestoreError> {
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -204,7 +206,7 @@ fn check_free(path: &Path) -> Result<(), RestoreError> {
     if is_empty { Ok(()) } else { Err(RestoreError::Taken(path.to_path_buf())) }
 }
 
-/// Checks, before anything is read, that the archive can get its name in the end.
+/// Checks that the finished archive can be renamed to `path`, so that a long restore does not fail at its last step.
 fn check_name(directory: &Directory, path: &Path) -> Result<(), RestoreError> {
     directory.try_name(path).map_err(|error| {
         if error.kind() == io::ErrorKind::ResourceBusy {
@@ -219,10 +221,10 @@ fn unfit(path: &Path, reason: &str) -> RestoreError {
     RestoreError::Unfit { path: path.to_path_buf(), reason: reason.to_owned() }
 }
 
-/// The directory in which an archive is built until it gets its name. It is in the same folder, so that renaming it is
-/// atomic.
+/// The directory in which the archive is built until it gets its final name. It has the same parent as `path`, so that
+/// renaming is atomic.
 fn staging_path(path: &Path) -> Result<PathBuf, RestoreError> {
-    let Some(name) = path.file_name() else { return Err(unfit(path, "it does not end in a name")) };
+    let Some(name) = path.file_name() else { return Err(unfit(path, "it does not end in the name of a directory")) };
     let mut name = name.to_os_string();
     name.push(".restoring");
     Ok(path.with_file_name(name))

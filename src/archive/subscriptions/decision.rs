@@ -1,22 +1,21 @@
 //! Decides edits of durable subscriptions. The writer thread calls this for each edit, in order of arrival.
 //!
-//! An edit depends only on the subscription's record as the edits before it leave it, and on the consumer that is
-//! attached. It does not depend on articles or on the log.
+//! An edit depends only on the subscription's record after all earlier edits, on the attached consumer and, for a
+//! creation, on the number of subscriptions. It does not depend on articles or on the log.
 
 use std::sync::Arc;
 
 use crate::archive::error::SubscriptionError;
 use crate::archive::subscriptions::registry::Subscriptions;
-use crate::model::Limits;
-use crate::model::{FeedQuery, Seq, SubscriptionId, Timestamp};
+use crate::model::{FeedQuery, Limits, Seq, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
 /// A requested edit of a subscription.
 #[derive(Clone, Debug)]
 pub(crate) enum SubscriptionEdit {
-    /// Create it, unless the id is in use or there are too many subscriptions.
+    /// Create the subscription, unless the id is in use or there are too many subscriptions.
     Create { query: FeedQuery, next_seq: Seq },
-    /// Delete it, if no consumer is attached.
+    /// Delete the subscription, if no consumer is attached.
     Delete,
     /// Change an existing one.
     Change(SubscriptionChange),
@@ -25,24 +24,24 @@ pub(crate) enum SubscriptionEdit {
 /// A change of an existing subscription.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SubscriptionChange {
-    /// Attach a consumer: give it a new epoch, which fences off all earlier ones. If `seen` is given, the consumer has
-    /// received nothing but changes of this log below that position.
+    /// Attach a consumer with a new epoch, which fences off all earlier consumers. If `seen` is set, the consumer
+    /// states that it has received only changes of this log, all of them below that position.
     Attach { seen: Option<Seq> },
     /// Acknowledge everything below `next_seq`.
     Acknowledge { epoch: u64, next_seq: Seq },
-    /// Move it to `next_seq`. Earlier epochs become invalid.
+    /// Move the subscription to `next_seq`. Earlier epochs become invalid.
     Seek { next_seq: Seq },
 }
 
 /// The result of an edit: the new record, or `None` if the subscription is deleted.
 pub(crate) struct Decided {
     pub(crate) record: Option<Arc<SubscriptionRecord>>,
-    /// Whether there is anything to write.
+    /// Whether the edit changes the record, so that there is something to write.
     pub(crate) differs: bool,
 }
 
-/// Decides an edit. `current` is the record as the edits before it leave it, and `count` returns the number of
-/// subscriptions at that point; it is called only if one is to be created.
+/// Decides an edit. `current` is the record after all earlier edits. `count` returns the number of subscriptions after
+/// all earlier edits, and is called only for a creation.
 pub(crate) fn decide(
     subscriptions: &Subscriptions,
     id: &SubscriptionId,

@@ -2,7 +2,7 @@
 //!
 //! | | kept on disk | after a restart |
 //! | --- | --- | --- |
-//! | filter, position, epoch | yes | unchanged; an old epoch stays old |
+//! | filter, position, epoch | yes | unchanged; a fenced-off epoch stays fenced off |
 //! | the attached consumer, and what was delivered to it | no | forgotten; the consumer attaches again |
 //!
 //! Invariants:
@@ -11,7 +11,7 @@
 //! - One consumer at a time: attaching raises the epoch. As soon as the higher epoch, or the deletion of the
 //!   subscription, is durable, the consumer with the lower epoch is fenced off.
 //! - Delivery is at least once. Only an acknowledgement moves the position, and only up to what was delivered.
-//! - After a restore, epochs continue above all that were ever given.
+//! - After a restore, new epochs are above all that were ever assigned.
 //!
 //! Delivering changes is not done here: a consumer reads the change feed like any other subscriber.
 
@@ -42,32 +42,32 @@ pub struct SubscriptionAt {
     pub record: Arc<SubscriptionRecord>,
     /// The consumer that is attached, or that was attached last since the archive was opened.
     pub consumer: Option<ConsumerAt>,
-    /// The number of changes from its position to the durable tail, whether they match or not.
+    /// The number of changes from the acknowledged position to the durable tail, whether they match or not.
     pub lag_changes: u64,
-    /// The archive time of the first of them; `None` if there are none.
+    /// The archive time of the first of these changes; `None` if there are none.
     pub waiting_since: Option<Timestamp>,
 }
 
 /// A consumer as it is now.
 #[derive(Clone, Debug)]
 pub struct ConsumerAt {
-    /// The label that it gave itself; may be empty.
+    /// The label that the consumer chose; may be empty.
     pub label: String,
-    /// The epoch that it got when it attached.
+    /// The epoch that was assigned to the consumer when it attached.
     pub epoch: u64,
     /// When it attached, by the server's clock.
     pub attach_time: Timestamp,
-    /// Every matching change below this position was delivered to it.
+    /// Every matching change below this position was delivered to the consumer, or is about to be.
     pub delivered: Seq,
     /// Whether it is still attached.
     pub attached: bool,
 }
 
-/// A consumer's hold on a subscription. Dropping it detaches the consumer.
+/// The attachment of a consumer to a subscription. Dropping this detaches the consumer.
 pub struct Attachment {
     /// The subscription that the consumer is attached to.
     pub id: SubscriptionId,
-    /// The epoch, which acknowledgements must have.
+    /// The consumer's epoch, which its acknowledgements must state.
     pub epoch: u64,
     /// Where the consumer continues: after the last acknowledgement.
     pub start: Snapshot,
@@ -94,9 +94,9 @@ impl Attachment {
     /// [`SubscriptionError::Unknown`] if the subscription was deleted.
     pub async fn fenced(&self) -> ArchiveError {
         self.fence.cancelled().await;
-        let gone = self.shared.subscriptions.durable(&self.id).is_none();
+        let is_deleted = self.shared.subscriptions.durable(&self.id).is_none();
         let (id, epoch) = (self.id.clone(), self.epoch);
-        if gone {
+        if is_deleted {
             SubscriptionError::Unknown(id).into()
         } else {
             SubscriptionError::ConsumerFenced { id, epoch }.into()
@@ -147,7 +147,7 @@ impl Archive {
     /// Attaches a consumer and fences off the previous one. The new epoch is durable when this returns.
     ///
     /// After a restore, the consumer must show that it has received nothing that was lost: `seen` is a position of this
-    /// archive's log up to which it has read. Without it, or if it is below the acknowledged position, the error is
+    /// archive's log up to which it has read. If `seen` is `None` or below the acknowledged position, the error is
     /// [`SubscriptionError::Restored`].
     pub async fn attach_subscription(
         &self,
@@ -186,9 +186,9 @@ impl Archive {
         page_size: usize,
     ) -> Result<ListPage<SubscriptionAt, SubscriptionId>, ArchiveError> {
         let mut records = self.shared.subscriptions.after(after.as_ref(), page_size.saturating_add(1));
-        let more = records.len() > page_size;
+        let has_more = records.len() > page_size;
         records.truncate(page_size);
-        let next = records.last().map(|(id, _)| id.clone()).filter(|_| more);
+        let next = records.last().map(|(id, _)| id.clone()).filter(|_| has_more);
         let mut items = Vec::with_capacity(records.len());
         for (id, record) in records {
             items.push(self.subscription_at(id, record).await?);

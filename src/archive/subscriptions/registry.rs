@@ -1,7 +1,7 @@
 //! The in-memory registry of durable subscriptions: their durable records, and the attached consumers.
 //!
-//! One lock guards both, so that registering a consumer and making a newer epoch visible cannot cross: whichever comes
-//! second sees the first.
+//! One lock guards both, so that registering a consumer and making a newer epoch visible cannot overlap: the second of
+//! the two sees the effect of the first.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -31,7 +31,7 @@ pub(crate) struct Consumer {
     pub(crate) label: String,
     pub(crate) epoch: u64,
     pub(crate) attach_time: Timestamp,
-    /// Every matching change below this position was delivered. The attachment raises it.
+    /// Every matching change below this position was delivered, or is about to be. The attachment raises this position.
     pub(crate) delivered: Arc<AtomicU64>,
     pub(crate) attached: bool,
     /// Cancelled when the consumer is fenced off.
@@ -80,11 +80,11 @@ impl Subscriptions {
     ) -> Vec<(SubscriptionId, Arc<SubscriptionRecord>)> {
         let state = self.state();
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let beyond = state.durable.range::<SubscriptionId, _>((start, Bound::Unbounded));
-        beyond.take(count).map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
+        let following = state.durable.range::<SubscriptionId, _>((start, Bound::Unbounded));
+        following.take(count).map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
     }
 
-    /// Takes over what a commit made durable, and fences off the consumers whose epoch is no longer current.
+    /// Applies the edits that a commit made durable, and fences off the consumers whose epoch is no longer current.
     pub(crate) fn apply(&self, edited: Edited) {
         if edited.is_empty() {
             return;

@@ -24,7 +24,7 @@
 use crate::archive::decide::{Decider, StagedChange};
 use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::position::LogPosition;
-use crate::archive::project::sources::{self};
+use crate::archive::project::sources;
 use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::{Operation, Receipt, WriteMode};
 use crate::archive::writes::Writes;
@@ -62,14 +62,14 @@ impl CommitBuilder {
         &self.start
     }
 
-    /// Whether the changes of `operations` more operations fit, at most one each.
+    /// Whether `operations` more operations fit. Each makes at most one change.
     pub(crate) fn has_room_for(&self, operations: usize) -> bool {
         self.writes.changes.len() + operations <= Limits::COMMIT_CHANGES_MAX
     }
 
     /// Decides the operations of one job at `now`, each on the effects of those before it, and adds the job to the
-    /// commit. If one is rejected, nothing is added, and the error has its index. In [`WriteMode::Validate`], nothing
-    /// is added in any case.
+    /// commit. If an operation is rejected, nothing is added, and the error states the operation's index. In
+    /// [`WriteMode::Validate`], nothing is added in any case.
     pub(crate) fn decide(
         &mut self,
         base: BaseState<'_>,
@@ -83,8 +83,8 @@ impl CommitBuilder {
             let receipt = self.decide_one(base, now, &mut job, operation);
             receipts.push(receipt.map_err(|error| BatchError { failed_item: Some(index), error })?);
         }
-        // Every receipt gets the snapshot at the end of the job, because a read below that would see only a part of an
-        // atomic batch. The exception is a repeated request whose first one was committed before this job.
+        // Every receipt gets the snapshot at the end of the job, because a read at a lower position would see only a
+        // part of an atomic batch. The exception is a request that repeats one from before this job.
         let snapshot = if mode == WriteMode::Validate { self.position.snapshot() } else { job.position.snapshot() };
         let is_of_this_job =
             |receipt: &&mut Receipt| !receipt.replayed || receipt.snapshot.next_seq > self.position.next_seq;

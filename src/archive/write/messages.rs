@@ -23,9 +23,9 @@ pub(crate) struct Job {
     pub(crate) operations: Vec<Operation>,
     pub(crate) mode: WriteMode,
     pub(crate) reply: oneshot::Sender<BatchResult>,
-    /// The size of its contents and originals.
+    /// The size of the operations' contents and originals, in bytes.
     pub(crate) bytes: usize,
-    /// Its place in the queue, freed once the reply is sent.
+    /// The job's place in the queue, freed once the reply is sent.
     pub(crate) slot: QueueSlot,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Edit {
     pub(crate) id: SubscriptionId,
     pub(crate) edit: SubscriptionEdit,
     pub(crate) reply: oneshot::Sender<EditResult>,
-    /// Its place in the queue, freed once the reply is sent.
+    /// The edit's place in the queue, freed once the reply is sent.
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum WriterMessage {
     RaiseClosedTime {
         to: Timestamp,
         reply: oneshot::Sender<Result<(), ArchiveError>>,
-        /// Its place in the queue, freed once the reply is sent.
+        /// The message's place in the queue, freed once the reply is sent.
         permit: OwnedSemaphorePermit,
     },
     /// Change a durable subscription.

@@ -10,22 +10,22 @@
 //! replies                              to A and B │           to C D E …
 //! ```
 //!
-//! The longer a sync takes, the more jobs share the next one; with a single caller, each commit has one job and nothing
-//! waits for company. At most one commit is in flight, and at most one is open.
+//! The longer a sync takes, the more jobs share the next one; with a single caller, each commit has one job and no job
+//! waits for others. At most one commit is in flight, and one is open.
 //!
 //! Invariants:
 //! - This thread is the only one that assigns positions, archive times and article numbers.
 //! - A reply, even an error, is sent only when everything that it was decided on is durable. So no reply reveals a
 //!   state that a crash could take back.
-//! - When a commit is durable, its writes are taken into memory first, then the tail is announced, then replies are
-//!   sent. A caller that has its reply can read its write.
+//! - When a commit is durable, its effects are applied to the memory of the archive first, then the tail is announced,
+//!   then replies are sent. So a caller that has received its reply can read what it wrote.
 //! - If the engine rejects a commit (the disk is full, or a value is too large), nothing of it was written. Everything
-//!   decided on it is rejected too, and the thread goes back to the durable tail.
+//!   decided on it is rejected too, and the thread continues from the durable tail.
 //! - If a commit fails in any other way, or exceeds its deadline, the archive is poisoned: nothing is acknowledged
 //!   again. The state on disk is then unknown until the archive is opened again.
 //! - Maintenance (closed times, subscription edits) survives a full disk: it is committed on its own.
 //!
-//! The thread does not know subscribers or connections; a caller is a oneshot sender here. It holds no lock while it
+//! The thread knows neither subscribers nor connections; a caller is a oneshot sender here. It holds no lock while it
 //! waits.
 
 use std::collections::VecDeque;
@@ -94,7 +94,7 @@ impl PendingReply {
 struct OpenCommit {
     builder: CommitBuilder,
     closed_time: Option<Timestamp>,
-    /// The size of its jobs' contents and originals.
+    /// The size of the contents and originals of all its jobs, in bytes.
     bytes: usize,
     waiting: Vec<PendingReply>,
 }
@@ -122,9 +122,9 @@ enum Ended {
 pub(crate) struct WriterStart {
     /// The durable tail.
     pub(crate) tail: Tail,
-    /// The keys of the chunks after the end of the log. The committer removes them before it writes at their positions.
+    /// The keys of the orphan chunks. The committer removes these chunks before it writes at their positions.
     pub(crate) orphan_chunks: Vec<Vec<u8>>,
-    /// Records outside the database how far the log is durable; `None` for an engine in memory.
+    /// The file outside the database that records how far the log is durable; `None` for an engine in memory.
     pub(crate) watermark: Option<Watermark>,
     /// A commit that takes longer than this poisons the archive.
     pub(crate) flush_deadline: Duration,
@@ -133,16 +133,17 @@ pub(crate) struct WriterStart {
 /// The state of the writer thread.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
-    events: Receiver<WriterMessage>,
+    messages: Receiver<WriterMessage>,
     commits: SyncSender<Arc<Batch>>,
     flush_deadline: Duration,
-    /// Records outside the database how far the log is durable; `None` for an engine in memory.
+    /// The file outside the database that records how far the log is durable; `None` for an engine in memory.
     watermark: Option<Watermark>,
-    next: OpenCommit,
+    open: OpenCommit,
     in_flight: Option<InFlight>,
-    /// Jobs that did not fit into the next commit, in order of arrival.
+    /// Jobs that did not fit into the open commit, in order of arrival.
     deferred: VecDeque<Job>,
-    /// Subscription edits that did not fit. They depend only on subscriptions, so jobs need not wait for them.
+    /// Subscription edits that did not fit into the open commit, in order of arrival. Edits depend only on
+    /// subscriptions, so jobs need not wait for them.
     deferred_edits: VecDeque<Edit>,
     /// The highest closed time, whether durable, in flight or in the open commit.
     closed_time: Option<Timestamp>,
@@ -154,12 +155,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer thread and the commit thread. The committer reports its results through `to_self`, a sender of
-    /// the channel that `events` receives from.
+    /// Starts the writer thread and the committer. The committer reports its results through `to_self`, a sender of the
+    /// channel that `messages` receives from.
     pub(crate) fn start(
         shared: Arc<Shared>,
         start: WriterStart,
-        events: Receiver<WriterMessage>,
+        messages: Receiver<WriterMessage>,
         to_self: SyncSender<WriterMessage>,
     ) -> std::io::Result<JoinHandle<()>> {
         let WriterStart { tail, orphan_chunks, watermark, flush_deadline } = start;
@@ -170,16 +171,16 @@ impl Writer {
             .spawn(move || committer.run(&batches, &to_self))?;
         let Tail { position, commits: commits_done, closed_time, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
-            let next = OpenCommit::new(position);
+            let open = OpenCommit::new(position);
             let (deferred, deferred_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
             let (disk_is_full, closing) = (false, false);
             let mut writer = Self {
                 shared,
-                events,
+                messages,
                 commits,
                 flush_deadline,
                 watermark,
-                next,
+                open,
                 in_flight,
                 deferred,
                 deferred_edits,
@@ -199,18 +200,18 @@ impl Writer {
     fn run(&mut self) -> Ended {
         loop {
             let nothing_deferred = self.deferred.is_empty() && self.deferred_edits.is_empty();
-            if self.closing && self.in_flight.is_none() && self.next.is_idle() && nothing_deferred {
+            if self.closing && self.in_flight.is_none() && self.open.is_idle() && nothing_deferred {
                 return Ended::Finished;
             }
-            let Some(event) = self.wait() else { return Ended::Hanging };
-            self.take(event);
+            let Some(message) = self.wait() else { return Ended::Hanging };
+            self.handle(message);
             self.drain_messages();
             self.hand_over();
         }
     }
 
-    /// Waits for the commit thread, so that no thread uses the engine after this one has ended. This is not called if a
-    /// commit hangs in the engine, because the process must be able to exit all the same.
+    /// Waits for the committer to end, so that no thread uses the engine after this one has ended. This is not called
+    /// if a commit hangs in the engine, because the process must be able to exit even then.
     fn release(self, committer: JoinHandle<()>) {
         drop(self.commits);
         if committer.join().is_err() {
@@ -221,10 +222,10 @@ impl Writer {
     /// Waits for the next message; `None` if the archive was dropped, or the commit in flight has exceeded its
     /// deadline.
     fn wait(&mut self) -> Option<WriterMessage> {
-        let Some(in_flight) = &self.in_flight else { return self.events.recv().ok() };
-        let left = self.flush_deadline.saturating_sub(in_flight.since.elapsed());
-        match self.events.recv_timeout(left) {
-            Ok(event) => Some(event),
+        let Some(in_flight) = &self.in_flight else { return self.messages.recv().ok() };
+        let remaining = self.flush_deadline.saturating_sub(in_flight.since.elapsed());
+        match self.messages.recv_timeout(remaining) {
+            Ok(message) => Some(message),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => {
                 let seconds = self.flush_deadline.as_secs_f32();
@@ -234,17 +235,18 @@ impl Writer {
         }
     }
 
+    /// Handles the messages that have arrived already, until a job has to be deferred.
     fn drain_messages(&mut self) {
         while self.deferred.is_empty() {
-            match self.events.try_recv() {
-                Ok(event) => self.take(event),
+            match self.messages.try_recv() {
+                Ok(message) => self.handle(message),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
     }
 
-    fn take(&mut self, event: WriterMessage) {
-        match event {
+    fn handle(&mut self, message: WriterMessage) {
+        match message {
             WriterMessage::Committed(Ok(())) => self.committed(),
             WriterMessage::Committed(Err(error)) => self.commit_failed(error),
             WriterMessage::Close => self.closing = true,
@@ -258,14 +260,14 @@ impl Writer {
         }
     }
 
-    /// Whether a job fits into the next commit.
+    /// Whether a job fits into the open commit.
     fn has_room_for(&self, job: &Job) -> bool {
-        self.next.builder.has_room_for(job.operations.len()) && self.next.has_room_for(job.bytes)
+        self.open.builder.has_room_for(job.operations.len()) && self.open.has_room_for(job.bytes)
     }
 
-    /// Whether one more subscription edit fits into the next commit.
+    /// Whether one more subscription edit fits into the open commit.
     fn has_room_for_edit(&self) -> bool {
-        self.next.builder.writes.subscriptions.len() < Limits::COMMIT_CHANGES_MAX
+        self.open.builder.writes.subscriptions.len() < Limits::COMMIT_CHANGES_MAX
     }
 
     fn decide_job(&mut self, job: Job) {
@@ -273,7 +275,7 @@ impl Writer {
         if self.shared.tail().failed {
             return drop(reply.send(Err(Unavailable::StorageFailed.into())));
         }
-        let last = self.next.builder.start().archive_time;
+        let last = self.open.builder.start().archive_time;
         if let Err(fault) = self.shared.clock_watch.admit_write(self.shared.clock.as_ref(), last) {
             return drop(reply.send(Err(Unavailable::ClockJumped(fault).into())));
         }
@@ -283,18 +285,18 @@ impl Writer {
         let read = Overlay::new(engine.as_ref(), in_flight);
         let cached = |seq| self.shared.caches.content(seq);
         let base = BaseState { read: &read, cached: &cached };
-        let result = self.next.builder.decide(base, self.shared.clock.now(), &operations, mode);
-        self.next.bytes += bytes;
-        self.next.waiting.push(PendingReply::Job { reply, result, _slot: slot });
+        let result = self.open.builder.decide(base, self.shared.clock.now(), &operations, mode);
+        self.open.bytes += bytes;
+        self.open.waiting.push(PendingReply::Job { reply, result, _slot: slot });
     }
 
-    /// Decides a subscription edit on the state that all edits before it leave.
+    /// Decides a subscription edit on the state after all earlier edits.
     fn decide_edit(&mut self, edit: Edit) {
         let id = &edit.id;
         if self.shared.tail().failed {
             return drop(edit.reply.send(Err(Unavailable::StorageFailed.into())));
         }
-        let writes = &mut self.next.builder.writes;
+        let writes = &mut self.open.builder.writes;
         let in_flight = self.in_flight.as_ref().and_then(|in_flight| in_flight.writes.subscriptions.get(id));
         let current = match writes.subscriptions.get(id).or(in_flight) {
             Some(edited) => edited.clone(),
@@ -309,20 +311,20 @@ impl Writer {
             writes.subscriptions.insert(id.clone(), record.clone());
         }
         let result = decided.map(|decided| decided.record).map_err(ArchiveError::from);
-        self.next.waiting.push(PendingReply::Edit { edit, result });
+        self.open.waiting.push(PendingReply::Edit { edit, result });
     }
 
-    /// The archive time of a commit that is sealed now: the time of the clock, but always later than that of every
-    /// commit before it and than the closed time.
+    /// The archive time of a commit that is sealed now: the time of the clock, but always later than the archive time
+    /// of the commit before, and later than the closed time.
     fn archive_time(&self) -> Timestamp {
-        let last = self.next.builder.start().archive_time.max(self.closed_time);
-        let least = last.map_or(Timestamp::MIN, |last| last.saturating_add_micros(1));
+        let last = self.open.builder.start().archive_time.max(self.closed_time);
+        let earliest = last.map_or(Timestamp::MIN, |last| last.saturating_add_micros(1));
         // Writes that were admitted before the clock jumped ahead must not get a time from after the jump.
         let now = match self.shared.clock_fault() {
             Some(ClockFault::JumpedAhead { expected, .. }) => expected,
             Some(ClockFault::Behind { .. }) | None => self.shared.clock.now(),
         };
-        now.max(least)
+        now.max(earliest)
     }
 
     fn raise_closed_time(
@@ -334,7 +336,8 @@ impl Writer {
         if self.shared.tail().failed {
             return drop(reply.send(Err(Unavailable::StorageFailed.into())));
         }
-        // A closed time binds all later archive times, so one from after a jump would do the same harm as a write.
+        // All later archive times are after the closed time, so one from after a jump would do the same harm as a
+        // write.
         if let Some(fault @ ClockFault::JumpedAhead { expected, .. }) = self.shared.clock_fault()
             && to > expected
         {
@@ -344,14 +347,14 @@ impl Writer {
         if self.closed_time.is_none_or(|closed_time| closed_time < to) {
             let closed_time = to.ceil_to_second();
             self.closed_time = Some(closed_time);
-            self.next.closed_time = Some(closed_time);
+            self.open.closed_time = Some(closed_time);
         }
-        self.next.waiting.push(PendingReply::ClosedTime { to, reply, permit });
+        self.open.waiting.push(PendingReply::ClosedTime { to, reply, permit });
     }
 
-    /// Hands the next commit over if none is in flight, then decides the messages that did not fit before.
+    /// Hands the open commit to the committer if none is in flight, then decides the messages that did not fit into it.
     fn hand_over(&mut self) {
-        while self.in_flight.is_none() && !self.next.is_idle() {
+        while self.in_flight.is_none() && !self.open.is_idle() {
             self.seal_and_send();
             self.decide_deferred();
         }
@@ -375,9 +378,9 @@ impl Writer {
 
     fn seal_and_send(&mut self) {
         let archive_time = self.archive_time();
-        let mut writes = self.next.builder.seal(archive_time);
-        let position = *self.next.builder.start();
-        let OpenCommit { closed_time, mut waiting, .. } = std::mem::replace(&mut self.next, OpenCommit::new(position));
+        let mut writes = self.open.builder.seal(archive_time);
+        let position = *self.open.builder.start();
+        let OpenCommit { closed_time, mut waiting, .. } = std::mem::replace(&mut self.open, OpenCommit::new(position));
         waiting.iter_mut().for_each(|reply| reply.complete(&writes));
         if let Some(closed_time) = closed_time {
             writes.batch.put_meta(MetaKey::ClosedTime, closed_time.micros().to_be_bytes().to_vec());
@@ -400,7 +403,7 @@ impl Writer {
         }
     }
 
-    /// Makes the durable commit visible, hands over the next one, then sends the replies.
+    /// Makes the commit in flight visible, now that it is durable, hands over the next one, then sends the replies.
     fn committed(&mut self) {
         let Some(in_flight) = self.in_flight.take() else { return };
         let InFlight { batch, writes, position, closed_time, waiting, .. } = in_flight;
@@ -429,7 +432,7 @@ impl Writer {
     }
 
     /// Handles a failed commit. If the engine rejected it, nothing was written: everything decided on it is rejected
-    /// too, and the thread goes back to the durable tail. Any other failure poisons the archive.
+    /// too, and the thread continues from the durable tail. Any other failure poisons the archive.
     fn commit_failed(&mut self, error: EngineError) {
         match error {
             EngineError::Full { .. } => {
@@ -455,17 +458,17 @@ impl Writer {
         self.reject_all(&Unavailable::StorageFailed.into());
     }
 
-    /// Rejects the jobs that a full disk has no room for. Maintenance that shared a commit with them is retried at once
-    /// in a commit of its own, before another job can join it.
+    /// Rejects the jobs that a full disk has no room for. Maintenance writes that shared a commit with them are retried
+    /// at once in a commit of their own, before another job can join it.
     fn reject_jobs(&mut self, error: &ArchiveError) {
         if self.in_flight.as_ref().is_none_or(|in_flight| in_flight.batch.maintenance) {
             return self.reject_all(error);
         }
         let in_flight = self.in_flight.as_mut().map(|in_flight| std::mem::take(&mut in_flight.waiting));
-        let waiting = in_flight.into_iter().flatten().chain(std::mem::take(&mut self.next.waiting));
+        let waiting = in_flight.into_iter().flatten().chain(std::mem::take(&mut self.open.waiting));
         let (mut maintenance, mut jobs) = (Vec::new(), Vec::new());
-        for waiting in waiting {
-            match waiting {
+        for pending in waiting {
+            match pending {
                 PendingReply::ClosedTime { to, reply, permit } => {
                     maintenance.push(WriterMessage::RaiseClosedTime { to, reply, permit })
                 }
@@ -476,16 +479,17 @@ impl Writer {
         maintenance.extend(std::mem::take(&mut self.deferred_edits).into_iter().map(WriterMessage::Edit));
         self.reject_all(error);
         jobs.into_iter().for_each(|job| job.fail(error));
-        maintenance.into_iter().for_each(|event| self.take(event));
+        maintenance.into_iter().for_each(|message| self.handle(message));
         self.hand_over();
     }
 
+    /// Rejects everything that is not durable, and continues from the durable tail.
     fn reject_all(&mut self, error: &ArchiveError) {
         let tail = self.shared.tail();
-        let next = std::mem::replace(&mut self.next, OpenCommit::new(tail.position));
+        let open = std::mem::replace(&mut self.open, OpenCommit::new(tail.position));
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.waiting).unwrap_or_default();
         self.closed_time = tail.closed_time;
-        in_flight.into_iter().chain(next.waiting).for_each(|reply| reply.fail(error));
+        in_flight.into_iter().chain(open.waiting).for_each(|reply| reply.fail(error));
         for job in std::mem::take(&mut self.deferred) {
             drop(job.reply.send(Err(error.clone().into())));
         }
@@ -500,8 +504,8 @@ impl OpenCommit {
         Self { builder: CommitBuilder::new(position), closed_time: None, bytes: 0, waiting: Vec::new() }
     }
 
-    /// Whether a job of `bytes` bytes fits. The limit lets even a slow disk finish a commit within the deadline. An
-    /// empty commit takes any job.
+    /// Whether a job of `bytes` bytes fits. The limit lets even a slow disk finish a commit within the deadline. A
+    /// commit without contents and originals has room for any job.
     fn has_room_for(&self, bytes: usize) -> bool {
         self.bytes == 0 || self.bytes + bytes <= COMMIT_BYTES_MAX
     }

@@ -91,15 +91,16 @@ pub struct DocumentsExport<'a> {
     options: DocumentsOptions,
     folder: Arc<Folder>,
     manifest: Manifest,
-    /// One file in each subdirectory that was written to, by the name of the subdirectory, for syncing it.
+    /// One file in each subdirectory that was written to, by the name of the subdirectory, so that it can be synced.
     written: BTreeMap<String, String>,
 }
 
-/// An article whose document is to be written to `file`; `of` is the digest of what it is written from.
+/// An article whose document is to be written to `file`.
 struct Outdated {
     article: pb::Article,
     file: String,
-    of: String,
+    /// The digest of what the document is written from.
+    input_digest: String,
 }
 
 impl<'a> DocumentsExport<'a> {
@@ -129,10 +130,10 @@ impl<'a> DocumentsExport<'a> {
     ///
     /// To stop it, cancel `stopping`. If the caller stops waiting instead, the last documents may not be durable.
     pub async fn run(&mut self, stopping: &CancellationToken, report: &mut Report<'_>) -> Result<(), ExportError> {
-        let done = self.write_all(stopping, report).await;
+        let result = self.write_all(stopping, report).await;
         let synced = self.written.values().try_for_each(|file| self.folder.sync(file));
         synced.map_err(ExportError::writing(&self.folder.path("")))?;
-        done
+        result
     }
 
     async fn write_all(&mut self, stopping: &CancellationToken, report: &mut Report<'_>) -> Result<(), ExportError> {
@@ -192,12 +193,12 @@ impl<'a> DocumentsExport<'a> {
         let name = ArticleName::parse(&article.name)
             .map_err(|error| ExportError::Invalid { article: article.name.clone(), problem: error.to_string() })?;
         let format = self.options.format;
-        let (file, of) = (self.manifest.path_of(&name, format), manifest::of(&article, format));
+        let (file, input_digest) = (self.manifest.path_of(&name, format), manifest::input_digest(&article, format));
         let path = self.folder.path(&file);
-        match self.manifest.status(&file, &of).map_err(ExportError::reading(&path))? {
+        match self.manifest.status(&file, &input_digest).map_err(ExportError::reading(&path))? {
             FileStatus::Complete => Ok(None),
             FileStatus::Foreign if !self.options.overwrite => Err(FileConflict::Foreign(path).into()),
-            FileStatus::Free | FileStatus::Foreign => Ok(Some(Outdated { article, file, of })),
+            FileStatus::Free | FileStatus::Foreign => Ok(Some(Outdated { article, file, input_digest })),
         }
     }
 
@@ -215,15 +216,16 @@ impl<'a> DocumentsExport<'a> {
         let mut reported = ControlFlow::Continue(());
         let (mut names, mut documents) = (Vec::new(), Vec::new());
         let articles = self.read(&group).await?;
-        for (one, article) in group.into_iter().zip(articles) {
+        for (outdated, article) in group.into_iter().zip(articles) {
             match article.and_then(|(article, revision)| item(&article, revision)) {
                 Ok(item) => {
-                    names.push(one.article.name);
+                    names.push(outdated.article.name);
                     let text = self.options.format.write(&item);
-                    documents.push(Document { file: one.file, of: one.of, text });
+                    documents.push(Document { file: outdated.file, input_digest: outdated.input_digest, text });
                 }
                 Err(error) => {
-                    reported = both(reported, report(DocumentEvent::Failed { article: &one.article.name, error }));
+                    let event = DocumentEvent::Failed { article: &outdated.article.name, error };
+                    reported = both(reported, report(event));
                 }
             }
         }
@@ -234,7 +236,7 @@ impl<'a> DocumentsExport<'a> {
             let folder = Arc::clone(&self.folder);
             tokio::task::spawn_blocking(move || {
                 let Document { file, text, .. } = document;
-                let written = folder.place(&file, text.as_bytes());
+                let written = folder.replace(&file, text.as_bytes());
                 let written = written.map_err(ExportError::writing(&folder.path(&file)));
                 (name, file, written.map(|()| text.len()))
             })
@@ -260,10 +262,10 @@ impl<'a> DocumentsExport<'a> {
         &self,
         group: &[Outdated],
     ) -> Result<Vec<Result<(pb::Article, pb::Revision), ExportError>>, ExportError> {
-        let reads = group.iter().map(|one| async {
-            let number = one.article.revision.as_ref().map_or(0, |revision| revision.number);
-            let revision = self.selection.revision(self.client, &one.article.name, number).await?;
-            Ok((one.article.clone(), revision))
+        let reads = group.iter().map(|outdated| async {
+            let number = outdated.article.revision.as_ref().map_or(0, |revision| revision.number);
+            let revision = self.selection.revision(self.client, &outdated.article.name, number).await?;
+            Ok((outdated.article.clone(), revision))
         });
         let mut reads: Vec<Result<_, ExportError>> = stream::iter(reads).buffered(CONCURRENT_WRITES).collect().await;
         // An unreachable server fails all reads, and is reported once.
@@ -290,7 +292,7 @@ fn is_unreachable(error: &ExportError) -> bool {
     error.is_of_transport() || matches!(error.code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
 }
 
-/// Breaks if either one does.
-fn both(one: ControlFlow<()>, other: ControlFlow<()>) -> ControlFlow<()> {
-    if one.is_break() { one } else { other }
+/// Breaks if either of the two does.
+fn both(first: ControlFlow<()>, second: ControlFlow<()>) -> ControlFlow<()> {
+    if first.is_break() { first } else { second }
 }

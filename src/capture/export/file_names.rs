@@ -1,7 +1,7 @@
 //! Names of the files of documents.
 //!
 //! The directory may later be on a disk that does not distinguish `A` from `a`, or on Windows, where `con.html` is a
-//! device. If a name differs from a used one only in case, or is not valid everywhere, it gets a suffix that depends
+//! device. If a name differs from one in use only in case, or is not valid everywhere, it gets a suffix that depends
 //! only on the id. A file keeps its name: the manifest tells later exports which names earlier ones used.
 
 use std::collections::HashMap;
@@ -9,17 +9,18 @@ use std::collections::HashMap;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::fingerprint::{Print, print};
+use super::fingerprint::{Fingerprint, fingerprint};
 use crate::export::Format;
 use crate::model::ArticleName;
 
 /// Bytes of the digest in a suffix.
 const SUFFIX_BYTES: usize = 8;
 
-/// The names in use, by their lower-case form. Each value is the one spelling in use.
+/// The names in use.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    taken: HashMap<Print, Print>,
+    /// For each name in lower case, the one spelling that is in use.
+    spellings: HashMap<Fingerprint, Fingerprint>,
 }
 
 impl Names {
@@ -30,27 +31,28 @@ impl Names {
         self.name(&format!("{folder}/"), article.article.as_str(), &format!(".{}", format.ending()))
     }
 
-    /// Records that a file has this path, and its directory that name.
-    pub(super) fn take(&mut self, file: &str) {
+    /// Records that the path of a file, and that of its directory, are in use.
+    pub(super) fn record(&mut self, file: &str) {
         if let Some((folder, _)) = file.rsplit_once('/') {
-            self.has(folder);
+            self.claim(folder);
         }
-        self.has(file);
+        self.claim(file);
     }
 
-    /// Whether this spelling of the path is the one in use. A path that is not in use yet is taken.
-    fn has(&mut self, path: &str) -> bool {
-        let path_print = print(path.as_bytes());
-        *self.taken.entry(print(path.to_ascii_lowercase().as_bytes())).or_insert(path_print) == path_print
+    /// Claims a path: it is in use from now on, unless another spelling of it is. Returns whether this spelling is the
+    /// one in use.
+    fn claim(&mut self, path: &str) -> bool {
+        let spelling = fingerprint(path.as_bytes());
+        *self.spellings.entry(fingerprint(path.to_ascii_lowercase().as_bytes())).or_insert(spelling) == spelling
     }
 
     fn name(&mut self, parent: &str, id: &str, ending: &str) -> String {
         let (plain, suffixed) = (format!("{parent}{id}{ending}"), format!("{parent}{}{ending}", with_suffix(id)));
-        let has_suffix = self.taken.contains_key(&print(suffixed.to_ascii_lowercase().as_bytes()));
-        if !has_suffix && is_name_everywhere(&format!("{id}{ending}")) && self.has(&plain) {
+        let has_suffix = self.spellings.contains_key(&fingerprint(suffixed.to_ascii_lowercase().as_bytes()));
+        if !has_suffix && is_valid_everywhere(&format!("{id}{ending}")) && self.claim(&plain) {
             return plain;
         }
-        self.has(&suffixed);
+        self.claim(&suffixed);
         suffixed
     }
 }
@@ -67,7 +69,7 @@ fn with_suffix(id: &str) -> String {
 
 /// Whether the name is valid for a file on Windows too.
 /// Source: <https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file>.
-fn is_name_everywhere(name: &str) -> bool {
+fn is_valid_everywhere(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
     let is_numbered = |device| {
         stem.strip_prefix(device).is_some_and(|number| matches!(number.as_bytes(), [digit] if digit.is_ascii_digit()))
@@ -103,14 +105,14 @@ mod tests {
         assert_eq!(upper, "n/A.html");
         for asked in [["A", "a"], ["a", "A"]] {
             let mut next = Names::default();
-            next.take(&upper);
-            next.take(&lower);
+            next.record(&upper);
+            next.record(&lower);
             let expected = asked.map(|article| if article == "A" { upper.clone() } else { lower.clone() });
             assert_eq!(asked.map(|article| path(&mut next, "n", article)), expected);
         }
         // The first run wrote only this file.
         let mut next = Names::default();
-        next.take(&lower);
+        next.record(&lower);
         assert_eq!(path(&mut next, "n", "a"), lower);
     }
 
@@ -120,7 +122,7 @@ mod tests {
         for id in ["con", "nul", "AUX", "prn.", "Com1", "lpt9", "con.x", "aux.txt.y"] {
             let path = path(&mut names, id, id);
             let (folder, file) = path.split_once('/').unwrap();
-            assert!(is_name_everywhere(folder) && is_name_everywhere(file), "{path}");
+            assert!(is_valid_everywhere(folder) && is_valid_everywhere(file), "{path}");
             let stem = id.split('.').next().unwrap();
             assert!(folder.starts_with(&format!("{stem}+")) && file.starts_with(&format!("{stem}+")), "{path}");
         }

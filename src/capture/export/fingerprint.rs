@@ -1,16 +1,16 @@
-//! Short digests of names and contents, to compare them by.
+//! Fingerprints: short digests, by which names and contents are compared.
 
 use sha2::{Digest, Sha256};
 
-/// A prefix of a digest, long enough to be unique.
-pub(super) type Print = [u8; 16];
+/// The first bytes of a SHA-256, enough of them to be unique.
+pub(super) type Fingerprint = [u8; 16];
 
-/// The digest of `bytes`.
-pub(super) fn print(bytes: &[u8]) -> Print {
-    first(&Sha256::digest(bytes))
+/// The fingerprint of `bytes`.
+pub(super) fn fingerprint(bytes: &[u8]) -> Fingerprint {
+    from_digest(&Sha256::digest(bytes))
 }
 
-/// The first bytes of a digest.
-pub(super) fn first(digest: &[u8]) -> Print {
+/// Shortens a digest to a fingerprint.
+pub(super) fn from_digest(digest: &[u8]) -> Fingerprint {
     digest.first_chunk().copied().unwrap_or_default()
 }

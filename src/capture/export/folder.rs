@@ -45,7 +45,7 @@ impl Folder {
     pub(super) fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
         let (folder, name) = self.within(file)?;
         // Without NONBLOCK, opening a pipe would wait for its other end.
-        let opened = match openat(&folder, name, OFlags::RDONLY | OFlags::NONBLOCK | CLOSED, Mode::empty()) {
+        let opened = match openat(&folder, name, OFlags::RDONLY | OFlags::NONBLOCK | OPEN_FLAGS, Mode::empty()) {
             Ok(opened) => File::from(opened),
             Err(_) if is_link(&folder, name) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -61,14 +61,14 @@ impl Folder {
     /// Opens a file for appending, and creates it if necessary.
     pub(super) fn append(&self, file: &str) -> io::Result<File> {
         let (folder, name) = self.within(file)?;
-        let flags = OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY | CLOSED;
+        let flags = OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY | OPEN_FLAGS;
         let opened = openat(&folder, name, flags, Mode::from_raw_mode(0o666));
-        opened.map(File::from).map_err(|error| self.refused(&folder, name, file, error))
+        opened.map(File::from).map_err(|error| self.open_error(&folder, name, file, error))
     }
 
-    /// Replaces a file, and creates its directory if necessary. Its bytes are durable at once, its name after
+    /// Replaces a file, and creates its directory if necessary. Its bytes are durable when this returns, its name after
     /// [`Self::sync`].
-    pub(super) fn place(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn replace(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
         if let (Some((source, _)), Some(handle)) = (file.rsplit_once('/'), &self.handle) {
             match mkdirat(handle, source, Mode::from_raw_mode(0o777)) {
                 Ok(()) | Err(rustix::io::Errno::EXIST) => {}
@@ -78,13 +78,13 @@ impl Folder {
         let (folder, name) = self.within(file)?;
         let new = format!(".{name}.new");
         let write = || {
-            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | CLOSED;
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OPEN_FLAGS;
             let mut file = File::from(openat(&folder, &new, flags, Mode::from_raw_mode(0o666))?);
             file.write_all(bytes)?;
             file.sync_data()?;
             Ok(renameat(&folder, &new, &folder, name)?)
         };
-        // A leftover of an earlier run, or a link.
+        // An earlier run may have left a file of this name, or somebody else a link.
         drop(unlinkat(&folder, &new, AtFlags::empty()).map_err(io::Error::from));
         let written = write();
         if written.is_err() {
@@ -103,14 +103,14 @@ impl Folder {
     fn within<'f>(&self, file: &'f str) -> io::Result<(OwnedFd, &'f str)> {
         let handle = self.handle.as_ref().ok_or(ErrorKind::NotFound)?;
         let (source, name) = file.rsplit_once('/').unwrap_or((".", file));
-        match openat(handle, source, OFlags::RDONLY | OFlags::DIRECTORY | CLOSED, Mode::empty()) {
+        match openat(handle, source, OFlags::RDONLY | OFlags::DIRECTORY | OPEN_FLAGS, Mode::empty()) {
             Ok(folder) => Ok((folder, name)),
-            Err(error) => Err(self.refused(handle, source, source, error)),
+            Err(error) => Err(self.open_error(handle, source, source, error)),
         }
     }
 
-    /// Says why a file was not opened, if the reason is a link.
-    fn refused(&self, folder: impl AsFd, name: &str, file: &str, error: rustix::io::Errno) -> io::Error {
+    /// The error of opening a file. If the cause is a link, it says so.
+    fn open_error(&self, folder: impl AsFd, name: &str, file: &str, error: rustix::io::Errno) -> io::Error {
         if is_link(folder, name) {
             let path = self.path(file);
             return io::Error::other(format!(
@@ -122,11 +122,12 @@ impl Folder {
     }
 }
 
-const CLOSED: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
+/// Flags for every opening: do not follow a link, and do not pass the file to child processes.
+const OPEN_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
 
 fn is_link(folder: impl AsFd, name: &str) -> bool {
-    let there = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
-    there.is_ok_and(|there| FileType::from_raw_mode(there.st_mode) == FileType::Symlink)
+    let metadata = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+    metadata.is_ok_and(|metadata| FileType::from_raw_mode(metadata.st_mode) == FileType::Symlink)
 }
 
 #[cfg(test)]
@@ -140,12 +141,12 @@ mod tests {
     fn a_file_is_replaced_as_a_whole_or_left_unchanged() {
         let at = tempfile::tempdir().unwrap();
         let folder = Folder::open(at.path()).unwrap();
-        folder.place("s/a", b"one").unwrap();
-        folder.place("s/a", b"two").unwrap();
+        folder.replace("s/a", b"one").unwrap();
+        folder.replace("s/a", b"two").unwrap();
         folder.sync("s/a").unwrap();
         assert_eq!(folder.read("s/a").unwrap().unwrap(), b"two");
         fs::create_dir(at.path().join("s/b")).unwrap();
-        folder.place("s/b", b"two").unwrap_err();
+        folder.replace("s/b", b"two").unwrap_err();
         assert_eq!(folder.read("s/b").unwrap(), None);
         assert_eq!(folder.read("s/c").unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(folder.read("t/c").unwrap_err().kind(), ErrorKind::NotFound);
@@ -162,7 +163,7 @@ mod tests {
         fs::write(&victim, "mine").unwrap();
         let folder = Folder::open(at.path()).unwrap();
         symlink(elsewhere.path(), at.path().join("s")).unwrap();
-        let refused = folder.place("s/a", b"one").unwrap_err().to_string();
+        let refused = folder.replace("s/a", b"one").unwrap_err().to_string();
         assert!(refused.contains("/s is a symbolic link"), "{refused}");
         assert!(folder.read("s/victim").unwrap_err().to_string().contains("symbolic link"));
         fs::create_dir(at.path().join("t")).unwrap();
@@ -170,7 +171,7 @@ mod tests {
             symlink(&victim, at.path().join(link)).unwrap();
         }
         assert_eq!(folder.read("t/a").unwrap(), None);
-        folder.place("t/a", b"one").unwrap();
+        folder.replace("t/a", b"one").unwrap();
         assert!(folder.append("lines").unwrap_err().to_string().contains("/lines is a symbolic link"));
         assert_eq!(folder.read("t/a").unwrap().unwrap(), b"one", "the link itself was replaced");
         assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");

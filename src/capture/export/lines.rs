@@ -33,7 +33,8 @@ pub struct LinesExport<'a> {
     state: ExportState,
     /// Lines that are not written yet.
     chunk: Vec<u8>,
-    written: Instant,
+    /// When a chunk was last written.
+    flushed: Instant,
 }
 
 enum Source<'a> {
@@ -44,7 +45,8 @@ enum Source<'a> {
 impl<'a> LinesExport<'a> {
     /// Begins an export, or continues one from `state`. Without a file, [`Self::write`] returns the lines.
     ///
-    /// If the caller stops waiting, no file was touched: the file is opened last, and without waiting.
+    /// If the caller stops waiting before this returns, no file has been touched: opening the file is the last step,
+    /// and nothing is waited for after it.
     pub async fn begin(
         client: &'a Client,
         selection: &'a Selection,
@@ -65,7 +67,7 @@ impl<'a> LinesExport<'a> {
             file.checkpoint(Vec::new(), &mut state).await?;
         }
         let encoding = options.encoding;
-        Ok(Self { source, total, file, encoding, state, chunk: Vec::new(), written: Instant::now() })
+        Ok(Self { source, total, file, encoding, state, chunk: Vec::new(), flushed: Instant::now() })
     }
 
     /// The number of changes in the snapshot or, with [`LinesOptions::newest`], of selected articles.
@@ -89,7 +91,8 @@ impl<'a> LinesExport<'a> {
         }
     }
 
-    /// Takes the lines of a page, and writes a chunk if one is due. Returns the encoded chunk if there is no file.
+    /// Adds the lines of a page to the chunk, and writes the chunk if that is due. Returns the encoded chunk if there
+    /// is no file.
     pub async fn write(&mut self, page: Page) -> Result<Vec<u8>, ExportError> {
         self.state.lines += page.count;
         self.state.line_bytes += page.lines.len() as u64;
@@ -97,8 +100,8 @@ impl<'a> LinesExport<'a> {
         self.state.is_complete = page.is_last;
         self.chunk.extend_from_slice(&page.lines);
         let is_due = match &self.file {
-            Some(_) => self.chunk.len() >= CHUNK_BYTES || self.written.elapsed() >= CHUNK_EVERY,
-            // A reader of plain lines gets each page at once.
+            Some(_) => self.chunk.len() >= CHUNK_BYTES || self.flushed.elapsed() >= CHUNK_EVERY,
+            // Plain lines go to the caller page by page.
             None => self.encoding == Encoding::Plain || self.chunk.len() >= CHUNK_BYTES,
         };
         if is_due || page.is_last { self.flush().await } else { Ok(Vec::new()) }
@@ -107,7 +110,7 @@ impl<'a> LinesExport<'a> {
     /// Writes the lines that are not written yet. Returns them encoded if there is no file.
     pub async fn flush(&mut self) -> Result<Vec<u8>, ExportError> {
         let chunk = std::mem::take(&mut self.chunk);
-        self.written = Instant::now();
+        self.flushed = Instant::now();
         match &mut self.file {
             Some(file) => file.checkpoint(chunk, &mut self.state).await.map(|()| Vec::new()),
             // Compressed output has a header even if there are no lines.

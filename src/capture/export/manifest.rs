@@ -2,7 +2,8 @@
 //! to date, rewrites what has changed, and overwrites only files that it wrote itself.
 //!
 //! It is a file of JSON lines next to the documents. A line is durable before its document is written, so a document of
-//! ours is never taken for a foreign file. If a line's document is missing or differs, it was not written.
+//! ours is never mistaken for a foreign file. If the document of a line is missing or differs, it was not written after
+//! that line.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::file_names::Names;
-use super::fingerprint::{Print, first, print};
+use super::fingerprint::{Fingerprint, fingerprint, from_digest};
 use super::folder::Folder;
 use crate::export::Format;
 use crate::model::ArticleName;
@@ -28,32 +29,36 @@ pub(super) const NAME: &str = ".dateline-export.jsonl";
 struct Line {
     /// The document's path within the directory.
     file: String,
-    /// The digest of what it was written from, as [`of`] returns it, in hexadecimal.
+    /// The digest of what the document was written from, as [`input_digest`] returns it, in hexadecimal.
     of: String,
-    /// SHA-256 of its bytes, in hexadecimal.
+    /// SHA-256 of the document's bytes, in hexadecimal.
     sha256: String,
 }
 
-/// The last line about a file, and the bytes of earlier ones. Any of them may be what is in the file, since the
-/// manifest does not say which writes succeeded.
+/// What the manifest's lines say about a file. The file may have the bytes of any of these lines, since the manifest
+/// does not say which writes succeeded.
 #[derive(Clone, Debug)]
 struct Written {
-    of: Print,
-    bytes: Print,
-    before: Vec<Print>,
+    /// What the document of the last line was written from.
+    input: Fingerprint,
+    /// The bytes of the last line's document.
+    bytes: Fingerprint,
+    /// The bytes of the documents of earlier lines.
+    earlier: Vec<Fingerprint>,
 }
 
 impl Written {
-    fn is_ours(&self, bytes: Print) -> bool {
-        self.bytes == bytes || self.before.contains(&bytes)
+    fn is_ours(&self, bytes: Fingerprint) -> bool {
+        self.bytes == bytes || self.earlier.contains(&bytes)
     }
 }
 
-/// A document that is about to be written to `file`; `of` is the digest of what it is written from.
+/// A document that is about to be written to `file`.
 #[derive(Clone, Debug)]
 pub(super) struct Document {
     pub(super) file: String,
-    pub(super) of: String,
+    /// The digest of what it is written from, as [`input_digest`] returns it.
+    pub(super) input_digest: String,
     pub(super) text: String,
 }
 
@@ -70,7 +75,8 @@ pub(super) enum FileStatus {
 
 pub(super) struct Manifest {
     folder: Arc<Folder>,
-    written: HashMap<Print, Written>,
+    /// By the fingerprint of the file's path.
+    written: HashMap<Fingerprint, Written>,
     names: Names,
     /// Whether the last line is incomplete.
     is_torn: bool,
@@ -104,30 +110,30 @@ impl Manifest {
     }
 
     fn add(&mut self, line: &Line) {
-        self.names.take(&line.file);
-        let (of, bytes) = (parsed(&line.of), parsed(&line.sha256));
-        let first = Written { of, bytes, before: Vec::new() };
-        let written = self.written.entry(print(line.file.as_bytes())).or_insert(first);
+        self.names.record(&line.file);
+        let (input, bytes) = (parsed(&line.of), parsed(&line.sha256));
+        let first = Written { input, bytes, earlier: Vec::new() };
+        let written = self.written.entry(fingerprint(line.file.as_bytes())).or_insert(first);
         if written.bytes != bytes {
-            let before = std::mem::replace(&mut written.bytes, bytes);
-            written.before.retain(|print| ![before, bytes].contains(print));
-            written.before.push(before);
+            let previous = std::mem::replace(&mut written.bytes, bytes);
+            written.earlier.retain(|earlier| ![previous, bytes].contains(earlier));
+            written.earlier.push(previous);
         }
-        written.of = of;
+        written.input = input;
     }
 
-    /// Compares `file` with what the manifest says of it and with `of`, the digest of what its document would be
+    /// Compares `file` with what the manifest says about it. `input_digest` is the digest of what its document would be
     /// written from.
-    pub(super) fn status(&self, file: &str, of: &str) -> io::Result<FileStatus> {
-        let there = match self.folder.read(file) {
-            Ok(Some(bytes)) => print(&bytes),
+    pub(super) fn status(&self, file: &str, input_digest: &str) -> io::Result<FileStatus> {
+        let current = match self.folder.read(file) {
+            Ok(Some(bytes)) => fingerprint(&bytes),
             Ok(None) => return Ok(FileStatus::Foreign),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(FileStatus::Free),
             Err(error) => return Err(error),
         };
-        Ok(match self.written.get(&print(file.as_bytes())) {
-            Some(written) if written.bytes == there && written.of == parsed(of) => FileStatus::Complete,
-            Some(written) if written.is_ours(there) => FileStatus::Free,
+        Ok(match self.written.get(&fingerprint(file.as_bytes())) {
+            Some(written) if written.bytes == current && written.input == parsed(input_digest) => FileStatus::Complete,
+            Some(written) if written.is_ours(current) => FileStatus::Free,
             Some(_) | None => FileStatus::Foreign,
         })
     }
@@ -135,9 +141,9 @@ impl Manifest {
     /// Records documents that are about to be written. Durable when it returns.
     pub(super) fn record(&mut self, documents: &[Document]) -> io::Result<()> {
         let mut lines = if self.is_torn { vec![b'\n'] } else { Vec::new() };
-        for Document { file, of, text } in documents {
+        for Document { file, input_digest, text } in documents {
             let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(text));
-            let line = Line { file: file.clone(), of: of.clone(), sha256 };
+            let line = Line { file: file.clone(), of: input_digest.clone(), sha256 };
             serde_json::to_writer(&mut lines, &line)?;
             lines.push(b'\n');
             self.add(&line);
@@ -151,7 +157,7 @@ impl Manifest {
 
 /// The digest of what an article's document is written from: the article without the fields that change on their own,
 /// the format, and the version of Dateline.
-pub(super) fn of(article: &pb::Article, format: Format) -> String {
+pub(super) fn input_digest(article: &pb::Article, format: Format) -> String {
     let article = pb::Article { etag: String::new(), latest_fetch: None, update_time: None, seq: 0, ..article.clone() };
     let mut hasher = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
     hasher.update(format.ending());
@@ -159,8 +165,8 @@ pub(super) fn of(article: &pb::Article, format: Format) -> String {
     data_encoding::HEXLOWER.encode(&hasher.finalize())
 }
 
-fn parsed(hexadecimal: &str) -> Print {
-    first(&data_encoding::HEXLOWER.decode(hexadecimal.as_bytes()).unwrap_or_default())
+fn parsed(hexadecimal: &str) -> Fingerprint {
+    from_digest(&data_encoding::HEXLOWER.decode(hexadecimal.as_bytes()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -172,12 +178,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.md");
         let manifest = || Manifest::of(Arc::new(Folder::open(folder.path()).unwrap())).unwrap();
-        let document =
-            |of: &str, text: &str| Document { file: "a.md".to_owned(), of: print_of(of), text: text.to_owned() };
-        fn print_of(of: &str) -> String {
-            data_encoding::HEXLOWER.encode(&Sha256::digest(of))
+        fn digest(input: &str) -> String {
+            data_encoding::HEXLOWER.encode(&Sha256::digest(input))
         }
-        let status = |of: &str| manifest().status("a.md", &print_of(of)).unwrap();
+        let document = |input: &str, text: &str| Document {
+            file: "a.md".to_owned(),
+            input_digest: digest(input),
+            text: text.to_owned(),
+        };
+        let status = |input: &str| manifest().status("a.md", &digest(input)).unwrap();
         assert_eq!(status("1"), FileStatus::Free);
         std::fs::write(&file, "mine").unwrap();
         assert_eq!(status("1"), FileStatus::Foreign);
@@ -192,8 +201,8 @@ mod tests {
         manifest().record(&[document("2", "two")]).unwrap();
         assert_eq!(status("2"), FileStatus::Free);
         // The disk was full several times in a row.
-        for (of, text) in [("2", "two"), ("3", "three"), ("2", "two"), ("2", "two")] {
-            manifest().record(&[document(of, text)]).unwrap();
+        for (input, text) in [("2", "two"), ("3", "three"), ("2", "two"), ("2", "two")] {
+            manifest().record(&[document(input, text)]).unwrap();
             assert_eq!(status("2"), FileStatus::Free, "the file is from the first run");
         }
         std::fs::write(&file, "two").unwrap();

@@ -27,5 +27,5 @@ pub use self::folder::check_parent;
 pub use self::item::{OriginalBytes, item, revision_at};
 pub use self::lines::LinesExport;
 pub use self::options::LinesOptions;
-pub use self::partial_file::{Earlier, ExportState, PartialFile};
+pub use self::partial_file::{EarlierExport, ExportState, PartialFile};
 pub use self::selection::Selection;

@@ -8,9 +8,9 @@ pub struct Page {
     pub(super) lines: Vec<u8>,
     pub(super) count: u64,
     pub(super) token: String,
-    /// How many changes, or articles if only what is in force is exported, are done after this page.
+    /// How many changes are done after this page; if only what is in force is exported, how many articles.
     pub(super) done: u64,
-    /// Whether nothing comes after it.
+    /// Whether this is the last page.
     pub is_last: bool,
 }
 

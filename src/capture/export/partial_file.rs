@@ -1,8 +1,9 @@
 //! A file that grows until it is complete, next to a state file with which an interrupted export can continue.
 //!
-//! During an export, the output is in `FILE.part`. `FILE.part.state` says how many of its bytes are valid, and where to
-//! continue reading the archive. Both are durable at each checkpoint, the part before its state. An export that
-//! continues first truncates the part to the last checkpoint. When the part is complete, it is renamed to `FILE`.
+//! During an export, the output is in `FILE.part`, the part. The state file, `FILE.part.state`, says how many bytes of
+//! the part are valid, and where to continue reading the archive. At each checkpoint, first the part and then the state
+//! file is made durable. An export that continues first truncates the part to the last checkpoint. When the part is
+//! complete, it is renamed to `FILE`.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -19,7 +20,7 @@ use super::folder::check_parent;
 use super::{ExportError, FileConflict};
 use crate::capture::replace::{replace, sync_folder};
 use crate::model::Timestamp;
-use crate::wire::json::{from_json, to_json};
+use crate::wire::json::from_json;
 use crate::wire::pb;
 
 /// The progress of an export, as stored in its state file.
@@ -68,7 +69,7 @@ impl ExportState {
     }
 }
 
-/// The part file of an export, its state file, and the target that it becomes.
+/// The part of an export, its state file, and the target that the part is renamed to.
 pub struct PartialFile {
     target: PathBuf,
     encoding: Encoding,
@@ -78,7 +79,7 @@ pub struct PartialFile {
 }
 
 /// What an earlier run left at the target of an export.
-pub enum Earlier {
+pub enum EarlierExport {
     /// No export to continue.
     Nothing,
     /// An unfinished export to continue.
@@ -93,28 +94,28 @@ impl PartialFile {
         Self { target, encoding, overwrite: false, file: None }
     }
 
-    /// The same, but overwrites existing files and discards an unfinished export.
+    /// Overwrites existing files instead, and discards an unfinished export.
     pub fn overwriting(self) -> Self {
         Self { overwrite: true, ..self }
     }
 
     /// Looks for an export to continue. An existing target, or an export with other options, is an error unless it may
     /// be overwritten. So is a directory that does not exist.
-    pub fn find(&self, asked: &str) -> Result<Earlier, ExportError> {
+    pub fn find(&self, asked: &str) -> Result<EarlierExport, ExportError> {
         check_parent(&self.target)?;
         let begun = if self.overwrite { None } else { self.begun()? };
         match begun {
             Some(state) if state.asked != asked => Err(FileConflict::OtherOptions(self.part()).into()),
-            // It may have been renamed already, and another program may have created a file of that name since.
+            // The part may have been renamed already. If both exist, another program has created the target since.
             Some(state) if state.is_complete && !(self.part().exists() && self.target.exists()) => {
-                Ok(Earlier::Complete(state))
+                Ok(EarlierExport::Complete(state))
             }
             _ if self.target.exists() && !self.overwrite => Err(FileConflict::Exists(self.target.clone()).into()),
-            Some(state) => Ok(Earlier::Unfinished(state)),
+            Some(state) => Ok(EarlierExport::Unfinished(state)),
             None if !self.overwrite && fs::metadata(self.part()).is_ok_and(|part| part.len() > 0) => {
                 Err(FileConflict::NoState(self.part()).into())
             }
-            None => Ok(Earlier::Nothing),
+            None => Ok(EarlierExport::Nothing),
         }
     }
 
@@ -279,7 +280,7 @@ mod tests {
         // Killed in the middle of the next chunk.
         begun.file.take().unwrap().write_all(b"tw").unwrap();
         let mut again = part(&folder);
-        let Earlier::Unfinished(mut state) = again.find(ASKED).unwrap() else { panic!("it was begun") };
+        let EarlierExport::Unfinished(mut state) = again.find(ASKED).unwrap() else { panic!("it was begun") };
         again.open(state.part_bytes).unwrap();
         let twice = part(&folder).open(state.part_bytes).unwrap_err();
         assert!(twice.to_string().contains("another export is writing it"), "{twice:?}");
@@ -302,7 +303,7 @@ mod tests {
                 fs::rename(begun.part(), &begun.target).unwrap();
             }
             let again = part(&folder);
-            assert!(matches!(again.find(ASKED).unwrap(), Earlier::Complete(_)), "{has_name}");
+            assert!(matches!(again.find(ASKED).unwrap(), EarlierExport::Complete(_)), "{has_name}");
             assert_eq!(fs::read_to_string(again.complete().unwrap()).unwrap(), "one\n");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         }
@@ -326,7 +327,7 @@ mod tests {
         fs::write(part(&folder).part(), "mine").unwrap();
         let error = part(&folder).find(ASKED).err().unwrap();
         assert_eq!(error.reason(), "EXISTS");
-        assert!(matches!(forced(&folder).find(ASKED).unwrap(), Earlier::Nothing));
+        assert!(matches!(forced(&folder).find(ASKED).unwrap(), EarlierExport::Nothing));
     }
 
     #[test]
@@ -374,10 +375,10 @@ mod tests {
         written(&mut begun, "one\n", &mut state).await;
         drop(begun);
         let mut again = forced(&folder);
-        assert!(matches!(again.find(ASKED).unwrap(), Earlier::Nothing));
+        assert!(matches!(again.find(ASKED).unwrap(), EarlierExport::Nothing));
         again.open(0).unwrap();
         drop(again);
-        assert!(matches!(part(&folder).find(ASKED).unwrap(), Earlier::Nothing), "the part is empty now");
+        assert!(matches!(part(&folder).find(ASKED).unwrap(), EarlierExport::Nothing), "the part is empty now");
     }
 
     /// A second export that starts over, or that does not see the first one's output yet.
@@ -391,7 +392,7 @@ mod tests {
         for mut second in [part(&folder), forced(&folder)] {
             let error = second.open(0).unwrap_err();
             assert!(error.to_string().contains("another export is writing it"), "{error:?}");
-            assert!(matches!(part(&folder).find(ASKED).unwrap(), Earlier::Unfinished(found) if found == state));
+            assert!(matches!(part(&folder).find(ASKED).unwrap(), EarlierExport::Unfinished(found) if found == state));
         }
         // One that completed while the second waited for the lock.
         let late = OpenOptions::new().write(true).open(running.part()).unwrap();
@@ -416,7 +417,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&target).unwrap(), "mine");
         // Without that file, the export completes.
         fs::remove_file(&target).unwrap();
-        assert!(matches!(part(&folder).find(ASKED).unwrap(), Earlier::Complete(_)));
+        assert!(matches!(part(&folder).find(ASKED).unwrap(), EarlierExport::Complete(_)));
         assert_eq!(fs::read_to_string(part(&folder).complete().unwrap()).unwrap(), "one\n");
     }
 }

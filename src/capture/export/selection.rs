@@ -161,7 +161,7 @@ async fn snapshot(client: &Client, as_of: Option<pb::AsOf>) -> Result<pb::Snapsh
 
 const ALL_SOURCES: &str = "sources/-";
 
-/// A set of articles, kept as 16 bytes of a digest of each name: a million articles take about 40 MB.
+/// A set of articles, kept as 16 bytes of each name's digest. A million articles use about 40 MB.
 pub(super) struct SelectedArticles(HashSet<[u8; 16]>);
 
 impl SelectedArticles {

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use self::feed::Feed;
-use self::feed::Round;
+use self::feed::Run;
 use super::pages::Pages;
 use super::{CaptureError, Captured};
 
@@ -24,7 +24,7 @@ pub struct FollowOptions {
     pub pages: bool,
     /// The interval between fetches of a feed; `None` to fetch each feed once.
     pub every: Option<Duration>,
-    /// The most feeds and pages that are fetched at once.
+    /// The maximum number of feeds and pages that are fetched concurrently.
     pub jobs: usize,
     /// Whether nothing is written: neither to the archive nor to a state file.
     pub dry_run: bool,
@@ -37,7 +37,7 @@ pub enum FeedEvent {
     Expect(u64),
     /// This many entries are unchanged.
     Unchanged(u64),
-    /// The outcome of an entry, or of the feed itself, with a label for it.
+    /// The outcome of an entry, or of the feed itself, after its URL or id for people.
     Done(String, Box<Result<Captured, CaptureError>>),
     /// This many entries were skipped because the run was stopped.
     Remaining(u64),
@@ -54,8 +54,8 @@ pub async fn follow(
     events: mpsc::Sender<FeedEvent>,
 ) {
     let jobs = Semaphore::new(options.jobs);
-    let round = Round { pages, jobs: &jobs, stopping, events, options };
-    let following: FuturesUnordered<_> = feeds.into_iter().map(|feed| feed.follow(round.clone())).collect();
-    drop(round);
+    let run = Run { pages, jobs: &jobs, stopping, events, options };
+    let following: FuturesUnordered<_> = feeds.into_iter().map(|feed| feed.follow(run.clone())).collect();
+    drop(run);
     following.for_each(|()| std::future::ready(())).await;
 }

@@ -14,8 +14,8 @@ use crate::fetch::Validators;
 pub(super) struct FeedState {
     /// The feed's URL, for people who read the file.
     pub(super) feed: String,
-    /// The validators for the next conditional request. Kept only if all entries of the feed are archived, since the
-    /// server may then return none.
+    /// The validators for the next conditional request. Kept only if no entry needs another attempt, since the server
+    /// may answer such a request without any entries.
     pub(super) validators: Option<Validators>,
     /// The entries of the last fetched feed that need no further attempt, by their id.
     pub(super) entries: BTreeMap<String, SeenEntry>,

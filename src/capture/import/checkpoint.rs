@@ -1,6 +1,6 @@
 //! Saves the progress of an import, so that the next import of the same collection continues there.
 //!
-//! Progress is saved now and then, not with every item. After a crash, the items since the last time are imported
+//! Progress is saved at intervals, not with every item. After a crash, the items since the last save are imported
 //! again, which changes nothing: the archive recognises observations that it already has.
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) struct SavedProgress {
     /// How many items are done, and how many of them failed.
     pub(super) items: u64,
     pub(super) failed: u64,
-    /// How far that is, in bytes of the file or commits of the repository.
+    /// How far these items reach, in bytes of the file or commits of the repository.
     pub(super) measure: u64,
     /// The snapshot of the archive at that point. An archive that was restored since may lack what was imported.
     pub(super) next_seq: u64,
@@ -37,7 +37,8 @@ pub(super) struct SavedProgress {
 pub(super) struct Checkpoint {
     /// `None` if progress is not saved.
     state_file: Option<StateFile<SavedProgress>>,
-    written: Instant,
+    /// When the progress was last saved.
+    saved: Instant,
     /// Why saving failed, the first time.
     failure: Option<String>,
 }
@@ -52,10 +53,10 @@ impl Checkpoint {
             (state_file.value.collection, state_file.value.state) = (collection.to_owned(), state.to_owned());
             state_file
         });
-        Self { state_file, written: Instant::now(), failure: None }
+        Self { state_file, saved: Instant::now(), failure: None }
     }
 
-    /// The progress of an earlier import, and how many of its items failed.
+    /// The progress that the import continues from, and how many of those items failed.
     pub(super) fn before(&self) -> (Done, u64) {
         let kept = self.state_file.as_ref().map(|state_file| &state_file.value);
         kept.map(|kept| (Done { items: kept.items, measure: kept.measure }, kept.failed)).unwrap_or_default()
@@ -79,7 +80,7 @@ impl Checkpoint {
 
     /// Saves the progress if enough time has passed since the last save.
     pub(super) fn reached(&mut self, tracker: &mut Tracker<'_>) {
-        if self.written.elapsed() >= SAVE_EVERY {
+        if self.saved.elapsed() >= SAVE_EVERY {
             self.save(tracker);
         }
     }
@@ -94,7 +95,7 @@ impl Checkpoint {
             (state_file.value.next_seq, state_file.value.log_digest) =
                 (snapshot.next_seq, snapshot.log_digest.to_vec());
         }
-        self.written = Instant::now();
+        self.saved = Instant::now();
         if let Err(error) = state_file.save()
             && self.failure.is_none()
         {

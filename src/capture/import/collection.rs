@@ -41,10 +41,10 @@ pub enum CollectionFormat {
 /// Why a collection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectionError {
-    /// The system reports an error.
+    /// The operating system reported an error.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// The path of a file is that of a directory.
+    /// The path is that of a directory, not of a file.
     #[error("it is a directory")]
     Directory,
     /// The file has none of the formats of collections.
@@ -68,7 +68,8 @@ pub enum Size {
 pub(super) struct Collection {
     /// The name, for people.
     pub(super) name: String,
-    /// Identifies this state of the collection; `None` if it can be read only once, so that its progress is not saved.
+    /// Identifies this state of the collection; `None` if the collection can be read only once. No progress is saved
+    /// then.
     pub(super) state: Option<String>,
     pub(super) size: Size,
     contents: Contents,
@@ -114,7 +115,7 @@ impl Collection {
             Some(format) => format,
             None => detect(path, &input::first_bytes(&mut raw)?)?,
         };
-        // With other overrides it is a different import.
+        // An import with another format or other overrides must not continue this one.
         let state = state.map(|state| format!("{state}, {format:?}, {:?}", options.overrides));
         let contents = match format {
             CollectionFormat::JsonLines => Contents::Lines(raw, position),

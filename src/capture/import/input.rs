@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 const BUFFER_BYTES: usize = 256 << 10;
-/// How many bytes are needed to tell the formats apart.
+/// How many bytes are needed to distinguish the formats.
 const FIRST_BYTES: usize = 16;
 
 const GZIP: &[u8] = b"\x1f\x8b";
@@ -47,21 +47,21 @@ impl<R: Seek> Seek for Counted<R> {
     }
 }
 
-/// Bytes in which a reader can seek; only files really support it.
+/// Bytes to read. Seeking succeeds in files only.
 pub(super) trait Source: Read + Seek + Send {}
 
 impl<R: Read + Seek + Send> Source for R {}
 
 /// Standard input, which cannot seek.
-struct Once(io::Stdin);
+struct StandardInput(io::Stdin);
 
-impl Read for Once {
+impl Read for StandardInput {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.0.read(into)
     }
 }
 
-impl Seek for Once {
+impl Seek for StandardInput {
     fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
         Err(ErrorKind::Unsupported.into())
     }
@@ -73,7 +73,7 @@ pub(super) type Raw = BufReader<Counted<Box<dyn Source>>>;
 /// Opens a file, or standard input for `-`.
 pub(super) fn open(path: &Path) -> io::Result<(Raw, Position)> {
     let from: Box<dyn Source> = match path == Path::new("-") {
-        true => Box::new(Once(io::stdin())),
+        true => Box::new(StandardInput(io::stdin())),
         false => Box::new(File::open(path)?),
     };
     let position = Position::default();
@@ -81,8 +81,8 @@ pub(super) fn open(path: &Path) -> io::Result<(Raw, Position)> {
     Ok((BufReader::with_capacity(BUFFER_BYTES, counted), position))
 }
 
-/// The first bytes of `raw`, decompressed, without consuming them. Empty if they cannot be read; the error then occurs
-/// again when the file is read.
+/// The first bytes of `raw`, decompressed, without consuming them. Fewer or none if they cannot be decompressed; the
+/// error then occurs again when the file is read.
 pub(super) fn first_bytes(raw: &mut Raw) -> io::Result<Vec<u8>> {
     let start = raw.fill_buf()?.to_vec();
     let mut first = Vec::new();

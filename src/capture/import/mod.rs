@@ -120,13 +120,14 @@ impl Importer<'_> {
         let reading = tokio::task::spawn_blocking(move || collection.read(&overrides, before.items, &items));
         let ended = uploader.run(arriving, self.stopping, tracker, checkpoint).await?;
         if ended == Ended::Complete {
-            // A reader whose import was stopped is not waited for: its input may never come.
+            // After a stop, the reader is not waited for: it may wait for input that never comes.
             reading.await?.ok();
         }
         Ok(ended)
     }
 
-    /// Whether this archive contains the given point. It does not if it was restored from a backup since.
+    /// Whether the log of this archive contains the point. It does not if the archive was restored to an earlier state
+    /// since, or is another one.
     async fn has(&self, known_at: pb::AsOf) -> Result<bool, CaptureError> {
         let request = pb::ListArticlesRequest {
             parent: "sources/-".to_owned(),

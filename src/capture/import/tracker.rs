@@ -10,13 +10,13 @@ use crate::wire::pb;
 /// The progress of one import, for the checkpoint, and the receiver of its events.
 pub(super) struct Tracker<'a> {
     report: &'a mut Report<'a>,
-    /// All items up to this one are done.
+    /// How far the import is: all items up to here are done.
     done: Done,
     /// How many of them failed, including those of earlier imports.
     failed: u64,
     /// The snapshot in the archive's last response.
     snapshot: Option<pb::Snapshot>,
-    /// Whether the receiver takes no more events.
+    /// Whether the receiver accepts no more events.
     is_cut_off: bool,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Tracker<'a> {
         self.snapshot.as_ref()
     }
 
-    /// Whether the receiver takes no more events, so that the import must end.
+    /// Whether the receiver accepts no more events, so that the import must end.
     pub(super) fn is_cut_off(&self) -> bool {
         self.is_cut_off
     }
@@ -48,7 +48,7 @@ impl<'a> Tracker<'a> {
         self.snapshot = snapshot.or(self.snapshot.take());
     }
 
-    /// Passes on an event. Nothing is passed on once the receiver takes no more.
+    /// Passes on an event, unless the receiver accepts no more.
     pub(super) fn report(&mut self, event: Event<'_>) {
         if !self.is_cut_off {
             self.is_cut_off = (self.report)(event) == ControlFlow::Break(());
@@ -63,8 +63,8 @@ impl<'a> Tracker<'a> {
         }
     }
 
-    /// Reports that all items up to `done` are done. An item whose outcome the receiver did not take is not done, so
-    /// that the next import reports it again.
+    /// Reports that all items up to `done` are done. An item whose outcome the receiver did not accept does not count
+    /// as done, so the next import reports it again.
     pub(super) fn reach(&mut self, done: Done) {
         if !self.is_cut_off {
             self.done = done;

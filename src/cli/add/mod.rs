@@ -35,12 +35,12 @@ pub(super) async fn run(session: &Session, args: &AddArgs, globals: &Globals, ou
     report.expect(args.documents.len() as u64);
     for file in files {
         let done = add_file(session, file, args).await;
-        report.take(&label_of(file), done)?;
+        report.take(&display_name(file), done)?;
     }
-    let left = add_addresses(session, addresses, args, &mut report).await?;
+    let skipped = add_addresses(session, addresses, args, &mut report).await?;
     match report.finish() {
-        Ok(()) if left > 0 => Err(interrupted(&format!(
-            "{left} of {} left; give them again to archive them",
+        Ok(()) if skipped > 0 => Err(interrupted(&format!(
+            "{skipped} of {} left; pass them again to archive them",
             count(args.documents.len() as u64, "document")
         ))),
         done => done,
@@ -48,7 +48,7 @@ pub(super) async fn run(session: &Session, args: &AddArgs, globals: &Globals, ou
 }
 
 /// The name of a document for people.
-fn label_of(file: &Path) -> String {
+fn display_name(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
@@ -59,8 +59,8 @@ fn address(text: &str) -> Result<Url, Failure> {
 
 fn check(args: &AddArgs, files: &[&Path], addresses: &[Url]) -> Result<(), Failure> {
     let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
-    let is_of_the_web = |file: &&&Path| file.to_string_lossy().contains("://") && !file.exists();
-    if let Some(address) = files.iter().find(is_of_the_web) {
+    let is_unsupported_url = |file: &&&Path| file.to_string_lossy().contains("://") && !file.exists();
+    if let Some(address) = files.iter().find(is_unsupported_url) {
         let address = address.to_string_lossy();
         let address = without_credentials(&address);
         return usage(&format!("{address}: expected a URL that begins with http:// or https://"));
@@ -100,17 +100,17 @@ async fn add_addresses(
         }
     });
     let mut archived = archived.buffer_unordered(args.fetch.jobs.get());
-    let mut left = 0;
+    let mut skipped = 0;
     while let Some((address, done)) = archived.next().await {
         match done {
             Some(done) => report.take(&without_credentials(address.as_str()), done.map_err(failure_of))?,
-            None => left += 1,
+            None => skipped += 1,
         }
     }
-    Ok(left)
+    Ok(skipped)
 }
 
-/// The failure of a page. Its request was built from the command line, so invalid fields are named by their options.
+/// The failure of a page. The request was built from the command line, so invalid fields are named by their options.
 fn failure_of(error: CaptureError) -> Failure {
     if let CaptureError::Server(error) = error {
         return Failure::of_call(*error);

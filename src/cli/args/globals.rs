@@ -10,7 +10,7 @@ use super::values;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(in crate::cli) struct Globals {
-    // Not clap's own `env`: with it, the environment variable could not give way to the other flag.
+    // The environment variable is not read by clap's `env`, with which `--archive` could not override it.
     /// Connect to the server at this URL, such as http://127.0.0.1:7411 [env: DATELINE_SERVER]
     #[arg(long, global = true, value_name = "URL", conflicts_with = "archive")]
     pub(in crate::cli) server: Option<String>,

@@ -1,4 +1,4 @@
-//! Arguments that select articles, and the point in time that they are read at.
+//! Arguments that select articles, and the point of both time axes at which they are read.
 
 use clap::{Args, ValueEnum};
 

@@ -22,22 +22,22 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
     let mut progress = Progress::new(globals);
     progress.begin("checking", "changes", total);
     let checking = tokio::task::spawn_blocking(move || {
-        let (runs, incomplete) = runs(files)?;
-        let mut all = Checked::default();
-        for run in runs {
-            let before = all;
-            let checked = backup::check(&run, |checked| {
+        let (groups, incomplete) = groups(files)?;
+        let mut total_checked = Checked::default();
+        for group in groups {
+            let before = total_checked;
+            let checked = backup::check(&group, |checked| {
                 progress.set_bytes(before.changes + checked.changes, total, before.bytes + checked.bytes);
                 !stopping.is_cancelled()
             });
             match checked {
-                Ok(Some(checked)) => all = sum(before, checked),
+                Ok(Some(checked)) => total_checked = sum(before, checked),
                 Ok(None) => return Ok(None),
                 Err(error) if is_interruption(&error, &stopping) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
-        Ok::<_, BackupError>(Some((all, incomplete)))
+        Ok::<_, BackupError>(Some((total_checked, incomplete)))
     });
     let checked = checking.await.map_err(|error| Failure::new(Exit::Failed, format!("checking failed: {error}")))??;
     let Some((checked, incomplete)) = checked else { return Err(interrupted("the backup was not checked completely")) };
@@ -59,18 +59,19 @@ pub(in crate::cli) async fn check(globals: &Globals, args: &BackupArgs, out: &mu
     Ok(())
 }
 
-/// The files that form a chain, in order, followed by each remaining file by itself. If there is no chain, each file by
-/// itself, in the order of their names, and the reason why they are not a backup.
-fn runs(files: Vec<BackupFile>) -> Result<(Vec<Vec<BackupFile>>, Option<BackupError>), BackupError> {
-    let alone = |files: Vec<BackupFile>| files.into_iter().map(|file| vec![file]);
+/// Groups the files that are checked together: first those that form a chain, in order, then each remaining file by
+/// itself. If there is no chain, each file by itself, in the order of their names, and the reason why they are not a
+/// backup.
+fn groups(files: Vec<BackupFile>) -> Result<(Vec<Vec<BackupFile>>, Option<BackupError>), BackupError> {
+    let each_alone = |files: Vec<BackupFile>| files.into_iter().map(|file| vec![file]);
     match BackupChain::from_files(files.clone()) {
         Ok(chain) => {
             let needed: Vec<PathBuf> = chain.files.iter().map(|file| file.path.clone()).collect();
             let others = files.into_iter().filter(|file| !needed.contains(&file.path)).collect();
-            Ok((std::iter::once(chain.files).chain(alone(others)).collect(), None))
+            Ok((std::iter::once(chain.files).chain(each_alone(others)).collect(), None))
         }
         Err(error @ BackupError::OtherArchive { .. }) => Err(error),
-        Err(error) => Ok((alone(files).collect(), Some(error))),
+        Err(error) => Ok((each_alone(files).collect(), Some(error))),
     }
 }
 
@@ -79,10 +80,10 @@ fn distinct_changes(files: &[BackupFile]) -> u64 {
     let range = |file: &BackupFile| (file.header.first_seq.0, file.header.end.next_seq.0);
     let mut ranges: Vec<_> = files.iter().map(range).collect();
     ranges.sort_unstable();
-    let (mut count, mut reached) = (0, 0);
+    let (mut count, mut counted_below) = (0, 0);
     for (first, end) in ranges {
-        count += end.saturating_sub(first.max(reached));
-        reached = reached.max(end);
+        count += end.saturating_sub(first.max(counted_below));
+        counted_below = counted_below.max(end);
     }
     count
 }

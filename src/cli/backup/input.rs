@@ -15,8 +15,8 @@ use crate::cli::exit::{Exit, Failure, interrupted};
 /// Bytes of standard input that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Finds the files in these places. Standard input is read once, as it arrives, and ends when `stopping` is cancelled,
-/// so that a command does not wait for a sender that sends nothing.
+/// Finds the files in these places. Standard input is read once, as it arrives. Reading it ends when `stopping` is
+/// cancelled, so that a command does not wait for a sender that sends nothing.
 pub(in crate::cli) async fn find(places: &[PathBuf], stopping: &CancellationToken) -> Result<Vec<BackupFile>, Failure> {
     let (inputs, places): (Vec<_>, Vec<_>) = places.iter().cloned().partition(|place| place == Path::new("-"));
     let mut files = backup::find(&places)?;

@@ -2,8 +2,8 @@
 //!
 //! A directory without a backup gets a full one. Each later run saves what is new since the last file; if there are no
 //! new changes, it saves the positions of durable subscriptions. A directory whose files have a gap, so that nothing
-//! could be restored from them, gets a full backup again. What arrives is checked while it is written ([`receive`]),
-//! and gets its final name when it is complete and durable.
+//! could be restored from them, gets a full backup again. Each file is checked while it is written ([`receive`]), and
+//! gets its final name when it is complete and durable.
 
 mod check;
 pub(super) mod input;
@@ -67,8 +67,8 @@ pub(super) async fn run(
     };
     let begin = receive::begin(&mut stream).await?;
     let (first, end) = (position(begin.begin.as_ref()), position(begin.end.as_ref()));
-    // Even without new changes, durable subscriptions may have moved; what arrives is then compared with the latest
-    // file.
+    // Even without new changes, durable subscriptions may have moved. The stream is then received, and compared with
+    // the latest file.
     if continues && latest.is_none() && first == end {
         return nothing_new(end, out);
     }
@@ -111,7 +111,7 @@ fn target(args: &BackupArgs, out: &Output) -> Result<Target, Failure> {
     }
 }
 
-/// The file that the next one continues; `None` if a full backup is due. A file that continued a chain with a gap would
+/// The file that the new one continues; `None` if a full backup is due. A file that continued a chain with a gap would
 /// look like a backup, but could not be restored.
 async fn latest(session: &Session, folder: &Path, out: &Output) -> Result<Option<BackupFile>, Failure> {
     let gap = match IncomingBackup::latest(folder) {
@@ -164,7 +164,7 @@ fn position(snapshot: Option<&pb::Snapshot>) -> u64 {
     snapshot.map_or(0, |snapshot| snapshot.next_seq)
 }
 
-/// The failure of an incremental backup that the log does not continue.
+/// The failure of an incremental backup whose latest file this log does not continue.
 async fn not_continued(session: &Session, failure: Failure, latest: &BackupFile) -> Failure {
     if failure.reason() != "HISTORY_DIVERGED" {
         return failure;

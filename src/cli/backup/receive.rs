@@ -33,7 +33,7 @@ pub(super) async fn begin(stream: &mut Streaming<pb::StreamBackupResponse>) -> R
 pub(super) struct Receiving {
     pub(super) stream: Streaming<pb::StreamBackupResponse>,
     pub(super) stopping: CancellationToken,
-    /// The position of its first change, and the one after its last.
+    /// The position of the backup's first change, and the position after its last.
     pub(super) range: (u64, u64),
     pub(super) progress: Progress,
 }
@@ -48,7 +48,7 @@ pub(super) struct Received<T> {
 }
 
 impl Receiving {
-    /// Writes it to a directory, as the file after `latest`; `None` if it has nothing new.
+    /// Writes the backup to a directory, as the file after `latest`; `None` if the backup has nothing new.
     pub(super) async fn into_folder(
         self,
         incoming: IncomingBackup,
@@ -63,8 +63,8 @@ impl Receiving {
 
     /// Writes the backup to standard output.
     pub(super) async fn into_stdout(self) -> Result<Received<LogHeader>, Failure> {
-        // Its own handle: a thread that waits for the reader of a pipe must not hold the lock of standard output, which
-        // the end of the process needs.
+        // Not the shared handle: a thread that waits for the reader of a pipe would hold the lock of standard output,
+        // which the end of the process needs.
         let stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
         let stdout = stdout
             .map_err(|error| Failure::new(Exit::Failed, format!("standard output cannot be written: {error}")))?;
@@ -95,8 +95,8 @@ impl Receiving {
         };
         let (forwarded, written) = match done {
             Some(done) => done,
-            // The thread removes the incomplete file, unless everything had arrived. If it waits for the reader of a
-            // pipe, it does not notice that it should stop.
+            // The thread removes the incomplete file, unless everything had arrived. While it waits for the reader of a
+            // pipe, the thread does not notice that it should stop.
             None => match tokio::time::timeout(REMOVAL_TIMEOUT, writing).await {
                 Ok(Ok((Ok(result), bytes, elapsed))) => return Ok(Received { result, bytes, elapsed }),
                 Ok(_) | Err(_) => {

@@ -22,7 +22,7 @@ impl Destination {
         let path = args.output.as_deref().filter(|path| *path != Path::new("-"));
         let Some(path) = path else { return Self::stdout(args, is_lines, out) };
         // A complete export replaces what is at the path, which would destroy a device or a pipe.
-        if path.metadata().is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
             return Err(usage(format!("{} is not a regular file; - is standard output", path.display())));
         }
         let is_one = args.articles.len() == 1;

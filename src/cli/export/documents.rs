@@ -30,11 +30,11 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let selection = select(session, args).await?;
-    let one = async || document(session.client(), &selection, format, args.revision).await;
+    let read_document = async || document(session.client(), &selection, format, args.revision).await;
     match destination {
-        Destination::Folder(folder) => many(session, args, format, &selection, &folder, globals, out).await,
+        Destination::Folder(folder) => to_folder(session, args, format, &selection, &folder, globals, out).await,
         Destination::Stdout(_) if args.articles.len() == 1 => {
-            let document = one().await?;
+            let document = read_document().await?;
             if args.dry_run {
                 if out.json {
                     return out.line(json!({ "file": null, "bytes": document.len().to_string(), "dryRun": true }));
@@ -51,7 +51,7 @@ pub(super) async fn run(
             let articles = count(articles, "article");
             out.line(format_args!("would write documents of {articles}; name a directory for them with --output"))
         }
-        Destination::File(path, _) => to_file(&path, &one().await?, args, out),
+        Destination::File(path, _) => to_file(&path, &read_document().await?, args, out),
     }
 }
 
@@ -76,7 +76,7 @@ fn to_file(path: &Path, document: &str, args: &ExportArgs, out: &mut Output) -> 
 }
 
 /// Exports many documents to one directory.
-async fn many(
+async fn to_folder(
     session: &Session,
     args: &ExportArgs,
     format: Format,
@@ -100,7 +100,7 @@ async fn many(
             }
             DocumentEvent::Failed { article, error } => summary.failed(&short(article), error.into()),
         };
-        // Files are written even if no one reads the output; in a dry run, the output is all there is.
+        // Files are written even if nobody reads the output. A dry run has no result other than its output.
         let is_pointless = printed.is_err() || args.dry_run && summary.is_closed();
         if shown.is_ok() {
             shown = printed;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Destination, select, unless_stopped};
 use crate::capture::export::{
-    Earlier, Encoding, ExportError, ExportState, LinesExport, LinesOptions, PartialFile, Selection,
+    EarlierExport, Encoding, ExportError, ExportState, LinesExport, LinesOptions, PartialFile, Selection,
 };
 use crate::cli::args::export::ExportArgs;
 use crate::cli::args::globals::Globals;
@@ -39,14 +39,14 @@ pub(super) async fn run(
         }
     };
     let asked = asked(args, encoding);
-    let earlier = file.as_ref().map_or(Ok(Earlier::Nothing), |file| file.find(&asked))?;
+    let earlier = file.as_ref().map_or(Ok(EarlierExport::Nothing), |file| file.find(&asked))?;
     let earlier = match earlier {
-        Earlier::Complete(state) if !args.dry_run => {
+        EarlierExport::Complete(state) if !args.dry_run => {
             let Some(file) = file else { return Ok(()) };
             return summary(&state, Some(file.complete()?), out);
         }
-        Earlier::Complete(state) | Earlier::Unfinished(state) => Some(state),
-        Earlier::Nothing => None,
+        EarlierExport::Complete(state) | EarlierExport::Unfinished(state) => Some(state),
+        EarlierExport::Nothing => None,
     };
     let selection = match &earlier {
         Some(state) => unless_stopped(&stopping, resume(session, state)).await?,

@@ -15,8 +15,8 @@ use super::signals::Signals;
 use crate::capture::CaptureError;
 use crate::capture::import::{CollectionSource, ImportEnd, ImportOptions, Importer, Overrides, RepositoryOptions};
 
-/// The pattern of files in a repository if none is given.
-const MARKDOWN: &str = "**/*.md";
+/// The pattern of files in a repository without `--glob`.
+const DEFAULT_GLOB: &str = "**/*.md";
 
 /// Imports the collections one after the other, even after one that failed in part.
 pub(super) async fn run(
@@ -93,7 +93,7 @@ async fn import(
     }
 }
 
-/// Whether a failure is temporary and of the archive, not of the collection.
+/// Whether a failure is temporary and concerns the archive, not the collection.
 fn is_transient(failure: &Failure) -> bool {
     failure.exit == Exit::Unreachable || failure.server.as_ref().is_some_and(|error| error.is_passing())
 }
@@ -109,7 +109,7 @@ fn failure_of(error: CaptureError) -> Failure {
 
 fn options(args: &ImportArgs) -> ImportOptions {
     let repository = &args.repository;
-    let glob = if repository.glob.is_empty() { vec![MARKDOWN.to_owned()] } else { repository.glob.clone() };
+    let glob = if repository.glob.is_empty() { vec![DEFAULT_GLOB.to_owned()] } else { repository.glob.clone() };
     ImportOptions {
         format: args.format.map(Into::into),
         repository: RepositoryOptions {

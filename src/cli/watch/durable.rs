@@ -19,9 +19,10 @@ pub(super) struct Durable {
     feed: ChangeFeedServiceClient<Channel>,
     id: SubscriptionId,
     name: String,
-    /// All changes below this are acknowledged.
+    /// All changes below this position are acknowledged.
     acknowledged_next_seq: u64,
-    /// All changes below this were processed here. After a lost connection, some of them are delivered again.
+    /// This process has processed all changes below this position. After a lost connection, some of them are delivered
+    /// again.
     done_next_seq: u64,
 }
 
@@ -49,7 +50,8 @@ impl Durable {
             }
             None => {
                 let created = create(session, id, args, filter).await?;
-                // After a restore, a subscription created since that backup is missing; this note tells its consumer.
+                // After a restore, a subscription that was created after the backup is missing. From this note, its
+                // consumer learns that it begins again.
                 out.note(format_args!(
                     "dateline: created {}, which begins at change {}",
                     id.as_str(),
@@ -67,13 +69,13 @@ impl Durable {
         &self.name
     }
 
-    /// The name as given on the command line.
+    /// The name as typed on the command line.
     pub(super) fn id(&self) -> &str {
         self.id.as_str()
     }
 
-    /// Sets where a stream begins. If that is below what this process acknowledged, the subscription was moved back,
-    /// and the changes from there on are to be processed again.
+    /// Sets where a stream begins. If that is below the acknowledged position, the subscription was moved back, and the
+    /// changes from there on are processed again.
     pub(super) fn begins_at(&mut self, next_seq: u64) {
         if next_seq < self.acknowledged_next_seq {
             (self.acknowledged_next_seq, self.done_next_seq) = (next_seq, next_seq);
@@ -135,7 +137,8 @@ async fn create(
     Ok(created.into_inner().subscription.unwrap_or_default())
 }
 
-/// Checks that a filter and kinds that are given equal those of the subscription, however they are written.
+/// Checks that the filter and kinds on the command line, if any, equal those of the subscription, even if they are
+/// written differently.
 fn check(
     found: &pb::Subscription,
     id: &SubscriptionId,
@@ -150,8 +153,8 @@ fn check(
              for a new one"
         ))
     };
-    let chosen = *filter != pb::ArticleFilter::default();
-    if chosen && digest(Some(filter.clone()), &[])? != digest(found.filter.clone(), &[])? {
+    let has_filter = *filter != pb::ArticleFilter::default();
+    if has_filter && digest(Some(filter.clone()), &[])? != digest(found.filter.clone(), &[])? {
         return Err(differs("the filter"));
     }
     if !args.kind.is_empty() && digest(None, &kinds(args))? != digest(None, &found.kinds)? {
@@ -166,7 +169,7 @@ fn by_option(errors: &FieldErrors) -> String {
     lines.collect::<Vec<_>>().join("\n  ")
 }
 
-/// The digest with which the server, too, distinguishes filters and kinds.
+/// The digest of a filter and kinds. The server distinguishes them by the same digest.
 fn digest(filter: Option<pb::ArticleFilter>, kinds: &[i32]) -> Result<RequestDigest, Failure> {
     let query = wire::feed_query(filter, kinds, &Limits::default());
     query.map(|query| query_digest(&query)).map_err(|errors| Failure::new(Exit::Usage, by_option(&errors)))

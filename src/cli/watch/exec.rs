@@ -16,8 +16,8 @@ use crate::wire::pb;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Runs `command` for a change until it succeeds. Returns false if a signal asked to stop before it did; a command that
-/// is running is still waited for.
+/// Runs `command` for a change, again and again until it succeeds. Returns false if a signal asked to stop before that;
+/// a command that is running is still waited for.
 pub(super) async fn until_done(
     command: &str,
     change: &pb::Change,
@@ -48,15 +48,15 @@ async fn run(command: &str, line: &[u8]) -> Result<ExitStatus, Failure> {
     let failed = |error| Failure::new(Exit::Failed, format!("the command cannot be run: {error}"));
     let mut shell = Command::new("sh").arg("-c").arg(command).stdin(Stdio::piped()).spawn().map_err(failed)?;
     let stdin = shell.stdin.take();
-    let tell = async {
+    let write_input = async {
         if let Some(mut stdin) = stdin {
-            // A command need not read its input.
+            // An error is ignored: a command may end without reading its input.
             drop(stdin.write_all(line).await);
         }
         std::future::pending::<Infallible>().await
     };
     tokio::select! {
         status = shell.wait() => status.map_err(failed),
-        never = tell => match never {},
+        never = write_input => match never {},
     }
 }

@@ -26,7 +26,7 @@ use crate::wire::pb::subscribe_response::Event;
 /// Why a watch ended, if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Everything was shown, and no more was requested.
+    /// Everything durable was shown, and the user asked for no more.
     CaughtUp,
     /// A signal asked it to stop.
     Stopped,
@@ -50,8 +50,8 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         Some(id) => Some(Durable::find_or_create(session, id, args, &filter, out).await?),
         None => None,
     };
-    // As with other reading commands, the reader may be another command on the same archive. With acknowledgements,
-    // output must be written before it is acknowledged.
+    // As with other reading commands, the reader may be another command on the same archive, so output is held back.
+    // With a durable subscription it is not, because a line must be written before its change is acknowledged.
     if session.is_embedded() && durable.is_none() && args.exec.is_none() {
         out.hold();
     }
@@ -210,8 +210,8 @@ impl Watch<'_> {
     }
 
     /// Acknowledges all changes below `next_seq`. If the epoch is no longer current, another consumer has attached or
-    /// the server has restarted. The stream will find out which: it ends, or begins again with a new epoch. Until then,
-    /// nothing more is processed.
+    /// the server has restarted. In the first case the stream ends, in the second it begins again with a new epoch.
+    /// Until then, nothing more is processed.
     async fn acknowledge(&mut self, next_seq: u64) -> Result<(), Failure> {
         if let Some(durable) = self.durable.as_mut().filter(|_| self.holds_epoch) {
             self.holds_epoch = durable.acknowledge(next_seq, self.following.epoch()).await?;
@@ -226,11 +226,11 @@ impl Watch<'_> {
         (self.connection, self.holds_epoch, self.is_first_bookmark) = (Connection::Open, true, true);
     }
 
-    /// Deals with a lost connection. One that was never established is an error at once: the URL is more likely wrong
-    /// than the server just starting.
+    /// Handles a lost connection. If it was never established, that is an error at once: a wrong URL is more likely
+    /// than a server that is just starting.
     fn handle_loss(&mut self, error: ServerError, out: &Output) -> Result<Option<End>, Failure> {
-        let never_there = self.connection == Connection::Opening && error.is_of_transport();
-        if never_there || !self.reconnects {
+        let never_connected = self.connection == Connection::Opening && error.is_of_transport();
+        if never_connected || !self.reconnects {
             return Err(Failure::of_call(error));
         }
         if self.connection != Connection::Lost {
@@ -259,8 +259,8 @@ impl Watch<'_> {
             (Ok(End::Stopped), Some(durable), _) => {
                 out.note(format_args!("dateline: to resume from here: --durable {}", durable.id()));
             }
-            // A failure says itself where a durable subscription is and whether it can continue. One that has caught up
-            // continues with the same command.
+            // The message of a failure says where a durable subscription is and whether it can continue. A subscription
+            // that has caught up continues with the same command.
             (Ok(End::CaughtUp) | Err(_), Some(_), _) => {}
         }
     }

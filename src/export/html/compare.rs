@@ -12,7 +12,7 @@ use crate::model::diff::{ContentDiff, Hunk, HunkKind, Span, SpanKind, WordDelta,
 use crate::model::unseen::{Sides, visible, visible_change};
 use crate::model::{Block, BlockKind, Content};
 
-/// Writes the page that compares `target` with `base`. Without a base, all of the target is shown as added.
+/// Writes the page that compares `target` with `base`. Without a base, the whole target is shown as added.
 pub fn compare(base: Option<&Item>, target: &Item) -> String {
     let nothing = Content::default();
     let old = base.map_or(&nothing, |base| &base.content);
@@ -22,8 +22,8 @@ pub fn compare(base: Option<&Item>, target: &Item) -> String {
     let mut main = String::new();
     let headline = visible(&target.content.headline);
     main.push_str(&format!("<header>\n<h1{}>{}</h1>\n", attributes(target), escape_text(&*headline)));
-    let from = base.map_or_else(|| "nothing".to_owned(), side);
-    main.push_str(&format!("<p class=\"dates\">What changed from {from} to {}.</p>\n", side(target)));
+    let from = base.map_or_else(|| "nothing".to_owned(), revision_and_time);
+    main.push_str(&format!("<p class=\"dates\">What changed from {from} to {}.</p>\n", revision_and_time(target)));
     let WordDelta { inserted, deleted } = word_delta(old, &target.content);
     main.push_str(&format!(
         "<p class=\"dates\"><ins>{inserted} words added</ins>, <del>{deleted} words deleted</del>.</p>\n</header>\n"
@@ -54,7 +54,7 @@ fn attributes(item: &Item) -> String {
 }
 
 /// `revision 2, observed 16 May 2026`.
-fn side(item: &Item) -> String {
+fn revision_and_time(item: &Item) -> String {
     format!("revision {}, observed {}", item.revision, time(item.observe_time))
 }
 
@@ -72,14 +72,15 @@ fn hunk(hunk: &Hunk, base: &Content, target: &Content, sides: Sides) -> String {
         // The items of a list are shown as lines, since a change may span several of them.
         Some(BlockKind::Paragraph { .. } | BlockKind::List { .. }) | None => format!("<p>{inner}</p>"),
     };
-    let place = |at: Option<usize>| at.map_or(0, |at| at + 1);
+    // Positions are shown from 1.
+    let shown = |index: Option<usize>| index.map_or(0, |index| index + 1);
     let same_words = hunk.spans.iter().all(|span| span.kind == SpanKind::Equal);
     let (class, remark) = match hunk.kind {
         HunkKind::Equal => ("unchanged", String::new()),
         HunkKind::Insert => ("insert", String::new()),
         HunkKind::Delete => ("delete", String::new()),
         HunkKind::Move => {
-            ("move", format!("Moved from position {} to position {}", place(hunk.base_block), place(hunk.target_block)))
+            ("move", format!("Moved from position {} to position {}", shown(hunk.base_block), shown(hunk.target_block)))
         }
         HunkKind::Modify if same_words => ("modify", "Same text, different kind of block".to_owned()),
         HunkKind::Modify => ("modify", String::new()),
@@ -92,19 +93,22 @@ fn hunk(hunk: &Hunk, base: &Content, target: &Content, sides: Sides) -> String {
     format!("<div class=\"hunk {class}\">{remark}{element}</div>\n")
 }
 
-/// Whether the change only inserts or only deletes, or both.
+/// Whether the diff both inserts and deletes, or only does one of the two.
 fn sides(diff: &ContentDiff) -> Sides {
     let spans = diff.fields.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
     let has = |kind| spans.clone().flatten().any(|span| span.kind == kind);
     if has(SpanKind::Insert) && has(SpanKind::Delete) { Sides::Both } else { Sides::One }
 }
 
-/// The text of both sides. Invisible characters are shown by name, so that a change of them is visible.
+/// Writes the texts of both sides, interleaved. Invisible characters are shown by name, so that changes to them are
+/// visible.
 fn spans(spans: &[Span], sides: Sides) -> String {
-    let marked = |name: &str, begins: &str, ends: &str, text: &str| {
+    let marked = |element: &str, begin: &str, end: &str, text: &str| {
         let text = visible_change(text, sides);
         let text = escape_text(&*text);
-        format!("<{name}><span class=\"apart\">[{begins}: </span>{text}<span class=\"apart\"> {ends}]</span></{name}>")
+        format!(
+            "<{element}><span class=\"apart\">[{begin}: </span>{text}<span class=\"apart\"> {end}]</span></{element}>"
+        )
     };
     let one = |span: &Span| match span.kind {
         SpanKind::Equal => escape_text(&*visible(&span.text)).into_owned(),

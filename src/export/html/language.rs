@@ -3,13 +3,13 @@
 use htmlize::escape_all_quotes;
 
 /// Scripts that are written from right to left (ISO 15924).
-const SCRIPTS: [&str; 10] = ["adlm", "arab", "hebr", "mand", "mend", "nkoo", "rohg", "samr", "syrc", "thaa"];
+const RTL_SCRIPTS: [&str; 10] = ["adlm", "arab", "hebr", "mand", "mend", "nkoo", "rohg", "samr", "syrc", "thaa"];
 /// Languages that are usually written in one of these scripts (BCP 47).
-const LANGUAGES: [&str; 17] =
+const RTL_LANGUAGES: [&str; 17] =
     ["ar", "arc", "ckb", "dv", "fa", "glk", "he", "khw", "ks", "lrc", "mzn", "nqo", "ps", "sd", "ug", "ur", "yi"];
 
-/// Formats the attributes, such as ` lang="ar" dir="rtl"`. If the language is unknown, the browser takes the direction
-/// from the first letters.
+/// Formats the attributes, such as ` lang="ar" dir="rtl"`. If the language is unknown, the browser determines the
+/// direction from the first letters of the text.
 pub(super) fn attributes(tag: &str) -> String {
     if tag.is_empty() {
         return " lang=\"\" dir=\"auto\"".to_owned();
@@ -22,11 +22,11 @@ fn is_rtl(tag: &str) -> bool {
     let mut subtags = tag.split('-');
     let language = subtags.next().unwrap_or_default();
     if language.len() < 2 {
-        // Private-use tags (`x-...`) have no meaning that we could know.
+        // A private-use tag (`x-...`): its meaning is unknown.
         return false;
     }
     let script = subtags.take_while(|subtag| subtag.len() > 1).find(|subtag| is_script(subtag));
-    script.map_or_else(|| LANGUAGES.contains(&language), |script| SCRIPTS.contains(&script))
+    script.map_or_else(|| RTL_LANGUAGES.contains(&language), |script| RTL_SCRIPTS.contains(&script))
 }
 
 fn is_script(subtag: &str) -> bool {

@@ -28,14 +28,16 @@ use super::{FetchError, Site};
 /// Our name in robots.txt: rules for this user agent apply to us.
 pub const PRODUCT: &str = "dateline";
 
-/// How much of the file is read, in bytes; the minimum that the RFC allows.
+/// How much of the file is read, in bytes; the RFC requires at least this much.
 const BYTES_MAX: u64 = 500 << 10;
 const REDIRECTS_MAX: usize = 5;
-const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long to wait before retrying a file that could not be read.
-const RETRIED_AFTER: Duration = Duration::from_secs(5 * 60);
+const CACHED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long to wait before a file that could not be read is fetched again.
+const RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
 const SITES_EXPECTED: usize = 1024;
 const CACHE_BYTES_MAX: u64 = 32 << 20;
+/// The approximate memory of a cache entry in addition to its URL and rules.
+const ENTRY_BYTES: usize = 512;
 
 /// Why a site's robots.txt does not allow fetching a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,11 +102,13 @@ pub(super) struct Robots(Cache<String, CachedPolicy, Weight>);
 #[derive(Clone)]
 struct CachedPolicy {
     policy: Arc<RobotsPolicy>,
+    /// When the file is fetched again.
     until: Instant,
 }
 
 enum RobotsPolicy {
     Rules(Rules),
+    /// The file could not be read, so nothing is allowed.
     Closed(RobotsRefusal),
 }
 
@@ -112,12 +116,12 @@ enum RobotsPolicy {
 struct Weight;
 
 impl Weighter<String, CachedPolicy> for Weight {
-    fn weight(&self, site: &String, known: &CachedPolicy) -> u64 {
-        let rules = match &*known.policy {
+    fn weight(&self, site: &String, cached: &CachedPolicy) -> u64 {
+        let rules = match &*cached.policy {
             RobotsPolicy::Rules(rules) => rules.weight(),
             RobotsPolicy::Closed(_) => 0,
         };
-        u64::try_from(site.len() + rules + 512).unwrap_or(u64::MAX)
+        u64::try_from(site.len() + rules + ENTRY_BYTES).unwrap_or(u64::MAX)
     }
 }
 
@@ -134,7 +138,7 @@ impl Robots {
         let Ok(robots) = url.join("/robots.txt") else { return Ok(()) };
         let policy = match self.policy(site, &robots).await {
             Ok(policy) => policy,
-            Err(error) => return Err(about(error, url)),
+            Err(error) => return Err(for_page(error, url)),
         };
         let refusal = match &*policy {
             RobotsPolicy::Closed(_) if url.path() == robots.path() => return Ok(()),
@@ -150,24 +154,24 @@ impl Robots {
 
     async fn policy(&self, site: &Site, robots: &Url) -> Result<Arc<RobotsPolicy>, FetchError> {
         let now = Instant::now();
-        let entry = self.0.entry_async(robots.as_str(), |_, known| {
-            if now < known.until { EntryAction::Retain(known.clone()) } else { EntryAction::ReplaceWithGuard }
+        let entry = self.0.entry_async(robots.as_str(), |_, cached| {
+            if now < cached.until { EntryAction::Retain(cached.clone()) } else { EntryAction::ReplaceWithGuard }
         });
-        let (place, old) = match entry.await {
-            EntryResult::Retained(known) | EntryResult::Removed(_, known) => return Ok(known.policy),
-            EntryResult::Replaced(place, old) => (place, Some(old.policy)),
-            EntryResult::Vacant(place) => (place, None),
+        let (vacancy, old) = match entry.await {
+            EntryResult::Retained(cached) | EntryResult::Removed(_, cached) => return Ok(cached.policy),
+            EntryResult::Replaced(vacancy, old) => (vacancy, Some(old.policy)),
+            EntryResult::Vacant(vacancy) => (vacancy, None),
             // Cannot happen: only lookups with a time limit return it.
             EntryResult::Timeout => return Ok(Arc::new(RobotsPolicy::Rules(Rules::default()))),
         };
         let read = read(site, robots).await?;
-        let (policy, kept_for) = match (read, old) {
-            (RobotsPolicy::Closed(_), Some(old)) if matches!(*old, RobotsPolicy::Rules(_)) => (old, RETRIED_AFTER),
-            (closed @ RobotsPolicy::Closed(_), _) => (Arc::new(closed), RETRIED_AFTER),
-            (rules @ RobotsPolicy::Rules(_), _) => (Arc::new(rules), KEPT_FOR),
+        let (policy, cached_for) = match (read, old) {
+            (RobotsPolicy::Closed(_), Some(old)) if matches!(*old, RobotsPolicy::Rules(_)) => (old, RETRY_AFTER),
+            (closed @ RobotsPolicy::Closed(_), _) => (Arc::new(closed), RETRY_AFTER),
+            (rules @ RobotsPolicy::Rules(_), _) => (Arc::new(rules), CACHED_FOR),
         };
         // If the cache rejects the entry, the file is fetched again next time.
-        let _ = place.insert(CachedPolicy { policy: Arc::clone(&policy), until: Instant::now() + kept_for });
+        let _ = vacancy.insert(CachedPolicy { policy: Arc::clone(&policy), until: Instant::now() + cached_for });
         Ok(policy)
     }
 }
@@ -175,16 +179,17 @@ impl Robots {
 /// Fetches and reads the file. An error means that the site cannot be reached.
 async fn read(site: &Site, robots: &Url) -> Result<RobotsPolicy, FetchError> {
     let mut redirect_chain = RedirectChain::new(robots)?;
-    let error = match get(site, &mut redirect_chain).await {
+    let error = match download(site, &mut redirect_chain).await {
         Ok(bytes) => return Ok(RobotsPolicy::Rules(Rules::read(&bytes, PRODUCT))),
         Err(error) => error,
     };
-    if redirect_chain.redirects() == 0 && is_of_the_site(&error) {
+    if redirect_chain.redirects() == 0 && affects_whole_site(&error) {
         return Err(error);
     }
     let robots = robots.to_string();
     match error {
-        // Any client error means that there is no file, except 429 Too Many Requests, which says nothing about it.
+        // Any client error means that there is no file, except 429 Too Many Requests, which does not say whether there
+        // is.
         FetchError::Status { code, .. } if code.is_client_error() && code != StatusCode::TOO_MANY_REQUESTS => {
             Ok(RobotsPolicy::Rules(Rules::default()))
         }
@@ -212,26 +217,27 @@ async fn read(site: &Site, robots: &Url) -> Result<RobotsPolicy, FetchError> {
     }
 }
 
-async fn get(site: &Site, redirect_chain: &mut RedirectChain) -> Result<bytes::Bytes, FetchError> {
-    let mut left = site.options.timeout;
+/// Returns the file, cut at [`BYTES_MAX`].
+async fn download(site: &Site, redirect_chain: &mut RedirectChain) -> Result<bytes::Bytes, FetchError> {
+    let mut time_left = site.options.timeout;
     loop {
-        let turn = site.host_limiter.take(redirect_chain.here().host_str().unwrap_or_default()).await;
-        let begun = Instant::now();
-        match site.http_client.request(redirect_chain.here(), Vec::new(), begun + left).await? {
+        let permit = site.host_limiter.acquire(redirect_chain.here().host_str().unwrap_or_default()).await;
+        let started = Instant::now();
+        match site.http_client.request(redirect_chain.here(), Vec::new(), started + time_left).await? {
             HttpOutcome::Page(response) => {
-                return site.body(redirect_chain.here(), response, BYTES_MAX, Excess::Drop, begun + left).await;
+                return site.body(redirect_chain.here(), response, BYTES_MAX, Excess::Drop, started + time_left).await;
             }
             HttpOutcome::Redirect(status, location) => redirect_chain.follow(status, &location, REDIRECTS_MAX)?,
             // The request is unconditional, so the HTTP client has already reported a 304 as a protocol error.
             HttpOutcome::NotModified(_) => return Ok(bytes::Bytes::new()),
         }
-        drop(turn);
-        left = left.saturating_sub(begun.elapsed());
+        drop(permit);
+        time_left = time_left.saturating_sub(started.elapsed());
     }
 }
 
 /// Whether an error would affect every page of the site.
-fn is_of_the_site(error: &FetchError) -> bool {
+fn affects_whole_site(error: &FetchError) -> bool {
     matches!(
         error,
         FetchError::PrivateAddress { .. }
@@ -243,7 +249,7 @@ fn is_of_the_site(error: &FetchError) -> bool {
 }
 
 /// The same error for another page of the site.
-fn about(mut error: FetchError, page: &Url) -> FetchError {
+fn for_page(mut error: FetchError, page: &Url) -> FetchError {
     if let FetchError::PrivateAddress { url, .. }
     | FetchError::Dns { url, .. }
     | FetchError::Connect { url, .. }

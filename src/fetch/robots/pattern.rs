@@ -6,15 +6,15 @@
 pub(super) struct Pattern {
     /// The text before, between and after the stars; at least one part.
     parts: Vec<String>,
-    to_the_end: bool,
+    anchored_at_end: bool,
     length: usize,
 }
 
 impl Pattern {
     pub(super) fn new(text: &str) -> Self {
-        let (text, to_the_end) = text.strip_suffix('$').map_or((text, false), |text| (text, true));
-        let mut parts: Vec<String> = text.split('*').map(normal).collect();
-        let length = parts.iter().map(String::len).sum::<usize>() + (parts.len() - 1) + usize::from(to_the_end);
+        let (text, anchored_at_end) = text.strip_suffix('$').map_or((text, false), |text| (text, true));
+        let mut parts: Vec<String> = text.split('*').map(normalise).collect();
+        let length = parts.iter().map(String::len).sum::<usize>() + (parts.len() - 1) + usize::from(anchored_at_end);
         // Several stars in a row mean the same as one.
         let last = parts.len() - 1;
         let mut index = 0;
@@ -23,25 +23,26 @@ impl Pattern {
             index += 1;
             kept
         });
-        Self { parts, to_the_end, length }
+        Self { parts, anchored_at_end, length }
     }
 
-    /// Length of the normalised pattern in bytes. Of all matching rules the one with the longest pattern decides.
+    /// Length of the normalised pattern in bytes, with its stars and `$`. Of all matching rules, the one with the
+    /// longest pattern decides.
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
-    /// Whether a [`normal`] path matches. Each part is searched for from the end of the previous one; this greedy
-    /// search finds a match if there is one.
+    /// Whether a path matches; it must have been passed through [`normalise`]. Each part is searched for from the end
+    /// of the previous one; this greedy search finds a match if there is one.
     pub(super) fn fits(&self, path: &str) -> bool {
         let Some((first, others)) = self.parts.split_first() else { return false };
         let Some(mut rest) = path.strip_prefix(first.as_str()) else { return false };
-        let Some((last, between)) = others.split_last() else { return !self.to_the_end || rest.is_empty() };
+        let Some((last, between)) = others.split_last() else { return !self.anchored_at_end || rest.is_empty() };
         for part in between {
-            let Some((_, behind)) = rest.split_once(part.as_str()) else { return false };
-            rest = behind;
+            let Some((_, after)) = rest.split_once(part.as_str()) else { return false };
+            rest = after;
         }
-        if self.to_the_end { rest.ends_with(last.as_str()) } else { rest.contains(last.as_str()) }
+        if self.anchored_at_end { rest.ends_with(last.as_str()) } else { rest.contains(last.as_str()) }
     }
 
     /// Approximate number of bytes allocated on the heap.
@@ -52,8 +53,8 @@ impl Pattern {
 
 /// Normalises a path for matching: percent-encodes only what has to be, and also `*` and `$`, which have another
 /// meaning in a pattern.
-pub(super) fn normal(path: &str) -> String {
-    let mut normal = String::with_capacity(path.len());
+pub(super) fn normalise(path: &str) -> String {
+    let mut normalised = String::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
         let mut ahead = bytes.clone();
@@ -67,18 +68,18 @@ pub(super) fn normal(path: &str) -> String {
             None => (byte, !byte.is_ascii_graphic() || matches!(byte, b'*' | b'$')),
         };
         if encoded {
-            normal.push('%');
-            normal.extend(
+            normalised.push('%');
+            normalised.extend(
                 [byte >> 4, byte & 15]
                     .iter()
                     .filter_map(|digit| char::from_digit(u32::from(*digit), 16))
                     .map(|c| c.to_ascii_uppercase()),
             );
         } else {
-            normal.push(char::from(byte));
+            normalised.push(char::from(byte));
         }
     }
-    normal
+    normalised
 }
 
 fn digit(byte: Option<u8>) -> Option<u8> {
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     fn fits(pattern: &str, path: &str) -> bool {
-        Pattern::new(pattern).fits(&normal(path))
+        Pattern::new(pattern).fits(&normalise(path))
     }
 
     #[test]
@@ -137,6 +138,6 @@ mod tests {
     #[test]
     fn many_stars_do_not_slow_down_matching() {
         let pattern = Pattern::new(&format!("/{}", "a*".repeat(100_000)));
-        assert!(!pattern.fits(&normal(&format!("/{}", "a".repeat(50_000)))));
+        assert!(!pattern.fits(&normalise(&format!("/{}", "a".repeat(50_000)))));
     }
 }

@@ -1,9 +1,10 @@
 //! Parses robots.txt (RFC 9309) and finds the rule that decides about a path.
 //!
 //! We do not use a crate for two reasons. This parser reports the line of the deciding rule, which a person needs to
-//! check a refusal. And records of other standards, such as Crawl-delay, do not split the user agents of a group.
+//! check a refusal. And lines that the RFC does not define, such as Crawl-delay, do not split the user agents of a
+//! group.
 
-use super::pattern::{Pattern, normal};
+use super::pattern::{Pattern, normalise};
 
 /// The rules of a site's robots.txt that apply to us. The default has none and allows everything.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +36,9 @@ impl Rules {
         let text = String::from_utf8_lossy(bytes);
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let (mut own, mut others) = (Vec::new(), Vec::new());
-        let (mut own_group, mut for_own, mut for_all, mut in_rules) = (false, false, false, true);
+        // Whether any group names `product`; then, about the current group: whether it names `product`, whether it
+        // names `*`, and whether its list of user agents has ended. The first user-agent line starts a group.
+        let (mut has_own_group, mut for_own, mut for_all, mut in_rules) = (false, false, false, true);
         for (index, line) in lines(text).enumerate() {
             let line_without_comment = line.split('#').next().unwrap_or_default();
             let Some((key, value)) = line_without_comment.split_once(':') else { continue };
@@ -48,7 +51,7 @@ impl Rules {
                     }
                     for_own |= product_token(value).eq_ignore_ascii_case(product);
                     for_all |= value.split_whitespace().next() == Some("*");
-                    own_group |= for_own;
+                    has_own_group |= for_own;
                     continue;
                 }
                 "allow" => true,
@@ -67,24 +70,24 @@ impl Rules {
                 others.push(rule);
             }
         }
-        let mut rules = Self(if own_group { own } else { others });
+        let mut rules = Self(if has_own_group { own } else { others });
         rules.0.shrink_to_fit();
         rules
     }
 
-    /// Returns the rule that forbids fetching a path, given with its query; `None` if it is allowed. The longest
+    /// Returns the rule that forbids fetching `path`, which includes the query; `None` if it is allowed. The longest
     /// matching rule decides, and Allow wins a tie. The robots.txt itself is always allowed.
     pub fn keeps_out(&self, path: &str) -> Option<Disallowed> {
-        let path = normal(path);
+        let path = normalise(path);
         if path == "/robots.txt" {
             return None;
         }
-        let fitting = self.0.iter().filter(|rule| rule.pattern.fits(&path));
-        let rule = fitting.max_by_key(|rule| (rule.pattern.length(), rule.allow))?;
+        let matching = self.0.iter().filter(|rule| rule.pattern.fits(&path));
+        let rule = matching.max_by_key(|rule| (rule.pattern.length(), rule.allow))?;
         (!rule.allow).then(|| Disallowed { text: rule.text.clone(), line: rule.line })
     }
 
-    /// Approximate number of bytes that this takes in memory.
+    /// Approximate number of bytes that the rules take in memory.
     pub(super) fn weight(&self) -> usize {
         self.0.iter().map(|rule| size_of::<Rule>() + rule.text.capacity() + rule.pattern.weight()).sum()
     }

@@ -10,17 +10,17 @@ use super::stamps::Stamps;
 use crate::ingest::{Document, Guess, IngestError, Options, markup, source_id};
 use crate::model::{Block, BlockKind, ClaimedTime, Content};
 
-/// A longer summary, in characters, is not a standfirst.
+/// A summary with more characters than this is not a standfirst.
 const STANDFIRST_CHARS_MAX: usize = 600;
 
-/// What the feed states about all its entries.
-pub(super) struct About {
+/// What the feed states once for all of its entries.
+pub(super) struct FeedMetadata {
     pub(super) title: String,
     language: String,
     rights: String,
 }
 
-impl About {
+impl FeedMetadata {
     pub(super) fn of(feed: &model::Feed) -> Self {
         let language = feed.language.as_deref().unwrap_or_default();
         Self {
@@ -31,14 +31,14 @@ impl About {
     }
 }
 
-pub(super) fn read(mut entry: model::Entry, about: &About, stamps: &Stamps, options: &Options) -> Entry {
+pub(super) fn read(mut entry: model::Entry, metadata: &FeedMetadata, stamps: &Stamps, options: &Options) -> Entry {
     let times = EntryTimes { published: stamps.claim(entry.published), updated: stamps.claim(entry.updated) };
     entry.published = Stamps::instant(entry.published);
     entry.updated = Stamps::instant(entry.updated);
     // The entry contains no maps, so it always serialises to the same bytes.
     let fingerprint = Sha256::digest(serde_json::to_vec(&entry).unwrap_or_default()).into();
     let url = entry.links.iter().filter(|link| is_page(link)).find_map(|link| web_address(&link.href, options));
-    let document = document(&entry, url.as_ref(), about, times);
+    let document = document(&entry, url.as_ref(), metadata, times);
     Entry { id: entry.id, url, fingerprint, document }
 }
 
@@ -51,7 +51,7 @@ struct EntryTimes {
 fn document(
     entry: &model::Entry,
     url: Option<&Url>,
-    about: &About,
+    metadata: &FeedMetadata,
     times: EntryTimes,
 ) -> Result<Document, IngestError> {
     let headline = entry.title.as_ref().map(plain).unwrap_or_default();
@@ -64,22 +64,22 @@ fn document(
         headline,
         standfirst,
         bylines: entry.authors.iter().filter_map(|author| non_empty(author.name.as_deref()?)).collect(),
-        language: about.language.clone(),
+        language: metadata.language.clone(),
         canonical_url: url.map(Url::to_string).unwrap_or_default(),
         publish_time: times.published,
         modify_time: times.updated.filter(|_| entry.updated != entry.published),
         keywords: keywords(entry),
-        rights: entry.rights.as_ref().map_or_else(|| about.rights.clone(), plain),
+        rights: entry.rights.as_ref().map_or_else(|| metadata.rights.clone(), plain),
         blocks,
         ..Content::default()
     };
-    let publication = non_empty(&about.title);
+    let publication = non_empty(&metadata.title);
     let source = publication.as_deref().and_then(source_id);
     Ok(Document { content, publication, source, guesses, ..Document::default() }.sanitize())
 }
 
 /// The standfirst and the body. If an entry has both content and summary, the summary is the standfirst, unless it is
-/// too long or the content starts with it.
+/// too long or the content starts with the same text.
 fn body(entry: &model::Entry, base: Option<&Url>, guesses: &mut Vec<Guess>) -> (String, Vec<Block>) {
     let content = entry.content.as_ref().and_then(|content| Some((content.body.as_deref()?, &content.content_type)));
     let content = content.map(|(body, media_type)| blocks(body, media_type.as_str(), base)).unwrap_or_default();
@@ -99,7 +99,7 @@ fn body(entry: &model::Entry, base: Option<&Url>, guesses: &mut Vec<Guess>) -> (
     (if is_short && !opens_body { standfirst } else { String::new() }, content)
 }
 
-/// Reads a body of the given media type. In plain text, each line is a paragraph.
+/// Reads a body according to its media type. In plain text, each line is a paragraph.
 fn blocks(body: &str, media_type: &str, base: Option<&Url>) -> Vec<Block> {
     if media_type.contains("html") || media_type.contains("xml") {
         return markup::blocks(body, base);
@@ -138,7 +138,7 @@ fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// Whether a link is to the entry's page.
+/// Whether a link leads to the entry's page.
 fn is_page(link: &Link) -> bool {
     link.rel.as_deref().is_none_or(|rel| rel == "alternate")
 }

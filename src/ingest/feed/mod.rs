@@ -21,20 +21,22 @@ use super::{Document, IngestError, Options, unless_it_panics};
 /// One entry of a feed.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Identifies the entry within the feed: its own id, or else its URL, or else its title.
+    /// Identifies the entry within the feed: the entry's own id, or else its URL, or else its title. If several entries
+    /// share that id, the URL or the title is appended on a second line.
     pub id: String,
     /// The page that the entry links to.
     pub url: Option<Url>,
-    /// SHA-256 over all parsed fields. It changes when the feed changes anything about the entry.
+    /// SHA-256 over the entry as parsed. It changes when anything about the entry changes in the feed.
     pub fingerprint: [u8; 32],
     /// The entry as a document, from the feed alone; the linked page is not read.
     pub document: Result<Document, IngestError>,
 }
 
-/// Reads the entries of a feed, in feed order, which is usually newest first. No two have the same id. Relative links are resolved against `options.url`, the feed's own address.
+/// Reads the entries of a feed, in feed order, which is usually newest first. No two entries have the same id. Relative
+/// links are resolved against `options.url`, the feed's own address.
 ///
 /// # Errors
-/// [`IngestError::NotAFeed`] if the bytes are not a feed, [`IngestError::TooLarge`] if there are too many, and
+/// [`IngestError::NotAFeed`] if the bytes are not a feed, [`IngestError::TooLarge`] if there are too many bytes, and
 /// [`IngestError::Unreasonable`] if the parser panics.
 pub fn read(bytes: &[u8], options: &Options) -> Result<Vec<Entry>, IngestError> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
@@ -45,8 +47,8 @@ pub fn read(bytes: &[u8], options: &Options) -> Result<Vec<Entry>, IngestError> 
 
 /// Decodes the feed, and drops the XML declaration, whose encoding no longer applies.
 ///
-/// The parser's own decoding is never used. It ignores the charset of the HTTP header and does not know all forms of
-/// UTF-16; some of them end the process.
+/// The parser's own decoding is never used. It ignores the charset of the HTTP header and does not support all forms of
+/// UTF-16; one form ends the process.
 fn text_of(bytes: &[u8], options: &Options) -> String {
     let (text, _) = charset::decode(bytes, options.charset.as_deref());
     let rest = text.trim_start();
@@ -63,21 +65,21 @@ fn read_text(text: &str, options: &Options) -> Result<Vec<Entry>, IngestError> {
         .timestamp_parser(stamps.reader())
         .build();
     let feed = parser.parse(text.as_bytes()).map_err(|error| feed_error(text, &error))?;
-    let about = entry::About::of(&feed);
+    let metadata = entry::FeedMetadata::of(&feed);
     let mut entries: Vec<Entry> =
-        feed.entries.into_iter().map(|entry| entry::read(entry, &about, &stamps, options)).collect();
+        feed.entries.into_iter().map(|entry| entry::read(entry, &metadata, &stamps, options)).collect();
     make_ids_unique(&mut entries);
     Ok(entries)
 }
 
-/// An id for an entry without one. It is the same each time the feed is read, unlike that of feed-rs, which may be
-/// random.
+/// An id for an entry that has none. It is the same each time the feed is read, unlike the id that feed-rs generates,
+/// which may be random.
 fn derived_id(links: &[Link], title: Option<&str>) -> String {
     links.first().map(|link| link.href.as_str()).or(title).unwrap_or_default().to_owned()
 }
 
-/// Makes ids unique. Entries with the same id are distinguished by their URLs; of those with the same URL too, only the
-/// first is kept, which is the newest.
+/// Makes ids unique. Entries with the same id are distinguished by their URLs, or by their headlines if they have none.
+/// Of entries that also agree in these, only the first is kept, which is usually the newest.
 fn make_ids_unique(entries: &mut Vec<Entry>) {
     let mut counts: HashMap<String, usize> = HashMap::new();
     for entry in &*entries {
@@ -87,8 +89,8 @@ fn make_ids_unique(entries: &mut Vec<Entry>) {
     entries.retain_mut(|entry| {
         if counts.get(&entry.id).is_some_and(|count| *count > 1) {
             let headline = || entry.document.as_ref().map(|document| document.content.headline.clone()).ok();
-            let other = entry.url.as_ref().map(Url::to_string).or_else(headline).unwrap_or_default();
-            entry.id = format!("{}\n{other}", entry.id);
+            let distinction = entry.url.as_ref().map(Url::to_string).or_else(headline).unwrap_or_default();
+            entry.id = format!("{}\n{distinction}", entry.id);
         }
         seen.insert(entry.id.clone())
     });

@@ -1,8 +1,9 @@
 //! Reads the times in a feed with the same parser as those on pages.
 //!
-//! feed-rs keeps only an instant, not the words it was read from, but a date without a time of day has to keep the
-//! precision of a day. So this module parses the words, hands feed-rs an instant, and later looks the claim up by that
-//! instant. Claims are precise to the microsecond; the nanoseconds distinguish different words for one instant.
+//! feed-rs keeps only an instant and drops the words, but a date without a time of day has to keep the precision of a
+//! day. So this module parses the words into a claim, passes an instant to feed-rs, and later looks up the claim by
+//! that instant. Claims are precise to the microsecond; the nanoseconds distinguish different words for the same
+//! instant.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,12 +13,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::ingest::times::claimed_time;
 use crate::model::ClaimedTime;
 
-/// The claims read so far, by the instant given to feed-rs for each.
+/// The claims read so far, each under the instant that was passed to feed-rs for it.
 #[derive(Clone, Default)]
 pub(super) struct Stamps(Arc<Mutex<HashMap<DateTime<Utc>, ClaimedTime>>>);
 
 impl Stamps {
-    /// The timestamp parser for feed-rs: reads words and remembers their claim.
+    /// The timestamp parser for feed-rs. It reads words as a claim and keeps the claim.
     pub(super) fn reader(&self) -> impl Fn(&str) -> Option<DateTime<Utc>> + Send + Sync + 'static {
         let read = self.clone();
         move |words| read.read(words)
@@ -47,7 +48,7 @@ impl Stamps {
         DateTime::from_timestamp_micros(stamp?.timestamp_micros())
     }
 
-    /// The claim for which feed-rs was given `instant`.
+    /// The claim for which `instant` was passed to feed-rs.
     pub(super) fn claim(&self, instant: Option<DateTime<Utc>>) -> Option<ClaimedTime> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&instant?).cloned()
     }

@@ -1,7 +1,7 @@
 //! Finds the body of a page.
 //!
-//! dom_smoothie, a port of Mozilla's Readability, finds it. It cannot tell whether a page has an article at all, so
-//! that is decided here.
+//! dom_smoothie, a port of Mozilla's Readability, does the search. It cannot tell whether a page has an article at all,
+//! so that is decided here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -18,7 +18,7 @@ use crate::model::{Block, BlockKind};
 const ELEMENTS_MAX: usize = 50_000;
 /// A page with fewer words, and no body in JSON-LD, has no article.
 const WORDS_MIN: usize = 8;
-/// A page that asks for scripts or consent, and has no more words than this, has no other content.
+/// A page that asks for scripts or consent and has at most this many words has no other content.
 const WORDS_OF_NOTICE_MAX: usize = 80;
 
 /// A body, with the title and the byline that were found in the page's text.
@@ -31,7 +31,7 @@ pub(super) struct PageBody {
     pub(super) byline: Option<String>,
 }
 
-/// Extracts the body. It is cut out of `tree`, which is therefore consumed.
+/// Extracts the body. `tree` is consumed, because the body is cut out of it.
 pub(super) fn read(
     tree: Tree,
     url: Option<&Url>,
@@ -46,37 +46,37 @@ pub(super) fn read(
     })?;
     let mut body = match found {
         Ok(found) => PageBody { blocks: markup::blocks(&found.content, url), title: found.title, byline: found.byline },
-        Err(ReadabilityError::TooManyElements(found, most)) => {
-            let what = format!("it has {found} elements; the limit is {most}");
+        Err(ReadabilityError::TooManyElements(count, limit)) => {
+            let what = format!("it has {count} elements; the limit is {limit}");
             return Err(IngestError::Unreasonable { what });
         }
         Err(ReadabilityError::GrabFailed | ReadabilityError::BadDocumentURL) => PageBody::default(),
     };
-    let words = words(&body.blocks);
-    if words < self::words(&head.data.body) / 2 {
+    let words = word_count(&body.blocks);
+    if words < word_count(&head.data.body) / 2 {
         body.blocks.clone_from(&head.data.body);
         guesses.push(Guess::new("body", "taken from JSON-LD", format!("the page itself shows only {words} words")));
     } else if words < WORDS_MIN || is_notice(&body.blocks, words) {
-        return Err(IngestError::NoArticle { reason: shown(&body.blocks, words) });
+        return Err(IngestError::NoArticle { reason: what_is_shown(&body.blocks, words) });
     }
     Ok(body)
 }
 
-fn words(blocks: &[Block]) -> usize {
+fn word_count(blocks: &[Block]) -> usize {
     texts(blocks).map(|text| text.split_whitespace().count()).sum()
 }
 
 /// The texts that count as the body's words. Captions do not: they belong to pictures.
 fn texts(blocks: &[Block]) -> impl Iterator<Item = &str> {
-    let read = blocks.iter().filter(|block| !matches!(block.kind, BlockKind::Caption { .. }));
-    read.flat_map(|block| block.kind.texts()).map(String::as_str)
+    let running = blocks.iter().filter(|block| !matches!(block.kind, BlockKind::Caption { .. }));
+    running.flat_map(|block| block.kind.texts()).map(String::as_str)
 }
 
 fn text(blocks: &[Block]) -> String {
     texts(blocks).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether the page says only that it needs scripts, consent or a human before it shows more.
+/// Whether the page only says that it needs scripts, consent or proof of a human reader before it shows more.
 fn is_notice(blocks: &[Block], words: usize) -> bool {
     const NOTICES: [&str; 8] = [
         "enable javascript",
@@ -94,7 +94,8 @@ fn is_notice(blocks: &[Block], words: usize) -> bool {
     }
 }
 
-fn shown(blocks: &[Block], words: usize) -> String {
+/// What the page shows instead of an article, for an error message.
+fn what_is_shown(blocks: &[Block], words: usize) -> String {
     match words {
         0 => "the page shows no text; perhaps its scripts would, but they are not run".to_owned(),
         _ => format!("the page shows only {}", crate::ingest::quoted(&text(blocks))),

@@ -6,7 +6,10 @@ use crate::ingest::Guess;
 use crate::ingest::words::{BOILERPLATE_TEXTS, PICTURE_LABELS, fold_text};
 use crate::model::{Block, BlockKind};
 
-/// Drops boilerplate blocks and records them as guesses.
+/// The maximum length of a boilerplate text.
+const TEXT_BYTES_MAX: usize = 80;
+
+/// Returns the blocks without boilerplate, and notes what was left out among the guesses.
 pub(super) fn without(blocks: Vec<Block>, guesses: &mut Vec<Guess>) -> Vec<Block> {
     let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
     let mut kept: Vec<Block> = Vec::with_capacity(blocks.len());
@@ -24,9 +27,9 @@ pub(super) fn without(blocks: Vec<Block>, guesses: &mut Vec<Guess>) -> Vec<Block
     kept
 }
 
-fn says_one_of(block: &Block, signs: &[&str]) -> bool {
+fn says_one_of(block: &Block, folded_texts: &[&str]) -> bool {
     let (BlockKind::Paragraph { text } | BlockKind::Subheading { text }) = &block.kind else { return false };
-    text.len() <= 80 && signs.contains(&fold_text(text).as_str())
+    text.len() <= TEXT_BYTES_MAX && folded_texts.contains(&fold_text(text).as_str())
 }
 
 fn note(block: &Block, left_out: &mut BTreeMap<String, usize>) {

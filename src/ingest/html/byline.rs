@@ -22,6 +22,7 @@ pub(super) fn name(byline: &str) -> Option<String> {
         }
         name.push(word);
     }
+    // The first word of "last updated" or "first published".
     if words.len() > name.len() {
         name.pop_if(|word| matches!(word.to_lowercase().as_str(), "last" | "first"));
     }

@@ -1,8 +1,9 @@
 //! Decodes the bytes of a page.
 //!
-//! The encoding is determined as browsers do it (WHATWG Encoding, and HTML, "determining the character encoding"). The
-//! first of these counts: a byte order mark, the charset that was delivered with the page, the one that the page
-//! declares in its first kilobyte, and a guess from its bytes.
+//! The encoding is determined much as browsers do it (WHATWG Encoding, and HTML, "determining the character encoding").
+//! The first of these counts: a byte order mark; the charset that was delivered with the page; UTF-16, if the first `<`
+//! shows it; the charset that the page declares in its first kilobyte, or UTF-8 if the page is valid UTF-8; a guess
+//! from the bytes.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
@@ -12,18 +13,18 @@ use crate::ingest::Guess;
 /// A page declares its encoding within this many bytes, or not at all.
 const PRESCAN_BYTES: usize = 1024;
 
-/// Decodes a page, and lists what had to be guessed. `stated` is the charset that was delivered with the page. Bytes
-/// that cannot be decoded become replacement characters, with a note among the guesses.
+/// Decodes a page, and returns the text and what had to be guessed. `stated` is the charset that was delivered with the
+/// page. Bytes that cannot be decoded become replacement characters, with a note among the guesses.
 pub(in crate::ingest) fn decode(bytes: &[u8], stated: Option<&str>) -> (String, Vec<Guess>) {
     let mut guesses = Vec::new();
     let (encoding, bytes) = match Encoding::for_bom(bytes) {
-        Some((encoding, mark)) => (encoding, bytes.get(mark..).unwrap_or_default()),
+        Some((encoding, bom_bytes)) => (encoding, bytes.get(bom_bytes..).unwrap_or_default()),
         None => (encoding_of(bytes, stated, &mut guesses), bytes),
     };
     let (text, has_errors) = encoding.decode_without_bom_handling(bytes);
     if has_errors {
         let replaced = text.matches(char::REPLACEMENT_CHARACTER).count();
-        let why = format!("the page says {}, but {replaced} places are not", encoding.name());
+        let why = format!("{replaced} places are not valid {}", encoding.name());
         guesses.push(Guess::new("charset", "replaced unreadable bytes", why));
     }
     (text.into_owned(), guesses)
@@ -37,8 +38,8 @@ fn encoding_of(bytes: &[u8], stated: Option<&str>, guesses: &mut Vec<Guess>) -> 
         return encoding;
     }
     let Some(encoding) = declared(bytes.get(..PRESCAN_BYTES).unwrap_or(bytes)) else { return sniffed(bytes, guesses) };
-    // A page that a browser saved is in UTF-8 but still declares its old encoding. Text in another encoding is not
-    // valid UTF-8 by chance.
+    // A page that a browser saved is in UTF-8 but still declares its old encoding. It is very unlikely that text in
+    // another encoding happens to be valid UTF-8.
     if encoding != UTF_8 && !bytes.is_ascii() && std::str::from_utf8(bytes).is_ok() {
         let why = format!("the page says {}, but its bytes are valid UTF-8", encoding.name());
         guesses.push(Guess::new("charset", UTF_8.name(), why));
@@ -47,7 +48,7 @@ fn encoding_of(bytes: &[u8], stated: Option<&str>, guesses: &mut Vec<Guess>) -> 
     encoding
 }
 
-/// The UTF-16 variant of markup without a byte order mark, detected by its first `<` as XML (appendix F.1) describes.
+/// The UTF-16 variant of markup without a byte order mark, detected by the first `<` as in XML 1.0, appendix F.1.
 fn utf_16_of_markup(bytes: &[u8]) -> Option<&'static Encoding> {
     match bytes {
         [0, b'<', 0, second, ..] if *second != 0 => Some(UTF_16BE),
@@ -79,7 +80,7 @@ fn label_after<'t>(tag: &'t str, name: &str) -> Option<&'t str> {
     value.get(..end.unwrap_or(value.len())).filter(|label| !label.is_empty())
 }
 
-/// Guesses the encoding from the bytes. Valid UTF-8 that is not ASCII can hardly be anything else, so it needs no note.
+/// Guesses the encoding from the bytes. Valid UTF-8 is hardly ever anything else, so it is not noted as a guess.
 fn sniffed(bytes: &[u8], guesses: &mut Vec<Guess>) -> &'static Encoding {
     if std::str::from_utf8(bytes).is_ok() {
         return UTF_8;
@@ -143,6 +144,6 @@ mod tests {
     fn undecodable_bytes_are_replaced_and_noted() {
         let (text, guesses) = read(b"<meta charset=utf-8>F\xe4hre \xfc", None);
         assert_eq!(text.matches('\u{fffd}').count(), 2);
-        assert_eq!(guesses, ["charset: replaced unreadable bytes (the page says UTF-8, but 2 places are not)"]);
+        assert_eq!(guesses, ["charset: replaced unreadable bytes (2 places are not valid UTF-8)"]);
     }
 }

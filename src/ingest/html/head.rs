@@ -1,7 +1,7 @@
-//! Reads what a page says about its article outside the article's text: in JSON-LD, `meta`, `link`, `time` and marked
+//! Reads what a page states about its article outside the article's text: in JSON-LD, `meta`, `link`, `time` and marked
 //! elements.
 //!
-//! If several of these have a value, the first in this order counts: JSON-LD; `meta`, in the order of the tables below;
+//! If several of these state a value, the first in this order counts: JSON-LD; `meta`, in the order of the lists below;
 //! elements marked with `itemprop` or `rel`; `time` elements; the page's `title`. A machine-readable time takes
 //! precedence over the words that readers see.
 
@@ -49,7 +49,7 @@ const METAS_MAX: usize = 1_000;
 /// At most this many JSON-LD scripts of a page are read.
 const SCRIPTS_MAX: usize = 64;
 
-/// What a page says about its article. Texts are on one line, and empty if the page does not say.
+/// What a page states about its article. Each text is on one line, and empty if the page states none.
 #[derive(Debug, Default)]
 pub(super) struct PageMetadata {
     pub(super) headline: String,
@@ -68,7 +68,7 @@ pub(super) struct PageMetadata {
     pub(super) data: NewsArticle,
 }
 
-/// Collects what the tree says. Conclusions and omissions are added to `guesses`.
+/// Collects the metadata of a page. Conclusions and omissions are added to `guesses`.
 pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> PageMetadata {
     let page = MetadataSource { tree, metas: metas(tree) };
     let mut data = data(&page, options, guesses);
@@ -76,12 +76,12 @@ pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> 
     let publication = data.publication.clone().or_else(|| page.first(&PUBLICATIONS));
     let mut head = PageMetadata {
         headline: page.headline(&data, publication.as_deref(), guesses),
-        description: or(&data.description, || page.first(&DESCRIPTIONS)),
+        description: non_empty_or(&data.description, || page.first(&DESCRIPTIONS)),
         authors: page.authors(&data),
         section: data.sections.first().cloned().or_else(|| page.first(&SECTIONS)).unwrap_or_default(),
-        language: or(&page.language(), || Some(data.language.clone())),
+        language: non_empty_or(&page.language(), || Some(data.language.clone())),
         keywords: page.keywords(&data),
-        rights: or(&data.rights, || page.first(&RIGHTS)),
+        rights: non_empty_or(&data.rights, || page.first(&RIGHTS)),
         publication,
         ..PageMetadata::default()
     };
@@ -96,12 +96,12 @@ pub(super) fn read(tree: &Tree, options: &Options, guesses: &mut Vec<Guess>) -> 
 
 /// The JSON-LD data of the page's own article.
 ///
-/// A page may also have the data of other articles. If the page's address is known, data for another address is not
-/// used, even if the page has no other data.
+/// A page may also have the data of other articles. If the page's address is known, data for a different address is
+/// never used, even if the page has no data of its own.
 fn data(page: &MetadataSource<'_>, options: &Options, guesses: &mut Vec<Guess>) -> NewsArticle {
     let scripts = page.tree.select("script[type='application/ld+json']");
     let scripts: Vec<String> = scripts.iter().take(SCRIPTS_MAX).map(|script| script.text().to_string()).collect();
-    // Anything that is neither an absolute URL nor a path only names the node.
+    // An id that is neither an absolute URL nor a path is only a name of the node.
     let resolved = |written: &str| {
         let url = match &options.url {
             Some(base) if written.starts_with('/') => base.join(written).ok()?,
@@ -139,7 +139,7 @@ fn metas(tree: &Tree) -> Vec<(String, String)> {
     metas.into_iter().flat_map(each).collect()
 }
 
-/// `time` elements that are not marked as the modification time.
+/// `time` elements near the article that are not marked as the modification time, in order of preference.
 const UNMARKED_TIMES: [&str; 3] = [
     "article time[datetime]:not([itemprop~='dateModified'])",
     "main time[datetime]:not([itemprop~='dateModified'])",
@@ -169,10 +169,10 @@ impl MetadataSource<'_> {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The headline: the first candidate that the page's title contains as well. Candidates are, in this order, the
-    /// stated headlines, the marked one and the only `h1`. The title has to confirm them because a stated headline may
-    /// be the site's and a heading a section's. If it confirms none, the first stated headline counts, or else the
-    /// title.
+    /// The headline: the first candidate that the page's title also contains. The candidates are, in this order, the
+    /// headlines of JSON-LD and `meta`, an element marked as the headline, and the `h1`, if there is only one. The
+    /// title has to confirm a candidate, because a stated headline may be that of the site, and a heading that of a
+    /// section. If the title confirms none, the first stated headline counts, or else the title, or else the only `h1`.
     fn headline(&self, data: &NewsArticle, publication: Option<&str>, guesses: &mut Vec<Guess>) -> String {
         let title = self.text("head title").or_else(|| self.text("title")).unwrap_or_default();
         let stated = [Some(data.headline.clone()), self.first(&TITLES)].into_iter().flatten();
@@ -233,10 +233,10 @@ impl MetadataSource<'_> {
     fn published(&self, options: &Options, guesses: &mut Vec<Guess>) -> Option<ClaimedTime> {
         let meta = self.first(&PUBLISHED).map(|words| (words, "meta"));
         let marked = || self.time(&["[itemprop='datePublished']", "time[pubdate]"]);
-        // A page may also have times of other articles. Of the unmarked ones, only the first within the article is its
-        // own.
-        let first = || self.time(&UNMARKED_TIMES);
-        let (words, found_in) = meta.or_else(marked).or_else(first)?;
+        // A page may also have the times of other articles. Of the unmarked times, only the first in the article is
+        // likely to be the article's own.
+        let unmarked = || self.time(&UNMARKED_TIMES);
+        let (words, found_in) = meta.or_else(marked).or_else(unmarked)?;
         stated(
             "publish time",
             &words,
@@ -256,7 +256,7 @@ impl MetadataSource<'_> {
         stated("modify time", &words, ClaimContext { found_in, reference: options.reference_date, published }, guesses)
     }
 
-    /// The machine-readable time of the first element that matches, or else its words.
+    /// The machine-readable time of the first element that matches, or else the element's text.
     fn time(&self, selectors: &[&str]) -> Option<(String, &'static str)> {
         selectors.iter().find_map(|selector| {
             let found = self.tree.select_single(selector);
@@ -284,7 +284,7 @@ impl MetadataSource<'_> {
         match usable {
             Some(url) if is_of_site(&url, options) => Some(url),
             Some(url) => {
-                guesses.push(Guess::new("canonical URL", "left out", format!("{url} is not of this site")));
+                guesses.push(Guess::new("canonical URL", "left out", format!("{url} is not on this site")));
                 None
             }
             None => {
@@ -301,7 +301,7 @@ fn is_of_site(url: &str, options: &Options) -> bool {
     Url::parse(url).is_ok_and(|url| site::is_same(&url, base))
 }
 
-/// Whether a text contains another one, compared by letters and digits.
+/// Whether `text` contains `part`, compared by letters and digits.
 fn has_words(text: &str, part: &str) -> bool {
     let part = fold_text(part);
     !part.is_empty() && fold_text(text).contains(&part)
@@ -316,9 +316,9 @@ fn without_publication<'t>(title: &'t str, publication: Option<&str>) -> &'t str
 
 const SEPARATORS: [char; 7] = ['-', '–', '—', '|', '·', '»', ':'];
 
-/// Strips the part after a title's last separator if it has fewer words than the rest.
+/// Strips the part after a title's last separator if that part has fewer words than the rest.
 fn without_last_part(title: &str) -> &str {
-    let parts = [" | ", " - ", " – ", " — ", " » ", " · "].iter().filter_map(|mark| title.rsplit_once(mark));
+    let parts = [" | ", " - ", " – ", " — ", " » ", " · "].iter().filter_map(|separator| title.rsplit_once(separator));
     let (before, after) = parts.min_by_key(|(_, after)| after.len()).unwrap_or((title, ""));
     if before.split_whitespace().count() > after.split_whitespace().count() { before } else { title }
 }
@@ -330,11 +330,12 @@ fn without_address(author: &str) -> &str {
     if name.is_empty() { author } else { name }
 }
 
-fn or(first: &str, second: impl FnOnce() -> Option<String>) -> String {
+/// `first`, or `second` if `first` is empty.
+fn non_empty_or(first: &str, second: impl FnOnce() -> Option<String>) -> String {
     if first.is_empty() { second().unwrap_or_default() } else { first.to_owned() }
 }
 
-/// The text on one line. Titles have line breaks, and character references that were escaped twice.
+/// The text on one line. Titles may contain line breaks, and character references that were escaped twice.
 fn one_line(text: &str) -> String {
     markup::one_line(&markup::unescape(text))
 }

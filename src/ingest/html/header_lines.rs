@@ -1,20 +1,21 @@
-//! Drops what other fields already say from the top of a body: the headline, and lines with the authors and the date.
+//! Drops from the top of a body what other fields already state: the headline, and lines with the authors and times.
 
 use crate::ingest::times;
-use crate::ingest::words::{BYLINE_JOINTS, REPEATED_TIME_LABELS, is_reading_time, is_same_text};
+use crate::ingest::words::{BYLINE_CONNECTORS, REPEATED_TIME_LABELS, is_reading_time, is_same_text};
 use crate::model::{Block, BlockKind, ClaimedTime, Precision};
 
 /// The headline is looked for in this many blocks, since a kicker or a picture may precede it.
 const HEADLINE_BLOCKS_MAX: usize = 3;
-/// Lines with the authors and the date are looked for in this many blocks.
-const LINE_BLOCKS_MAX: usize = 6;
-/// A longer paragraph is running text: the body has begun.
-const LINE_WORDS_MAX: usize = 30;
-const LINE_BYTES_MAX: usize = 400;
-/// Two times that are less than this apart, in microseconds, may be the same calendar day in different time zones.
-const DAY_MICROS: u64 = 36 * 3_600 * 1_000_000;
+/// Lines with the authors and times are looked for in this many blocks.
+const HEADER_LINE_BLOCKS_MAX: usize = 6;
+/// A paragraph with more words or bytes than this is running text, and ends the header lines.
+const HEADER_LINE_WORDS_MAX: usize = 30;
+const HEADER_LINE_BYTES_MAX: usize = 400;
+/// Two times that are less than this many microseconds (36 hours) apart may be the same calendar day in different time
+/// zones.
+const SAME_DAY_MICROS: u64 = 36 * 3_600 * 1_000_000;
 
-/// Drops the block that repeats the headline, if the body begins with it.
+/// Drops the first block that repeats the headline, if it is near the top of the body.
 pub(super) fn drop_headline(blocks: &mut Vec<Block>, headline: &str) {
     let is_headline = |block: &Block| text(block).is_some_and(|text| is_same_text(text, headline));
     if let Some(at) = blocks.iter().take(HEADLINE_BLOCKS_MAX).position(is_headline) {
@@ -22,16 +23,17 @@ pub(super) fn drop_headline(blocks: &mut Vec<Block>, headline: &str) {
     }
 }
 
-/// Drops lines before the first paragraph of running text that only repeat the article's bylines and times.
+/// Drops the lines before the first paragraph of running text that only repeat the article's bylines and times.
 pub(super) fn drop_repeated(blocks: &mut Vec<Block>, bylines: &[String], times: [Option<&ClaimedTime>; 2]) {
-    let is_line = |block: &Block| text(block).is_some_and(|text| is_repeated(text, bylines, times));
-    let is_long = |text: &str| text.len() > LINE_BYTES_MAX || text.split_whitespace().count() > LINE_WORDS_MAX;
-    let is_running = |block: &Block| text(block).is_some_and(is_long);
-    let opening = blocks.iter().take(LINE_BLOCKS_MAX).take_while(|block| !is_running(block)).count();
-    let mut at = 0;
+    let is_header_line = |block: &Block| text(block).is_some_and(|text| is_repeated(text, bylines, times));
+    let is_long =
+        |text: &str| text.len() > HEADER_LINE_BYTES_MAX || text.split_whitespace().count() > HEADER_LINE_WORDS_MAX;
+    let is_running_text = |block: &Block| text(block).is_some_and(is_long);
+    let opening = blocks.iter().take(HEADER_LINE_BLOCKS_MAX).take_while(|block| !is_running_text(block)).count();
+    let mut number = 0;
     blocks.retain(|block| {
-        at += 1;
-        at > opening || !is_line(block)
+        number += 1;
+        number > opening || !is_header_line(block)
     });
 }
 
@@ -46,44 +48,44 @@ fn text(block: &Block) -> Option<&str> {
     }
 }
 
-/// Whether a line names authors or times of the article and contains nothing else but the words and signs that pages
-/// print between them.
+/// Whether a line names authors or times of the article and, apart from the words and signs that pages print between
+/// these, contains nothing else. Each author and label is replaced with `|`, which separates the parts around it.
 fn is_repeated(line: &str, bylines: &[String], times: [Option<&ClaimedTime>; 2]) -> bool {
     let mut rest = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut says = false;
+    let mut repeats_any = false;
     for byline in bylines.iter().filter(|byline| !byline.is_empty()) {
         if let Some(at) = rest.find(byline.as_str()) {
             rest.replace_range(at..at + byline.len(), "|");
-            says = true;
+            repeats_any = true;
         }
     }
     for label in REPEATED_TIME_LABELS {
         rest = replace_label(&rest, label);
     }
     for part in rest.split(['|', '·', '•']) {
-        let part = without_joints(part);
+        let part = without_connectors(part);
         if part.is_empty() {
             continue;
         }
         if !is_time(part, times) {
             return false;
         }
-        says = true;
+        repeats_any = true;
     }
-    says
+    repeats_any
 }
 
-/// Strips the signs and words that join a part to its neighbours.
-fn without_joints(part: &str) -> &str {
+/// Strips the signs and words that connect a part to its neighbours.
+fn without_connectors(part: &str) -> &str {
     let mut part = part;
     loop {
         let trimmed = part.trim_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ':' | '-' | '–' | '—' | '/'));
         let first = trimmed.split_whitespace().next().unwrap_or_default();
         let last = trimmed.split_whitespace().next_back().unwrap_or_default();
-        let is_joint = |word: &str| BYLINE_JOINTS.iter().any(|joint| word.eq_ignore_ascii_case(joint));
+        let is_connector = |word: &str| BYLINE_CONNECTORS.iter().any(|known| word.eq_ignore_ascii_case(known));
         part = match trimmed {
-            _ if is_joint(first) => trimmed.strip_prefix(first).unwrap_or_default(),
-            _ if is_joint(last) => trimmed.strip_suffix(last).unwrap_or_default(),
+            _ if is_connector(first) => trimmed.strip_prefix(first).unwrap_or_default(),
+            _ if is_connector(last) => trimmed.strip_suffix(last).unwrap_or_default(),
             _ => return trimmed,
         };
     }
@@ -111,14 +113,14 @@ fn replace_label(line: &str, label: &str) -> String {
 /// Whether the words are a time of the article. Relative times and reading times ("4 min read") count if the article
 /// has any time that is precise to the day.
 fn is_time(words: &str, times: [Option<&ClaimedTime>; 2]) -> bool {
-    let known = || times.into_iter().flatten().filter(|claim| claim.precision <= Precision::Day);
+    let precise_times = || times.into_iter().flatten().filter(|claim| claim.precision <= Precision::Day);
     if is_reading_time(words) || times::is_relative(words) {
-        return known().next().is_some();
+        return precise_times().next().is_some();
     }
     let Some(claim) = times::claimed_time(words, None, "").filter(|claim| claim.precision <= Precision::Day) else {
         return false;
     };
-    known().any(|known| known.time.micros().abs_diff(claim.time.micros()) < DAY_MICROS)
+    precise_times().any(|known| known.time.micros().abs_diff(claim.time.micros()) < SAME_DAY_MICROS)
 }
 
 #[cfg(test)]

@@ -41,10 +41,10 @@ pub(super) fn read(bytes: &[u8], options: &Options) -> Result<Document, IngestEr
     let bylines = bylines(&head, byline, &mut guesses);
     let mut blocks = boilerplate::without(blocks, &mut guesses);
     header_lines::drop_headline(&mut blocks, &headline);
-    let standfirst = standfirst::take(&head, &mut blocks, placement);
+    let standfirst = standfirst::extract(&head, &mut blocks, placement);
     header_lines::drop_repeated(&mut blocks, &bylines, [head.publish_time.as_ref(), head.modify_time.as_ref()]);
-    let read = Content { headline, standfirst, bylines, blocks, ..Content::default() };
-    Ok(document(head, read, guesses))
+    let content = Content { headline, standfirst, bylines, blocks, ..Content::default() };
+    Ok(document(head, content, guesses))
 }
 
 /// The authors that the page's metadata names, or else a byline found in its text.
@@ -58,8 +58,8 @@ fn bylines(head: &PageMetadata, byline: Option<String>, guesses: &mut Vec<Guess>
     }
 }
 
-/// Completes what was read from the page with its metadata.
-fn document(head: PageMetadata, read: Content, guesses: Vec<Guess>) -> Document {
+/// Completes a content with the page's metadata.
+fn document(head: PageMetadata, content: Content, guesses: Vec<Guess>) -> Document {
     let content = Content {
         section: head.section,
         language: head.language,
@@ -68,7 +68,7 @@ fn document(head: PageMetadata, read: Content, guesses: Vec<Guess>) -> Document 
         modify_time: head.modify_time,
         keywords: head.keywords,
         rights: head.rights,
-        ..read
+        ..content
     };
     Document { content, publication: head.publication, urls: head.urls, guesses, ..Document::default() }
 }

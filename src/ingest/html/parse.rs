@@ -1,12 +1,12 @@
 //! Parses HTML into a tree, however hostile it is.
 //!
 //! An HTML parser's work for an element grows with the number of elements that enclose it, and its work for an
-//! attribute with the number of attributes before it in the tag. It also recreates a misnested `<b>` in each later
+//! attribute with the number of earlier attributes in the tag. It also recreates a misnested `<b>` in each later
 //! paragraph. So 8 MiB of input can cost hours and tens of gigabytes.
 //!
 //! The parser is therefore fed in pieces, cut at `<` and `>`, and stopped as soon as the tree, or the tag being read,
-//! exceeds what real pages have. Only the parser knows what a `<` means in its context. A tag counts as open while the
-//! parser has emitted no token since its `<`, which no trick with quotes can fake.
+//! exceeds what real pages have. Only the parser can tell what a `<` means where it occurs. A tag therefore counts as
+//! open while the parser has emitted no token since the `<`, which no trick with quotes can fake.
 
 use std::cell::Cell;
 
@@ -28,10 +28,10 @@ const NODES_MAX: usize = 400_000;
 const NESTED_BYTES_MAX: usize = 100 << 20;
 /// The maximum number of attributes of a tag.
 const ATTRIBUTES_MAX: usize = 500;
-/// The maximum length of a piece of input, so that a tag cannot get far past its limit before it is checked.
+/// The maximum length of a piece of input, so that a tag cannot exceed its limit by much before it is checked.
 const PIECE_BYTES_MAX: usize = 1024;
 /// The number of pieces between two checks of the tree.
-const PIECES_BETWEEN_LOOKS: usize = 32;
+const PIECES_BETWEEN_CHECKS: usize = 32;
 
 /// Parses a page or a fragment, with scripting off.
 ///
@@ -44,12 +44,12 @@ pub(super) fn parse(html: &str) -> Result<Tree, IngestError> {
         return Err(IngestError::TooLarge { bytes: html.len() });
     }
     let options = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
-    let sink = Watched { builder: TreeBuilder::new(Tree::default(), options), tokens: Cell::new(0) };
+    let sink = CountingSink { builder: TreeBuilder::new(Tree::default(), options), tokens: Cell::new(0) };
     let parser = Parser { tokenizer: Tokenizer::new(sink, TokenizerOpts::default()), input: BufferQueue::default() };
     parser.read(html)?;
     parser.tokenizer.end();
     let tree = parser.tokenizer.sink.builder.sink;
-    let shape = Shape::of(&tree.root());
+    let shape = TreeShape::of(&tree.root());
     if shape.depth > DEPTH_MAX {
         return Err(too_deep());
     }
@@ -65,33 +65,33 @@ fn too_deep() -> IngestError {
 }
 
 struct Parser {
-    tokenizer: Tokenizer<Watched>,
+    tokenizer: Tokenizer<CountingSink>,
     input: BufferQueue,
 }
 
 impl Parser {
     fn read(&self, html: &str) -> Result<(), IngestError> {
-        let mut open = OpenTag::default();
-        let mut silent = false;
+        let mut tag = OpenTag::default();
+        let mut is_tag_open = false;
         for (count, piece) in pieces(html).enumerate() {
-            if piece == "<" && !silent {
-                open = OpenTag::default();
+            if piece == "<" && !is_tag_open {
+                tag = OpenTag::default();
             }
-            // At a `<` the parser may emit text that it held back. That token does not mean that a tag has ended.
-            let spoke = self.feed(piece) && piece != "<";
-            silent = (silent || piece == "<") && !spoke;
-            if silent {
-                open.read(piece);
-                if open.attributes > ATTRIBUTES_MAX {
+            // At a `<` the parser may emit text that it has buffered. That token does not mean that a tag has ended.
+            let ends_tag = self.feed(piece) && piece != "<";
+            is_tag_open = (is_tag_open || piece == "<") && !ends_tag;
+            if is_tag_open {
+                tag.read(piece);
+                if tag.attributes > ATTRIBUTES_MAX {
                     let what = format!("one of its tags has more than {ATTRIBUTES_MAX} attributes");
                     return Err(IngestError::Unreasonable { what });
                 }
             }
-            if count % PIECES_BETWEEN_LOOKS == 0 {
-                self.look()?;
+            if count % PIECES_BETWEEN_CHECKS == 0 {
+                self.check_tree()?;
             }
         }
-        self.look()
+        self.check_tree()
     }
 
     /// Feeds a piece to the parser. Returns whether the parser emitted a token.
@@ -102,32 +102,34 @@ impl Parser {
         self.tokenizer.sink.tokens.get() != before
     }
 
-    fn look(&self) -> Result<(), IngestError> {
+    /// Checks the number of nodes and the depth of the tree so far.
+    fn check_tree(&self) -> Result<(), IngestError> {
         let tree = &self.tokenizer.sink.builder.sink.tree;
         if tree.len() > NODES_MAX {
             return Err(IngestError::Unreasonable { what: format!("it has more than {NODES_MAX} nodes") });
         }
-        // Each open element is the last child of its parent.
+        // Each open element is the last child of its parent, so only last children can still get deeper.
         let mut depth = 0;
-        let mut at = tree.root().last_child();
-        while let Some(node) = at {
+        let mut next = tree.root().last_child();
+        while let Some(node) = next {
             depth += 1;
             if depth > DEPTH_MAX {
                 return Err(too_deep());
             }
-            at = node.last_child();
+            next = node.last_child();
         }
         Ok(())
     }
 }
 
-/// A tree builder that counts its tokens. Parse errors are neither counted nor reported: most pages have some.
-struct Watched {
+/// A tree builder that counts the tokens it receives. Parse errors are neither counted nor reported, since most pages
+/// have some.
+struct CountingSink {
     builder: TreeBuilder<NodeId, Tree>,
     tokens: Cell<u64>,
 }
 
-impl TokenSink for Watched {
+impl TokenSink for CountingSink {
     type Handle = NodeId;
 
     fn process_token(&self, token: Token, line: u64) -> TokenSinkResult<NodeId> {
@@ -163,32 +165,32 @@ fn pieces(html: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The measures of a tree that are limited.
+/// The measurements of a tree that have a limit.
 #[derive(Default)]
-struct Shape {
+struct TreeShape {
     /// The number of nodes on the longest path down from the root.
     depth: usize,
     /// Bytes of text, each counted once for every node on the path to it.
     nested_bytes: usize,
 }
 
-impl Shape {
+impl TreeShape {
     fn of(root: &NodeRef<'_>) -> Self {
         let mut shape = Self::default();
         let mut depth = 0_usize;
-        let mut at = root.first_child();
-        while let Some(node) = at {
+        let mut next = root.first_child();
+        while let Some(node) = next {
             shape.depth = shape.depth.max(depth + 1);
             shape.nested_bytes += text_bytes(&node) * (depth + 1);
-            at = node.first_child().inspect(|_| depth += 1).or_else(|| node.next_sibling()).or_else(|| {
+            next = node.first_child().inspect(|_| depth += 1).or_else(|| node.next_sibling()).or_else(|| {
                 let mut above = node.parent();
                 while let Some(parent) = above {
                     if depth == 0 {
                         return None;
                     }
                     depth -= 1;
-                    if let Some(next) = parent.next_sibling() {
-                        return Some(next);
+                    if let Some(sibling) = parent.next_sibling() {
+                        return Some(sibling);
                     }
                     above = parent.parent();
                 }

@@ -1,8 +1,9 @@
 //! Preprocesses a page for Readability, which finds the body.
 //!
-//! Readability keeps paragraphs and video frames, and drops much of the rest. So that nothing else of an article is
-//! lost, it is rewritten into elements that Readability keeps: frames that show documents, maps, charts and posts; the
-//! elements of AMP pages; and correction notes, which many pages put into an aside or a footer.
+//! Readability keeps paragraphs and video frames, and drops much of the rest. Other parts of an article are therefore
+//! rewritten into elements that Readability keeps: frames that show documents, maps, charts and posts; the elements of
+//! AMP pages; and correction notes, which many pages put into an aside or a footer. Parts of an article element that
+//! are not the article's text, such as readers' comments, are removed.
 
 use dom_query::{Document as Tree, NodeRef};
 use url::{Host, Url};
@@ -11,8 +12,8 @@ use crate::ingest::{is_correction, markup};
 
 /// At most this many elements of a kind are rewritten.
 const ELEMENTS_MAX: usize = 1_000;
-/// An attribute that makes Readability keep a frame: it keeps each one with the address of a video site in any
-/// attribute.
+/// The name and value of an attribute that makes Readability keep a frame. Readability keeps every frame that has the
+/// address of a video site in any attribute.
 const VIDEO_MARK: (&str, &str) = ("data-kept", "//archive.org");
 /// An element with more words or nodes contains more than a correction note.
 const NOTE_WORDS_MAX: usize = 150;
@@ -20,21 +21,22 @@ const NOTE_NODES_MAX: usize = 300;
 
 /// Parts of an article element that are not the article's text: readers' comments, which change on their own; the
 /// controls of video players; and the edit links of Wikipedia's headings.
-const NO_TEXT: &str = "#comments, #comment-list, #disqus_thread, #respond, .comment-list, .commentlist, .comments-area, \
-    .vjs-control-bar, .vjs-modal-dialog, .vjs-error-display, .mejs-controls, .jw-controls, .plyr__controls, .mw-editsection";
+const NOT_ARTICLE_TEXT: &str = "#comments, #comment-list, #disqus_thread, #respond, .comment-list, .commentlist, \
+    .comments-area, .vjs-control-bar, .vjs-modal-dialog, .vjs-error-display, .mejs-controls, .jw-controls, \
+    .plyr__controls, .mw-editsection";
 
-/// Applies these rewrites in place.
+/// Rewrites a page in place.
 pub(super) fn preprocess(tree: &Tree) {
-    for node in tree.select(NO_TEXT).nodes() {
-        // A class on the whole page says nothing about one part of it.
+    for node in tree.select(NOT_ARTICLE_TEXT).nodes() {
+        // A class of the whole page does not mean that all of the page is such a part.
         if !node.is("html, body, main, article") {
             node.remove_from_parent();
         }
     }
     tree.select("amp-img").rename("img");
-    // The footer of a quotation names who is quoted, but Readability drops footers.
+    // The footer of a quotation names the person quoted, but Readability drops footers.
     tree.select("blockquote footer").rename("cite");
-    of_amp(tree);
+    replace_amp_elements(tree);
     for frame in tree.select("iframe").nodes().iter().take(ELEMENTS_MAX) {
         keep_frame(frame);
     }
@@ -46,7 +48,7 @@ pub(super) fn preprocess(tree: &Tree) {
 }
 
 /// Replaces AMP elements with the frames that they stand for.
-fn of_amp(tree: &Tree) {
+fn replace_amp_elements(tree: &Tree) {
     const ELEMENTS: [(&str, &str, &str); 7] = [
         ("amp-iframe", "src", ""),
         ("amp-facebook", "data-href", ""),
@@ -68,20 +70,20 @@ fn of_amp(tree: &Tree) {
     }
 }
 
-/// Keeps a frame if articles commonly embed content from its site. Most other frames are advertisements.
+/// Marks a frame to be kept if articles commonly embed content from its site. Most other frames are advertisements.
 fn keep_frame(frame: &NodeRef<'_>) {
     const SOURCES: [&str; 3] = ["src", "data-src", "data-lazy-src"];
     let is_address = |url: &String| !matches!(url.trim(), "" | "about:blank");
     let Some(url) = SOURCES.iter().filter_map(|name| frame.attr(name)).map(String::from).find(is_address) else {
         return;
     };
-    if frame.has_class("mastodon-embed") || is_of_article(&url) {
+    if frame.has_class("mastodon-embed") || is_commonly_embedded(&url) {
         frame.set_attr("src", &url);
         frame.set_attr(VIDEO_MARK.0, VIDEO_MARK.1);
     }
 }
 
-fn is_of_article(address: &str) -> bool {
+fn is_commonly_embedded(address: &str) -> bool {
     const SITES: [(&str, &str); 34] = [
         ("docs.google.com", "/"),
         ("drive.google.com", "/"),
@@ -126,7 +128,7 @@ fn is_of_article(address: &str) -> bool {
     SITES.iter().any(|(site, path)| markup::is_of(host, site) && url.path().starts_with(path))
 }
 
-/// Rewrites a correction note so that Readability keeps it like any other block.
+/// Rewrites an element so that Readability keeps it like any other block, if the element is a correction note.
 fn keep_note(note: &NodeRef<'_>) {
     let name = note.node_name().unwrap_or_default();
     let class = note.class().unwrap_or_default().to_lowercase();
@@ -155,15 +157,15 @@ fn is_short(node: &NodeRef<'_>) -> bool {
     })
 }
 
-/// The first words of an element: at least 60 characters, if its first 16 nodes have that many.
+/// The first words of an element: at least 60 characters, unless the first 16 nodes have fewer.
 fn opening(node: &NodeRef<'_>) -> String {
-    const CHARS: usize = 60;
-    const NODES: usize = 16;
+    const CHARS_MIN: usize = 60;
+    const NODES_MAX: usize = 16;
     let mut text = String::new();
-    for node in node.descendants_it().take(NODES).filter(NodeRef::is_text) {
-        text.extend(node.text().chars().take(2 * CHARS));
+    for node in node.descendants_it().take(NODES_MAX).filter(NodeRef::is_text) {
+        text.extend(node.text().chars().take(2 * CHARS_MIN));
         text.push(' ');
-        if markup::one_line(&text).chars().count() >= CHARS {
+        if markup::one_line(&text).chars().count() >= CHARS_MIN {
             break;
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn is_same(one: &Url, other: &Url) -> bool {
     }
 }
 
-/// A last path segment with fewer bytes names a section or a page of a list, not an article.
+/// A last path segment with fewer bytes than this names a section or a page of a list, not an article.
 const NAME_BYTES_MIN: usize = 12;
 
 /// Whether two addresses are spellings of the same page's address. They may differ in the scheme, `www.`, tracking

@@ -1,8 +1,8 @@
 //! Decides whether a page's description is the standfirst of its article.
 //!
-//! It is not if it only repeats the beginning of the body, or was cut off for a search engine. If the body begins with
-//! the whole description, that block is the standfirst and leaves the body, but only if the page sets it apart there: a
-//! first paragraph like the others belongs to the body.
+//! A description that only repeats the beginning of the body, or was cut off for a search engine, is not the
+//! standfirst. If one of the first blocks is the whole description, and the page sets that block apart from the
+//! paragraphs, the block is moved from the body to the standfirst. A first paragraph like the others stays in the body.
 
 use dom_query::{Document as Tree, NodeRef};
 
@@ -12,7 +12,7 @@ use crate::model::{Block, BlockKind};
 
 /// A neighbouring paragraph counts only if it has more letters and digits than this.
 const LETTERS_OF_PARAGRAPH_MIN: usize = 25;
-/// How much white space an element may have around and within the description, in bytes.
+/// The maximum white space in an element around and within the description, in bytes.
 const PADDING_BYTES_MAX: usize = 1_000;
 /// The description is looked for in this many blocks: pictures, a kicker or the headline may precede it.
 const OPENING_BLOCKS_MAX: usize = 4;
@@ -26,18 +26,18 @@ pub(super) enum Placement {
     AmongParagraphs,
 }
 
-/// Finds the description on the page.
+/// Determines where the page shows the description.
 pub(super) fn placement(tree: &Tree, description: &str) -> Placement {
     let folded = fold_text(description);
     if folded.is_empty() {
         return Placement::Apart;
     }
     let candidates = tree.select("p");
-    // Paragraphs may nest, so a much longer one is skipped before its letters are compared.
-    let is_near = |text: &str| text.len() <= 2 * description.len() + PADDING_BYTES_MAX;
+    // Paragraphs may nest. To save time, the letters of a much longer paragraph are not compared.
+    let is_near_length = |text: &str| text.len() <= 2 * description.len() + PADDING_BYTES_MAX;
     let found = candidates.nodes().iter().find(|node| {
         let text = node.text();
-        is_near(&text) && fold_text(&text) == folded
+        is_near_length(&text) && fold_text(&text) == folded
     });
     match found {
         Some(node) if !is_marked(node) && !is_emphasised(node, &folded) && has_sibling_paragraphs(node) => {
@@ -47,7 +47,7 @@ pub(super) fn placement(tree: &Tree, description: &str) -> Placement {
     }
 }
 
-/// Whether a class, id or `itemprop` of the element or its parent is one that standfirsts have.
+/// Whether the class, id or `itemprop` of the element or its parent contains a word that is typical of standfirsts.
 fn is_marked(node: &NodeRef<'_>) -> bool {
     const WORDS: [&str; 14] = [
         "standfirst",
@@ -65,14 +65,14 @@ fn is_marked(node: &NodeRef<'_>) -> bool {
         "excerpt",
         "anriss",
     ];
-    let names = |node: &NodeRef<'_>| {
+    let has_word = |node: &NodeRef<'_>| {
         let names = ["class", "id", "itemprop"].map(|name| node.attr_or(name, "").to_lowercase());
         WORDS.iter().any(|word| names.iter().any(|name| name.contains(word)))
     };
-    names(node) || node.parent().is_some_and(|parent| names(&parent))
+    has_word(node) || node.parent().is_some_and(|parent| has_word(&parent))
 }
 
-/// Whether the element's first child holds the whole text in bold or italics.
+/// Whether the element's first child contains the whole text, in bold or italics.
 fn is_emphasised(node: &NodeRef<'_>, folded: &str) -> bool {
     node.first_element_child().is_some_and(|child| {
         let name = child.node_name();
@@ -88,11 +88,11 @@ fn has_sibling_paragraphs(node: &NodeRef<'_>) -> bool {
     })
 }
 
-/// Returns the standfirst, empty if there is none, and removes it from the body where the page sets it apart.
-pub(super) fn take(head: &PageMetadata, blocks: &mut Vec<Block>, placement: Placement) -> String {
+/// Returns the standfirst, empty if there is none. If a block of the body is the standfirst, removes that block.
+pub(super) fn extract(head: &PageMetadata, blocks: &mut Vec<Block>, placement: Placement) -> String {
     let description = head.description.trim();
-    let is_cut = description.ends_with('…') || description.ends_with("...");
-    if description.is_empty() || is_cut || is_same_text(description, &head.headline) {
+    let is_cut_off = description.ends_with('…') || description.ends_with("...");
+    if description.is_empty() || is_cut_off || is_same_text(description, &head.headline) {
         return String::new();
     }
     if let Some(at) = blocks.iter().take(OPENING_BLOCKS_MAX).position(|block| is_text(block, description)) {

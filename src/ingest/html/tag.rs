@@ -1,6 +1,6 @@
 //! Counts the attributes of a tag while it is being read.
 
-/// A tag, from its `<` on. If it turns out not to be a tag but, say, a comment, it has no attributes.
+/// A tag, from its `<` on. What turns out not to be a tag, such as a comment, has no attributes.
 #[derive(Debug, Default)]
 pub(super) struct OpenTag {
     /// The number of attributes that have begun so far.
@@ -8,7 +8,7 @@ pub(super) struct OpenTag {
     state: TagState,
 }
 
-/// The states of the HTML tokenizer (WHATWG HTML, 13.2.5) that matter for where an attribute begins.
+/// The states of the HTML tokenizer (WHATWG HTML, 13.2.5) that decide where an attribute begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum TagState {
     #[default]
@@ -25,8 +25,8 @@ enum TagState {
 }
 
 impl OpenTag {
-    /// Reads the next piece. A `>` outside quotes does not end the tag: only the parser knows its end, and a tag may
-    /// hide after the `>`, so its attributes are counted as well.
+    /// Reads the next piece. A `>` outside quotes does not end the tag, because only the parser knows where the tag
+    /// ends. The part after the `>` may be another tag that the parser sees, so attributes are counted there as well.
     pub(super) fn read(&mut self, piece: &str) {
         for byte in piece.bytes() {
             let next = self.state.after(byte);

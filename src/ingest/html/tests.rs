@@ -163,7 +163,7 @@ fn the_headline_is_one_that_the_title_confirms() {
 #[test]
 fn a_page_cannot_take_over_the_address_of_another_site() {
     for (href, expected) in [
-        ("https://other.example/ferry", "https://other.example/ferry is not of this site"),
+        ("https://other.example/ferry", "https://other.example/ferry is not on this site"),
         ("https://www.tidewater.example/", "is not the address of an article"),
         ("javascript:alert(1)", "is not the address of an article"),
     ] {
@@ -230,7 +230,7 @@ proptest::proptest! {
     }
 }
 
-/// The search for notes, captions and standfirsts is bounded, however deeply they nest.
+/// The time to search for notes, captions and standfirsts is limited, however deeply they nest.
 #[test]
 fn deeply_nested_notes_and_captions_are_read_in_bounded_time() {
     let text = "correction ".repeat(30_000);

@@ -22,7 +22,8 @@ pub(super) fn parse(text: &str) -> Result<Value, IngestError> {
 }
 
 fn parse_strictly(text: &str) -> Result<Value, IngestError> {
-    // Each value but the first follows one of these. Those within strings are counted as well, but they are few.
+    // Each value but the first follows one of these. Those within strings are counted as well, which matters little at
+    // this limit.
     let values = text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count();
     if values > VALUES_MAX {
         let reason = format!("it has up to {values} values; the limit is {VALUES_MAX}");
@@ -35,25 +36,25 @@ fn parse_strictly(text: &str) -> Result<Value, IngestError> {
     })
 }
 
-/// The reason without the position, which the error has in fields of its own.
+/// The reason without the position, for which [`IngestError::JsonSyntax`] has separate fields.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or_else(|| text.clone(), |(reason, _)| reason.to_owned())
 }
 
-/// The field names of the object in the text, or of the first object if the text is an array, in order and as far as
-/// they can be read.
+/// The field names, in order and as far as they can be read, of the object in the text or, if the text is an array, of
+/// the array's first element.
 pub(super) fn field_names(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     // Reading ends at the first mistake; the names before it remain.
-    let _ = RepeatedNames(&mut names).deserialize(&mut deserializer);
+    let _ = FieldNames(&mut names).deserialize(&mut deserializer);
     names
 }
 
-struct RepeatedNames<'n>(&'n mut Vec<String>);
+struct FieldNames<'n>(&'n mut Vec<String>);
 
-impl<'de> DeserializeSeed<'de> for RepeatedNames<'_> {
+impl<'de> DeserializeSeed<'de> for FieldNames<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -61,7 +62,7 @@ impl<'de> DeserializeSeed<'de> for RepeatedNames<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for RepeatedNames<'_> {
+impl<'de> Visitor<'de> for FieldNames<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,9 +1,10 @@
 //! Repairs the faults that JSON in web pages often has, where only one reading is possible: comments and CDATA around
-//! it, commas before a closing bracket, line breaks within strings, and escapes of unpaired surrogates.
+//! the JSON, commas before a closing bracket, line breaks within strings, and escapes of unpaired surrogates.
 
 /// Repairs the text. Text without such faults stays the same, apart from white space.
 pub(super) fn repair(text: &str) -> String {
     let text = unwrapped(text);
+    // The text may be escaped as a whole, as in an attribute of HTML.
     let compact: String = text.chars().filter(|c| !c.is_whitespace()).take("[{&quot;".len()).collect();
     if compact.starts_with("{&quot;") || compact.starts_with("[{&quot;") {
         return repair_values(&htmlize::unescape(text));
@@ -14,15 +15,15 @@ pub(super) fn repair(text: &str) -> String {
 /// Strips the comment, CDATA section or statement that the text is wrapped in.
 fn unwrapped(mut text: &str) -> &str {
     const OPENINGS: [&str; 5] = ["\u{feff}", "<!--", "<![CDATA[", "//<![CDATA[", "/*<![CDATA[*/"];
-    const ENDS: [&str; 6] = ["-->", "/*]]>*/", "//]]>", "]]>", ";", "//"];
+    const CLOSINGS: [&str; 6] = ["-->", "/*]]>*/", "//]]>", "]]>", ";", "//"];
     loop {
         let before = text;
         text = text.trim();
         for opening in OPENINGS {
             text = text.strip_prefix(opening).unwrap_or(text);
         }
-        for end in ENDS {
-            text = text.strip_suffix(end).unwrap_or(text);
+        for closing in CLOSINGS {
+            text = text.strip_suffix(closing).unwrap_or(text);
         }
         if text == before {
             return text;
@@ -33,8 +34,9 @@ fn unwrapped(mut text: &str) -> &str {
 fn repair_values(text: &str) -> String {
     let mut repaired = String::with_capacity(text.len());
     let mut rest = text;
-    // Whether a comma is held back until it is clear that a value follows it.
-    let mut comma = false;
+    // Whether a comma has been read but not yet written, because it is written only if a value follows.
+    let mut has_pending_comma = false;
+    // A `/*` after the last `*/` does not begin a comment.
     let last_comment_end = text.rfind("*/").unwrap_or(0);
     while let Some(c) = rest.chars().next() {
         let after = rest.get(c.len_utf8()..).unwrap_or_default();
@@ -48,13 +50,13 @@ fn repair_values(text: &str) -> String {
             c if c.is_whitespace() => repaired.push(' '),
             c if c.is_control() => {}
             _ => {
-                if comma && !matches!(c, '}' | ']') {
+                if has_pending_comma && !matches!(c, '}' | ']') {
                     repaired.push(',');
                 }
-                comma = c == ',';
+                has_pending_comma = c == ',';
                 if c == '"' {
                     rest = repair_string(after, &mut repaired);
-                } else if !comma {
+                } else if !has_pending_comma {
                     repaired.push(c);
                 }
             }

@@ -20,7 +20,7 @@ pub(super) struct MarkdownBody {
     pub(super) tags: BTreeSet<String>,
 }
 
-/// A block, with its level if it was a heading.
+/// A block, with the heading's level if it was a heading.
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) block: Block,
@@ -45,18 +45,18 @@ struct MarkdownBuilder {
     body: MarkdownBody,
     /// The text of the current block.
     text: String,
-    /// The pictures of the current block.
-    figures: Vec<Image>,
+    /// The images of the current block.
+    images: Vec<Image>,
     /// The outermost quotation or list.
     outer: Option<OuterBlock>,
     /// Number of quotations and lists around the current position.
     depth: usize,
     heading_level: Option<u8>,
     /// The footnote mark that the next block starts with.
-    note: String,
+    footnote_mark: String,
     /// Whether the current block is verbatim text, whose first line keeps its indent.
     verbatim: bool,
-    in_figure: bool,
+    in_image: bool,
 }
 
 #[derive(Debug)]
@@ -95,21 +95,21 @@ impl MarkdownBuilder {
                 self.flush();
                 self.heading_level = Some(level_number(level));
             }
-            Tag::BlockQuote(_) => self.enclose(OuterBlock::Quote(Vec::new())),
-            Tag::List(first) => self.enclose(OuterBlock::List { items: Vec::new(), ordered: first.is_some() }),
+            Tag::BlockQuote(_) => self.open_outer(OuterBlock::Quote(Vec::new())),
+            Tag::List(first) => self.open_outer(OuterBlock::List { items: Vec::new(), ordered: first.is_some() }),
             Tag::Item => self.start_item(),
             Tag::CodeBlock(_) => {
                 self.flush();
                 self.verbatim = true;
             }
             Tag::Image { dest_url, title, .. } => {
-                self.in_figure = true;
-                let figure = Image { url: dest_url.into_string(), title: title.into_string(), ..Image::default() };
-                self.figures.push(figure);
+                self.in_image = true;
+                let image = Image { url: dest_url.into_string(), title: title.into_string(), ..Image::default() };
+                self.images.push(image);
             }
             Tag::FootnoteDefinition(name) => {
                 self.flush();
-                self.note = format!("[{name}] ");
+                self.footnote_mark = format!("[{name}] ");
             }
             Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Superscript | Tag::Subscript | Tag::Link { .. } => {
             }
@@ -128,9 +128,9 @@ impl MarkdownBuilder {
                 self.text = tags::text_of(&html, &mut self.body.tags);
                 self.flush();
             }
-            TagEnd::BlockQuote(_) | TagEnd::List(_) => self.disclose(),
+            TagEnd::BlockQuote(_) | TagEnd::List(_) => self.close_outer(),
             TagEnd::Item => self.flush(),
-            TagEnd::Image => self.in_figure = false,
+            TagEnd::Image => self.in_image = false,
             TagEnd::TableCell => self.text.push_str(" | "),
             TagEnd::TableHead | TagEnd::TableRow => {
                 self.text.truncate(self.text.trim_end_matches(" | ").len());
@@ -142,10 +142,10 @@ impl MarkdownBuilder {
         }
     }
 
-    /// Adds running text. Within a picture, it is the picture's description and not part of the paragraph.
+    /// Adds running text. Text within an image is the image's description and not part of the paragraph.
     fn push(&mut self, text: &str) {
-        match self.figures.last_mut().filter(|_| self.in_figure) {
-            Some(figure) => figure.description.push_str(text),
+        match self.images.last_mut().filter(|_| self.in_image) {
+            Some(image) => image.description.push_str(text),
             None => self.text.push_str(text),
         }
     }
@@ -159,13 +159,13 @@ impl MarkdownBuilder {
         }
     }
 
-    fn enclose(&mut self, outer: OuterBlock) {
+    fn open_outer(&mut self, outer: OuterBlock) {
         self.flush();
         self.depth += 1;
         self.outer.get_or_insert(outer);
     }
 
-    fn disclose(&mut self) {
+    fn close_outer(&mut self) {
         self.flush();
         self.depth = self.depth.saturating_sub(1);
         if self.depth > 0 {
@@ -213,11 +213,11 @@ impl MarkdownBuilder {
         let text = if verbatim { text.trim_end().to_owned() } else { text.trim().to_owned() };
         let level = self.heading_level.take();
         if !text.is_empty() {
-            let text = std::mem::take(&mut self.note) + &text;
+            let text = std::mem::take(&mut self.footnote_mark) + &text;
             match &mut self.outer {
                 Some(OuterBlock::Quote(paragraphs)) => paragraphs.push(text),
                 Some(OuterBlock::List { items, .. }) => add_to_item(items, &text),
-                None => self.leaf(text, level, verbatim),
+                None => self.top_level_block(text, level, verbatim),
             }
         }
         if self.outer.is_none() {
@@ -225,7 +225,7 @@ impl MarkdownBuilder {
         }
     }
 
-    fn leaf(&mut self, text: String, level: Option<u8>, verbatim: bool) {
+    fn top_level_block(&mut self, text: String, level: Option<u8>, verbatim: bool) {
         if let Some(level) = level {
             let block = Block::from(BlockKind::Subheading { text });
             self.body.pieces.push(Piece { block, heading_level: Some(level) });
@@ -238,7 +238,7 @@ impl MarkdownBuilder {
     }
 
     fn captions(&mut self) {
-        for Image { url, title, description } in std::mem::take(&mut self.figures) {
+        for Image { url, title, description } in std::mem::take(&mut self.images) {
             let text = if description.trim().is_empty() { title } else { description };
             self.block(BlockKind::Caption { text: text.trim().to_owned(), image_url: url, credit: String::new() });
         }
@@ -249,7 +249,7 @@ impl MarkdownBuilder {
     }
 }
 
-/// Adds text to the last item. Each further block of an item is a line of its own.
+/// Adds a block's text to the last item. Each further block of an item starts a new line.
 fn add_to_item(items: &mut [String], text: &str) {
     if let Some(item) = items.last_mut() {
         if !item.is_empty() {

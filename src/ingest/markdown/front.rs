@@ -1,7 +1,7 @@
 //! Finds and parses front matter: YAML between lines of `---`, TOML between lines of `+++`.
 //!
-//! Front matter is untrusted, so its size, depth, anchors and aliases are bounded. An alias bomb is an error after a
-//! few thousand events and does not exhaust memory.
+//! Front matter is untrusted, so its size, depth, anchors and aliases are limited. An alias bomb is rejected after
+//! a few thousand parser events and does not exhaust memory.
 
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 
@@ -18,18 +18,19 @@ pub(super) type FrontEntries = Vec<(String, FrontValue)>;
 pub(super) fn split(text: &str) -> Result<(FrontEntries, &str), IngestError> {
     let start = text.len() - text.trim_start().len();
     let (blank, document) = text.split_at(start);
-    let above = blank.matches('\n').count();
+    let lines_above = blank.matches('\n').count();
     let fence = document.lines().next().unwrap_or_default().trim_end();
     if !matches!(fence, "---" | "+++") {
         return Ok((Vec::new(), text));
     }
-    let fail = |line: usize, reason: String| IngestError::FrontMatter { line: above + line, reason };
+    let fail = |line: usize, reason: String| IngestError::FrontMatter { line: lines_above + line, reason };
     let (front, body) =
         enclosed(document, fence).ok_or_else(|| fail(1, format!("is not closed; end it with a line of `{fence}`")))?;
     if front.len() > FRONT_BYTES_MAX {
         return Err(fail(1, format!("has {} bytes; the limit is {FRONT_BYTES_MAX}", front.len())));
     }
     let entries = if fence == "---" { yaml(front) } else { toml(front) };
+    // Lines count from the one after the opening fence.
     entries.map(|entries| (entries, body)).map_err(|(line, reason)| fail(line + 1, reason))
 }
 

@@ -19,7 +19,7 @@ use blocks::{MarkdownBody, Piece};
 pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestError> {
     let untitled = options.untitled.as_deref().filter(|name| !name.trim().is_empty());
     let (mut document, body) = match (front::split(text), untitled) {
-        (Err(error), Some(name)) => (unread(name, &error), text),
+        (Err(error), Some(name)) => (untitled_document(name, &error), text),
         (split, _) => split.map(|(front, body)| (fields::read(front, options), body))?,
     };
     let MarkdownBody { mut pieces, tags } = blocks::read(body);
@@ -41,8 +41,8 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
     Ok(document)
 }
 
-/// A document with unreadable front matter, which is kept as text.
-fn unread(name: &str, error: &IngestError) -> Document {
+/// A document whose front matter is unreadable, with a name in place of the headline. The front matter counts as text.
+fn untitled_document(name: &str, error: &IngestError) -> Document {
     let mut document = Document::default();
     document.content.headline = name.to_owned();
     document.guesses.push(Guess::new("headline", quoted(name), error.to_string()));
@@ -69,9 +69,12 @@ fn take_headline(pieces: &mut Vec<Piece>, document: &mut Document) {
     }
 }
 
-/// Drops a first heading that repeats the front matter's headline.
+/// Drops a top-level heading at the start of the body that repeats the front matter's headline.
 fn drop_repeated_headline(pieces: &mut Vec<Piece>, headline: &str) {
-    let repeats = |piece: &Piece| matches!(&piece.block.kind, BlockKind::Subheading { text } if piece.heading_level == Some(1) && text == headline);
+    let repeats = |piece: &Piece| {
+        let BlockKind::Subheading { text } = &piece.block.kind else { return false };
+        piece.heading_level == Some(1) && text == headline
+    };
     if pieces.first().is_some_and(repeats) {
         pieces.remove(0);
     }

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
-/// The text of a piece of HTML. Adds the names of elements whose formatting or content is lost to `lost`.
+/// Returns the text of a piece of HTML, and adds the names of elements whose formatting or content is lost to `lost`.
 pub(super) fn text_of(html: &str, lost: &mut BTreeSet<String>) -> String {
     let mut text = String::new();
     let mut rest = html;
-    // Without a closing bracket ahead, an opening one is text. Knowing the last one keeps this linear in time.
+    // An opening bracket with no closing bracket after it is text. The last closing bracket is looked for only once, so
+    // that the time is linear.
     let tags_end = html.rfind('>').unwrap_or(0);
     while let Some((before, after)) = rest.split_once('<').filter(|(_, after)| html.len() - after.len() <= tags_end) {
         text.push_str(before);
@@ -31,7 +32,8 @@ fn skip_comment(after: &str) -> &str {
 }
 
 fn skip_tag<'a>(after: &'a str, text: &mut String, lost: &mut BTreeSet<String>) -> &'a str {
-    const PLAIN: [&str; 22] = [
+    // Elements whose loss is not worth a note.
+    const UNNOTED: [&str; 22] = [
         "a", "abbr", "b", "br", "cite", "code", "div", "em", "i", "kbd", "li", "mark", "ol", "p", "section", "small",
         "span", "strong", "sub", "sup", "u", "ul",
     ];
@@ -42,7 +44,7 @@ fn skip_tag<'a>(after: &'a str, text: &mut String, lost: &mut BTreeSet<String>) 
     if matches!(name.as_str(), "br" | "p" | "div" | "li" | "tr") {
         text.push('\n');
     }
-    if !closing && !PLAIN.contains(&name.as_str()) {
+    if !closing && !UNNOTED.contains(&name.as_str()) {
         lost.insert(name.clone());
     }
     match name.as_str() {
@@ -51,8 +53,8 @@ fn skip_tag<'a>(after: &'a str, text: &mut String, lost: &mut BTreeSet<String>) 
     }
 }
 
-/// The text after a tag. A bracket in a quoted attribute does not end the tag, unless the quotation is unclosed. A tag
-/// without an end is kept as text, from its name on.
+/// The text after a tag. A bracket in a quoted attribute does not end the tag, unless the quotation is unclosed. If the
+/// tag has no end, its name and what follows count as text.
 fn after_tag(tag: &str) -> &str {
     let mut quote = None;
     for (at, c) in tag.char_indices() {

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum FrontValue {
     Null,
-    /// A string; also a number, boolean or date, as text.
+    /// A string, or a number, boolean or date as text.
     Text(String),
     List(Vec<FrontValue>),
     /// The entries in order. A key may occur more than once.
@@ -24,7 +24,7 @@ impl FrontValue {
         }
     }
 
-    /// The texts of a list, or the single text. A map counts as its `name`.
+    /// The texts of a list, or the single text. A map counts as the text of its entry `name`.
     pub(super) fn texts(&self) -> Vec<String> {
         match self {
             Self::List(items) => items.iter().filter_map(Self::named).collect(),

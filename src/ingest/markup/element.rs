@@ -7,7 +7,7 @@ pub(super) enum Element {
     Inline,
     /// Part of a line of text that links elsewhere.
     Link,
-    /// Separates the text before it, within it and after it.
+    /// Separates the texts before, within and after the element.
     Block,
     /// A paragraph, which also ends where the next block begins.
     Paragraph,
@@ -42,7 +42,7 @@ pub(super) enum Element {
 }
 
 impl Element {
-    /// The role of the element with this name, given in lower case.
+    /// The role of the element with this lower-case name.
     pub(super) fn of(name: &str) -> Self {
         match name {
             "p" | "para" => Self::Paragraph,
@@ -78,12 +78,12 @@ impl Element {
         }
     }
 
-    /// Whether a line of text continues through it.
+    /// Whether a line of text continues through the element.
     pub(super) fn is_inline(self) -> bool {
         matches!(self, Self::Inline | Self::Link | Self::Struck | Self::Quoted | Self::Cite | Self::Empty)
     }
 
-    /// Whether it has neither content nor an end tag.
+    /// Whether the element has neither content nor an end tag.
     pub(super) fn is_void(self) -> bool {
         matches!(self, Self::LineBreak | Self::Rule | Self::Picture | Self::Empty)
     }

@@ -1,6 +1,7 @@
-//! Finds the tables and lists that only lay out text. Their content is then read as if they were not there.
+//! Finds the tables and lists that only lay out text. The content of such a table or list is then read as if the table
+//! or list were not there.
 //!
-//! This is known only at the end of each, so the markup is scanned once before it is read.
+//! What a table or list is for is known only at its end, so the markup is scanned once before it is read.
 
 use super::element::Element;
 use super::tokens::{MarkupToken, Tag, tokens};
@@ -14,7 +15,7 @@ pub(super) fn layouts(markup: &str) -> Vec<bool> {
     for token in tokens(markup) {
         match token {
             MarkupToken::Start(tag) if !tag.is_closed() => classifier.start(tag),
-            MarkupToken::Start(tag) if begins(Element::of(&tag.name())) => classifier.verdicts.push(false),
+            MarkupToken::Start(tag) if is_table_or_list(Element::of(&tag.name())) => classifier.verdicts.push(false),
             MarkupToken::End(name) => classifier.end(&name),
             MarkupToken::Start(_) | MarkupToken::Text(_) | MarkupToken::Verbatim(_) | MarkupToken::Math(..) => {}
         }
@@ -26,26 +27,26 @@ pub(super) fn layouts(markup: &str) -> Vec<bool> {
 }
 
 /// Whether an element is a table or a list.
-pub(super) fn begins(element: Element) -> bool {
+pub(super) fn is_table_or_list(element: Element) -> bool {
     matches!(element, Element::Table | Element::List { .. })
 }
 
 #[derive(Default)]
 struct LayoutClassifier {
     verdicts: Vec<bool>,
-    open: Vec<TableFacts>,
+    open: Vec<LayoutFacts>,
 }
 
 /// What was found in a table or list, not counting the content of tables and lists within it.
 #[derive(Default)]
-struct TableFacts {
+struct LayoutFacts {
     index: usize,
     name: String,
     is_list: bool,
-    /// Whether its attributes or parts declare it as layout, or as data.
+    /// Whether attributes declare it as layout, and whether attributes or parts declare it as data.
     says_layout: bool,
     says_data: bool,
-    holds_table: bool,
+    contains_table: bool,
     rows: usize,
     cells: usize,
     cells_of_row: usize,
@@ -62,39 +63,39 @@ impl LayoutClassifier {
     fn start(&mut self, tag: Tag<'_>) {
         let name = tag.name();
         let element = Element::of(&name);
-        if let Some(seen) = self.open.last_mut() {
+        if let Some(facts) = self.open.last_mut() {
             match element {
-                Element::Row => (seen.rows, seen.cells_of_row) = (seen.rows + 1, 0),
-                Element::Cell => seen.cell(&name),
-                Element::Item => seen.items += 1,
-                Element::Paragraph => seen.paragraphs += 1,
-                Element::Heading => seen.headings += 1,
-                Element::Figure | Element::Quote | Element::List { .. } => seen.others += 1,
-                Element::Table => seen.holds_table = true,
-                Element::Block => seen.says_data |= matches!(name.as_str(), "caption" | "thead" | "tfoot"),
+                Element::Row => (facts.rows, facts.cells_of_row) = (facts.rows + 1, 0),
+                Element::Cell => facts.cell(&name),
+                Element::Item => facts.items += 1,
+                Element::Paragraph => facts.paragraphs += 1,
+                Element::Heading => facts.headings += 1,
+                Element::Figure | Element::Quote | Element::List { .. } => facts.others += 1,
+                Element::Table => facts.contains_table = true,
+                Element::Block => facts.says_data |= matches!(name.as_str(), "caption" | "thead" | "tfoot"),
                 _ => {}
             }
         }
-        if begins(element) {
+        if is_table_or_list(element) {
             let role = tag.attribute("role").unwrap_or_default();
-            let seen = TableFacts {
+            let facts = LayoutFacts {
                 index: self.verdicts.len(),
                 is_list: element != Element::Table,
                 says_layout: matches!(role.as_str(), "presentation" | "none"),
                 says_data: tag.attribute("summary").is_some_and(|summary| !summary.is_empty()),
                 name,
-                ..TableFacts::default()
+                ..LayoutFacts::default()
             };
             self.verdicts.push(false);
             if self.open.len() < DEPTH_MAX {
-                self.open.push(seen);
+                self.open.push(facts);
             }
         }
     }
 
     fn end(&mut self, name: &str) {
-        if begins(Element::of(name))
-            && let Some(at) = self.open.iter().rposition(|seen| seen.name == name)
+        if is_table_or_list(Element::of(name))
+            && let Some(at) = self.open.iter().rposition(|facts| facts.name == name)
         {
             while self.open.len() > at {
                 self.close();
@@ -103,15 +104,15 @@ impl LayoutClassifier {
     }
 
     fn close(&mut self) {
-        if let Some(seen) = self.open.pop()
-            && let Some(verdict) = self.verdicts.get_mut(seen.index)
+        if let Some(facts) = self.open.pop()
+            && let Some(verdict) = self.verdicts.get_mut(facts.index)
         {
-            *verdict = seen.lays_out();
+            *verdict = facts.lays_out();
         }
     }
 }
 
-impl TableFacts {
+impl LayoutFacts {
     fn cell(&mut self, name: &str) {
         self.says_data |= name == "th";
         self.cells += 1;
@@ -122,12 +123,13 @@ impl TableFacts {
     fn lays_out(&self) -> bool {
         if self.is_list {
             // A list of one item is not a real list, nor is a series of articles with headings.
-            let holds_text = self.paragraphs >= 2 || self.paragraphs + self.headings + self.others >= 2;
-            return self.items <= 1 && holds_text
+            let contains_text = self.paragraphs >= 2 || self.paragraphs + self.headings + self.others >= 2;
+            return self.items <= 1 && contains_text
                 || self.headings > 0 && self.headings >= self.items && self.paragraphs >= self.items;
         }
-        let holds_blocks = self.paragraphs >= self.cells * 2 || self.headings + self.others > 0;
+        let contains_blocks = self.paragraphs >= self.cells * 2 || self.headings + self.others > 0;
         self.says_layout
-            || !self.says_data && (self.holds_table || self.rows <= 1 || self.cells_of_row_max <= 1 || holds_blocks)
+            || !self.says_data
+                && (self.contains_table || self.rows <= 1 || self.cells_of_row_max <= 1 || contains_blocks)
     }
 }

@@ -1,4 +1,4 @@
-//! Reads from the class of an element what its name does not say.
+//! Reads the role of an element from its class, where the element's name does not state it.
 
 use super::tokens::Tag;
 
@@ -11,19 +11,19 @@ pub(super) enum ClassRole {
     Credit,
     /// A note that says what was corrected.
     Correction,
-    /// A visual rendering of a text that is there already.
+    /// A visual rendering of a text that the markup already has.
     Repeated,
 }
 
 impl ClassRole {
-    /// Whether it makes the element a block, whatever its name is.
+    /// Whether the role makes the element a block, whatever the element's name is.
     pub(super) fn is_block(self) -> bool {
         self != Self::Repeated
     }
 }
 
 /// The role that the class of an element gives it; `None` for elements whose class says nothing reliable.
-pub(super) fn mark(tag: Tag<'_>) -> Option<ClassRole> {
+pub(super) fn class_role(tag: Tag<'_>) -> Option<ClassRole> {
     const MARKED: [&str; 14] =
         ["p", "div", "span", "small", "em", "i", "cite", "center", "section", "aside", "figcaption", "td", "dd", "dt"];
     let class = tag.attribute("class").filter(|class| !class.is_empty())?;
@@ -33,7 +33,7 @@ pub(super) fn mark(tag: Tag<'_>) -> Option<ClassRole> {
     if class.split_ascii_whitespace().any(|name| name == "katex-html") {
         return Some(ClassRole::Repeated);
     }
-    let names = class.split_ascii_whitespace().filter(|name| !is_of_outer(name));
+    let names = class.split_ascii_whitespace().filter(|name| !describes_layout(name));
     let words: Vec<String> = names.flat_map(words).collect();
     let has = |known: &[&str]| words.iter().any(|word| known.contains(&word.as_str()));
     match has(&CAPTIONS) {
@@ -52,9 +52,9 @@ const CORRECTIONS: [&str; 4] = ["correction", "corrections", "clarification", "e
 const CREDITS: [&str; 5] = ["credit", "credits", "photocredit", "imagecredit", "photographer"];
 
 /// Whether a class describes an element's content or layout rather than its role: `has-caption`, `caption-container`.
-fn is_of_outer(name: &str) -> bool {
-    const OF_OUTER: [&str; 9] = ["has", "no", "with", "without", "container", "wrapper", "wrap", "narrow", "video"];
-    words(name).any(|word| OF_OUTER.contains(&word.as_str()))
+fn describes_layout(name: &str) -> bool {
+    const LAYOUT_WORDS: [&str; 9] = ["has", "no", "with", "without", "container", "wrapper", "wrap", "narrow", "video"];
+    words(name).any(|word| LAYOUT_WORDS.contains(&word.as_str()))
 }
 
 /// The lower-case words of a class name, such as `media-caption__text` or `photoCredit`.
@@ -62,9 +62,9 @@ fn words(name: &str) -> impl Iterator<Item = String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;
     for c in name.chars() {
-        let parts = !c.is_alphanumeric() || c.is_uppercase() && was_lower;
+        let ends_word = !c.is_alphanumeric() || c.is_uppercase() && was_lower;
         was_lower = c.is_lowercase();
-        if parts {
+        if ends_word {
             words.push(String::new());
         }
         if let Some(word) = words.last_mut()
@@ -83,7 +83,7 @@ mod tests {
 
     fn of(markup: &str) -> Option<ClassRole> {
         tokens(markup).find_map(|token| match token {
-            MarkupToken::Start(tag) => mark(tag),
+            MarkupToken::Start(tag) => class_role(tag),
             MarkupToken::Text(_) | MarkupToken::Verbatim(_) | MarkupToken::End(_) | MarkupToken::Math(..) => None,
         })
     }

@@ -1,6 +1,6 @@
 //! Converts a MathML formula into one line of text.
 //!
-//! Pages give a formula in several forms: as elements, as the TeX source, and as a picture. TeX is unambiguous, so it
+//! Pages state a formula in several forms: as elements, as TeX, and as a picture. TeX is unambiguous and therefore
 //! takes precedence, then the alternative text; the last resort is the sequence of the elements' symbols.
 
 use super::one_line;
@@ -8,14 +8,14 @@ use super::tokens::{MarkupToken, Tag, tokens};
 
 /// The text of a formula, from its start tag and its inner markup.
 pub(super) fn text(tag: Tag<'_>, inner: &str) -> String {
-    let Formula { tex, signs } = read(inner);
+    let Formula { tex, symbols } = read(inner);
     let stated = tag.attribute("alttext").unwrap_or_default();
-    let texts = [tex, stated, signs].map(|text| bare(&one_line(&text)).to_owned());
+    let texts = [tex, stated, symbols].map(|text| without_style(&one_line(&text)).to_owned());
     texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
 }
 
-/// Strips the TeX command that only sets the size of the whole formula.
-pub(super) fn bare(tex: &str) -> &str {
+/// Strips the TeX command that only sets the style of the whole formula.
+pub(super) fn without_style(tex: &str) -> &str {
     const STYLES: [&str; 2] = ["{\\displaystyle ", "{\\textstyle "];
     let inner = STYLES.iter().find_map(|style| tex.trim().strip_prefix(style)?.strip_suffix('}'));
     inner.map_or(tex, str::trim)
@@ -24,7 +24,7 @@ pub(super) fn bare(tex: &str) -> &str {
 #[derive(Default)]
 struct Formula {
     tex: String,
-    signs: String,
+    symbols: String,
 }
 
 fn read(inner: &str) -> Formula {
@@ -41,7 +41,7 @@ fn read(inner: &str) -> Formula {
             MarkupToken::Text(text) => read.push(&htmlize::unescape(text), &annotation),
             MarkupToken::Verbatim(text) => read.push(text, &annotation),
             // Each symbol is an element of its own.
-            MarkupToken::Start(_) | MarkupToken::End(_) | MarkupToken::Math(..) => read.signs.push(' '),
+            MarkupToken::Start(_) | MarkupToken::End(_) | MarkupToken::Math(..) => read.symbols.push(' '),
         }
     }
     read
@@ -52,7 +52,7 @@ impl Formula {
         match annotation {
             Some((_, true)) => self.tex.push_str(text),
             Some((_, false)) => {}
-            None => self.signs.push_str(text),
+            None => self.symbols.push_str(text),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Converts a body's markup into blocks: HTML, XHTML, and XML that uses HTML's elements. The body of a whole page has
 //! to be found first, which is not this module's job.
 //!
-//! The reader processes a stream of tags with a stack of open elements and builds no tree, so its time and memory are
-//! proportional to the length of any input. (Parsers that build an HTML tree take time proportional to the square of
-//! the depth and of the number of attributes.) Running text is never dropped.
+//! The module processes a stream of tags with a stack of open elements and builds no tree, so time and memory are
+//! proportional to the length of the input, whatever that is. (Parsers that build an HTML tree take time proportional
+//! to the square of the depth and of the number of attributes.) Running text is never dropped.
 
 mod blocks;
 mod element;
@@ -23,7 +23,8 @@ use element::Element;
 pub(super) use post::is_of;
 use tokens::{MarkupToken, tokens};
 
-/// The blocks of the markup, in order. Addresses are resolved against `base`; without it, only absolute ones are kept.
+/// The blocks of the markup, in order. Addresses are resolved against `base`; without a base, only absolute ones are
+/// kept.
 pub(super) fn blocks(markup: &str, base: Option<&Url>) -> Vec<Block> {
     blocks::read(markup, base)
 }
@@ -49,10 +50,10 @@ pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a text is markup: it has the end of an element that is common in texts, or a line break. `a < b` is not
+/// Whether a text is markup: it has the end tag of an element that is common in texts, or a `<br>`. `a < b` is not
 /// markup, nor is `<script> is an element`.
 pub(super) fn is_markup(text: &str) -> bool {
-    const KNOWN: [&str; 24] = [
+    const COMMON: [&str; 24] = [
         "a",
         "b",
         "blockquote",
@@ -79,13 +80,13 @@ pub(super) fn is_markup(text: &str) -> bool {
         "ul",
     ];
     tokens(text).any(|token| match token {
-        MarkupToken::End(name) => KNOWN.contains(&name.as_str()),
+        MarkupToken::End(name) => COMMON.contains(&name.as_str()),
         MarkupToken::Start(tag) => tag.name() == "br",
         MarkupToken::Text(_) | MarkupToken::Verbatim(_) | MarkupToken::Math(..) => false,
     })
 }
 
-/// Replaces character references by their characters. Only those with a semicolon count, because in plain text
+/// Replaces character references with their characters. Only references with a semicolon count, because in plain text
 /// `&copy=2` may be part of a URL.
 pub(super) fn unescape(text: &str) -> Cow<'_, str> {
     const REFERENCE_BYTES_MAX: usize = 34;
@@ -96,11 +97,11 @@ pub(super) fn unescape(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         plain.push_str(before);
-        let name = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).unwrap_or(after.len());
-        match after.split_at_checked(name) {
-            Some((name, ended)) if ended.starts_with(';') && name.len() < REFERENCE_BYTES_MAX => {
+        let name_bytes = after.find(|c: char| !(c.is_ascii_alphanumeric() || c == '#')).unwrap_or(after.len());
+        match after.split_at_checked(name_bytes) {
+            Some((name, rest_of_text)) if rest_of_text.starts_with(';') && name.len() < REFERENCE_BYTES_MAX => {
                 plain.push_str(&htmlize::unescape(format!("&{name};")));
-                rest = ended.get(1..).unwrap_or_default();
+                rest = rest_of_text.get(1..).unwrap_or_default();
             }
             _ => {
                 plain.push('&');

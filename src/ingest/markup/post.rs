@@ -22,14 +22,14 @@ pub(super) fn is_marked(tag: Tag<'_>) -> bool {
     class.split_ascii_whitespace().any(|name| CLASSES.contains(&name))
 }
 
-/// The address of a post, as an attribute of the quotation states it.
-pub(super) fn stated(tag: Tag<'_>) -> Option<String> {
+/// The address of a post, if an attribute of the quotation states one.
+pub(super) fn stated_url(tag: Tag<'_>) -> Option<String> {
     const ATTRIBUTES: [&str; 5] =
         ["data-instgrm-permalink", "data-embed-url", "data-text-post-permalink", "data-href", "cite"];
     ATTRIBUTES.iter().find_map(|name| tag.attribute(name)).filter(|url| !url.trim().is_empty())
 }
 
-/// Whether the address is one of a post on a known network.
+/// Whether the address is that of a post on a known network.
 pub(super) fn is_post(url: &str) -> bool {
     const POSTS: [(&str, &[&str]); 10] = [
         ("twitter.com", &["/status/", "/statuses/"]),
@@ -48,16 +48,16 @@ pub(super) fn is_post(url: &str) -> bool {
     POSTS.iter().any(|(site, paths)| is_of(host, site) && paths.iter().any(|path| url.path().contains(path)))
 }
 
-/// The address of a frame's content. For a frame that shows a post, that is the post's own address.
-pub(super) fn frame(tag: Tag<'_>) -> Option<String> {
+/// The address of a frame's content. For a frame that shows a post, this is the address of the post itself.
+pub(super) fn frame_url(tag: Tag<'_>) -> Option<String> {
     const ATTRIBUTES: [&str; 4] = ["src", "data-src", "data-lazy-src", "data-original"];
     let is_address = |url: &String| !matches!(url.trim(), "" | "about:blank");
     let url = ATTRIBUTES.iter().filter_map(|name| tag.attribute(name)).find(is_address)?;
-    Some(about(&url).unwrap_or(url))
+    Some(post_in(&url).unwrap_or(url))
 }
 
 /// The address of the post that a frame shows; `None` if it shows something else.
-fn about(frame: &str) -> Option<String> {
+fn post_in(frame: &str) -> Option<String> {
     let url = Url::parse(frame).ok()?;
     let host = url.host_str()?;
     let value = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());

@@ -1,7 +1,7 @@
 //! Splits markup into tags and texts. Comments, declarations, and the content of scripts and styles are left out.
 //!
-//! Anything that looks like markup but has no end is text. The positions of the last possible ends are determined once,
-//! so that unclosed markup does not cause repeated searches to the end of the input.
+//! Anything that looks like markup but has no end is text. The position of the last possible end of each kind of markup
+//! is determined once, so that unclosed markup does not cause repeated searches to the end of the input.
 
 /// A piece of markup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl<'m> Tag<'m> {
                 return None;
             }
             let end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '/')).unwrap_or(rest.len());
-            // An equals sign without a name before it is skipped.
+            // If there is no name before an equals sign, the sign and the value are skipped.
             let (name, after) = rest.split_at_checked(end)?;
             let value;
             (value, rest) = match after.trim_ascii_start().strip_prefix('=') {
@@ -85,7 +85,7 @@ pub(super) fn tokens(markup: &str) -> Tokens<'_> {
         tags_end: last(">"),
         comments_end: last("-->"),
         sections_end: last("]]>"),
-        unended: Vec::new(),
+        unclosed: Vec::new(),
     }
 }
 
@@ -97,8 +97,8 @@ pub(super) struct Tokens<'m> {
     tags_end: usize,
     comments_end: usize,
     sections_end: usize,
-    /// Names of skipped elements that have no end tag from here on, so that it is not searched for again.
-    unended: Vec<&'static str>,
+    /// Names of skipped elements for which no end tag follows, so that none is searched for again.
+    unclosed: Vec<&'static str>,
 }
 
 impl<'m> Iterator for Tokens<'m> {
@@ -118,7 +118,7 @@ impl<'m> Iterator for Tokens<'m> {
             };
             let at = self.markup.len() - after.len();
             if after.starts_with("!--") && at + "!--".len() < self.comments_end {
-                // "<!-->" is a complete comment.
+                // Only the `!` is skipped, because "<!-->" is a complete comment.
                 self.rest = after.get(1..)?.split_once("-->").map_or("", |(_, rest)| rest);
             } else if let Some(section) = after.strip_prefix("![CDATA[").filter(|_| at < self.sections_end) {
                 let (text, rest) = section.split_once("]]>").unwrap_or((section, ""));
@@ -179,13 +179,14 @@ impl<'m> Tokens<'m> {
         }
     }
 
-    /// Skips the content of the element that is open here, and returns it; `None` if the element has no end tag.
+    /// Skips the content and the end tag of the element that has just been opened, and returns the content; `None` if
+    /// the element has no end tag.
     fn skip_to_end(&mut self, name: &'static str) -> Option<&'m str> {
-        if self.unended.contains(&name) {
+        if self.unclosed.contains(&name) {
             return None;
         }
         let Some((content, rest)) = split_at_end(self.rest, name) else {
-            self.unended.push(name);
+            self.unclosed.push(name);
             return None;
         };
         self.rest = rest;
@@ -228,7 +229,7 @@ fn split_tag(tag: &str) -> (&str, &str) {
     tag.split_once('>').unwrap_or((tag, ""))
 }
 
-/// Splits the text at the first end tag with this name, which is dropped.
+/// Splits the text at the first end tag with this name. The tag itself is in neither part.
 fn split_at_end<'m>(rest: &'m str, name: &str) -> Option<(&'m str, &'m str)> {
     rest.match_indices("</").find_map(|(at, end)| {
         let tag = rest.get(at + end.len()..)?;

@@ -19,7 +19,7 @@ pub(super) struct ArticleFields<'g, 'v> {
     guesses: Vec<Guess>,
 }
 
-/// Properties that are read, and those about the page and its workings. All others are reported as ignored.
+/// Properties that are read, and those that only concern the page and not the article. All others are noted as ignored.
 const KNOWN: [&str; 42] = [
     "@context",
     "@graph",
@@ -123,7 +123,7 @@ impl<'g, 'v> ArticleFields<'g, 'v> {
         claims::stated_pair([&published, &modified], "json-ld", &mut self.guesses)
     }
 
-    /// The authors. Some pages give the URLs of profiles instead of names; those are ignored.
+    /// The authors' names. The profile URLs that some pages state instead of names are ignored.
     fn authors(&mut self) -> Vec<String> {
         let authors = Some(self.texts("author")).filter(|authors| !authors.is_empty());
         let authors = authors.unwrap_or_else(|| self.texts("creator"));
@@ -143,7 +143,8 @@ impl<'g, 'v> ArticleFields<'g, 'v> {
         stated_language(&written, &mut self.guesses)
     }
 
-    /// The article's own URL, then that of its page. An id may be a URL, but with a fragment it only names a node.
+    /// The URL of the article, then that of its page. An id may also be a URL, but one with a fragment only names a
+    /// node.
     fn urls(&mut self) -> Vec<String> {
         let written = self.graph.addresses(self.node);
         let urls = distinct(written.iter().filter_map(|url| article_url(url)).filter(|url| !url.contains('#')));
@@ -234,7 +235,7 @@ impl<'g, 'v> ArticleFields<'g, 'v> {
         nodes.filter(|node| seen.insert(std::ptr::from_ref::<Node>(node))).collect()
     }
 
-    /// Reports the properties that are not known, as ignored.
+    /// Notes the properties that are not in [`KNOWN`] as ignored.
     fn note_unknown(&mut self) {
         let is_unknown = |(key, value): &(&String, &Value)| !(KNOWN.contains(&key.as_str()) || value.is_null());
         let unknown = self.node.iter().filter(is_unknown).map(|(key, _)| key.as_str());

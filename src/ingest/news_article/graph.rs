@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// A JSON-LD node: an object with its properties.
 pub(super) type Node = Map<String, Value>;
 
-/// Maximum number of values searched for an article.
+/// Maximum number of values that are searched for an article.
 const NODES_MAX: usize = 10_000;
 
 /// The types that are articles, in lower case. Source: <https://schema.org/Article> and its subtypes.
@@ -57,7 +57,7 @@ impl<'v> Graph<'v> {
             match value {
                 Value::Array(items) => values.extend(items),
                 Value::Object(node) => {
-                    // Of several nodes with the same id, the one with most properties is the description.
+                    // Of several nodes with the same id, the one with the most properties describes it.
                     if let Some(id) = id(node)
                         && by_id.get(id).is_none_or(|known| known.len() < node.len())
                     {
@@ -73,18 +73,18 @@ impl<'v> Graph<'v> {
 
     /// The best article at the top level, in `@graph`, or as a page's `mainEntity`. Articles that a page merely lists
     /// do not count, nor do those with only addresses of other pages. An article with the page's own address ranks
-    /// before one without an address, and a node without any text ranks last. `is_own` says whether an address is the
-    /// page's, and `None` for other text.
+    /// before one without an address, and a node without any text ranks last. `is_own` returns whether an address is
+    /// the page's, and `None` for a text that is not an address.
     pub(super) fn article(&self, is_own: &dyn Fn(&str) -> Option<bool>) -> Option<(Rank, &'v Node)> {
         let ranked = self.nodes().filter(|node| is_article(node)).filter_map(|node| {
-            let belongs: Vec<bool> = self.addresses(node).iter().filter_map(|url| is_own(url)).collect();
-            let is_other = !belongs.is_empty() && !belongs.contains(&true);
-            (!is_other).then(|| (Rank { is_empty: !says_something(node), is_unaddressed: belongs.is_empty() }, node))
+            let are_own: Vec<bool> = self.addresses(node).iter().filter_map(|url| is_own(url)).collect();
+            let is_other = !are_own.is_empty() && !are_own.contains(&true);
+            (!is_other).then(|| (Rank { is_empty: !has_text(node), is_unaddressed: are_own.is_empty() }, node))
         });
         ranked.min_by_key(|(rank, _)| *rank)
     }
 
-    /// The addresses of a node as written, in order: its own URL, those of its page, its id.
+    /// The addresses of a node as written, in this order: the node's URL, those of the page, the node's id.
     pub(super) fn addresses(&self, node: &'v Node) -> Vec<String> {
         let value = |key: &str| node.get(key).filter(|value| !value.is_null());
         let page = value("mainEntityOfPage");
@@ -98,10 +98,10 @@ impl<'v> Graph<'v> {
     /// The nodes that can be the article, in breadth-first order.
     fn nodes(&self) -> impl Iterator<Item = &'v Node> {
         let mut queue = VecDeque::from([self.root]);
-        let mut left = NODES_MAX;
+        let mut values_left = NODES_MAX;
         std::iter::from_fn(move || {
             while let Some(value) = queue.pop_front() {
-                left = left.checked_sub(1)?;
+                values_left = values_left.checked_sub(1)?;
                 match value {
                     Value::Array(items) => queue.extend(items.iter().take(NODES_MAX)),
                     Value::Object(node) => {
@@ -152,7 +152,7 @@ fn is_article(node: &Node) -> bool {
     article_type(node).is_some()
 }
 
-fn says_something(node: &Node) -> bool {
+fn has_text(node: &Node) -> bool {
     ["headline", "name", "articleBody", "text"].iter().any(|key| node.get(*key).is_some_and(|value| !value.is_null()))
 }
 

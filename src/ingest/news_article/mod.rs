@@ -1,8 +1,8 @@
 //! Reads schema.org's NewsArticle and related types as JSON-LD, from a file or from a script in a page.
 //! Source: <https://schema.org/NewsArticle>, <https://www.w3.org/TR/json-ld11/>.
 //!
-//! It reads JSON-LD as pages write it, and is not a JSON-LD processor: contexts are not resolved, and terms are
-//! recognised by their usual names. What is left out of an article is listed in its guesses.
+//! This module reads JSON-LD as pages write it, and is not a JSON-LD processor: contexts are not resolved, and terms
+//! are recognised by their usual names. What is left out of an article is listed in the article's guesses.
 
 mod document;
 mod fields;
@@ -50,8 +50,8 @@ pub(super) struct NewsArticle {
 }
 
 /// Finds a page's own article in its JSON-LD scripts: the first with the page's address, or else the first without an
-/// address; `None` if there is neither. `is_own` says whether an address is the page's, and `None` for other text.
-/// Scripts that are not valid JSON are ignored.
+/// address; `None` if there is neither. Nodes without any text rank last. `is_own` returns whether an address is the
+/// page's, and `None` for a text that is not an address. Scripts that are not valid JSON are ignored.
 pub(super) fn find(scripts: &[String], is_own: &dyn Fn(&str) -> Option<bool>) -> Option<NewsArticle> {
     let values: Vec<Value> = scripts.iter().filter_map(|script| json::parse(script).ok()).collect();
     let graphs: Vec<Graph> = values.iter().map(Graph::of).collect();

@@ -27,7 +27,7 @@ impl Graph<'_> {
         texts
     }
 
-    /// The first text of a value that is not blank, as written.
+    /// The first of a value's texts that is not blank, as written.
     pub(super) fn raw_text(&self, value: &Value) -> Option<String> {
         let mut found = None;
         self.collect(value, 0, &mut { VALUES_MAX }, &mut |text| {
@@ -38,21 +38,22 @@ impl Graph<'_> {
         found
     }
 
-    fn collect(&self, value: &Value, depth: usize, left: &mut usize, take: &mut dyn FnMut(&str)) {
-        if depth > DEPTH_MAX || *left == 0 {
+    /// Passes each text of a value to `found`. `values_left` is the number of values that may still be read.
+    fn collect(&self, value: &Value, depth: usize, values_left: &mut usize, found: &mut dyn FnMut(&str)) {
+        if depth > DEPTH_MAX || *values_left == 0 {
             return;
         }
-        *left -= 1;
+        *values_left -= 1;
         match value {
-            Value::String(text) => take(text),
-            Value::Number(number) => take(&number.to_string()),
-            Value::Array(items) => items.iter().for_each(|item| self.collect(item, depth + 1, left, take)),
+            Value::String(text) => found(text),
+            Value::Number(number) => found(&number.to_string()),
+            Value::Array(items) => items.iter().for_each(|item| self.collect(item, depth + 1, values_left, found)),
             Value::Object(node) => {
                 let node = self.described(node);
-                let said = ["@value", "name", "alternateName"].iter().find_map(|key| node.get(*key));
-                match said.filter(|value| !value.is_null()) {
-                    Some(value) => self.collect(value, depth + 1, left, take),
-                    None => take(&person(node).unwrap_or_default()),
+                let name = ["@value", "name", "alternateName"].iter().find_map(|key| node.get(*key));
+                match name.filter(|value| !value.is_null()) {
+                    Some(value) => self.collect(value, depth + 1, values_left, found),
+                    None => found(&person(node).unwrap_or_default()),
                 }
             }
             Value::Null | Value::Bool(_) => {}
@@ -60,7 +61,7 @@ impl Graph<'_> {
     }
 }
 
-/// The name of a person that is given as first and family name.
+/// The name of a person that is stated as given name and family name.
 fn person(node: &Node) -> Option<String> {
     let part = |key: &str| node.get(key).and_then(Value::as_str);
     match (part("givenName"), part("familyName")) {

@@ -8,8 +8,8 @@ use super::super::{
 use super::item::NinjsObject;
 use super::{pictures, texts};
 
-/// Properties that are read, or that describe the item as a record rather than its content. Others are noted as
-/// ignored.
+/// Properties, in lower case, that are read, or that describe the item as a record rather than its content. Others are
+/// noted as ignored.
 const KNOWN: &[&str] = &[
     "altids",
     "associations",
@@ -54,11 +54,11 @@ const KNOWN: &[&str] = &[
 pub(super) fn of(item: &NinjsObject<'_>) -> Result<Document, IngestError> {
     let item = *item;
     let mut guesses = Vec::new();
-    let (headline, lesser_headline) = texts::headline(item, &mut guesses);
+    let (headline, secondary_headline) = texts::headline(item, &mut guesses);
     if headline.is_empty() {
         return Err(IngestError::NoHeadline { reason: "the item has neither headlines nor a title".to_owned() });
     }
-    let (mut blocks, lesser_body) = texts::body(item, &mut guesses);
+    let (mut blocks, secondary_body) = texts::body(item, &mut guesses);
     drop_repeated_headline(&mut blocks, &headline);
     if blocks.is_empty() {
         guesses.push(Guess::new("body", "none", "the item has no text; only its other fields are archived"));
@@ -66,7 +66,7 @@ pub(super) fn of(item: &NinjsObject<'_>) -> Result<Document, IngestError> {
         guesses.push(Guess::new("body", "maybe an excerpt", "the item says that it is incomplete"));
     }
     pictures::add(item, &mut blocks, &mut guesses);
-    let standfirst = standfirst([lesser_headline, lesser_body], item, &mut guesses);
+    let standfirst = standfirst([secondary_headline, secondary_body], item, &mut guesses);
     let (publish_time, modify_time) = times(item, &mut guesses);
     let publication = publication(item, &mut guesses);
     let content = Content {
@@ -82,7 +82,7 @@ pub(super) fn of(item: &NinjsObject<'_>) -> Result<Document, IngestError> {
         blocks,
         ..Content::default()
     };
-    note_rest(item, &mut guesses);
+    note_embargo_and_unused(item, &mut guesses);
     Ok(Document { content, publication, guesses, ..Document::default() })
 }
 
@@ -94,7 +94,7 @@ fn drop_repeated_headline(blocks: &mut Vec<crate::model::Block>, headline: &str)
     }
 }
 
-/// The text that the item marks as standing under its headline, or else its description.
+/// The first non-empty text that is stated as the standfirst, or else the description.
 fn standfirst(stated: [String; 2], item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> String {
     let description = if item.kind() == "picture" { String::new() } else { texts::description(item) };
     let mut stated = stated.into_iter().filter(|text| !text.is_empty());
@@ -124,8 +124,8 @@ fn language(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> String {
 }
 
 /// The publication and modification times. The first version of an item is its publication, and later versions are
-/// modifications. If the item states neither a version number nor the time of its first version, its own time counts as
-/// that of a modification.
+/// modifications. If the item states neither the time of its first version nor that it is the first version, the
+/// time of the present version counts as a modification time.
 fn times(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> (Option<ClaimedTime>, Option<ClaimedTime>) {
     let (first, version) = (item.text(&["firstCreated"]), item.text(&["versionCreated"]));
     let is_first = first.is_empty() && matches!(item.text(&["version"]).as_str(), "0" | "1");
@@ -162,7 +162,7 @@ fn rights(item: NinjsObject<'_>) -> String {
 }
 
 /// Notes an embargo, and the properties that were not used.
-fn note_rest(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) {
+fn note_embargo_and_unused(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) {
     let embargo = item.text(&["embargoedUntil", "embargoed"]);
     if !embargo.is_empty() {
         guesses.push(Guess::new("embargo", embargo, "not to be published before then"));

@@ -26,7 +26,8 @@ impl<'v> NinjsObject<'v> {
         self.fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.as_str())
     }
 
-    /// The text of the first of these properties that has one, on one line; empty if none has. Numbers count as text.
+    /// The text of the first of these properties that is not empty, on one line; empty if all are. Numbers count as
+    /// text.
     pub(super) fn text(self, names: &[&str]) -> String {
         let texts = names.iter().filter_map(|name| {
             let value = self.value(name)?;
@@ -40,8 +41,8 @@ impl<'v> NinjsObject<'v> {
         self.value(name).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
     }
 
-    /// The objects of the first of these properties that has any: the elements of an array or, in version 1, the values
-    /// of an object.
+    /// The objects of the first of these properties that contains any: the elements of an array or, in version 1, the
+    /// values of an object.
     pub(super) fn objects(self, names: &[&str]) -> Vec<NinjsObject<'v>> {
         let objects = names.iter().filter_map(|name| {
             let value = self.value(name)?;

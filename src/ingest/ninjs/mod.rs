@@ -23,8 +23,8 @@ use serde_json::Value;
 use super::{Document, IngestError, json};
 use item::NinjsObject;
 
-/// Properties that, together with `uri`, identify an object as a ninjs item.
-const MARKS: [&str; 16] = [
+/// Properties, in lower case. An object with `uri` and one of these is a ninjs item.
+const ITEM_PROPERTIES: [&str; 16] = [
     "altids",
     "associations",
     "bodies",
@@ -46,8 +46,8 @@ const MARKS: [&str; 16] = [
 /// Whether an object with these field names is a ninjs item.
 pub(super) fn is_item(names: &[String]) -> bool {
     let names: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-    let is_mark = |name: &String| MARKS.contains(&name.as_str()) || name.starts_with("body_");
-    names.iter().any(|name| name == "uri") && names.iter().any(is_mark)
+    let is_typical = |name: &String| ITEM_PROPERTIES.contains(&name.as_str()) || name.starts_with("body_");
+    names.iter().any(|name| name == "uri") && names.iter().any(is_typical)
 }
 
 /// Reads a file with one item.

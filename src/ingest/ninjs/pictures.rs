@@ -10,8 +10,8 @@ use super::super::{Guess, is_absolute_url};
 use super::item::NinjsObject;
 use super::texts;
 
-/// Appends the captions of an item's pictures to its body. A caption that the body already has in place is not
-/// repeated; the association only supplies the URL or the credit that it lacks.
+/// Appends the captions of an item's pictures to the item's body. A caption that the body already has is not repeated;
+/// the picture only supplies the URL or credit that the caption in the body lacks.
 pub(super) fn add(item: NinjsObject<'_>, blocks: &mut Vec<Block>, guesses: &mut Vec<Guess>) {
     let mut placed: HashMap<String, usize> = HashMap::new();
     for (at, block) in blocks.iter().enumerate() {
@@ -40,7 +40,7 @@ fn is_picture(kind: &str) -> bool {
     matches!(kind, "picture" | "graphic")
 }
 
-/// The caption, URL and credit of a picture; `None` if it has neither caption nor credit.
+/// The caption, URL and credit of a picture, in this order; `None` if it has neither caption nor credit.
 fn caption(picture: NinjsObject<'_>) -> Option<[String; 3]> {
     let (caption, credit) = texts::caption(picture);
     let by = picture.text(&["by", "byline", "copyrightHolder", "copyrightNotice"]);
@@ -48,19 +48,19 @@ fn caption(picture: NinjsObject<'_>) -> Option<[String; 3]> {
     (!(caption.is_empty() && credit.is_empty())).then(|| [caption, rendition(picture), credit])
 }
 
-/// Appends a caption. If the body already has one with the same text, only completes that.
+/// Appends a caption, or completes the caption with the same text that the body already has.
 fn place(caption: Option<[String; 3]>, blocks: &mut Vec<Block>, placed: &mut HashMap<String, usize>) {
     let Some([text, url, credit]) = caption else { return };
-    let known = placed.get(&text).filter(|_| !text.is_empty()).and_then(|at| blocks.get_mut(*at));
-    let Some(Block { kind: BlockKind::Caption { image_url: known_url, credit: known_credit, .. }, .. }) = known else {
+    let existing = placed.get(&text).filter(|_| !text.is_empty()).and_then(|at| blocks.get_mut(*at));
+    let Some(Block { kind: BlockKind::Caption { image_url: own_url, credit: own_credit, .. }, .. }) = existing else {
         placed.entry(text.clone()).or_insert(blocks.len());
         return blocks.push(BlockKind::Caption { text, image_url: url, credit }.into());
     };
-    if known_url.is_empty() {
-        *known_url = url;
+    if own_url.is_empty() {
+        *own_url = url;
     }
-    if known_credit.is_empty() {
-        *known_credit = credit;
+    if own_credit.is_empty() {
+        *own_credit = credit;
     }
 }
 

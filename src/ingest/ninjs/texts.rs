@@ -8,10 +8,10 @@ use crate::model::Block;
 use super::super::{Guess, body, markup, quoted};
 use super::item::{NinjsObject, line};
 
-/// One of an item's alternative texts.
+/// One of an item's alternative headlines, descriptions or bodies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NinjsText<'v> {
-    /// Its purpose in the provider's words, such as `main` or `deck`; may be empty.
+    /// The purpose of the text in the provider's words, such as `main` or `deck`; may be empty.
     role: &'v str,
     content_type: &'v str,
     value: &'v str,
@@ -87,15 +87,15 @@ const STANDFIRST_ROLES: [&str; 14] = [
 pub(super) fn headline(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> (String, String) {
     let own = item.raw_text("headline").map(|value| NinjsText { role: "main", content_type: "", value });
     let headlines: Vec<NinjsText<'_>> = own.into_iter().chain(NinjsText::all(item, "headlines", "headline_")).collect();
-    let is_lesser = |text: &NinjsText<'_>| text.has_role(&STANDFIRST_ROLES);
+    let is_secondary = |text: &NinjsText<'_>| text.has_role(&STANDFIRST_ROLES);
     let main = headlines.iter().position(|text| text.role.eq_ignore_ascii_case("main"));
     let main = main.or_else(|| headlines.iter().position(|text| text.role.is_empty()));
-    let main = main.or_else(|| headlines.iter().position(|text| !is_lesser(text))).unwrap_or(0);
-    let mut lesser = String::new();
+    let main = main.or_else(|| headlines.iter().position(|text| !is_secondary(text))).unwrap_or(0);
+    let mut standfirst = String::new();
     for (_, text) in headlines.iter().enumerate().filter(|(at, _)| *at != main) {
         let value = line(text.value);
-        if is_lesser(text) && lesser.is_empty() {
-            lesser = value;
+        if is_secondary(text) && standfirst.is_empty() {
+            standfirst = value;
         } else {
             guesses.push(Guess::new(
                 "ignored",
@@ -108,9 +108,9 @@ pub(super) fn headline(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> (Stri
     let title = item.text(&["title"]);
     if headline.is_empty() && !title.is_empty() {
         guesses.push(Guess::new("headline", quoted(&title), "the item's title, since it has no headline"));
-        return (title, lesser);
+        return (title, standfirst);
     }
-    (headline, lesser)
+    (headline, standfirst)
 }
 
 /// The description that can serve as the standfirst; a picture's caption, credit or note cannot.
@@ -132,22 +132,22 @@ pub(super) fn caption(picture: NinjsObject<'_>) -> (String, String) {
 
 /// Returns the body, and the standfirst if another body serves as one. Either may be empty.
 ///
-/// Bodies are mostly the same text in several forms; the best and longest of these is used. A body with a different
-/// text is appended, since running text is never dropped.
+/// Bodies are mostly the same text in several forms; of these, the longest one in the best form is used. A body of
+/// which more than half is not in the bodies used so far is appended, since running text is never dropped.
 pub(super) fn body(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> (Vec<Block>, String) {
-    let (lesser, mut bodies): (Vec<_>, Vec<_>) =
+    let (secondary, mut bodies): (Vec<_>, Vec<_>) =
         NinjsText::all(item, "bodies", "body_").into_iter().partition(|text| text.has_role(&STANDFIRST_ROLES));
     let is_main = |text: &NinjsText<'_>| text.role.eq_ignore_ascii_case("main");
     bodies.sort_by_key(|text| (text.form(), !is_main(text), std::cmp::Reverse(text.value.len())));
     // A summary without any other body is the body.
-    let (lesser, bodies) = if bodies.is_empty() { (Vec::new(), lesser) } else { (lesser, bodies) };
+    let (secondary, bodies) = if bodies.is_empty() { (Vec::new(), secondary) } else { (secondary, bodies) };
     let mut blocks = Vec::new();
-    let mut said = HashSet::new();
+    let mut phrases_so_far = HashSet::new();
     for text in bodies {
         let part = text.blocks();
         let phrases = phrases(&part);
-        let known = phrases.iter().filter(|phrase| said.contains(*phrase)).count();
-        if text.form() == Form::Data || !blocks.is_empty() && known * 2 >= phrases.len() {
+        let repeated = phrases.iter().filter(|phrase| phrases_so_far.contains(*phrase)).count();
+        if text.form() == Form::Data || !blocks.is_empty() && repeated * 2 >= phrases.len() {
             continue;
         }
         if !blocks.is_empty() {
@@ -155,10 +155,10 @@ pub(super) fn body(item: NinjsObject<'_>, guesses: &mut Vec<Guess>) -> (Vec<Bloc
             guesses.push(Guess::new("body", format!("from block {} on", blocks.len() + 1), why));
         }
         blocks.extend(part);
-        said.extend(phrases);
+        phrases_so_far.extend(phrases);
     }
     let mut standfirst = String::new();
-    for text in lesser {
+    for text in secondary {
         let value = flat(&text.blocks());
         if standfirst.is_empty() {
             standfirst = value;
@@ -178,7 +178,7 @@ fn flat(blocks: &[Block]) -> String {
     blocks.iter().map(|block| block.kind.texts().join(" ")).collect::<Vec<_>>().join(" ")
 }
 
-/// The hashes of all runs of three words in a body, by which bodies are compared.
+/// The hashes of all sequences of three words in a body, by which bodies are compared.
 fn phrases(blocks: &[Block]) -> HashSet<u64> {
     let text = flat(blocks).to_lowercase();
     let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();

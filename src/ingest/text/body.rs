@@ -1,4 +1,5 @@
-//! Reads the body of a page. Each unit becomes a block, with a confidence if its kind is a guess.
+//! Reads the body of a page. Each segment becomes a block, with a confidence in percent. List items in a row become one
+//! block.
 
 use crate::model::{Block, BlockKind};
 
@@ -19,7 +20,7 @@ pub(super) struct TextBody {
     pub(super) guesses: Vec<Guess>,
 }
 
-/// Reads the units found before the meta lines, then those after.
+/// Reads the body: first `leading`, the segments above the last meta line that belong to the body, then `rest`.
 pub(super) fn read(leading: &[TextSegment], rest: &[TextSegment]) -> TextBody {
     let mut segments: Vec<TextSegment> = leading.iter().chain(rest).cloned().collect();
     let mut body = TextBody::default();
@@ -37,7 +38,7 @@ pub(super) fn read(leading: &[TextSegment], rest: &[TextSegment]) -> TextBody {
     body
 }
 
-/// Takes the copyright line and lines with only a URL off the end.
+/// Moves the copyright line and lines with only a URL from the end of `segments` to `body`.
 fn take_footer(segments: &mut Vec<TextSegment>, body: &mut TextBody) {
     while let Some(last) = segments.pop() {
         if is_rights(&last.text) && body.rights.is_empty() {
@@ -53,17 +54,20 @@ fn take_footer(segments: &mut Vec<TextSegment>, body: &mut TextBody) {
 }
 
 fn is_rights(text: &str) -> bool {
-    let opening = ["©", "(c) ", "Copyright "].iter().any(|known| text.starts_with(known));
-    opening && text.split_whitespace().count() <= 30
+    let has_sign = ["©", "(c) ", "Copyright "].iter().any(|sign| text.starts_with(sign));
+    has_sign && text.split_whitespace().count() <= 30
 }
 
+/// What [`list`] found at the start of some segments.
 struct Items {
+    /// The list; `None` if there is none.
     list: Option<BlockKind>,
+    /// The number of segments read: those of the list, or 1.
     segments: usize,
 }
 
-/// Reads the list at the start of `segments`, if there is one. A single item is not a list, since a line of dialogue may
-/// start with a dash.
+/// Reads the list at the start of `segments`, if there is one. A single item is not a list, since a line of dialogue
+/// may start with a dash.
 fn list(segments: &[TextSegment]) -> Items {
     let mut items = Vec::new();
     let mut ordered = false;

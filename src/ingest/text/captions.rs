@@ -3,7 +3,7 @@
 //! No single feature decides. A positive sum means a caption, zero or less a subheading, and the distance from zero
 //! gives the confidence. The weights were set by hand from reading pages. Captions describe a scene ("Damage in the old
 //! town after the storm"), so they are longer, name a place or an occasion, and repeat names from the story.
-//! Subheadings are labels of one to four words, often a question, and never the last line.
+//! Subheadings usually have one to four words, are often questions, and are rarely the last line.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use super::super::words::{BOILERPLATE_FIRST_WORDS, PRINTED_PICTURE_LABELS};
 use super::head::ends_sentence;
 use super::segments::{TextSegment, list_item};
 
-/// The kinds of short line.
+/// What a short line can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ShortLine {
     Caption,
@@ -23,22 +23,23 @@ pub(super) enum ShortLine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) kind: ShortLine,
-    /// Confidence, from 55 to 85: the weights do not justify more.
+    /// Confidence in percent, from 55 to 85: weights set by hand do not justify more.
     pub(super) percent: u8,
-    /// The deciding features, in words for a person.
+    /// The features that speak for this kind, in words for a person.
     pub(super) why: String,
 }
 
-/// A longer line is a paragraph, however it ends.
-const WORDS_MAX: usize = 20;
-/// A unit with at least this many words is certainly running text.
-const LONG: usize = 20;
+/// The maximum number of words in a short line. A longer one is a paragraph, even without end punctuation.
+const SHORT_LINE_WORDS_MAX: usize = 20;
+/// A neighbour with at least this many words is a paragraph, even without end punctuation.
+const PARAGRAPH_WORDS_MIN: usize = 20;
 
-/// Classifies the unit at index `at`; `None` if it is a paragraph.
+/// Classifies the segment at index `at`; `None` if it is a paragraph.
 pub(super) fn classify(segments: &[TextSegment], at: usize) -> Option<Verdict> {
     let segment = segments.get(at)?;
     let question = segment.text.ends_with('?') && segment.words() <= 8;
-    if segment.words() > WORDS_MAX || ends_sentence(&segment.text) && !question || is_text(&segment.text) {
+    let is_long = segment.words() > SHORT_LINE_WORDS_MAX;
+    if is_long || ends_sentence(&segment.text) && !question || is_fragment_or_boilerplate(&segment.text) {
         return None;
     }
     let features = features(segments, at, segment, question);
@@ -55,19 +56,20 @@ pub(super) fn classify(segments: &[TextSegment], at: usize) -> Option<Verdict> {
     Some(Verdict { kind, percent, why })
 }
 
-/// Whether a short line is running text or boilerplate: part of a sentence, a list item, a link, a button.
-fn is_text(text: &str) -> bool {
-    let first = text.split_whitespace().next().map(bare).unwrap_or_default().to_lowercase();
-    let opens = text.trim_start_matches(['"', '\'', '“', '‘', '«', '(', '[']).chars().next();
-    opens.is_some_and(|c| c.is_lowercase() || matches!(c, '+' | '*' | '•' | '-' | '–' | '—' | '/' | '©'))
+/// Whether a short line is neither a caption nor a subheading: part of a sentence, a list item, a link, a button.
+fn is_fragment_or_boilerplate(text: &str) -> bool {
+    let first_word = text.split_whitespace().next().map(bare).unwrap_or_default().to_lowercase();
+    let first_char = text.trim_start_matches(['"', '\'', '“', '‘', '«', '(', '[']).chars().next();
+    first_char.is_some_and(|c| c.is_lowercase() || matches!(c, '+' | '*' | '•' | '-' | '–' | '—' | '/' | '©'))
         || text.ends_with([':', ',', ';', '-', '–', '—', '：', '，'])
         || !text.contains(char::is_alphabetic)
         || text.contains("://")
-        || BOILERPLATE_FIRST_WORDS.contains(&first.as_str())
+        || BOILERPLATE_FIRST_WORDS.contains(&first_word.as_str())
         || PRINTED_PICTURE_LABELS.contains(&text)
 }
 
-/// The features of a short line, each with its weight. Positive weights suggest a caption.
+/// The features of a short line, each with its weight and a description for people. Positive weights suggest a caption.
+/// The description is empty for length and question, which [`classify`] always describes.
 fn features(segments: &[TextSegment], at: usize, segment: &TextSegment, question: bool) -> Vec<(i32, String)> {
     let text = segment.text.as_str();
     let around = neighbours(segments, at);
@@ -77,40 +79,40 @@ fn features(segments: &[TextSegment], at: usize, segment: &TextSegment, question
     }
     features.extend(wording(text));
     if let Some(name) = repeated(text, &around) {
-        features.push((9, format!("{} is in the text around it", quoted(name))));
+        features.push((9, format!("{} also occurs nearby", quoted(name))));
     }
     if is_name_in(text, &around) {
-        features.push((30, "a name from the text around it".into()));
-    } else if is_titled(text) {
+        features.push((30, "a name that also occurs nearby".into()));
+    } else if is_title_case(text) {
         features.push((-20, "capitalised like a heading".into()));
     }
-    features.extend(place_in_body(segments, at));
+    features.extend(position_feature(segments, at));
     features
 }
 
-/// Features of the words alone.
+/// The features that depend on the line's own words, apart from their number.
 fn wording(text: &str) -> Vec<(i32, String)> {
     let lower: Vec<String> = text.split_whitespace().map(|word| bare(word).to_lowercase()).collect();
     let find = |known: &[&str], skip| lower.iter().skip(skip).find(|word| known.contains(&word.as_str()));
-    let says = |weight: i32| move |word: &String| (weight, format!("says \"{word}\""));
+    let contains = |weight: i32| move |word: &String| (weight, format!("contains \"{word}\""));
     let contraction = lower.iter().find(|word| word.contains(['\'', '’']));
     let argues = lower.first().is_some_and(|word| ARGUING.contains(&word.as_str()));
     let is_quotation = text.starts_with(['"', '“', '‘', '«']) && text.ends_with(['"', '”', '’', '»']);
     [
-        argues.then(|| (-25, "asks or argues".into())),
-        find(&STATING, 0).or(contraction).map(says(-30)),
+        argues.then(|| (-25, "starts like a question or an argument".into())),
+        find(&STATING, 0).or(contraction).map(contains(-30)),
         is_quotation.then(|| (-25, "a quotation".into())),
         list_item(text).map(|_| (-40, "numbered".into())),
-        find(&PICTURE, 1).map(says(25)),
-        find(&PLACE, 1).map(says(8)),
+        find(&PICTURE, 1).map(contains(25)),
+        find(&PLACE, 1).map(contains(8)),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-/// Whether all words except short ones are capitalised, or the text has no lower-case letter.
-fn is_titled(text: &str) -> bool {
+/// Whether the text has at least two words and all but the short ones are capitalised, or it is all in capitals.
+fn is_title_case(text: &str) -> bool {
     let mut words = text.split_whitespace().filter(|word| word.chars().count() > 3);
     let first = words.next().is_some_and(|word| word.starts_with(char::is_uppercase));
     first && text.split_whitespace().count() > 1 && words.all(|word| !word.starts_with(char::is_lowercase))
@@ -129,48 +131,50 @@ fn length_weight(words: usize) -> i32 {
     }
 }
 
-/// Words that headings start with when they ask or argue.
+/// First words of headings that ask or argue.
 const ARGUING: [&str; 11] = ["what", "why", "how", "who", "when", "where", "but", "and", "so", "no", "yes"];
-/// Words of statements. A caption shows a scene ("Mira Sand speaks …") and does not state what is or could be.
+/// Words typical of statements. A caption shows a scene ("Mira Sand speaks …"); it does not say what is or could be.
 const STATING: [&str; 14] =
     ["is", "are", "was", "were", "will", "would", "can", "could", "should", "may", "might", "must", "need", "we"];
+/// Words that refer to the picture. They count only after the first word.
 const PICTURE: [&str; 11] =
     ["left", "right", "centre", "center", "pictured", "photographed", "seen", "above", "file", "aerial", "photo"];
+/// Prepositions that place a scene. They count only after the first word.
 const PLACE: [&str; 16] = [
     "in", "at", "on", "near", "outside", "inside", "after", "during", "beside", "over", "under", "along", "before",
     "across", "behind", "with",
 ];
 
-/// The feature of the line's position among the units.
-fn place_in_body(segments: &[TextSegment], at: usize) -> Option<(i32, String)> {
-    let is_long = |segment: &TextSegment| segment.words() >= LONG || ends_sentence(&segment.text);
+/// The feature that the line's position among the segments adds, if any.
+fn position_feature(segments: &[TextSegment], at: usize) -> Option<(i32, String)> {
+    let is_paragraph = |segment: &TextSegment| segment.words() >= PARAGRAPH_WORDS_MIN || ends_sentence(&segment.text);
     match segments.get(at + 1) {
         None => Some((30, "nothing follows it".into())),
         Some(_) if at == 0 => Some((15, "above the first paragraph".into())),
-        Some(next) => (!is_long(next)).then(|| (8, "no paragraph follows it".into())),
+        Some(next) => (!is_paragraph(next)).then(|| (8, "no paragraph follows it".into())),
     }
 }
 
-/// The two units before and the two after, as one text.
+/// The text of the two segments before and the two after, one per line.
 fn neighbours(segments: &[TextSegment], at: usize) -> String {
     let window = segments.iter().enumerate().skip(at.saturating_sub(2)).take(5);
     let texts: Vec<&str> = window.filter(|(index, _)| *index != at).map(|(_, segment)| segment.text.as_str()).collect();
     texts.join("\n")
 }
 
-/// A word that connects the line with the text around it: a name, or the first of two longer words that both occur
-/// there.
+/// A word that the line shares with the text around it: one that is capitalised in both, or otherwise the first shared
+/// word if at least two of the shared words are long.
 fn repeated<'a>(text: &'a str, around: &str) -> Option<&'a str> {
-    let known: HashSet<String> = around.split_whitespace().map(|word| bare(word).to_lowercase()).collect();
-    let recurs = |word: &&str| word.chars().count() > 3 && known.contains(&word.to_lowercase());
-    let words: Vec<&str> = text.split_whitespace().map(bare).filter(recurs).collect();
+    let words_around: HashSet<String> = around.split_whitespace().map(|word| bare(word).to_lowercase()).collect();
+    let is_shared = |word: &&str| word.chars().count() > 3 && words_around.contains(&word.to_lowercase());
+    let words: Vec<&str> = text.split_whitespace().map(bare).filter(is_shared).collect();
     let name = words.iter().copied().find(|word| {
         word.starts_with(char::is_uppercase) && around.split_whitespace().any(|other| bare(other) == *word)
     });
     name.or_else(|| words.iter().copied().filter(|word| word.len() > 5).nth(1).and(words.first().copied()))
 }
 
-/// Whether the text is a name of two to four words that occurs in the text around it.
+/// Whether the text is a name, that is two to four capitalised words, and also occurs in the text around it.
 fn is_name_in(text: &str, around: &str) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
     let capitals = words.iter().all(|word| word.starts_with(char::is_uppercase));

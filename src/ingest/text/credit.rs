@@ -1,13 +1,13 @@
-//! Recognises picture credits. A line with one is certainly a caption.
+//! Recognises picture credits. A line with a picture credit is certainly a caption.
 
 use super::super::words::SMALL_IN_CREDITS;
 use super::head::ends_sentence;
 
-/// Splits a line with a picture credit or label into caption and credit: `The quay. Photograph: Ana Reis`,
-/// `Image: The quay`.
+/// Splits a line with a picture credit or label into caption and credit, either of which may be empty:
+/// `The quay. Photograph: Ana Reis`, `Image: The quay`. `None` for any other line.
 pub(super) fn credited(text: &str) -> Option<(String, String)> {
     const WORDS_MAX: usize = 60;
-    const CREDITS: [&str; 12] = [
+    const LABELS: [&str; 12] = [
         "Photograph: ",
         "Photograph by ",
         "Photo: ",
@@ -28,12 +28,12 @@ pub(super) fn credited(text: &str) -> Option<(String, String)> {
         return Some((String::new(), text.to_owned()));
     }
     if let Some((caption, name)) = text.rsplit_once("Credit").filter(|(_, name)| !name.starts_with([' ', ':'])) {
-        // Extraction may drop the space between the two: "The quay at dusk.CreditAna Reis".
-        let closed = caption.is_empty() || ends_sentence(caption);
-        return (closed && is_credit(name)).then(|| (caption.to_owned(), name.to_owned()));
+        // Extraction may drop the spaces around the label: "The quay at dusk.CreditAna Reis".
+        let ends_before = caption.is_empty() || ends_sentence(caption);
+        return (ends_before && is_credit(name)).then(|| (caption.to_owned(), name.to_owned()));
     }
-    let (at, mark) = CREDITS.iter().filter_map(|mark| Some((text.rfind(mark)?, mark))).max()?;
-    let (before, after) = (text.get(..at)?, text.get(at + mark.len()..)?.trim_end_matches([')', ']']).trim());
+    let (at, label) = LABELS.iter().filter_map(|label| Some((text.rfind(label)?, label))).max()?;
+    let (before, after) = (text.get(..at)?, text.get(at + label.len()..)?.trim_end_matches([')', ']']).trim());
     let caption = before.trim_end().trim_end_matches(['(', '[', '|', '/']).trim_end();
     match (caption.is_empty(), is_credit(after)) {
         (true, false) => Some((after.to_owned(), String::new())),
@@ -51,10 +51,10 @@ fn is_agency_line(text: &str) -> bool {
 /// Whether the text looks like names of people and agencies: up to eight words, each capitalised.
 fn is_credit(text: &str) -> bool {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let named = |word: &&str| {
+    let is_name = |word: &&str| {
         word.starts_with(char::is_uppercase) || SMALL_IN_CREDITS.contains(word) || word.starts_with(['/', '©'])
     };
-    (1..=8).contains(&words.len()) && words.iter().all(named)
+    (1..=8).contains(&words.len()) && words.iter().all(is_name)
 }
 
 #[cfg(test)]

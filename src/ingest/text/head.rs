@@ -7,7 +7,7 @@ use super::super::{IngestError, times};
 use super::meta::{self, Meta};
 use super::segments::TextSegment;
 
-/// Maximum number of words in a headline; a longer first unit is running text.
+/// Maximum number of words in a headline. A longer first segment is running text.
 const HEADLINE_WORDS_MAX: usize = 40;
 /// Maximum number of words in a standfirst.
 const STANDFIRST_WORDS_MAX: usize = 60;
@@ -20,7 +20,7 @@ pub(super) struct PageTop {
     pub(super) headline: String,
     pub(super) standfirst: String,
     pub(super) meta: Meta,
-    /// Units before the last meta line that belong to the body, such as the caption of the leading picture.
+    /// Segments before the last meta line that belong to the body, such as the caption of the leading picture.
     pub(super) leading: Vec<TextSegment>,
 }
 
@@ -35,8 +35,8 @@ pub(super) struct Masthead {
 /// Separates the top of a page from its body.
 pub(super) fn split(segments: &[TextSegment]) -> Result<(PageTop, &[TextSegment]), IngestError> {
     let mut head = PageTop::default();
-    let rest = take_masthead(segments, &mut head);
-    let rest = take_kicker(rest, &mut head);
+    let rest = read_masthead(segments, &mut head);
+    let rest = read_kicker(rest, &mut head);
     let (headline, rest) = rest.split_first().ok_or(IngestError::Empty)?;
     if headline.words() > HEADLINE_WORDS_MAX {
         return Err(IngestError::NoHeadline {
@@ -48,17 +48,17 @@ pub(super) fn split(segments: &[TextSegment]) -> Result<(PageTop, &[TextSegment]
         });
     }
     head.headline.clone_from(&headline.text);
-    let rest = take_meta(rest, &mut head);
+    let rest = read_meta(rest, &mut head);
     Ok((head, rest))
 }
 
-/// Takes logo, masthead and page date off the top, if present.
+/// Reads the logo, masthead and page date at the top, if present, and returns the segments after them.
 ///
-/// A date near the top is the page's date if a headline follows it. Otherwise the headline is above it, and the date
-/// belongs to the article.
-fn take_masthead<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
-    const TOP: usize = 4;
-    let dated = segments.iter().take(TOP).position(|segment| dated_line(&segment.text).is_some());
+/// A date near the top is the page's date if a headline follows it. Otherwise the headline is above the date, which is
+/// then the article's.
+fn read_masthead<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
+    const SEGMENTS_MAX: usize = 4;
+    let dated = segments.iter().take(SEGMENTS_MAX).position(|segment| dated_line(&segment.text).is_some());
     if let Some((at, (before, [line, rest @ ..]))) = dated.map(|at| (at, segments.split_at(at)))
         && is_headline(rest)
         && before.iter().all(is_masthead_like)
@@ -78,7 +78,8 @@ fn take_masthead<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [Te
     undated_masthead(segments, head)
 }
 
-/// Recognises a masthead without a date, by a logo with the initials of its name or by a word from newspaper names.
+/// Recognises a masthead without a date, by a logo with the masthead's initials or by a word that is common in the
+/// names of newspapers. Returns the segments after the masthead.
 fn undated_masthead<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
     let (logo, rest) = match segments {
         [logo, rest @ ..] if is_logo(&logo.text) && !rest.is_empty() => (Some(logo), rest),
@@ -87,7 +88,7 @@ fn undated_masthead<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a 
     let Some((name, after)) = rest.split_first() else { return segments };
     let initialled = logo.is_some_and(|logo| is_initials(&logo.text, &name.text));
     if !(is_headline(after) && is_masthead_like(name) && (initialled || has_press_word(&name.text))) {
-        // Even unexplained initials are not the headline if a headline follows them.
+        // Initials are not the headline if a headline follows them, even if they do not stand for a name.
         return if logo.is_some() && is_headline(rest) { rest } else { segments };
     }
     let why = if initialled { "its initials are above it" } else { "a newspaper's name above the headline" };
@@ -95,8 +96,8 @@ fn undated_masthead<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a 
     after
 }
 
-/// Takes a section name above the headline.
-fn take_kicker<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
+/// Reads a section name above the headline, if present, and returns the segments after it.
+fn read_kicker<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
     match segments {
         [kicker, rest @ ..] if meta::is_known_section(&kicker.text) && is_headline(rest) => {
             head.meta.section = Some(kicker.text.clone());
@@ -106,36 +107,38 @@ fn take_kicker<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [Text
     }
 }
 
-/// Takes standfirst and meta lines after the headline.
+/// Reads the standfirst and meta lines after the headline, and returns the segments after them.
 ///
 /// Prose between the headline and a meta line is the standfirst. Without a meta line, prose is the first paragraph, or
 /// the standfirst if no blank line separates it from the headline.
-fn take_meta<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
-    const NEAR: usize = 7;
+fn read_meta<'a>(segments: &'a [TextSegment], head: &mut PageTop) -> &'a [TextSegment] {
+    const SEGMENTS_MAX: usize = 7;
     const PROSE_MAX: usize = 2;
-    let mut taken = 0;
+    // The number of segments up to and including the last meta line.
+    let mut meta_end = 0;
+    // Prose before that line, and prose after it.
     let (mut between, mut prose) = (Vec::new(), Vec::new());
-    for (at, segment) in segments.iter().take(NEAR).enumerate() {
+    for (at, segment) in segments.iter().take(SEGMENTS_MAX).enumerate() {
         // After prose, a lone weekday may be a subheading.
         let weekday = || meta::weekday(&segment.text).filter(|_| between.is_empty() && prose.is_empty());
         if let Some(found) = meta::read(&segment.text).or_else(weekday) {
             head.meta.absorb(found);
             between.append(&mut prose);
-            taken = at + 1;
+            meta_end = at + 1;
         } else if between.len() + prose.len() == PROSE_MAX || segment.words() > STANDFIRST_WORDS_MAX {
             break;
         } else {
             prose.push(segment);
         }
     }
-    let rest = segments.get(taken..).unwrap_or_default();
+    let rest = segments.get(meta_end..).unwrap_or_default();
     let mut between = between.into_iter().peekable();
     if let Some(standfirst) = between.next_if(|segment| is_standfirst(segment)) {
         head.standfirst.clone_from(&standfirst.text);
     }
     head.leading = between.cloned().collect();
     let direct = rest.split_first().filter(|(segment, after)| {
-        taken == 0
+        meta_end == 0
             && segment.follows_directly
             && is_standfirst(segment)
             && after.first().is_some_and(|next| !next.follows_directly)
@@ -167,8 +170,8 @@ fn dated_line(line: &str) -> Option<(Date, Option<&str>)> {
     }
 }
 
-/// Whether the first unit can be a headline: it is short, does not end a sentence, is not a meta line, and is not the
-/// last.
+/// Whether the first segment can be a headline: it is short, does not end in a full stop, colon or comma, is not a meta
+/// line other than a section name, and is not the last segment.
 fn is_headline(segments: &[TextSegment]) -> bool {
     match segments {
         [segment, _, ..] => {
@@ -188,7 +191,7 @@ fn is_masthead_like(segment: &TextSegment) -> bool {
         && !meta::is_known_section(&segment.text)
 }
 
-/// Whether the text is a few capitals, such as `TP` or `A&B`.
+/// Whether the text consists of one to five capitals, such as `TP` or `A&B`.
 fn is_logo(text: &str) -> bool {
     (1..=5).contains(&text.chars().count()) && text.chars().all(|c| c.is_uppercase() || matches!(c, '&' | '.'))
 }
@@ -196,15 +199,15 @@ fn is_logo(text: &str) -> bool {
 fn is_initials(logo: &str, name: &str) -> bool {
     let initials: String = name.split_whitespace().filter_map(|word| word.chars().find(|c| c.is_uppercase())).collect();
     let logo: String = logo.chars().filter(|c| c.is_uppercase()).collect();
-    let without_article = name.starts_with("The ").then(|| initials.strip_prefix('T')).flatten();
-    logo == initials || without_article.is_some_and(|initials| initials == logo)
+    let without_the = name.starts_with("The ").then(|| initials.strip_prefix('T')).flatten();
+    logo == initials || without_the.is_some_and(|initials| initials == logo)
 }
 
 /// Whether a name is in title case and has a word that is common in newspaper names.
 fn has_press_word(name: &str) -> bool {
-    let titled =
+    let is_title_case =
         name.split_whitespace().all(|word| word.starts_with(char::is_uppercase) || SMALL_IN_MASTHEADS.contains(&word));
-    titled && name.split_whitespace().any(|word| PRESS_WORDS.contains(&word.to_lowercase().as_str()))
+    is_title_case && name.split_whitespace().any(|word| PRESS_WORDS.contains(&word.to_lowercase().as_str()))
 }
 
 /// Whether the text ends like a sentence, ignoring closing quotes and brackets.

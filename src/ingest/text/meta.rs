@@ -10,7 +10,7 @@ use super::super::{is_absolute_url, times};
 /// The facts about an article in its meta lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Meta {
-    /// Byline as printed, without "By"; one entry per line.
+    /// Bylines as printed, without "By".
     pub(super) bylines: Vec<String>,
     /// Section name as printed.
     pub(super) section: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    /// Adds what `other` has. Section and times that are already set stay.
+    /// Adds the facts of `other`. A section or time that is already set is not replaced.
     pub(super) fn absorb(&mut self, other: Self) {
         self.bylines.extend(other.bylines);
         self.section = self.section.take().or(other.section);
@@ -32,7 +32,7 @@ impl Meta {
         self.urls.extend(other.urls);
     }
 
-    fn says_a_time(&self) -> bool {
+    fn has_time(&self) -> bool {
         self.published.is_some() || self.modified.is_some()
     }
 }
@@ -42,10 +42,11 @@ pub(super) fn is_known_section(text: &str) -> bool {
     SECTIONS.iter().any(|section| section.eq_ignore_ascii_case(text))
 }
 
-/// Reads a meta line. All of it has to be understood, since a sentence that ends in a date is a paragraph. A line that
-/// is only a weekday is ambiguous too, and left to [`weekday`].
+/// Reads a meta line. `None` if any of the line is not understood, since a sentence that ends in a date is a paragraph;
+/// also for a line that is only a weekday, which is left to [`weekday`].
 pub(super) fn read(line: &str) -> Option<Meta> {
-    if line.chars().count() > 200 {
+    const CHARS_MAX: usize = 200;
+    if line.chars().count() > CHARS_MAX {
         return None;
     }
     if is_absolute_url(line) {
@@ -60,18 +61,19 @@ pub(super) fn read(line: &str) -> Option<Meta> {
     single(line).or_else(|| several(line))
 }
 
-/// Reads a line that consists of a weekday. It is a time only right below the headline.
+/// Reads a line that consists of a weekday. Such a line is a time only right below the headline.
 pub(super) fn weekday(line: &str) -> Option<Meta> {
     times::is_weekday(line).then(|| Meta { published: Some(line.to_owned()), ..Meta::default() })
 }
 
-/// Reads a part with one fact. It is tried before splitting at separators, since dates and names may contain dashes.
+/// Reads a line, or a part of one, as a single fact or a section with a time. A line is read like this before it is
+/// split at separators, since dates and names may contain dashes.
 fn single(part: &str) -> Option<Meta> {
     time(part).or_else(|| byline(part)).or_else(|| section_and_time(part))
 }
 
-/// Reads several parts with separators: `World · Published 3 March 2026 · 4 min read`. One part may be neither time nor
-/// byline; that is the section.
+/// Reads several parts with separators: `World · Published 3 March 2026 · 4 min read`. One part may be neither a time
+/// nor a byline: the section.
 fn several(line: &str) -> Option<Meta> {
     let mut meta = Meta::default();
     let mut section = None;
@@ -84,7 +86,7 @@ fn several(line: &str) -> Option<Meta> {
         }
     }
     meta.section = meta.section.or(section);
-    (parts.len() > 1 && (meta.says_a_time() || !meta.bylines.is_empty())).then_some(meta)
+    (parts.len() > 1 && (meta.has_time() || !meta.bylines.is_empty())).then_some(meta)
 }
 
 /// Splits a line at bars, dots and spaced dashes.
@@ -114,7 +116,7 @@ fn labelled_time(part: &str, labels: &[&str]) -> Option<String> {
     is_time(words).then(|| words.to_owned())
 }
 
-/// Whether the words alone are a time. A year alone is not, since it is often part of a name.
+/// Whether the words are a time and nothing else. A year alone does not count, since names often contain one.
 fn is_time(words: &str) -> bool {
     let absolute = times::claimed_time(words, None, "");
     times::is_relative(words) || absolute.is_some_and(|claim| claim.precision < Precision::Year)
@@ -149,12 +151,12 @@ fn byline(part: &str) -> Option<Meta> {
         return None;
     }
     let is_name = |word: &str| word.starts_with(char::is_uppercase);
-    let shape =
+    let has_shape =
         is_name(names) && names.split_whitespace().count() <= WORDS_MAX && !names.ends_with(['.', '!', '?', ':']);
     // A paragraph or headline may start with "By Friday". A name is a single word or has a second name after the first.
     let mut words = names.split_whitespace().skip(1);
-    let named = words.next().is_none_or(|word| is_name(word) || SMALL_IN_BYLINES.contains(&word));
-    (shape && named).then(|| Meta { bylines: vec![names.to_owned()], ..Meta::default() })
+    let has_full_name = words.next().is_none_or(|word| is_name(word) || SMALL_IN_BYLINES.contains(&word));
+    (has_shape && has_full_name).then(|| Meta { bylines: vec![names.to_owned()], ..Meta::default() })
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@
 //! Paragraphs, captions, subheadings …
 //! ```
 //!
-//! Paragraphs are separated by blank lines or, if there are none, by line breaks; hard-wrapped text is joined. The
-//! masthead and the page's date are never part of the content, so the same article scraped on another day is the same.
+//! Blank lines and line breaks both separate paragraphs; hard-wrapped lines are joined. The masthead and the page's
+//! date are never part of the content, so an article that is scraped again on another day has the same content.
 
 mod body;
 mod captions;
@@ -38,7 +38,7 @@ pub(super) fn read(text: &str, options: &Options) -> Result<Document, IngestErro
     let (head, rest) = head::split(&segments)?;
     let mut guesses = Vec::new();
     let (publication, page_date) = masthead(&head, &mut guesses);
-    let reference = page_date.map(Reference::Page).or(options.reference_date.map(Reference::Given));
+    let reference = page_date.map(Reference::Page).or(options.reference_date.map(Reference::Caller));
     let Meta { bylines, section, published, modified, mut urls } = head.meta;
     let publish_time = published.and_then(|words| claim("publish time", &words, reference, None, &mut guesses));
     let published = publish_time.as_ref();
@@ -65,7 +65,7 @@ pub(super) fn paragraphs(body: &str) -> impl Iterator<Item = String> {
     segments::segments(body).into_iter().map(|segment| segment.text)
 }
 
-/// Caption and credit of a line that has a picture credit; `None` if it has none.
+/// Caption and credit of a line that states a picture credit; `None` for any other line.
 pub(super) fn credited(line: &str) -> Option<(String, String)> {
     credit::credited(line)
 }
@@ -75,10 +75,11 @@ pub(super) fn credited(line: &str) -> Option<(String, String)> {
 enum Reference {
     /// The date printed on the page.
     Page(Date),
-    /// The date that the caller gave.
-    Given(Date),
+    /// The date that the caller states in [`Options`].
+    Caller(Date),
 }
 
+/// The publication and the page's date. How the publication was recognised is noted as a guess.
 fn masthead(head: &PageTop, guesses: &mut Vec<Guess>) -> (Option<String>, Option<Date>) {
     let publication = head.masthead.as_ref().map(|masthead| {
         guesses.push(Guess::new("publication", masthead.name.clone(), masthead.why));
@@ -87,6 +88,7 @@ fn masthead(head: &PageTop, guesses: &mut Vec<Guess>) -> (Option<String>, Option
     (publication, head.page_date)
 }
 
+/// Reads a claimed time. Anything that had to be guessed or was not understood is noted as a guess about `what`.
 fn claim(
     what: &str,
     words: &str,
@@ -95,7 +97,7 @@ fn claim(
     guesses: &mut Vec<Guess>,
 ) -> Option<ClaimedTime> {
     let day = reference.map(|reference| match reference {
-        Reference::Page(day) | Reference::Given(day) => day,
+        Reference::Page(day) | Reference::Caller(day) => day,
     });
     let claim = times::claimed_change(words, day, published, "page header");
     match (&claim, reference) {
@@ -104,7 +106,7 @@ fn claim(
         (Some(claim), Some(reference)) if claim.relative => {
             let day = match reference {
                 Reference::Page(day) => format!("on a page dated {}", times::describe_date(day)),
-                Reference::Given(day) => format!("counted from {}", times::describe_date(day)),
+                Reference::Caller(day) => format!("counted from {}", times::describe_date(day)),
             };
             guesses.push(Guess::new(what, times::describe(claim), format!("from \"{words}\" {day}")));
         }

@@ -1,15 +1,15 @@
-//! Groups lines into units. A unit is one paragraph, headline, caption or the like, joined to a single line.
+//! Groups lines into segments. A segment is one paragraph, headline, caption or the like, joined to a single line.
 
 use super::super::format::is_blank;
 
-/// A self-contained piece of the page.
+/// A paragraph, headline, caption or the like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TextSegment {
     /// The text on one line, trimmed.
     pub(super) text: String,
-    /// Number of the line on which it starts, from 1.
+    /// The number of the line on which the segment starts, from 1.
     pub(super) line: usize,
-    /// Whether no blank line separates it from the previous unit.
+    /// Whether no blank line separates the segment from the previous one.
     pub(super) follows_directly: bool,
 }
 
@@ -22,7 +22,7 @@ impl TextSegment {
     }
 }
 
-/// Splits a page into units.
+/// Splits a page into segments.
 pub(super) fn segments(text: &str) -> Vec<TextSegment> {
     let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(index, line)| (index + 1, clean(line))).collect();
     let chunks: Vec<&[(usize, &str)]> =
@@ -35,6 +35,8 @@ fn clean(line: &str) -> &str {
     line.trim_matches(is_blank)
 }
 
+/// The segments of a chunk, which is a run of lines without a blank line: one segment if the chunk is hard-wrapped, or
+/// else one for each line.
 fn chunk_segments(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<TextSegment> {
     let segment = |(index, (line, text)): (usize, &(usize, &str))| TextSegment {
         text: (*text).to_owned(),
@@ -49,10 +51,11 @@ fn chunk_segments(chunk: &[(usize, &str)], width: Option<usize>) -> Vec<TextSegm
     vec![TextSegment { text, line, follows_directly: false }]
 }
 
-/// The width at which the document is hard-wrapped; `None` if each line is a unit of its own.
+/// The width at which the document is hard-wrapped; `None` if each line is a segment of its own.
 ///
-/// A line counts as wrapped if the first word of the next line would not have fitted on it. Separate lines rarely all
-/// look like that. A document with a line longer than 120 characters is not wrapped.
+/// A line counts as wrapped if the first word of the next line would not have fitted on it. The lines of a chunk that
+/// is not hard-wrapped rarely all look like that. A document is hard-wrapped if its longest line has 50 to 120
+/// characters, and at least two line breaks and two thirds of all line breaks are in chunks that look wrapped.
 fn wrap_width(chunks: &[&[(usize, &str)]]) -> Option<usize> {
     const WIDTHS: std::ops::RangeInclusive<usize> = 50..=120;
     let width = chunks.iter().flat_map(|chunk| chunk.iter()).map(|(_, line)| chars(line)).max()?;
@@ -81,11 +84,13 @@ fn is_bullet(word: &str) -> bool {
     matches!(word, "-" | "•" | "*" | "–")
 }
 
-/// The text of a list item, and whether it is numbered; `None` if the line is not a list item.
+/// The text of a list item, and whether the item has a number, of at most two digits; `None` if the line is not a list
+/// item.
 pub(super) fn list_item(text: &str) -> Option<(&str, bool)> {
-    let (mark, item) = text.split_once(char::is_whitespace)?;
-    let number = mark.strip_suffix(['.', ')']).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    (is_bullet(mark) || number && mark.len() <= 3).then(|| (item.trim(), number))
+    let (bullet, item) = text.split_once(char::is_whitespace)?;
+    let digits = bullet.strip_suffix(['.', ')']);
+    let is_number = digits.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    (is_bullet(bullet) || is_number && bullet.len() <= 3).then(|| (item.trim(), is_number))
 }
 
 #[cfg(test)]
@@ -97,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_separate_units_and_so_do_line_breaks() {
+    fn blank_lines_separate_segments_and_so_do_line_breaks() {
         assert_eq!(
             texts("TP\nThe Post\n\n \u{a0}\n Ferry returns \n\nText."),
             ["TP", "The Post", "Ferry returns", "Text."]

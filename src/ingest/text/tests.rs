@@ -45,8 +45,8 @@ fn a_whole_page_is_read() {
         [
             "publication: The Port Kestrel Courier (printed with the page's date)",
             "publish time: September 2025 (from \"2 months ago\" on a page dated 8 November 2025)",
-            "caption: block 2 \"The ferry at the east quay on Monday morning\" (no end punctuation, 9 words, says \"at\", \
-         \"Monday\" is in the text around it, 80 %)",
+            "caption: block 2 \"The ferry at the east quay on Monday morning\" (no end punctuation, 9 words, \
+         contains \"at\", \"Monday\" also occurs nearby, 80 %)",
         ]
     );
 }

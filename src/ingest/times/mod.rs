@@ -7,7 +7,7 @@
 //! | a date with a time of day and an unambiguous zone | instant |
 //! | a date, alone or with a time of day whose zone is missing or ambiguous ("ET") | day |
 //! | a month and year; a year | month; year |
-//! | seconds, minutes, hours ago; today | day, since the page's date has no time of day; 12 hours or more are a day |
+//! | seconds, minutes, hours ago; today | day, since the page's date has no time of day; hours are rounded to days |
 //! | days ago, yesterday | day |
 //! | weeks ago, last week | month, since "3 weeks ago" can be anything from 18 to 27 days |
 //! | months ago, last month | month |
@@ -17,8 +17,8 @@
 //! | last Friday, on another day | month, if the last two Fridays are in the same month; otherwise not read |
 //! | next Friday, Friday week, a day and month without a year | not read |
 //!
-//! If an article was changed on a named weekday ([`claimed_change`]), the day is also counted from its publication, and
-//! the words are not read if the two results differ.
+//! If the words say on which weekday an article was changed ([`claimed_change`]), the day is also counted from the
+//! article's publication, and the words are not read if the two results differ.
 
 mod absolute;
 mod relative;
@@ -33,16 +33,16 @@ use crate::model::{ClaimedTime, Precision, Timestamp};
 use absolute::WrittenTime;
 use relative::Relative;
 
-/// Reads a claimed time. All of `words` has to be part of it.
+/// Reads a claimed time. `None` if `words` has anything that is not part of the time.
 ///
-/// Relative words count from `reference`, the page's date; without it they give `None`, as do words that are not a
-/// time. `found_in` says where in the document the words were, and is copied into the claim.
+/// Relative words count from `reference`, the page's date; without that date, they give `None`. `found_in` says where
+/// in the document the words were, and is copied into the claim.
 pub fn claimed_time(words: &str, reference: Option<Date>, found_in: &str) -> Option<ClaimedTime> {
     claimed_change(words, reference, None, found_in)
 }
 
 /// Like [`claimed_time`], for the time at which an article was changed. A weekday is also checked against the
-/// publication time, if that is known to the day.
+/// publication time, if that is precise to the day, and counts from it if there is no `reference`.
 pub fn claimed_change(
     words: &str,
     reference: Option<Date>,
@@ -73,35 +73,37 @@ fn day_of(claim: &ClaimedTime) -> Option<Date> {
     (claim.precision <= Precision::Day).then(|| Offset::UTC.to_datetime(claim.time.to_jiff()).date())
 }
 
-/// Reads the date at the start of `words` and ignores what follows it. The claim's precision is a day, or less.
+/// Reads the date at the start of `words` and ignores what follows. The claim is always precise to the day, never to
+/// the instant; `None` if the date has no day.
 pub fn leading_date(words: &str, found_in: &str) -> Option<ClaimedTime> {
-    let moment = absolute::read_leading_date(words)?;
-    let (time, precision) = start_of(moment.date, moment.precision)?;
+    let written = absolute::read_leading_date(words)?;
+    let (time, precision) = start_of(written.date, written.precision)?;
     Some(claimed(time, precision, words.trim(), found_in, false))
 }
 
-/// Whether all of `words` is a relative time, such as `2 months ago`.
+/// Whether all of `words` is a relative time, such as `2 months ago` or a weekday.
 pub fn is_relative(words: &str) -> bool {
     relative::read(words).is_some()
 }
 
-/// Whether all of `words` is a weekday, such as `on Wednesday` or `Tuesday at 6 p.m.`. Names and headlines end in such
-/// words too, so a reader needs further evidence to treat them as a claim.
+/// Whether all of `words` is a weekday, such as `on Wednesday` or `Tuesday at 6 p.m.`. Names and headlines also end in
+/// such words, so they count as a claim only with further evidence.
 pub fn is_weekday(words: &str) -> bool {
     matches!(relative::read(words), Some(Relative::Weekday(_)))
 }
 
-/// Whether the words have a time of day that is left out of the claim because its zone is missing or ambiguous.
+/// Whether the words have a time of day that the claim leaves out, because the time zone is missing or ambiguous.
 pub fn has_unplaced_clock(words: &str) -> bool {
-    absolute::read(words).is_some_and(|moment| matches!(moment.clock, Some((_, None))))
+    absolute::read(words).is_some_and(|written| matches!(written.time_of_day, Some((_, None))))
 }
 
-/// The date of a line that consists of a date only, such as the one that pages print under their masthead.
+/// The date of a line that consists of a date, with or without a time of day, such as the line that pages print under
+/// their masthead.
 pub fn page_date(line: &str) -> Option<Date> {
-    absolute::read(line).filter(|moment| moment.precision == Precision::Day).map(|moment| moment.date)
+    absolute::read(line).filter(|written| written.precision == Precision::Day).map(|written| written.date)
 }
 
-/// Formats a claim for people, no more precise than it is: `September 2025`.
+/// Formats a claim for people, with the claim's own precision: `September 2025`.
 pub fn describe(claim: &ClaimedTime) -> String {
     let date = Offset::UTC.to_datetime(claim.time.to_jiff()).date();
     match claim.precision {
@@ -121,13 +123,13 @@ fn claimed(time: Timestamp, precision: Precision, words: &str, found_in: &str, r
     ClaimedTime { time, precision, words: words.to_owned(), found_in: found_in.to_owned(), relative }
 }
 
-fn instant_of(moment: WrittenTime) -> Option<(Timestamp, Precision)> {
-    match moment.clock {
+fn instant_of(written: WrittenTime) -> Option<(Timestamp, Precision)> {
+    match written.time_of_day {
         Some((clock, Some(offset))) => {
-            let instant = offset.to_timestamp(moment.date.to_datetime(clock)).ok()?;
+            let instant = offset.to_timestamp(written.date.to_datetime(clock)).ok()?;
             Some((Timestamp::from(instant), Precision::Instant))
         }
-        _ => start_of(moment.date, moment.precision),
+        _ => start_of(written.date, written.precision),
     }
 }
 

@@ -5,20 +5,20 @@ use jiff::civil::Date;
 
 use crate::model::Precision;
 
-use super::weekday::{self, Named};
+use super::weekday::{self, NamedWeekday};
 use super::words::{TimeToken, tokens};
 
-/// A time relative to another day.
+/// A time relative to a day, which is usually the page's date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relative {
     /// A duration before the day, such as `2 months ago`.
     Ago(Ago),
     /// A named weekday, such as `on Wednesday`.
-    Weekday(Named),
+    Weekday(NamedWeekday),
 }
 
 impl Relative {
-    /// The date that the words mean on `day`; `None` if it is ambiguous or outside the calendar.
+    /// The date that the words mean on `day`; `None` if that is ambiguous or before the year 1.
     pub(super) fn seen_from(self, day: Date) -> Option<(Date, Precision)> {
         match self {
             Self::Ago(ago) => ago.before(day),
@@ -39,8 +39,9 @@ pub(super) struct Ago {
 impl Ago {
     const NOW: Self = Self { months: 0, days: 0, hours: 0, precision: Precision::Day };
 
-    /// The date this long before `day`; `None` if it is outside the calendar.
+    /// The date this long before `day`; `None` if that is before the year 1.
     fn before(self, day: Date) -> Option<(Date, Precision)> {
+        // Hours are rounded to whole days; 12 hours or more round up.
         let days = self.days.checked_add(self.hours.checked_add(12)?.checked_div(24)?)?;
         let span = Span::new().try_months(self.months).ok()?.try_days(days).ok()?;
         Some((day.checked_sub(span).ok()?, self.precision)).filter(|(date, _)| *date >= Date::constant(1, 1, 1))
@@ -83,6 +84,7 @@ fn piece(token: &TimeToken) -> Option<&str> {
     }
 }
 
+/// Strips a leading hedge such as `about`, which does not change how the words are read.
 fn without_hedge<'a>(pieces: &'a [&'a str]) -> &'a [&'a str] {
     match pieces {
         ["about" | "around" | "over" | "almost" | "nearly" | "roughly", rest @ ..] => rest,
@@ -91,7 +93,7 @@ fn without_hedge<'a>(pieces: &'a [&'a str]) -> &'a [&'a str] {
     }
 }
 
-/// The sum of `1 year 2 months` or `1 hour and 5 minutes`, with the precision of its finest unit.
+/// The sum of durations such as `1 year 2 months` or `1 hour and 5 minutes`, with the precision of the finest unit.
 fn total(spans: &[&str]) -> Option<Ago> {
     match spans {
         [count, unit] => ago(count, unit),

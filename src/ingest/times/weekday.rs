@@ -1,7 +1,8 @@
 //! Parses weekdays: `on Wednesday`, `Tuesday at 6 p.m.`, `last Friday`.
 //!
-//! A weekday means the latest such day on or before the page's date. For a change it also has to be the first such day
-//! on or after the publication, since nothing is changed before it is published. If the two differ, it is ambiguous.
+//! A weekday means the latest such day on or before the page's date. The weekday of a change also has to be the first
+//! such day on or after the publication, since nothing is changed before it is published. If the two days differ, the
+//! weekday is ambiguous.
 
 use jiff::Span;
 use jiff::civil::{Date, Weekday};
@@ -13,14 +14,14 @@ use super::words::{TimeToken, weekday};
 
 /// A weekday as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct NamedWeekday {
     weekday: Weekday,
-    /// Whether `last` precedes it: `last Friday`.
+    /// Whether the word `last` precedes the weekday: `last Friday`.
     last: bool,
 }
 
-impl Named {
-    /// The date that the words mean on `day`; `None` if it is ambiguous or outside the calendar.
+impl NamedWeekday {
+    /// The date that the words mean on `day`; `None` if that is ambiguous or before the year 1.
     pub(super) fn before(self, day: Date) -> Option<(Date, Precision)> {
         let days = i64::from(day.weekday().since(self.weekday));
         let latest = days_before(day, days)?;
@@ -31,17 +32,18 @@ impl Named {
         match days {
             // On a Friday, "last Friday" can only be a week ago.
             0 => Some((week_before, Precision::Day)),
-            // On a Monday, it can be three or ten days ago.
+            // On a Monday, "last Friday" can be three or ten days ago.
             _ => (latest.first_of_month() == week_before.first_of_month()).then_some((latest, Precision::Month)),
         }
     }
 
-    /// The date of a change to an article that was published on `published`, as a page of `day` names it.
-    pub(super) fn between(self, published: Date, day: Option<Date>) -> Option<(Date, Precision)> {
+    /// The date that the words mean as the time of a change, on a page dated `page_date`, to an article that was
+    /// published on `published`; `None` if that is ambiguous.
+    pub(super) fn between(self, published: Date, page_date: Option<Date>) -> Option<(Date, Precision)> {
         let days = i64::from(self.weekday.since(published.weekday()));
         let first = published.checked_add(Span::new().try_days(days).ok()?).ok()?;
-        let Some(day) = day else { return (!self.last).then_some((first, Precision::Day)) };
-        let (latest, precision) = self.before(day)?;
+        let Some(page_date) = page_date else { return (!self.last).then_some((first, Precision::Day)) };
+        let (latest, precision) = self.before(page_date)?;
         match precision {
             Precision::Month | Precision::Year => Some((latest, precision)),
             Precision::Instant | Precision::Day => (first == latest).then_some((latest, precision)),
@@ -55,7 +57,7 @@ fn days_before(day: Date, days: i64) -> Option<Date> {
 }
 
 /// Reads a line that consists of a weekday, with or without a part of the day or a time of day.
-pub(super) fn read(tokens: &[TimeToken]) -> Option<Named> {
+pub(super) fn read(tokens: &[TimeToken]) -> Option<NamedWeekday> {
     let rest = match tokens {
         [TimeToken::Word(word), rest @ ..] if word == "on" => rest,
         _ => tokens,
@@ -66,7 +68,7 @@ pub(super) fn read(tokens: &[TimeToken]) -> Option<Named> {
     };
     let [TimeToken::Word(name), rest @ ..] = rest else { return None };
     let weekday = weekday(name)?;
-    (is_part_of_day(rest) || absolute::time_of_day(rest).is_some()).then_some(Named { weekday, last })
+    (is_part_of_day(rest) || absolute::time_of_day(rest).is_some()).then_some(NamedWeekday { weekday, last })
 }
 
 /// Whether the tokens are a part of the day, or empty.
@@ -85,7 +87,7 @@ mod tests {
     use super::super::words::tokens;
     use super::*;
 
-    fn named(words: &str) -> Named {
+    fn named(words: &str) -> NamedWeekday {
         read(&tokens(words)).unwrap()
     }
 

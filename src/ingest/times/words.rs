@@ -1,4 +1,4 @@
-//! Splits a line into tokens, and knows the names of months and weekdays.
+//! Splits a line into tokens, and recognises the names of months and weekdays.
 
 use jiff::civil::Weekday;
 
@@ -57,9 +57,9 @@ pub(super) fn tokens(line: &str) -> Vec<TimeToken> {
     tokens
 }
 
-/// The longest prefix of `text` whose characters all pass; `None` if it is empty.
-fn leading(text: &str, pass: impl Fn(char) -> bool) -> Option<&str> {
-    let end = text.find(|c| !pass(c)).unwrap_or(text.len());
+/// The longest prefix of `text` of which `belongs` accepts all characters; `None` if the prefix is empty.
+fn leading(text: &str, belongs: impl Fn(char) -> bool) -> Option<&str> {
+    let end = text.find(|c| !belongs(c)).unwrap_or(text.len());
     text.get(..end).filter(|start| !start.is_empty())
 }
 
@@ -69,13 +69,13 @@ pub(super) fn month_name(month: i8) -> &'static str {
     MONTHS.get(index).copied().unwrap_or("an unknown month")
 }
 
-/// The month, from 1 to 12, that a word names in full or abbreviated to three letters or more.
+/// The month, from 1 to 12, that a lower-case word names in full or abbreviated to three letters or more.
 pub(super) fn month(word: &str) -> Option<i8> {
     let index = MONTHS.iter().position(|name| word.len() >= 3 && name.to_lowercase().starts_with(word))?;
     i8::try_from(index + 1).ok()
 }
 
-/// The weekday that a word names, in full or abbreviated to three letters or more.
+/// The weekday that a lower-case word names in full or abbreviated to three letters or more.
 pub(super) fn weekday(word: &str) -> Option<Weekday> {
     let word = if word == "weds" { "wed" } else { word };
     let index = WEEKDAYS.iter().position(|name| word.len() >= 3 && name.starts_with(word))?;

@@ -33,11 +33,12 @@ pub(super) fn skip<R: BufRead + Seek>(input: &mut Input<R>, length: u64) -> io::
     Ok(RecordBlock { kept: Vec::new(), bytes: consume(input, length, |_| {})? })
 }
 
-/// Passes up to `length` bytes to `keep`, and returns how many there were.
+/// Passes up to `length` bytes to `keep`, and returns their number. Stops early where the file ends or a gzip member
+/// starts with another record.
 fn consume<R: BufRead + Seek>(input: &mut Input<R>, length: u64, mut keep: impl FnMut(&[u8])) -> io::Result<u64> {
     let mut bytes = 0;
     while bytes < length {
-        let left = usize::try_from(length - bytes).unwrap_or(usize::MAX);
+        let missing = usize::try_from(length - bytes).unwrap_or(usize::MAX);
         let chunk = input.fill()?;
         if chunk.is_empty() {
             break;
@@ -46,7 +47,7 @@ fn consume<R: BufRead + Seek>(input: &mut Input<R>, length: u64, mut keep: impl 
             break;
         }
         let chunk = input.fill()?;
-        let part = chunk.get(..left).unwrap_or(chunk);
+        let part = chunk.get(..missing).unwrap_or(chunk);
         keep(part);
         let part = part.len();
         bytes += part as u64;

@@ -41,7 +41,7 @@ impl Header {
         self.fields.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// Looks up a field that contains a URL. Some writers put it between `<` and `>`, as WARC 1.0 specified.
+    /// Looks up a field that contains a URL. Some writers put the URL between `<` and `>`, as WARC 1.0 specified.
     pub(super) fn address(&self, name: &str) -> &str {
         let address = self.field(name);
         address.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(address)

@@ -21,20 +21,22 @@ use crate::model::Timestamp;
 
 /// Maximum size of a record's header.
 const HEADER_BYTES_MAX: usize = 64 << 10;
-/// Allowance of bytes that may be read again after broken headers, on top of four times the bytes read. Without a
+/// How many bytes may be read again after broken headers, in addition to four times the offset reached. Without a
 /// limit, a file in which every header claims the rest of the file would be read once per record.
-const READ_AGAIN_MIN: u64 = 1 << 30;
+const READ_AGAIN_BYTES: u64 = 1 << 30;
 /// The start of a record where one is expected.
 const VERSION: &[u8] = b"WARC/";
-/// The start of a record when searching for one in other bytes; longer, so that it is less likely to occur by chance.
-const NEXT: &[u8] = b"WARC/1.";
-const VERSION_OF_ARC: &[u8] = b"filedesc:";
+/// The start of a record in a search through other bytes. Longer than [`VERSION`], and so less likely to occur by
+/// chance.
+const VERSION_IN_SEARCH: &[u8] = b"WARC/1.";
+/// The start of an ARC file, the format before WARC.
+const ARC_START: &[u8] = b"filedesc:";
 
 /// Reads the records of a web archive.
 pub struct Reader<R: BufRead + Seek> {
     input: Input<R>,
     ended: bool,
-    /// Number of bytes read again after headers with a wrong length.
+    /// Number of bytes that were read again so far, after headers with a wrong length.
     read_again: u64,
 }
 
@@ -82,11 +84,11 @@ pub struct Page {
 pub struct Revisit {
     /// The URL visited, from `WARC-Target-URI`.
     pub url: String,
-    /// When it was visited.
+    /// When the URL was visited (`WARC-Date`).
     pub time: Timestamp,
     /// The URL of the earlier capture with the same content; equal to `url` if the record does not state it.
     pub refers_to_url: String,
-    /// When that earlier capture was made; `None` if the record does not state it.
+    /// When the earlier capture was made; `None` if the record does not state it.
     pub refers_to_time: Option<Timestamp>,
 }
 
@@ -105,13 +107,13 @@ impl From<io::Error> for RecordError {
 }
 
 impl<R: BufRead + Seek> Reader<R> {
-    /// Reads `from` from its current position on. Offsets count from there.
+    /// Reads `from` from its current position on. Offsets count from that position.
     pub fn new(from: R) -> io::Result<Self> {
         Ok(Self { input: Input::new(from)?, ended: false, read_again: 0 })
     }
 
-    /// Returns the next record, or `None` after the last. Damaged records are returned as [`RecordContent::Broken`]; an error
-    /// means that the file itself could not be read.
+    /// Returns the next record, or `None` after the last. Damaged records are returned as [`RecordContent::Broken`]; an
+    /// error means that the file itself could not be read.
     pub fn next_record(&mut self) -> io::Result<Option<Record>> {
         if self.ended {
             return Ok(None);
@@ -119,7 +121,7 @@ impl<R: BufRead + Seek> Reader<R> {
         let mut offset = self.input.offset();
         let found = match self.record(&mut offset) {
             Ok(found) => found.map(|found| Record { offset, found }),
-            Err(error) if is_of_the_content(&error) => {
+            Err(error) if is_damage(&error) => {
                 let reason = format!("its compression is damaged: {error}");
                 offset = self.input.offset();
                 self.ended = !self.input.skip_damage()?;
@@ -134,9 +136,8 @@ impl<R: BufRead + Seek> Reader<R> {
     /// Reads the next record and sets `offset` to its offset as soon as it is known.
     fn record(&mut self, offset: &mut u64) -> io::Result<Option<RecordContent>> {
         self.skip_line_ends()?;
-        let start = self.input.peek(VERSION_OF_ARC.len())?;
-        let (is_end, is_record, is_arc) =
-            (start.is_empty(), start.starts_with(VERSION), start.starts_with(VERSION_OF_ARC));
+        let start = self.input.peek(ARC_START.len())?;
+        let (is_end, is_record, is_arc) = (start.is_empty(), start.starts_with(VERSION), start.starts_with(ARC_START));
         *offset = self.input.offset();
         if is_end {
             return Ok(None);
@@ -163,7 +164,8 @@ impl<R: BufRead + Seek> Reader<R> {
         }
     }
 
-    /// Skips a record that cannot be read, and reports it.
+    /// Skips to the next record and returns the present one as broken. `after_header` is the offset after its header,
+    /// if the header was readable.
     fn broken(&mut self, reason: String, after_header: Option<u64>) -> io::Result<Option<RecordContent>> {
         self.go_to_next_record(after_header)?;
         Ok(Some(RecordContent::Broken(reason)))
@@ -220,27 +222,27 @@ impl<R: BufRead + Seek> Reader<R> {
         // Do not look past the end of the gzip member: the next member may be damaged without affecting this record.
         loop {
             let next = self.input.peek_in_member(VERSION.len())?;
-            let ends = next.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            let line_ends = next.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             // The file may end within the first bytes of the next record.
-            if ends == 0 && (next.starts_with(VERSION) || VERSION.starts_with(next)) {
+            if line_ends == 0 && (next.starts_with(VERSION) || VERSION.starts_with(next)) {
                 return Ok(());
             }
-            if ends == 0 {
+            if line_ends == 0 {
                 let reason = format!("no record follows the {length} bytes that its header states");
                 return Err(RecordError::Broken(reason));
             }
-            self.input.consume(ends);
+            self.input.consume(line_ends);
         }
     }
 
     fn skip_line_ends(&mut self) -> io::Result<()> {
         loop {
             let buffer = self.input.fill()?;
-            let ends = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            if ends == 0 {
+            let line_ends = buffer.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            if line_ends == 0 {
                 return Ok(());
             }
-            self.input.consume(ends);
+            self.input.consume(line_ends);
         }
     }
 
@@ -248,24 +250,25 @@ impl<R: BufRead + Seek> Reader<R> {
     /// header.
     fn go_to_next_record(&mut self, after_header: Option<u64>) -> io::Result<()> {
         if let Some(offset) = after_header {
-            let again = self.input.offset().saturating_sub(offset);
-            if self.read_again.saturating_add(again) <= READ_AGAIN_MIN + 4 * offset && self.input.go_back(offset) {
-                self.read_again += again;
+            let bytes = self.input.offset().saturating_sub(offset);
+            if self.read_again.saturating_add(bytes) <= READ_AGAIN_BYTES + 4 * offset && self.input.go_back(offset) {
+                self.read_again += bytes;
             }
         }
         let mut begins_line = true;
         loop {
-            let next = self.input.peek(NEXT.len())?;
+            let next = self.input.peek(VERSION_IN_SEARCH.len())?;
             let (is_end, may_begin) = (next.is_empty(), next.starts_with(VERSION));
-            let is_record = begins_line && next.starts_with(NEXT);
+            // At the start of a gzip member, the shorter version is evidence enough.
+            let is_record = begins_line && next.starts_with(VERSION_IN_SEARCH);
             if is_end || is_record || may_begin && self.input.is_at_member() {
                 return Ok(());
             }
             let buffer = self.input.fill()?;
             let line = buffer.iter().position(|byte| *byte == b'\n');
             begins_line = line.is_some();
-            let passed = line.map_or(buffer.len(), |end| end + 1);
-            self.input.consume(passed);
+            let line_bytes = line.map_or(buffer.len(), |end| end + 1);
+            self.input.consume(line_bytes);
         }
     }
 }
@@ -278,12 +281,12 @@ enum ArchivedKind {
     Revisit,
 }
 
-/// Returns a record's kind by its header, or a description if records of that kind are not archived.
+/// Returns a record's kind by its header. The error describes a kind of record that is not archived, in the plural.
 fn archived_kind(header: &Header) -> Result<ArchivedKind, &'static str> {
     let url = header.address("warc-target-uri");
-    let is_of_the_web = url.starts_with("http://") || url.starts_with("https://");
+    let is_web_url = url.starts_with("http://") || url.starts_with("https://");
     match header.field("warc-type") {
-        "response" | "resource" | "revisit" if !is_of_the_web => Err("records that are not of web pages"),
+        "response" | "resource" | "revisit" if !is_web_url => Err("records that are not of web pages"),
         "response" => Ok(ArchivedKind::Response),
         "resource" if http::is_html(header.field("content-type")) => Ok(ArchivedKind::Resource),
         "revisit" => Ok(ArchivedKind::Revisit),
@@ -305,12 +308,12 @@ fn read_block(kind: ArchivedKind, header: &Header, block: &RecordBlock) -> Recor
     };
     let url = header.address("warc-target-uri").to_owned();
     if let ArchivedKind::Revisit = kind {
-        if http::is_of_no_page(&block.kept) {
+        if http::is_not_page(&block.kept) {
             return RecordContent::Other("revisits that are not of pages");
         }
-        let before = header.address("warc-refers-to-target-uri");
+        let refers_to = header.address("warc-refers-to-target-uri");
         return RecordContent::Revisit(Revisit {
-            refers_to_url: if before.is_empty() { url.clone() } else { before.to_owned() },
+            refers_to_url: if refers_to.is_empty() { url.clone() } else { refers_to.to_owned() },
             refers_to_time: header.field("warc-refers-to-date").parse().ok(),
             url,
             time,
@@ -334,9 +337,9 @@ fn read_block(kind: ArchivedKind, header: &Header, block: &RecordBlock) -> Recor
 
 /// Why a record does not contain the complete response; `None` if it does.
 fn incomplete(header: &Header, block: &RecordBlock) -> Option<String> {
-    let cut = header.field("warc-truncated");
-    if !cut.is_empty() {
-        return Some(format!("the crawler truncated it ({cut})"));
+    let truncated = header.field("warc-truncated");
+    if !truncated.is_empty() {
+        return Some(format!("the crawler truncated it ({truncated})"));
     }
     if !header.field("warc-segment-number").is_empty() {
         return Some("it is split into segments, which is not supported".to_owned());
@@ -345,9 +348,9 @@ fn incomplete(header: &Header, block: &RecordBlock) -> Option<String> {
         .then(|| format!("it has {} bytes, more than the limit for a page", block.bytes))
 }
 
-/// Whether an error is damage in the compressed data, after which reading can continue, and not a failure to read the
-/// file.
-fn is_of_the_content(error: &io::Error) -> bool {
+/// Whether an error means damage in the compressed data, after which reading can continue, rather than a failure to
+/// read the file.
+fn is_damage(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof)
 }
 

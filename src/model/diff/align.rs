@@ -1,20 +1,20 @@
-//! Aligns two sequences of tokens: which tokens do they have in common, in order? It knows neither words nor blocks.
+//! Aligns two sequences of tokens: which tokens do they have in common, in order? Knows neither words nor blocks.
 //!
 //! imara-diff does the work. Its algorithms are near-linear on real text, but each is quadratic in some case: Histogram
 //! counts the whole remainder again after each match, and the preprocessing of Myers scans back over whole runs of
 //! frequent tokens. So at most [`PIECE_TOKENS_MAX`] tokens per side are passed at once. Longer sequences are first cut
 //! at tokens that are unique on both sides (Cohen's patience diff), and pieces that are still too long are cut evenly.
-//! That bounds the time, at the price of a diff that is not the shortest. Histogram is faster than Myers here, on real
-//! revisions as well as on the worst input found, which is a long text of few different words.
+//! That limits the time; in return, the diff is not always the shortest. Histogram is faster than Myers here, both on
+//! real revisions and on the worst input found, a long text of few different words.
 
 use std::ops::Range;
 
 use imara_diff::{Algorithm, Diff, Token};
 
-/// The maximum number of tokens per side in one run of the algorithm, more than paragraphs have. The worst-case time
-/// grows with it.
+/// The maximum number of tokens per side in one run of the algorithm. Paragraphs have fewer. The worst-case time grows
+/// with this limit.
 const PIECE_TOKENS_MAX: usize = 512;
-/// How many positions are considered for a change that could be placed at several.
+/// How many positions are considered for a change that can be placed at several.
 const SLIDE_MAX: u32 = 100;
 /// Marks a token without a number in the current piece.
 const UNSEEN: u32 = u32::MAX;
@@ -163,7 +163,8 @@ fn pieces(base: &[Token], target: &[Token]) -> Vec<ChangedRange> {
     pieces
 }
 
-/// The positions of the longest run of tokens that are unique on each side and in the same order on both.
+/// The positions, on both sides, of the longest series of tokens that are unique on each side and in the same order on
+/// both.
 fn anchors(base: &[Token], target: &[Token]) -> Vec<(usize, usize)> {
     let (base_once, target_once) = (unique(base), unique(target));
     let mut base_once = base_once.into_iter().peekable();

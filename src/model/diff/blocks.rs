@@ -1,4 +1,5 @@
-//! Matches the blocks of the base with those of the target. It decides on positions, not on words.
+//! Matches the blocks of the base with those of the target. This module decides which blocks belong together and where
+//! they are, not which of their words changed.
 
 use imara_diff::{Interner, Token};
 use unicode_segmentation::UnicodeSegmentation;
@@ -6,7 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::HunkKind;
 use super::align::{Aligner, ChangedRange, position};
 use super::similar::{self, Leftover, MOVED_WORDS_MIN};
-use super::text::{BlockKey, TextLine, TokenText, Vocabulary, parts};
+use super::text::{BlockKey, TextLine, TokenText, Vocabulary, lines};
 use crate::model::Block;
 
 /// A block that is on one side, or a pair of blocks that match.
@@ -43,7 +44,7 @@ impl BlockTexts {
 }
 
 /// Matches equal blocks in place first, then equal blocks that moved, then similar ones.
-pub(super) fn plan<'a>(
+pub(super) fn align<'a>(
     base: &'a [Block],
     target: &'a [Block],
     vocabulary: &mut Vocabulary<'a>,
@@ -52,15 +53,15 @@ pub(super) fn plan<'a>(
     let (base_keys, target_keys) = keys(base, target);
     let mut matching = Matching::new(base.len(), target.len());
     matching.keep_all_but(&aligner.align(&base_keys, &target_keys, |_, _| 0));
-    matching.follow_equal_blocks(base, &base_keys, &target_keys);
+    matching.pair_moved_equal_blocks(base, &base_keys, &target_keys);
 
     let base_texts = leftovers(base, &matching.base, vocabulary);
     let target_texts = leftovers(target, &matching.target, vocabulary);
     let pairs = similar::pair(&base_texts, &target_texts);
     let in_place = pairs.in_place.into_iter().map(|pair| (pair, PairOrder::Kept));
-    for ((base_at, target_at), place) in in_place.chain(pairs.moved.into_iter().map(|pair| (pair, PairOrder::Moved))) {
+    for ((base_at, target_at), order) in in_place.chain(pairs.moved.into_iter().map(|pair| (pair, PairOrder::Moved))) {
         if let (Some(base), Some(target)) = (base_texts.get(base_at), target_texts.get(target_at)) {
-            matching.join(base.index, target.index, place);
+            matching.join(base.index, target.index, order);
         }
     }
     let steps = matching
@@ -83,10 +84,10 @@ fn leftovers<'a>(blocks: &'a [Block], partners: &[Option<Partner>], vocabulary: 
     let mut leftovers = Vec::new();
     for (index, (block, partner)) in blocks.iter().zip(partners).enumerate() {
         match partner {
-            Some(Partner { place: PairOrder::Kept, .. }) => gap += 1,
-            Some(Partner { place: PairOrder::Moved, .. }) => {}
+            Some(Partner { order: PairOrder::Kept, .. }) => gap += 1,
+            Some(Partner { order: PairOrder::Moved, .. }) => {}
             None => {
-                let text = vocabulary.split(parts(&block.kind));
+                let text = vocabulary.split(lines(&block.kind));
                 leftovers.push(Leftover::new(index, gap, text, vocabulary));
             }
         }
@@ -94,9 +95,10 @@ fn leftovers<'a>(blocks: &'a [Block], partners: &[Option<Partner>], vocabulary: 
     leftovers
 }
 
-/// Whether a pair is in the same order as the other kept pairs.
+/// Whether a pair has the same place among the pairs on both sides.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PairOrder {
+    /// It does not cross any other kept pair.
     Kept,
     Moved,
 }
@@ -105,7 +107,7 @@ enum PairOrder {
 #[derive(Clone, Copy)]
 struct Partner {
     index: usize,
-    place: PairOrder,
+    order: PairOrder,
 }
 
 /// The pairs found so far.
@@ -119,13 +121,14 @@ impl Matching {
         Self { base: vec![None; base_len], target: vec![None; target_len] }
     }
 
-    fn join(&mut self, base: usize, target: usize, place: PairOrder) {
+    fn join(&mut self, base: usize, target: usize, order: PairOrder) {
         if let (Some(from), Some(to)) = (self.base.get_mut(base), self.target.get_mut(target)) {
-            *from = Some(Partner { index: target, place });
-            *to = Some(Partner { index: base, place });
+            *from = Some(Partner { index: target, order });
+            *to = Some(Partner { index: base, order });
         }
     }
 
+    /// Pairs all blocks outside `changes`, which are equal and in the same order on both sides.
     fn keep_all_but(&mut self, changes: &[ChangedRange]) {
         let end = ChangedRange { base: self.base.len()..self.base.len(), target: self.target.len()..self.target.len() };
         let (mut base_at, mut target_at) = (0, 0);
@@ -139,12 +142,12 @@ impl Matching {
 
     /// Pairs deleted blocks with equal inserted ones, in order. Short blocks, such as a row of asterisks, are paired
     /// only if they are the only ones of their kind.
-    fn follow_equal_blocks(&mut self, base: &[Block], base_keys: &[Token], target_keys: &[Token]) {
-        let mut gone = unpaired(base_keys, &self.base).into_iter().peekable();
+    fn pair_moved_equal_blocks(&mut self, base: &[Block], base_keys: &[Token], target_keys: &[Token]) {
+        let mut deleted = unpaired(base_keys, &self.base).into_iter().peekable();
         let mut pairs = Vec::new();
         for (key, target_at) in unpaired(target_keys, &self.target) {
-            while gone.next_if(|(other, _)| *other < key).is_some() {}
-            pairs.extend(gone.next_if(|(other, _)| *other == key).map(|(_, base_at)| (key, base_at, target_at)));
+            while deleted.next_if(|(other, _)| *other < key).is_some() {}
+            pairs.extend(deleted.next_if(|(other, _)| *other == key).map(|(_, base_at)| (key, base_at, target_at)));
         }
         let (base_counts, target_counts) = (counts(base_keys, pairs.len()), counts(target_keys, pairs.len()));
         for (key, base_at, target_at) in pairs {
@@ -157,27 +160,27 @@ impl Matching {
 
     fn steps(&self, is_equal: impl Fn(usize, usize) -> bool) -> Vec<BlockStep> {
         let mut steps = Vec::with_capacity(self.base.len().max(self.target.len()));
-        let mut gone = self.gone_from(0);
+        let mut deleted = self.deleted_from(0);
         for (target_at, partner) in self.target.iter().enumerate() {
-            steps.append(&mut gone);
+            steps.append(&mut deleted);
             let step = |kind, base| BlockStep { kind, base, target: Some(target_at) };
             match partner {
                 None => steps.push(step(HunkKind::Insert, None)),
-                Some(Partner { index, place: PairOrder::Moved }) => steps.push(step(HunkKind::Move, Some(*index))),
-                Some(Partner { index, place: PairOrder::Kept }) => {
+                Some(Partner { index, order: PairOrder::Moved }) => steps.push(step(HunkKind::Move, Some(*index))),
+                Some(Partner { index, order: PairOrder::Kept }) => {
                     let kind = if is_equal(*index, target_at) { HunkKind::Equal } else { HunkKind::Modify };
                     steps.push(step(kind, Some(*index)));
-                    gone = self.gone_from(index + 1);
+                    deleted = self.deleted_from(index + 1);
                 }
             }
         }
-        steps.extend(gone);
+        steps.extend(deleted);
         steps
     }
 
     /// The deleted blocks from `start` up to the next block that is kept in place.
-    fn gone_from(&self, start: usize) -> Vec<BlockStep> {
-        let is_kept = |partner: &Option<Partner>| partner.is_some_and(|partner| partner.place == PairOrder::Kept);
+    fn deleted_from(&self, start: usize) -> Vec<BlockStep> {
+        let is_kept = |partner: &Option<Partner>| partner.is_some_and(|partner| partner.order == PairOrder::Kept);
         let rest = self.base.iter().enumerate().skip(start);
         rest.take_while(|(_, partner)| !is_kept(partner))
             .filter(|(_, partner)| partner.is_none())
@@ -199,10 +202,11 @@ fn unpaired(keys: &[Token], partners: &[Option<Partner>]) -> Vec<(usize, usize)>
     unpaired
 }
 
-/// How often each key occurs in `keys`. Skips the work and returns nothing if there are no `questions`.
-fn counts(keys: &[Token], questions: usize) -> Vec<u32> {
+/// How often each key occurs in `keys`. Returns nothing, without counting, if `lookups`, the number of keys that will
+/// be looked up, is 0.
+fn counts(keys: &[Token], lookups: usize) -> Vec<u32> {
     let mut counts = Vec::new();
-    for key in keys.iter().filter(|_| questions > 0).map(|key| position(*key)) {
+    for key in keys.iter().filter(|_| lookups > 0).map(|key| position(*key)) {
         if key >= counts.len() {
             counts.resize(key + 1, 0);
         }
@@ -214,8 +218,8 @@ fn counts(keys: &[Token], questions: usize) -> Vec<u32> {
 }
 
 fn is_long_enough(block: &Block) -> bool {
-    let words = parts(&block.kind).flat_map(|part| {
-        match part {
+    let words = lines(&block.kind).flat_map(|line| {
+        match line {
             TextLine::Prose(prose) => prose,
             TextLine::Url(_) => "",
         }

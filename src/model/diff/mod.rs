@@ -4,8 +4,8 @@
 //! share most of their words. Words are compared only within such pairs. A block's text includes all of its attributes,
 //! one per line: a caption's credit, a list's items and so on.
 //!
-//! Time grows about linearly with the size of both contents, whatever they say. Where that costs precision, the diff is
-//! longer than necessary, but never wrong. A diff depends on its two contents alone.
+//! The time grows about linearly with the size of both contents, for any input. This can cost precision: a diff can be
+//! longer than necessary, but it is never wrong. A diff depends on its two contents alone.
 
 mod align;
 mod blocks;
@@ -114,20 +114,20 @@ pub fn diff(base: &Content, target: &Content) -> ContentDiff {
     let mut aligner = Aligner::default();
     let fields = fields::changes(base, target, &mut aligner);
     let mut vocabulary = Vocabulary::default();
-    let plan = blocks::plan(&base.blocks, &target.blocks, &mut vocabulary, &mut aligner);
+    let alignment = blocks::align(&base.blocks, &target.blocks, &mut vocabulary, &mut aligner);
     let hunk = |step: &BlockStep| Hunk {
         kind: step.kind,
         base_block: step.base,
         target_block: step.target,
-        spans: spans(step, &plan, &base.blocks, &target.blocks, &vocabulary, &mut aligner),
+        spans: spans(step, &alignment, &base.blocks, &target.blocks, &vocabulary, &mut aligner),
     };
-    let hunks = plan.steps.iter().map(hunk).collect();
+    let hunks = alignment.steps.iter().map(hunk).collect();
     ContentDiff { fields, hunks }
 }
 
 fn spans(
     step: &BlockStep,
-    plan: &BlockAlignment,
+    alignment: &BlockAlignment,
     base: &[Block],
     target: &[Block],
     vocabulary: &Vocabulary<'_>,
@@ -137,9 +137,9 @@ fn spans(
     match (render(base, step.base), render(target, step.target)) {
         (Some(from), Some(to)) if from == to => whole(SpanKind::Equal, to.into_owned()),
         (Some(from), Some(to)) => {
-            let (Some(from_text), Some(to_text)) = (plan.base_texts.get(step.base), plan.target_texts.get(step.target))
-            else {
-                // The plan has the texts of all pairs that differ. If one were missing, this result would still be
+            let texts = (alignment.base_texts.get(step.base), alignment.target_texts.get(step.target));
+            let (Some(from_text), Some(to_text)) = texts else {
+                // The alignment has the texts of all pairs that differ. If one were missing, this result would still be
                 // valid.
                 return [whole(SpanKind::Delete, from.into_owned()), whole(SpanKind::Insert, to.into_owned())].concat();
             };
@@ -157,7 +157,7 @@ fn render(blocks: &[Block], index: Option<usize>) -> Option<Cow<'_, str>> {
 }
 
 /// Counts the words inserted and deleted in headline, standfirst and body, captions included. Text that only moved does
-/// not count, and neither do URLs. A word counts where [`diff`] would mark it.
+/// not count, and neither do URLs. A word counts if [`diff`] would mark it as inserted or deleted.
 pub fn word_delta(base: &Content, target: &Content) -> WordDelta {
     let mut aligner = Aligner::default();
     let fields = [(&base.headline, &target.headline), (&base.standfirst, &target.standfirst)];
@@ -179,9 +179,9 @@ fn field_delta(base: &str, target: &str, aligner: &mut Aligner) -> WordDelta {
 
 fn body_delta(base: &[Block], target: &[Block], aligner: &mut Aligner) -> WordDelta {
     let mut vocabulary = Vocabulary::default();
-    let plan = blocks::plan(base, target, &mut vocabulary, aligner);
-    plan.steps.iter().fold(WordDelta::default(), |delta, step| {
-        let (from, to) = (plan.base_texts.get(step.base), plan.target_texts.get(step.target));
+    let alignment = blocks::align(base, target, &mut vocabulary, aligner);
+    alignment.steps.iter().fold(WordDelta::default(), |delta, step| {
+        let (from, to) = (alignment.base_texts.get(step.base), alignment.target_texts.get(step.target));
         let nothing = text::TokenText::default();
         let changes = match (from, to) {
             (None, None) => return delta,

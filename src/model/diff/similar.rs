@@ -1,7 +1,7 @@
 //! Matches changed blocks of the base with blocks of the target by the words they share.
 //!
-//! Comparing every block with every other would be quadratic. Instead, a block is compared with those at about its own
-//! position, and with those that share words with it that are rare in the document.
+//! Comparing every block with every other would be quadratic. Instead, a block is compared with the blocks at about the
+//! same position, and with the blocks with which it shares words that are rare in the document.
 
 use imara_diff::Token;
 
@@ -27,9 +27,9 @@ const WEIGHT_MAX: usize = 16;
 
 /// A block that has no equal block on the other side.
 pub(super) struct Leftover {
-    /// Its index in the body.
+    /// The block's index in the body.
     pub(super) index: usize,
-    /// The number of blocks before it that stay in place. Blocks of both sides with the same number share a gap.
+    /// The gap between blocks that stay in place: the number of such blocks before this one, on either side.
     pub(super) gap: usize,
     pub(super) text: TokenText,
     bag: Bag,
@@ -91,7 +91,7 @@ struct PairCandidate {
     score: u32,
 }
 
-/// The pairs of leftovers that are the same block, as positions in the lists given.
+/// The pairs of leftovers that are the same block, as positions in the two lists of leftovers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Pairs {
     /// Pairs in the same gap and in the same order on both sides.
@@ -155,17 +155,18 @@ fn pairs_by_rare_words(base: &[Leftover], target: &[Leftover]) -> Vec<(usize, us
     let (base_words, target_words) = (words_with_blocks(base), words_with_blocks(target));
     let mut base_groups = base_words.chunk_by(|a, b| a.0 == b.0).peekable();
     let word = |blocks: &[(u32, usize)]| blocks.first().map(|(word, _)| *word);
-    let mut meetings = Vec::new();
+    // One pair (target, base) for each rare word that the two blocks share.
+    let mut shared_words = Vec::new();
     for in_target in target_words.chunk_by(|a, b| a.0 == b.0) {
         while base_groups.next_if(|in_base| word(in_base) < word(in_target)).is_some() {}
         let Some(in_base) = base_groups.next_if(|in_base| word(in_base) == word(in_target)) else { continue };
         if in_base.len().max(in_target.len()) <= RARE_BLOCKS_MAX {
             let of_target = |&(_, target_at): &(u32, usize)| in_base.iter().map(move |&(_, at)| (target_at, at));
-            meetings.extend(in_target.iter().flat_map(of_target));
+            shared_words.extend(in_target.iter().flat_map(of_target));
         }
     }
-    meetings.sort_unstable();
-    most_frequent(&meetings)
+    shared_words.sort_unstable();
+    best_candidates(&shared_words)
 }
 
 /// Each word with each block that has it, without duplicates; sorted.
@@ -178,10 +179,11 @@ fn words_with_blocks(blocks: &[Leftover]) -> Vec<(u32, usize)> {
     words
 }
 
-/// For each block of the target, the blocks of the base that it meets most often, as pairs (base, target).
-fn most_frequent(meetings: &[(usize, usize)]) -> Vec<(usize, usize)> {
+/// For each block of the target, the blocks of the base with which it shares the most rare words, as pairs (base,
+/// target).
+fn best_candidates(shared_words: &[(usize, usize)]) -> Vec<(usize, usize)> {
     let mut pairs = Vec::new();
-    for of_target in meetings.chunk_by(|a, b| a.0 == b.0) {
+    for of_target in shared_words.chunk_by(|a, b| a.0 == b.0) {
         let same_pair = of_target.chunk_by(|a, b| a == b);
         let mut counted: Vec<_> =
             same_pair.filter_map(|same| same.first().map(|&(target, base)| (same.len(), base, target))).collect();
@@ -191,7 +193,8 @@ fn most_frequent(meetings: &[(usize, usize)]) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// Detects that a block that changed a lot in its gap has an almost unchanged match in another place.
+/// The best score of each leftover. It shows whether a block that seems to have changed a lot in its gap has an almost
+/// unchanged match in another place.
 struct BetterElsewhere {
     base: Vec<u32>,
     target: Vec<u32>,
@@ -208,6 +211,7 @@ impl BetterElsewhere {
         best
     }
 
+    /// Whether one of the candidate's two blocks has an almost unchanged match, and the candidate is not it.
     fn than(&self, candidate: &PairCandidate) -> bool {
         let best = self.base.get(candidate.base).max(self.target.get(candidate.target));
         candidate.score < MOVED_MIN && best.is_some_and(|score| *score >= MOVED_MIN)
@@ -276,7 +280,7 @@ fn pair_moved(
     in_place: &[(usize, usize)],
 ) -> Vec<(usize, usize)> {
     let (mut base_taken, mut target_taken) = (vec![false; base.len()], vec![false; target.len()]);
-    let mut take =
+    let mut claim =
         |base_at: usize, target_at: usize| match (base_taken.get_mut(base_at), target_taken.get_mut(target_at)) {
             (Some(base), Some(target)) if !*base && !*target => {
                 (*base, *target) = (true, true);
@@ -285,15 +289,15 @@ fn pair_moved(
             _ => false,
         };
     for &(base_at, target_at) in in_place {
-        take(base_at, target_at);
+        claim(base_at, target_at);
     }
     candidates.retain(|one| {
-        let long = base.get(one.base).is_some_and(Leftover::can_move)
+        let can_move = base.get(one.base).is_some_and(Leftover::can_move)
             && target.get(one.target).is_some_and(Leftover::can_move);
-        long && one.score >= MOVED_MIN
+        can_move && one.score >= MOVED_MIN
     });
     candidates.sort_by_key(|one| std::cmp::Reverse(one.score));
-    candidates.retain(|one| take(one.base, one.target));
+    candidates.retain(|one| claim(one.base, one.target));
     candidates.into_iter().map(|one| (one.base, one.target)).collect()
 }
 

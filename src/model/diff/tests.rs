@@ -295,7 +295,7 @@ proptest! {
     fn the_word_delta_is_the_difference_in_words((base, target) in any_edit()) {
         let words = |content: &Content| -> i64 {
             let mut vocabulary = Vocabulary::default();
-            let texts: Vec<_> = content.blocks.iter().map(|block| vocabulary.split(text::parts(&block.kind))).collect();
+            let texts: Vec<_> = content.blocks.iter().map(|block| vocabulary.split(text::lines(&block.kind))).collect();
             texts.iter().map(|text| i64::from(words::count_words(&vocabulary, &text.tokens))).sum()
         };
         let delta = word_delta(&base, &target);

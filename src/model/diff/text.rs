@@ -10,8 +10,8 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::align::position;
 use crate::model::BlockKind;
 
-/// Separates the parts of one text.
-const PART_SEPARATOR: &str = "\n";
+/// Separates the lines of one text.
+const LINE_SEPARATOR: &str = "\n";
 /// The maximum length, in bytes, of a word that rarely ends a phrase: `in`, `the`, `and`.
 const LEADING_WORD_BYTES_MAX: usize = 3;
 
@@ -25,7 +25,7 @@ pub(super) enum TextLine<'a> {
 }
 
 impl<'a> TextLine<'a> {
-    /// The text of the part.
+    /// The text of the line.
     pub(super) fn text(self) -> &'a str {
         match self {
             Self::Prose(text) | Self::Url(text) => text,
@@ -33,8 +33,8 @@ impl<'a> TextLine<'a> {
     }
 }
 
-/// The parts of a block: all its attributes except empty ones.
-pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = TextLine<'_>> {
+/// The lines of a block's text: all attributes of the block except empty ones.
+pub(super) fn lines(kind: &BlockKind) -> impl Iterator<Item = TextLine<'_>> {
     let (prose, url, items): ([&str; 2], &str, &[String]) = match kind {
         BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
             ([text, ""], "", &[])
@@ -49,16 +49,16 @@ pub(super) fn parts(kind: &BlockKind) -> impl Iterator<Item = TextLine<'_>> {
         .map(TextLine::Prose)
         .chain([TextLine::Url(url)])
         .chain(items.iter().map(|item| TextLine::Prose(item)))
-        .filter(|part| !part.text().is_empty())
+        .filter(|line| !line.text().is_empty())
 }
 
-/// The text of a block, one part per line.
+/// The text of a block, one attribute per line.
 pub(super) fn render(kind: &BlockKind) -> Cow<'_, str> {
-    let mut parts = parts(kind).map(TextLine::text);
-    let first = Cow::Borrowed(parts.next().unwrap_or_default());
-    parts.fold(first, |mut text, part| {
-        text.to_mut().push_str(PART_SEPARATOR);
-        text.to_mut().push_str(part);
+    let mut lines = lines(kind).map(TextLine::text);
+    let first = Cow::Borrowed(lines.next().unwrap_or_default());
+    lines.fold(first, |mut text, line| {
+        text.to_mut().push_str(LINE_SEPARATOR);
+        text.to_mut().push_str(line);
         text
     })
 }
@@ -70,7 +70,7 @@ pub(super) struct BlockKey<'a>(pub(super) &'a BlockKind);
 impl Hash for BlockKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         std::mem::discriminant(self.0).hash(state);
-        parts(self.0).for_each(|part| part.text().hash(state));
+        lines(self.0).for_each(|line| line.text().hash(state));
     }
 }
 
@@ -126,11 +126,11 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Splits a text into tokens.
-    pub(super) fn split(&mut self, parts: impl Iterator<Item = TextLine<'a>>) -> TokenText {
+    pub(super) fn split(&mut self, lines: impl Iterator<Item = TextLine<'a>>) -> TokenText {
         let mut text = TokenText::default();
         let mut offset = 0;
-        for part in parts {
-            match part {
+        for line in lines {
+            match line {
                 TextLine::Prose(prose) => {
                     for (at, word) in prose.split_word_bound_indices() {
                         if !word.chars().all(char::is_whitespace) {
@@ -140,7 +140,7 @@ impl<'a> Vocabulary<'a> {
                 }
                 TextLine::Url(url) => text.push(self.intern(true, url), offset..offset + url.len()),
             }
-            offset += part.text().len() + PART_SEPARATOR.len();
+            offset += line.text().len() + LINE_SEPARATOR.len();
         }
         text
     }
@@ -211,7 +211,7 @@ mod tests {
             credit: "Ada Holm".into(),
         };
         assert_eq!(render(&caption), "The bridge\nAda Holm\nhttps://example.com/bridge.jpg");
-        let text = Vocabulary::default().split(parts(&caption));
+        let text = Vocabulary::default().split(lines(&caption));
         let rendered = render(&caption);
         let tokens: Vec<&str> = text.ranges.into_iter().map(|range| &rendered[range]).collect();
         assert_eq!(tokens, ["The", "bridge", "Ada", "Holm", "https://example.com/bridge.jpg"]);

@@ -6,9 +6,9 @@ use super::align::{Aligner, ChangedRange};
 use super::text::{TokenKind, TokenText, Vocabulary};
 use super::{Span, SpanKind, WordDelta};
 
-/// At most this many equal words between two changes are absorbed by them …
+/// If there are at most this many equal words between two changes, the two are joined …
 const SLIVER_WORDS_MAX: usize = 2;
-/// … if each change has at least this many times as many words.
+/// … provided that each of them has at least this many times as many words as are between them.
 const SLIVER_RATIO: usize = 3;
 
 /// The changes from one text to another, as ranges of their tokens.
@@ -23,7 +23,7 @@ pub(super) fn changes(
     join_over_slivers(changes, |change| Meaning::of(vocabulary, base, target, change))
 }
 
-/// Rates how well a change reads that begins and ends with these tokens: `blue,` is better than `, blue`, and `and
+/// Rates how readable a change is that begins and ends with these tokens: `blue,` is better than `, blue`, and `and
 /// south coast` better than `coast and south`.
 fn rate(first: TokenKind, last: TokenKind) -> u8 {
     let end = match last {
@@ -54,7 +54,7 @@ impl Meaning {
         }
     }
 
-    fn most(self) -> usize {
+    fn larger_side(self) -> usize {
         self.base.max(self.target)
     }
 }
@@ -65,21 +65,21 @@ fn join_over_slivers(changes: Vec<ChangedRange>, meaning: impl Fn(&ChangedRange)
     let mut joined: Vec<ChangedRange> = Vec::with_capacity(changes.len());
     let mut last_meaning = Meaning { base: 0, target: 0 };
     for change in changes {
-        let this = meaning(&change);
+        let this_meaning = meaning(&change);
         if let Some(last) = joined.last_mut() {
             let between =
                 ChangedRange { base: last.base.end..change.base.start, target: last.target.end..change.target.start };
             let sliver = meaning(&between);
-            if is_sliver(sliver.base, last_meaning.most().min(this.most())) {
+            if is_sliver(sliver.base, last_meaning.larger_side().min(this_meaning.larger_side())) {
                 last.base.end = change.base.end;
                 last.target.end = change.target.end;
-                last_meaning.base += sliver.base + this.base;
-                last_meaning.target += sliver.target + this.target;
+                last_meaning.base += sliver.base + this_meaning.base;
+                last_meaning.target += sliver.target + this_meaning.target;
                 continue;
             }
         }
         joined.push(change);
-        last_meaning = this;
+        last_meaning = this_meaning;
     }
     joined
 }
@@ -131,7 +131,7 @@ pub(super) fn spans(base: Side<'_>, target: Side<'_>, changes: &[ChangedRange]) 
     spans.finish()
 }
 
-/// A position in a text. Everything before it has been taken.
+/// A position in a text. The text before it has already become part of spans.
 struct Cursor<'a> {
     side: Side<'a>,
     byte: usize,
@@ -239,7 +239,7 @@ impl Spans {
     }
 }
 
-/// The number of bytes of white space that both begin with.
+/// The number of bytes of the white space with which both texts begin.
 fn common_space(base: impl Iterator<Item = char>, target: impl Iterator<Item = char>) -> usize {
     let both = base.zip(target).take_while(|(base, target)| base == target && base.is_whitespace());
     both.map(|(space, _)| space.len_utf8()).sum()

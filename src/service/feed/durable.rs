@@ -11,7 +11,8 @@ use crate::model::{RequestDigest, Seq, SubscriptionId, Timestamp};
 use crate::wire::token::{PageToken, query_digest, request_digest};
 use crate::wire::{self, FieldError, all, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb};
 
-/// The longest filter of a durable subscription, because it is stored with it and must fit into a stored value.
+/// The maximum encoded size of a durable subscription's filter. The filter is stored with the subscription, and both
+/// must fit into one stored value.
 const FILTER_BYTES_MAX: usize = 48 << 10;
 
 impl Context {
@@ -21,15 +22,15 @@ impl Context {
     ) -> Result<pb::Subscription, Refusal> {
         let id = SubscriptionId::parse(&request.subscription_id);
         let id = id.map_err(|error| FieldError::invalid("subscription_id", error));
-        let given = request.subscription.unwrap_or_default();
-        let size = match given.filter.as_ref().map_or(0, Message::encoded_len) {
+        let subscription = request.subscription.unwrap_or_default();
+        let size = match subscription.filter.as_ref().map_or(0, Message::encoded_len) {
             bytes if bytes > FILTER_BYTES_MAX => {
                 let problem = format!("has {bytes} bytes; durable subscriptions allow at most {FILTER_BYTES_MAX}");
                 Err(FieldError::filter("subscription.filter", problem))
             }
             _ => Ok(()),
         };
-        let query = wire::feed_query(given.filter, &given.kinds, &self.limits);
+        let query = wire::feed_query(subscription.filter, &subscription.kinds, &self.limits);
         let query = query.map_err(|errors| errors.within("subscription"));
         let start = RequestedStart::read_in_log(request.start);
         let (id, (), query, start) = all!(id, size, query, start)?;
@@ -95,8 +96,8 @@ impl Context {
             Some(_) | None => Err(FieldError::invalid("start", "is missing").into()),
         };
         let (id, start) = all!(id, start)?;
-        let query = self.archive.subscription(id.clone()).await?.record;
-        let place = self.begin_in_log(start, query_digest(&query.query)).await?;
+        let record = self.archive.subscription(id.clone()).await?.record;
+        let place = self.begin_in_log(start, query_digest(&record.query)).await?;
         let moved = self.archive.seek_subscription(id, place.next_seq).await?;
         Ok(self.show_subscription(&moved))
     }
@@ -126,7 +127,7 @@ fn list_digest() -> RequestDigest {
     request_digest(&pb::ListSubscriptionsRequest::default())
 }
 
-/// How long the first unacknowledged change has waited; 0 if there is none, or if the clock was set back.
+/// How long the first unacknowledged change has waited; 0 if there is no such change, or if the clock was set back.
 fn lag(waiting_since: Option<Timestamp>, now: Timestamp) -> prost_types::Duration {
     let micros = waiting_since.map_or(0, |since| now.micros_since(since).max(0));
     let nanos = i32::try_from(micros % 1_000_000 * 1_000).unwrap_or(0);

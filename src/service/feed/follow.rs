@@ -1,11 +1,11 @@
 //! Serves one subscriber: from its start position to the durable tail, and then change by change.
 //!
-//! A subscriber is a position in the log. Each turn reads one page from that position, sends it as one event, and waits
-//! for the transport to take it. Nothing else is kept between turns. A slow reader therefore costs one event of memory,
-//! is served from storage, and holds up nobody.
+//! The state of a subscriber is a position in the log. Each turn reads one page from that position, sends it as one
+//! event, and waits for the transport to take the event. Nothing else is kept between turns. A slow client therefore
+//! costs the memory of one event, is served from storage, and delays no other subscriber.
 //!
-//! A subscriber is caught up while every page comes from memory and reaches the durable tail that was current when the
-//! page was begun.
+//! A subscriber is caught up while every page comes from memory and reaches the durable tail as it was when the page
+//! was begun.
 
 use std::ops::RangeInclusive;
 use std::pin::pin;
@@ -38,10 +38,11 @@ const EVENT_BYTES_MAX: usize = 128 << 10;
 const EVENT_MEMORY_BYTES: usize = EVENT_BYTES_MAX + (32 << 10);
 /// The most changes examined for one event, so that heartbeats are sent in between.
 const EVENT_EXAMINED_MAX: usize = 4_096;
-/// The shortest time between two looks at the log that found no match.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(8);
+/// How long to wait after new changes of which none matches, before the next changes are examined.
+const EXAMINE_AGAIN_AFTER: Duration = Duration::from_millis(8);
+/// The default interval between bookmarks while there are no changes to send.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// The range of intervals that a client may request, in seconds.
+/// The range of heartbeat intervals that a client may request, in seconds.
 const HEARTBEAT_RANGE: RangeInclusive<u64> = 1..=60;
 
 /// The state of one subscriber.
@@ -56,14 +57,14 @@ pub(super) struct Subscriber {
     heartbeat: Duration,
     end_when_caught_up: bool,
     attachment: Option<Attachment>,
-    /// Whether CaughtUp was sent, and FellBehind was not sent since.
+    /// Whether CaughtUp has been sent, and no FellBehind since.
     caught_up: bool,
     /// When the next bookmark is due.
     bookmark_due: Instant,
-    /// The memory of the last event, held until the transport has taken it.
-    waits: Option<MemoryShare>,
-    /// The position before the last event, which the transport may not have taken.
-    before: (Snapshot, Option<SnapshotPlace>),
+    /// The memory of the last event, held until the transport has taken that event.
+    pending_share: Option<MemoryShare>,
+    /// The position before the last event. It applies if the transport never takes that event.
+    before_last_event: (Snapshot, Option<SnapshotPlace>),
 }
 
 /// What ends a wait.
@@ -98,7 +99,7 @@ impl Subscriber {
                 (RequestedQuery::new(attachment.query.clone()), begin, Some(attachment))
             }
         };
-        let before = (begin.place, begin.snapshot.clone());
+        let before_last_event = (begin.place, begin.snapshot.clone());
         Ok(Self {
             context: context.clone(),
             end,
@@ -111,8 +112,8 @@ impl Subscriber {
             attachment,
             caught_up: false,
             bookmark_due: Instant::now() + heartbeat,
-            waits: None,
-            before,
+            pending_share: None,
+            before_last_event,
         })
     }
 
@@ -129,7 +130,7 @@ impl Subscriber {
             Ending::With(status) => sink.end(*status),
             Ending::Stalled(after) => {
                 if sink.take_back() {
-                    (self.place, self.snapshot) = self.before.clone();
+                    (self.place, self.snapshot) = self.before_last_event.clone();
                 }
                 tracing::info!(next_seq = self.place.next_seq.0, "closing a stream whose subscriber made no progress");
                 let token = self.bookmark().resume_token;
@@ -153,7 +154,7 @@ impl Subscriber {
             self.room(sink).await?;
             self.send_changes(sink).await?;
             if self.place.next_seq == self.end.now() {
-                self.say_caught_up(sink).await?;
+                self.send_caught_up(sink).await?;
                 // If more was committed meanwhile, the loop continues instead of waiting.
                 if self.caught_up {
                     self.wait(sink).await?;
@@ -162,18 +163,18 @@ impl Subscriber {
         }
     }
 
-    /// Waits until the transport has taken the last event. Data is read only then, so that it is current when it is
-    /// sent.
+    /// Waits until the transport has taken the last event. The data of the next event is read only then, so that it is
+    /// current when sent.
     pub(super) async fn room(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         let interruption = tokio::select! {
             biased;
             interruption = Interruption::wait(&self.context, self.attachment.as_ref()) => interruption,
             room = sink.room() => {
                 room.map_err(|not_taken| self.not_taken(not_taken))?;
-                self.waits = None;
+                self.pending_share = None;
                 return Ok(());
             }
-            () = self.context.memory.is_short(), if self.waits.is_some() => {
+            () = self.context.memory.shortage(), if self.pending_share.is_some() => {
                 return Err(Ending::Stalled(memory::STALLED_AFTER));
             }
         };
@@ -188,8 +189,8 @@ impl Subscriber {
         share: Option<MemoryShare>,
     ) -> Result<(), Ending> {
         sink.send(event).await.map_err(|not_taken| self.not_taken(not_taken))?;
-        self.waits = share;
-        self.before = (self.place, self.snapshot.clone());
+        self.pending_share = share;
+        self.before_last_event = (self.place, self.snapshot.clone());
         Ok(())
     }
 
@@ -200,19 +201,19 @@ impl Subscriber {
         }
     }
 
-    /// Waits for this much memory while the client is connected. The subscriber holds no memory meanwhile: after
-    /// [`Self::room`] no event is pending.
+    /// Waits for this much memory while the client is connected. The subscriber holds no other memory meanwhile: after
+    /// [`Self::room`], no event is pending.
     pub(super) async fn memory(&self, sink: &Sink<EventFrame>, bytes: usize) -> Result<MemoryShare, Ending> {
         let interruption = tokio::select! {
             biased;
-            share = self.context.memory.take(bytes) => return share.ok_or(Ending::Gone),
+            share = self.context.memory.reserve(bytes) => return share.ok_or(Ending::Gone),
             () = sink.gone() => return Err(Ending::Gone),
             interruption = Interruption::wait(&self.context, self.attachment.as_ref()) => interruption,
         };
         Err(self.interrupted(interruption, sink))
     }
 
-    /// Ends a stream that has more to send. If the server shuts down, sends a last bookmark first.
+    /// Ends a stream that has more to send. If the server is shutting down, sends a last bookmark first.
     fn interrupted(&self, interruption: Interruption, sink: &Sink<EventFrame>) -> Ending {
         match interruption {
             Interruption::Stopping => {
@@ -234,7 +235,7 @@ impl Subscriber {
             let mut share = self.memory(sink, bytes).await?;
             let page = self.context.archive.feed_page(self.place, end, self.plan.clone()).await;
             let page = page.map_err(Refusal::from)?;
-            // A large change needs more than was reserved. It is read again when that much memory is free.
+            // A large change needs more than was reserved. The page is read again when enough memory is free.
             bytes = page.items.iter().map(|item| item.bytes.len()).sum();
             if self.context.memory.fits(&mut share, bytes) {
                 break (page, share);
@@ -253,13 +254,13 @@ impl Subscriber {
         let changes = page.items.into_iter().map(show::frame).collect();
         let delivery = DeliveryFrame { changes, bookmark: self.bookmark_at(&page.next) };
         self.send(sink, EventFrame::Delivery(Box::new(delivery)), Some(share)).await?;
-        // Not earlier: if the reader stalls, its token must point before the changes it did not get.
+        // Not set earlier: if the client stalls, its token must point before the changes that it did not receive.
         self.place = page.next;
         self.bookmark_due = Instant::now() + self.heartbeat;
         Ok(())
     }
 
-    async fn say_caught_up(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
+    async fn send_caught_up(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
         if self.caught_up {
             return Ok(());
         }
@@ -276,7 +277,7 @@ impl Subscriber {
 
     /// Waits for a change that may match. If a bookmark becomes due first, sends it.
     async fn wait(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
-        // While it waits for a change, it holds no memory.
+        // While the subscriber waits for a change, it holds no memory.
         self.room(sink).await?;
         match self.next_wake(sink).await {
             Wake::More => Ok(()),
@@ -286,8 +287,9 @@ impl Subscriber {
         }
     }
 
-    /// Skips changes that do not match without a turn for each, and waits between looks so that more can accumulate.
-    /// Otherwise each commit would wake all of a thousand subscribers that wait for something rare.
+    /// Waits for the next thing to do. Changes that do not match are skipped here, without a turn for each, and a pause
+    /// after each look lets more accumulate. Otherwise each commit would wake all of a thousand subscribers that wait
+    /// for something rare.
     async fn next_wake(&mut self, sink: &Sink<EventFrame>) -> Wake {
         let mut interruption = pin!(Interruption::wait(&self.context, self.attachment.as_ref()));
         let mut gone = pin!(sink.gone());
@@ -302,10 +304,10 @@ impl Subscriber {
                 () = &mut gone => return Wake::Gone,
             };
             match self.context.archive.feed_without_match(self.place, end, &self.plan.query) {
-                Some(passed) => self.place = passed,
+                Some(end_of_examined) => self.place = end_of_examined,
                 None => return Wake::More,
             }
-            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+            tokio::time::sleep(EXAMINE_AGAIN_AFTER).await;
             if Instant::now() >= self.bookmark_due {
                 return Wake::BookmarkDue;
             }
@@ -329,8 +331,8 @@ impl Subscriber {
         }
     }
 
-    /// A bookmark that is about to be sent. It is recorded as delivered first, because its acknowledgement may arrive
-    /// before the send returns.
+    /// A bookmark of `place`, which is about to be sent. Its position is recorded as delivered first, because the
+    /// acknowledgement can arrive before the send returns.
     pub(super) fn bookmark_at(&self, place: &Snapshot) -> pb::Bookmark {
         if let Some(attachment) = &self.attachment {
             attachment.deliver(place.next_seq);
@@ -338,7 +340,7 @@ impl Subscriber {
         show::bookmark(place, self.query_digest)
     }
 
-    /// Which articles a snapshot contains, and how much of each.
+    /// The query and the view of the feed, which also apply to its snapshot.
     pub(super) fn requested(&self) -> (&FeedQuery, FeedView) {
         (&self.plan.query, self.plan.view)
     }
@@ -392,8 +394,8 @@ mod tests {
         archive.write(vec![operation], crate::archive::request::WriteMode::Commit).await.unwrap();
     }
 
-    /// Before this test: if changes that do not match were committed while there was no room to send `CaughtUp`, they
-    /// were skipped, and `CaughtUp` was sent only with the next matching change.
+    /// A fixed bug: if changes that do not match were committed while there was no room to send `CaughtUp`, they were
+    /// skipped, and `CaughtUp` was sent only after the next matching change.
     #[tokio::test]
     async fn changes_that_do_not_match_do_not_delay_caught_up() {
         let context = context(Duration::from_secs(60), Memory::default());
@@ -478,6 +480,6 @@ mod tests {
                 }
             }
         }
-        assert!(context.memory.take(EVENT_MEMORY_BYTES).await.is_some(), "an idle subscriber holds no memory");
+        assert!(context.memory.reserve(EVENT_MEMORY_BYTES).await.is_some(), "an idle subscriber holds no memory");
     }
 }

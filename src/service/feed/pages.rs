@@ -59,12 +59,12 @@ impl Context {
         Ok(PageFrame { changes, rest })
     }
 
-    /// The next page with at least one change. It is empty if no change arrives in time, or if none of those examined
-    /// matches.
+    /// The next page with at least one change. It is empty if no change arrives in time, or if none of the examined
+    /// changes matches.
     async fn changes_after(&self, mut place: Snapshot, plan: &PagePlan, wait: Duration) -> Result<NextPage, Refusal> {
         let mut end = self.archive.feed_end();
-        let patience = tokio::time::sleep(wait);
-        tokio::pin!(patience);
+        let timer = tokio::time::sleep(wait);
+        tokio::pin!(timer);
         loop {
             let durable = end.now();
             let page = self.archive.feed_page(place, durable, plan.clone()).await?;
@@ -76,7 +76,7 @@ impl Context {
             }
             tokio::select! {
                 _ = end.beyond(place.next_seq) => {}
-                () = &mut patience => return Ok(NextPage { changes: Vec::new(), next: place, caught_up: true }),
+                () = &mut timer => return Ok(NextPage { changes: Vec::new(), next: place, caught_up: true }),
                 () = self.stopping.cancelled() => return Err(Refusal::draining()),
             }
         }

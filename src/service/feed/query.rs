@@ -1,4 +1,4 @@
-//! Parses where a feed begins and in which view, and resolves its start.
+//! Parses the view and the start of a feed, and resolves the start to a position.
 
 use super::super::Context;
 use super::super::status::Refusal;
@@ -13,7 +13,8 @@ use crate::wire::{self, FieldError, FieldErrors, pb};
 pub(super) struct Begin {
     /// The position in the log; for a snapshot, the snapshot's position.
     pub(super) place: Snapshot,
-    /// How much of the snapshot has been sent; `None` if none was requested, or all of it has been sent.
+    /// How much of the snapshot has been sent; `None` if no snapshot was requested, or the whole snapshot has been
+    /// sent.
     pub(super) snapshot: Option<SnapshotPlace>,
 }
 
@@ -34,7 +35,8 @@ impl RequestedQuery {
 #[derive(Clone, Debug)]
 pub(super) enum RequestedStart {
     At(FeedStart),
-    /// The position in a token. `field` contained the token, and `query` is the digest of the query it was issued for.
+    /// The position in a token. The token came in the request's `field`, and was issued for the query whose digest is
+    /// `query`.
     Token {
         token: ResumeToken,
         query: RequestDigest,
@@ -99,7 +101,7 @@ impl RequestedStart {
 }
 
 impl Context {
-    /// Resolves the start of a feed. `digest` is the digest of its query.
+    /// Resolves the start of a feed. `digest` is the digest of the feed's query.
     pub(super) async fn begin(&self, start: RequestedStart, digest: RequestDigest) -> Result<Begin, Refusal> {
         match start {
             RequestedStart::At(start) => {
@@ -125,8 +127,8 @@ impl Context {
         }
     }
 
-    /// Like [`Context::begin`], where a snapshot is not allowed. A token is checked against this log first, so a token
-    /// of another log gets that error even if it is inside a snapshot.
+    /// Like [`Context::begin`], where a snapshot is not allowed. A token is checked against this log first: a token of
+    /// another log is rejected as such, even if it also points inside a snapshot.
     pub(super) async fn begin_in_log(&self, start: RequestedStart, digest: RequestDigest) -> Result<Snapshot, Refusal> {
         let field = if let RequestedStart::Token { field, .. } = &start { *field } else { "start" };
         let begin = self.begin(start, digest).await?;

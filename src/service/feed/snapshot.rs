@@ -1,4 +1,4 @@
-//! Sends the snapshot with which a feed may begin: the matching articles at its position, by name.
+//! Sends the snapshot with which a feed can begin: the articles that match at the snapshot's position, by name.
 
 use prost::Message;
 
@@ -20,8 +20,9 @@ use crate::wire::token::SnapshotPlace;
 
 /// The most articles in one event.
 const EVENT_ARTICLES_MAX: usize = 100;
-/// An event with whole contents ends with the article that takes it over this many bytes, or before one that would make
-/// it too large for a client. A slow link must receive it within the minute after which it counts as stalled.
+/// An event with whole contents ends with the article that takes it over this many bytes, or before an article that
+/// would make it too large for a client. The limit is small, so that a slow link receives an event within the minute
+/// after which it counts as stalled.
 const EVENT_CONTENT_BYTES: usize = 128 << 10;
 /// The memory reserved for an event before its size is known.
 const EVENT_MEMORY_BYTES: usize = EVENT_CONTENT_BYTES + (32 << 10);
@@ -29,6 +30,7 @@ const EVENT_MEMORY_BYTES: usize = EVENT_CONTENT_BYTES + (32 << 10);
 /// The articles of one event: as many of a page as fit into a message.
 struct ArticlePage {
     articles: Vec<pb::Article>,
+    /// The last of `articles`.
     last: Option<ArticleName>,
     /// Where the snapshot continues; `None` after its last article.
     next: Option<ArticleName>,
@@ -38,9 +40,9 @@ impl ArticlePage {
     fn of(page: ListPage<ArticleAt, ArticleName>) -> Self {
         let names: Vec<ArticleName> = page.items.iter().map(|article| article.name.clone()).collect();
         let mut articles: Vec<pb::Article> = page.items.into_iter().map(render::article).collect();
-        let dropped = page_space::keep(&mut articles);
+        let has_dropped = page_space::keep(&mut articles);
         let last = names.into_iter().take(articles.len()).last();
-        let next = if dropped { last.clone() } else { page.next };
+        let next = if has_dropped { last.clone() } else { page.next };
         Self { articles, last, next }
     }
 }
@@ -76,8 +78,8 @@ impl Subscriber {
         }
         if !page.articles.is_empty() {
             let bookmark = Some(show::bookmark_in_snapshot(&self.place, within.clone(), self.query_digest));
-            let batch = pb::Delivery { changes: Vec::new(), articles: page.articles, bookmark };
-            self.send(sink, show::event(Event::Delivery(batch)), Some(share)).await?;
+            let delivery = pb::Delivery { changes: Vec::new(), articles: page.articles, bookmark };
+            self.send(sink, show::event(Event::Delivery(delivery)), Some(share)).await?;
             self.snapshot = Some(within);
         }
         if page.next.is_none() {

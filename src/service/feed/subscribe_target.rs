@@ -9,9 +9,10 @@ use crate::wire::pb::feed_start::Position;
 use crate::wire::token::query_digest;
 use crate::wire::{self, FieldError, FieldErrors, all, pb};
 
+/// The maximum length of a consumer's label, in bytes.
 const CONSUMER_BYTES_MAX: usize = 128;
 
-/// What a subscriber requests.
+/// The feed that a subscriber requests: one with its own query and start, or a durable subscription.
 pub(super) enum SubscribeTarget {
     Feed(RequestedQuery, RequestedStart),
     Durable { id: SubscriptionId, consumer: String, seen: Option<RequestedStart> },
@@ -33,14 +34,14 @@ impl SubscribeTarget {
         let id = id.map_err(|error| FieldError::invalid("subscription", error));
         let place = request.start.as_ref().and_then(|start| start.position.as_ref());
         let is_token = matches!(place, Some(Position::ResumeToken(_)));
-        let given = [
+        let must_be_unset = [
             ("start", request.start.is_some() && !is_token),
             ("filter", request.filter.is_some()),
             ("kinds", !request.kinds.is_empty()),
         ];
-        let own = wire::every(given.into_iter().map(|(field, is_given)| {
+        let unset = wire::every(must_be_unset.into_iter().map(|(field, is_set)| {
             let problem = "must be unset: a durable subscription has its own";
-            if is_given { Err(FieldError::invalid(field, problem)) } else { Ok(()) }
+            if is_set { Err(FieldError::invalid(field, problem)) } else { Ok(()) }
         }));
         let consumer = match request.consumer.len() {
             bytes if bytes > CONSUMER_BYTES_MAX => {
@@ -51,12 +52,13 @@ impl SubscribeTarget {
         };
         let start = request.start.filter(|_| is_token);
         let seen = start.map(|start| RequestedStart::read_in_log(Some(start))).transpose();
-        let (id, _, consumer, seen) = all!(id, own, consumer, seen)?;
+        let (id, _, consumer, seen) = all!(id, unset, consumer, seen)?;
         Ok(Self::Durable { id, consumer, seen })
     }
 }
 
-/// Attaches a consumer to a durable subscription. `seen` is the consumer's own record of its position.
+/// Attaches a consumer to a durable subscription. `seen` is the position up to which the consumer has received changes,
+/// if it sent a token.
 pub(super) async fn attach(
     context: &Context,
     id: SubscriptionId,
@@ -65,10 +67,10 @@ pub(super) async fn attach(
 ) -> Result<Attachment, Refusal> {
     let seen = match seen {
         None => None,
-        // The token must be of this log: the consumer may have received changes that a restore lost.
+        // The token must be of this log. If it is not, the consumer has received changes that a restore lost.
         Some(start) => {
-            let query = context.archive.subscription(id.clone()).await?.record;
-            let place = context.begin_in_log(start, query_digest(&query.query)).await;
+            let record = context.archive.subscription(id.clone()).await?.record;
+            let place = context.begin_in_log(start, query_digest(&record.query)).await;
             Some(place.map_err(|refusal| refusal.with("subscription", &id))?.next_seq)
         }
     };

@@ -6,9 +6,9 @@
 //! | `LOCK` | the lock of the process that uses the archive ([`super::lock`]) |
 //! | `ID` | the archive's id in hexadecimal, by which a process that does not hold the archive recognises its server |
 //! | `WATERMARK` | how much of the log was durable ([`super::watermark`]) |
-//! | `RESERVE` | reserved space for opening the database on a full disk, without content ([`super::sled`]) |
+//! | `RESERVE` | disk space reserved for opening the database on a full disk; it has no content ([`super::sled`]) |
 //! | `db/` | the database |
-//! | `db.new/` | a database that is being created |
+//! | `db.new/` | a database that is being created or rebuilt |
 //! | `before-opening/` | while a database is being opened: the copy to restore if that fails |
 //! | `quarantine/` | files that were moved out of the way, which are never read and never deleted |
 //!
@@ -36,11 +36,11 @@ const ID_NEW: &str = "ID.new";
 
 const VERSION_PREFIX: &str = "dateline archive, layout ";
 
-/// How much of `VERSION` or `ID` is read, in bytes.
-const VERSION_BYTES_MAX: u64 = 4096;
+/// The maximum number of bytes that are read from `VERSION` or `ID`.
+const IDENTITY_BYTES_MAX: u64 = 4096;
 
-/// The folder in which a new archive is built, inside a directory that is not an archive. So one that is complete but
-/// has no name yet cannot be mistaken for an archive that somebody put there.
+/// The folder in which a new archive is built, inside a directory that is not an archive. So a new archive that is
+/// complete but does not have its final name yet cannot be mistaken for an archive that somebody put there.
 const UNFINISHED: &str = "unfinished";
 
 /// What is at a path.
@@ -52,7 +52,7 @@ pub enum Inspection {
     Empty,
     /// An archive, perhaps of a layout that this build does not know.
     Archive {
-        /// The version of its layout.
+        /// The version of the archive's layout.
         layout: u32,
     },
     /// Something else, with the reason why it is not an archive.
@@ -195,7 +195,7 @@ impl Directory {
             file => file?,
         };
         let mut line = Vec::new();
-        file.take(VERSION_BYTES_MAX).read_to_end(&mut line)?;
+        file.take(IDENTITY_BYTES_MAX).read_to_end(&mut line)?;
         Ok(HEXLOWER.decode(line.trim_ascii_end()).ok().and_then(|id| id.try_into().ok()))
     }
 
@@ -228,7 +228,7 @@ pub(in crate::store) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// True if the path is an archive of a known layout; false if one can be created there.
+/// True if the path is an archive of a layout that this build can open; false if an archive can be created there.
 fn must_be_archive_or_empty(path: &Path) -> Result<bool, OpenError> {
     let found = Directory::inspect(path)?;
     let path = path.to_path_buf();
@@ -264,7 +264,7 @@ fn inspect_version(path: &Path) -> io::Result<Option<Inspection>> {
         version => version?,
     };
     let mut line = Vec::new();
-    version.take(VERSION_BYTES_MAX).read_to_end(&mut line)?;
+    version.take(IDENTITY_BYTES_MAX).read_to_end(&mut line)?;
     Ok(Some(parse_version(&line)))
 }
 
@@ -283,7 +283,7 @@ fn inspect_unversioned(path: &Path) -> io::Result<Inspection> {
         // An interrupted creation leaves these two files.
         if name != "LOCK" && name != "VERSION.new" {
             let name = name.to_string_lossy();
-            return Ok(Inspection::Foreign(format!("it holds `{name}`, but no file VERSION")));
+            return Ok(Inspection::Foreign(format!("it contains `{name}`, but no file VERSION")));
         }
     }
     Ok(Inspection::Empty)
@@ -336,13 +336,13 @@ fn create_directory(path: &Path) -> io::Result<()> {
 }
 
 fn write_version(path: &Path) -> io::Result<()> {
-    let complete = path.join("VERSION.new");
-    let mut file = own_file::create(&complete)?;
-    // A killed process may have left a part of it.
+    let new = path.join("VERSION.new");
+    let mut file = own_file::create(&new)?;
+    // A killed process may have left a part of the file.
     file.set_len(0)?;
     writeln!(file, "{VERSION_PREFIX}{LAYOUT}")?;
     file.sync_all()?;
-    fs::rename(complete, path.join("VERSION"))?;
+    fs::rename(new, path.join("VERSION"))?;
     sync_directory(path)
 }
 
@@ -426,7 +426,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("holiday.jpg"), b"x").unwrap();
         let error = Directory::open_or_create(dir.path(), holder()).unwrap_err();
-        assert!(error.to_string().contains("it holds `holiday.jpg`"), "{error}");
+        assert!(error.to_string().contains("it contains `holiday.jpg`"), "{error}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 
         let file = dir.path().join("holiday.jpg");

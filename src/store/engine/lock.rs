@@ -16,20 +16,20 @@ use super::own_file;
 /// The process that holds an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its process id, by which a user can find or stop it.
+    /// The process id, by which a user can find or stop the process.
     pub pid: u32,
-    /// Its command line, for people.
+    /// The command line of the process, for people.
     pub command: String,
-    /// The address of its server, once it listens.
+    /// The address of the process's server, once that listens.
     pub address: Option<String>,
-    /// When it acquired the lock: an RFC 3339 time.
+    /// When the process acquired the lock: an RFC 3339 time.
     pub since: String,
 }
 
 /// Why a lock was not acquired.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another process holds it; `None` if that process has not written its details yet.
+    /// Another process holds the lock; `None` if that process has not written its details yet.
     Held(Option<Holder>),
     /// The file could not be opened, locked or written.
     Io(io::Error),
@@ -70,8 +70,8 @@ impl Drop for Lock {
         // truncated, so that the next holder has room for its own on a full disk.
         let blanks = self.file.metadata().map_or(0, |metadata| metadata.len());
         let _ = self.file.write_all_at(&vec![b' '; usize::try_from(blanks).unwrap_or(0)], 0);
-        // Closing alone is not enough: a child that this process is just starting has the open file too, until it
-        // executes its own program. If unlocking fails, the lock is released when the child gets there.
+        // Closing alone is not enough: a child that this process is just starting has the open file, too, until the
+        // child executes its own program. If unlocking fails, the lock is released at that moment.
         let _ = self.file.unlock();
     }
 }

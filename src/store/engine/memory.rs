@@ -49,14 +49,17 @@ struct MemoryState {
     visible: BTreeMap<Vec<u8>, Vec<u8>>,
     /// For each key written since the last sync, its value before that. A power cut restores it.
     unsynced: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    /// Whether the unsynced writes are only a part of a commit, which no reopening may find.
+    /// Whether the unsynced writes are only a part of a commit, which must be gone after reopening.
     torn: bool,
     /// The number of commits so far, not counting those rejected as poisoned or oversized.
     commits: u64,
     /// Planned faults by the number of the commit, from 1.
     faults: BTreeMap<u64, Fault>,
+    /// The number of commits that hang.
     hanging: usize,
+    /// Whether hanging commits may continue.
     released: bool,
+    /// Reads of keys that begin with this prefix fail.
     unreadable: Option<Vec<u8>>,
     poison: Poison,
 }
@@ -78,8 +81,8 @@ impl MemoryEngine {
 
     /// Blocks until a commit hangs.
     pub fn wait_until_hanging(&self) {
-        let unset = self.shared.changed.wait_while(self.state(), |state| state.hanging == 0);
-        drop(unset.unwrap_or_else(PoisonError::into_inner));
+        let state = self.shared.changed.wait_while(self.state(), |state| state.hanging == 0);
+        drop(state.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Lets hanging commits continue, now and until another fault is planned.
@@ -88,7 +91,8 @@ impl MemoryEngine {
         self.shared.changed.notify_all();
     }
 
-    /// Makes reads of keys that begin with `prefix` fail with [`EngineError::Damaged`]; `None` ends that.
+    /// Makes reads of keys that begin with `prefix` fail with [`EngineError::Damaged`]; with `None`, no reads fail any
+    /// more.
     pub fn fail_reads(&self, prefix: Option<&[u8]>) {
         self.state().unreadable = prefix.map(<[u8]>::to_vec);
     }
@@ -122,7 +126,7 @@ impl MemoryEngine {
     }
 
     /// The next entry of `range`. The lock is not held between entries, so that a caller may commit while it scans.
-    fn step(&self, range: &KeyRange, direction: Direction) -> Option<Result<Entry, EngineError>> {
+    fn next_entry(&self, range: &KeyRange, direction: Direction) -> Option<Result<Entry, EngineError>> {
         if range.is_empty() {
             return None;
         }
@@ -148,7 +152,7 @@ impl MemoryState {
         self.write_some(batch, u64::MAX);
     }
 
-    /// Writes what `mask` selects; see [`Fault::Short`].
+    /// Makes the writes that `mask` selects visible; see [`Fault::Short`].
     fn write_some(&mut self, batch: &Batch, mask: u64) {
         for (index, (key, value)) in batch.writes.iter().enumerate() {
             if mask.rotate_right(u32::try_from(index % 64).unwrap_or(0)) & 1 == 1 {
@@ -180,7 +184,7 @@ impl Read for MemoryEngine {
     fn scan(&self, mut range: KeyRange, direction: Direction) -> Scan<'_> {
         let mut failed = false;
         Box::new(std::iter::from_fn(move || {
-            let entry = if failed { None } else { self.step(&range, direction) };
+            let entry = if failed { None } else { self.next_entry(&range, direction) };
             match (&entry, direction) {
                 (Some(Ok((key, _))), Direction::Forward) => range.start = Bound::Excluded(key.clone()),
                 (Some(Ok((key, _))), Direction::Reverse) => range.end = Bound::Excluded(key.clone()),

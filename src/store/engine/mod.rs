@@ -8,10 +8,10 @@
 //! - A commit is atomic: after a crash all of its writes are there, or none.
 //! - When `commit` returns `Ok`, the batch survives a crash of the process or the machine.
 //! - After a failed commit the engine is poisoned: every later commit fails with [`EngineError::Poisoned`], while reads
-//!   continue as far as they can. The writes of the failed commit may or may not be there. Two failures happen before
-//!   anything is written and do not poison: [`EngineError::Full`] and [`EngineError::TooLarge`]. A failed read does not
-//!   poison either; otherwise one damaged page would stop all writes.
-//! - A read may see a commit that is not durable yet. Callers bound their reads by position.
+//!   continue as far as they can. Some, all or none of the failed commit's writes may be readable. Two failures happen
+//!   before anything is written and do not poison: [`EngineError::Full`] and [`EngineError::TooLarge`]. A failed read
+//!   does not poison either; otherwise one damaged page would stop all writes.
+//! - A read may see a commit that is not durable yet. So callers limit their reads to positions that are durable.
 
 pub mod directory;
 pub mod lock;
@@ -29,11 +29,10 @@ use std::ops::Bound;
 
 pub use open_error::OpenError;
 
-/// The maximum length of a value in bytes: a chunk of 64 KiB and its header.
+/// The maximum length of a value in bytes: more than a chunk of 60 KiB and its checksum.
 ///
-/// sled moves a page above 2 MiB to a file that it never syncs; it splits a leaf above 16 entries, and an inner page
-/// above
-/// 256. This limit and [`KEY_BYTES_MAX`] keep every page well below 2 MiB.
+/// sled moves a page above 2 MiB to a file that it never syncs. It splits a leaf that has more than 16 entries, and an
+/// inner page that has more than 256. This limit and [`KEY_BYTES_MAX`] keep every page well below 2 MiB.
 pub const VALUE_BYTES_MAX: usize = 65 * 1024;
 
 /// The maximum length of a key in bytes.
@@ -59,7 +58,7 @@ pub enum EngineError {
     /// A key or value exceeds its maximum length. Nothing was written, and the engine is not poisoned.
     #[error("a key or value has {size} bytes, and at most {size_max} are allowed")]
     TooLarge {
-        /// Its length in bytes.
+        /// The length of the key or value in bytes.
         size: usize,
         /// The maximum length in bytes.
         size_max: usize,
@@ -72,7 +71,7 @@ pub enum EngineError {
 /// A key and its value.
 pub type Entry = (Vec<u8>, Vec<u8>);
 
-/// Entries in key order, or in reverse. An error ends it.
+/// Entries in key order, or in reverse. An error ends the iteration.
 pub type Scan<'a> = Box<dyn Iterator<Item = Result<Entry, EngineError>> + 'a>;
 
 /// The order of a scan.

@@ -17,7 +17,7 @@ pub enum OpenError {
     /// The path is something other than an archive.
     #[error("{} is not a Dateline archive: {reason}; use an archive, or an empty or new directory", .path.display())]
     Foreign {
-        /// The path that was given for the archive.
+        /// The path at which an archive was expected.
         path: PathBuf,
         /// What was found there.
         reason: String,
@@ -39,7 +39,7 @@ pub enum OpenError {
     },
     /// The directory has a layout that only a newer Dateline knows.
     #[error(
-        "the archive in {} has layout {layout}, and this version of Dateline supports layouts up to {known}; use a newer one",
+        "the archive in {} has layout {layout}, and this version of Dateline supports layouts up to {known}; use a newer version",
         .path.display()
     )]
     UnknownLayout {
@@ -98,9 +98,9 @@ fn describe(path: &Path, holder: Option<&Holder>) -> String {
             lock.display()
         );
     };
-    let todo = match address {
+    let advice = match address {
         Some(address) => format!("use its server at {address}, or stop it first"),
         None => "stop it first, or wait for it".to_owned(),
     };
-    format!("`{command}` (process {pid}, since {since}); {todo}")
+    format!("`{command}` (process {pid}, since {since}); {advice}")
 }

@@ -73,6 +73,7 @@ pub(crate) fn create_all(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
 }
 
+/// Checks an entry and restricts access to it and, if `with_entries` is set, does the same for everything in it.
 fn visit(path: &Path, name: &str, with_entries: bool, restricted: &mut usize) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         // A file may disappear while others are checked.

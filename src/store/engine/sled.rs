@@ -1,13 +1,13 @@
-//! The engine on disk: sled 0.34.7, with workarounds that make it keep its promises.
+//! The engine on disk: sled 0.34.7, with workarounds for what it does not guarantee by itself.
 //!
 //! What sled does not do by itself, and what this module does about it:
 //! - `flush` syncs neither metadata nor the drive's cache. A commit also syncs the data of the file `db` through a
 //!   handle of our own, and returns only then.
 //! - A page above a quarter of a segment goes to a file in `blobs/` that is never synced. Segments are large enough to
 //!   hold every page ([`super::VALUE_BYTES_MAX`]), and a file in that folder fails the opening or the commit.
-//! - A process that is killed during opening leaves `snap.*.generating`, which the next opening takes for the newest
-//!   snapshot and fails on. It is removed: everything in it is in the log, and its space may be needed for the next
-//!   one. A finished `snap.*` is never touched.
+//! - A process that is killed during opening leaves `snap.*.generating`, which the next opening mistakes for the newest
+//!   snapshot and fails on. The file is removed: everything in it is in the log, and its space may be needed for the
+//!   next one. A finished `snap.*` is never touched.
 //! - sled silently starts an empty database if files of an existing one are missing. That is rejected.
 //! - sled recovers by truncating whatever it cannot read, even if opening then fails, and even if the data was
 //!   acknowledged. If opening fails, everything is restored ([`preimage`]).
@@ -21,7 +21,7 @@
 //!   is read before it is opened ([`segments`]). If something will be dropped, [`SledEngine::recovery_warning`] says
 //!   so, and the layers above check whether anything is missing. If sled would continue to write to a segment that it
 //!   cannot read at the next opening, opening is rejected. Data from before the last opening is not at risk: sled's
-//!   snapshot points at it, and reading it fails with [`EngineError::Damaged`].
+//!   snapshot refers to it, and if it is damaged, reading it fails with [`EngineError::Damaged`].
 //!
 //! Reads take no lock of this module, so a commit that hangs in a sync does not block them. sled's own lock is held
 //! only during `apply_batch`.
@@ -50,14 +50,15 @@ use super::poison::Poison;
 use super::watermark::Watermark;
 use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, Read, Scan, own_file, own_folder};
 
-/// The size of a segment of sled's log, fixed when a database is created. A page above a quarter of it leaves the log.
+/// The size of a segment of sled's log, fixed when a database is created. A page above a quarter of it is stored
+/// outside the log.
 const SEGMENT_BYTES: usize = 8 << 20;
 /// Maintenance writes may use free space down to the floor divided by this. The rest is for sled, which moves pages by
 /// itself.
 const MAINTENANCE_SHARE: u64 = 4;
 /// The size of commit for which [`Engine::has_room`] checks, in bytes. Hardly any article is larger.
 const ORDINARY_COMMIT_BYTES: u64 = 1 << 20;
-/// The interval of sled's flush thread, the only place where sled collects garbage.
+/// The interval of sled's flush thread, which is the only thread that collects garbage.
 const FLUSH_EVERY_MS: u64 = 500;
 /// The number of inodes that the copy made before opening takes: a folder, a file, a link for each of two snapshots,
 /// and one for the snapshot that the opening writes.
@@ -302,7 +303,7 @@ fn sync_creation(path: &Path) -> io::Result<()> {
 /// Rejects a database with missing files. This must happen before opening, which creates missing files as empty ones.
 fn check_complete(path: &Path) -> Result<(), OpenError> {
     let damaged = |reason: String| OpenError::Damaged { path: path.to_path_buf(), reason };
-    // Up to these sizes sled treats a file as empty: a configuration, and the header of a first segment.
+    // sled treats a file of at most this size as empty: 8 bytes of a configuration, 20 of the first segment's header.
     for (name, empty_bytes) in [("conf", 8), ("db", 20)] {
         match fs::metadata(path.join(name)) {
             Ok(metadata) if metadata.len() > empty_bytes => {}
@@ -315,14 +316,15 @@ fn check_complete(path: &Path) -> Result<(), OpenError> {
     }
     match first_blob(path) {
         Ok(None) => Ok(()),
-        Ok(Some(blob)) => Err(damaged(format!("it holds {}, which Dateline never writes", blob.display()))),
+        Ok(Some(blob)) => Err(damaged(format!("it contains {}, which Dateline never writes", blob.display()))),
         Err(error) => Err(OpenError::io("list", &path.join("blobs"))(error)),
     }
 }
 
 fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     let snapshots = preimage::snapshots(path)?.into_iter();
-    snapshots.filter(|path| path.extension().is_some_and(|end| end == "generating")).try_for_each(fs::remove_file)
+    let mut unfinished = snapshots.filter(|path| path.extension().is_some_and(|extension| extension == "generating"));
+    unfinished.try_for_each(fs::remove_file)
 }
 
 /// Reads the log that is about to be opened. Returns a description of what sled will drop, if anything.

@@ -178,13 +178,13 @@ fn oversized_keys_and_values_are_rejected_without_poisoning() {
         let largest = vec![1; VALUE_BYTES_MAX];
         let longest = vec![2; KEY_BYTES_MAX];
         engine.commit(&batch(&[(&longest, Some(&largest))])).unwrap();
-        let over = vec![1; VALUE_BYTES_MAX + 1];
+        let oversized = vec![1; VALUE_BYTES_MAX + 1];
         assert!(matches!(
-            engine.commit(&batch(&[(b"k", Some(&over)), (b"l", None)])),
+            engine.commit(&batch(&[(b"k", Some(&oversized)), (b"l", None)])),
             Err(EngineError::TooLarge { .. })
         ));
-        let over = vec![1; KEY_BYTES_MAX + 1];
-        assert!(matches!(engine.commit(&batch(&[(&over, None)])), Err(EngineError::TooLarge { .. })));
+        let oversized = vec![1; KEY_BYTES_MAX + 1];
+        assert!(matches!(engine.commit(&batch(&[(&oversized, None)])), Err(EngineError::TooLarge { .. })));
         engine.commit(&batch(&[(b"k", Some(b"fits"))])).unwrap();
     });
 }
@@ -361,7 +361,7 @@ fn a_rejected_opening_leaves_a_segment_with_a_damaged_header_unchanged() {
         let mut damaged = header;
         match segment % 3 {
             0 => damaged.fill(0),
-            // The position, which is stored complemented: 16 MiB or more further down.
+            // A byte of the position, which is stored complemented, so that the position seems lower by 16 MiB or more.
             1 => damaged[7] = 0xff,
             _ => damaged[1] ^= 1,
         }
@@ -430,21 +430,21 @@ fn an_archive_opens_without_space_to_undo_the_opening() {
     assert!(!dir.path().join("before-opening").exists());
 }
 
-/// A process that is killed while opening on a full disk has released the reserve, and taken nothing back.
+/// A process that is killed while opening on a full disk has released the reserve, and not allocated it again.
 #[test]
-fn the_next_opening_takes_back_a_released_reserve() {
+fn the_next_opening_allocates_a_released_reserve_again() {
     let dir = tempfile::tempdir().unwrap();
     let reserve = dir.path().join("RESERVE");
-    let taken = || fs::metadata(&reserve).unwrap().blocks() * 512;
+    let allocated = || fs::metadata(&reserve).unwrap().blocks() * 512;
     open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-    let (bytes, before) = (fs::metadata(&reserve).unwrap().len(), taken());
+    let (bytes, before) = (fs::metadata(&reserve).unwrap().len(), allocated());
     assert!(before >= bytes && bytes > 8 << 20, "{before} of {bytes}");
     let file = fs::File::options().write(true).open(&reserve).unwrap();
     file.set_len(0).unwrap();
     file.set_len(bytes).unwrap();
-    assert_eq!(taken(), 0);
+    assert_eq!(allocated(), 0);
     drop(open(dir.path()));
-    assert_eq!(taken(), before);
+    assert_eq!(allocated(), before);
 }
 
 #[test]

@@ -1,16 +1,16 @@
 //! The watermark: how much of the log, and how many commits, are known to be durable, stored outside the database.
 //!
 //! A database that was truncated, or that lost its tail to damage, may open without an error. The watermark reveals the
-//! loss. It is written after each commit and is never ahead of what was durable then. So a log that ends before it has
-//! lost changes, and a database with fewer commits has lost something too, even if no change is missing. The watermark
-//! may lag, since it is not synced, and it may be absent.
+//! loss. It is written after each commit, and never states more than was durable then. So a log that ends below the
+//! watermark has lost changes, and a database that counts fewer commits than the watermark has lost something too, even
+//! if no change is missing. The watermark may lag, since it is not synced, and it may be absent.
 //!
 //! The file has two slots, a page apart, that are written alternately, so that a torn write damages only one of them:
 //!
 //! | bytes | field |
 //! | --- | --- |
 //! | 0–7 | `dlmark\0\x02` |
-//! | 8–15 | turn, big-endian: the higher of the two counts |
+//! | 8–15 | turn, big-endian: the slot with the higher turn is the current one |
 //! | 16–23 | next seq, big-endian |
 //! | 24–39 | log digest |
 //! | 40–47 | commits, big-endian |
@@ -43,7 +43,7 @@ pub struct DurableState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Slot {
     turn: u64,
-    mark: DurableState,
+    state: DurableState,
 }
 
 /// The watermark file of an archive. Only the process that holds the archive's lock may use it.
@@ -62,7 +62,7 @@ impl Watermark {
         Ok(Self { file, latest })
     }
 
-    /// As [`Self::open`], with the error that opening an archive reports.
+    /// As [`Self::open`], but with the error type of opening an archive.
     pub fn open_in(dir: &Path) -> Result<Self, OpenError> {
         Self::open(dir).map_err(OpenError::io("open the watermark of", dir))
     }
@@ -70,13 +70,13 @@ impl Watermark {
     /// The durable state as last recorded; `None` if the file is new or damaged.
     #[must_use]
     pub fn read(&self) -> Option<DurableState> {
-        self.latest.map(|slot| slot.mark)
+        self.latest.map(|slot| slot.state)
     }
 
     /// Records the durable state. Call this only after the commit has returned. It does not sync.
-    pub fn record(&mut self, mark: DurableState) -> io::Result<()> {
+    pub fn record(&mut self, state: DurableState) -> io::Result<()> {
         let turn = self.latest.map_or(0, |slot| slot.turn.wrapping_add(1));
-        let slot = Slot { turn, mark };
+        let slot = Slot { turn, state };
         self.file.write_all_at(&encode(slot), (turn % 2) * SLOT_DISTANCE)?;
         self.latest = Some(slot);
         Ok(())
@@ -88,13 +88,13 @@ impl Watermark {
     }
 }
 
-fn encode(Slot { turn, mark }: Slot) -> Vec<u8> {
+fn encode(Slot { turn, state }: Slot) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(SLOT_BYTES);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&turn.to_be_bytes());
-    bytes.extend_from_slice(&mark.next_seq.to_be_bytes());
-    bytes.extend_from_slice(&mark.log_digest);
-    bytes.extend_from_slice(&mark.commits.to_be_bytes());
+    bytes.extend_from_slice(&state.next_seq.to_be_bytes());
+    bytes.extend_from_slice(&state.log_digest);
+    bytes.extend_from_slice(&state.commits.to_be_bytes());
     bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_be_bytes());
     bytes
 }
@@ -112,12 +112,12 @@ fn decode(bytes: &[u8; SLOT_BYTES]) -> Option<Slot> {
     let (next_seq, rest) = rest.split_first_chunk::<8>()?;
     let (log_digest, commits) = rest.split_first_chunk::<16>()?;
     let intact = magic == MAGIC && u32::from_be_bytes(*checksum) == crc32c::crc32c(body);
-    let mark = DurableState {
+    let state = DurableState {
         next_seq: u64::from_be_bytes(*next_seq),
         log_digest: *log_digest,
         commits: u64::from_be_bytes(commits.try_into().ok()?),
     };
-    intact.then_some(Slot { turn: u64::from_be_bytes(*turn), mark })
+    intact.then_some(Slot { turn: u64::from_be_bytes(*turn), state })
 }
 
 #[cfg(test)]
@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    fn mark(next_seq: u64) -> DurableState {
+    fn state(next_seq: u64) -> DurableState {
         DurableState { next_seq, log_digest: [7; 16], commits: next_seq + 1 }
     }
 
@@ -136,34 +136,34 @@ mod tests {
         assert_eq!(Watermark::open(dir.path()).unwrap().read(), None);
         for seq in 1..=5 {
             let mut watermark = Watermark::open(dir.path()).unwrap();
-            watermark.record(mark(seq)).unwrap();
-            assert_eq!(watermark.read(), Some(mark(seq)));
-            assert_eq!(Watermark::open(dir.path()).unwrap().read(), Some(mark(seq)));
+            watermark.record(state(seq)).unwrap();
+            assert_eq!(watermark.read(), Some(state(seq)));
+            assert_eq!(Watermark::open(dir.path()).unwrap().read(), Some(state(seq)));
         }
     }
 
     #[test]
-    fn a_lower_mark_may_follow_a_higher() {
+    fn a_lower_position_may_follow_a_higher_one() {
         let dir = tempfile::tempdir().unwrap();
         let mut watermark = Watermark::open(dir.path()).unwrap();
-        watermark.record(mark(900)).unwrap();
-        watermark.record(mark(3)).unwrap();
-        assert_eq!(Watermark::open(dir.path()).unwrap().read(), Some(mark(3)));
+        watermark.record(state(900)).unwrap();
+        watermark.record(state(3)).unwrap();
+        assert_eq!(Watermark::open(dir.path()).unwrap().read(), Some(state(3)));
     }
 
     #[test]
     fn one_torn_slot_is_tolerated_and_two_count_as_absent() {
         let dir = tempfile::tempdir().unwrap();
         let mut watermark = Watermark::open(dir.path()).unwrap();
-        watermark.record(mark(10)).unwrap();
-        watermark.record(mark(11)).unwrap();
+        watermark.record(state(10)).unwrap();
+        watermark.record(state(11)).unwrap();
         let file = File::options().write(true).open(dir.path().join("WATERMARK")).unwrap();
 
         file.write_all_at(&[0xff], SLOT_DISTANCE + 20).unwrap();
         let mut reopened = Watermark::open(dir.path()).unwrap();
-        assert_eq!(reopened.read(), Some(mark(10)));
-        reopened.record(mark(12)).unwrap();
-        assert_eq!(Watermark::open(dir.path()).unwrap().read(), Some(mark(12)));
+        assert_eq!(reopened.read(), Some(state(10)));
+        reopened.record(state(12)).unwrap();
+        assert_eq!(Watermark::open(dir.path()).unwrap().read(), Some(state(12)));
 
         file.write_all_at(&[0xff], 20).unwrap();
         file.write_all_at(&[0xfe], SLOT_DISTANCE + 51).unwrap();

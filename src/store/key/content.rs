@@ -1,6 +1,7 @@
 //! `seq`, chunk → the content, or the original, that is stored with the change at `seq`.
 //!
-//! Both are cut into chunks of at most [`CHUNK_BYTES`], since the engine would store large values outside its log.
+//! Contents and originals are divided into chunks of at most [`CHUNK_BYTES`], because the engine would store larger
+//! values outside its log.
 
 use super::{Fields, Kind};
 use crate::model::Seq;
@@ -32,7 +33,7 @@ impl ContentKey {
         encode(Kind::Content, self.seq, self.chunk)
     }
 
-    /// Decodes a key; `None` if it is not one of a content.
+    /// Decodes a key; `None` if it is not the key of a content's chunk.
     pub fn decode(key: &[u8]) -> Option<Self> {
         decode(Kind::Content, key).map(|(seq, chunk)| Self { seq, chunk })
     }
@@ -44,7 +45,7 @@ impl OriginalKey {
         encode(Kind::Original, self.seq, self.chunk)
     }
 
-    /// Decodes a key; `None` if it is not one of an original.
+    /// Decodes a key; `None` if it is not the key of an original's chunk.
     pub fn decode(key: &[u8]) -> Option<Self> {
         decode(Kind::Original, key).map(|(seq, chunk)| Self { seq, chunk })
     }

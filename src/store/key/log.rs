@@ -18,7 +18,7 @@ impl LogKey {
         key
     }
 
-    /// Decodes a key; `None` if it is not one of the log.
+    /// Decodes a key; `None` if it is not the key of a change.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let mut fields = Fields(key);
         fields.kind(Kind::Log)?;
@@ -26,7 +26,7 @@ impl LogKey {
         fields.end(Self(Seq(seq)))
     }
 
-    /// The changes from `from` up to but not including `end`.
+    /// The keys of the changes from `from` on and below `end`.
     pub fn between(from: Seq, end: Seq) -> KeyRange {
         KeyRange { start: Bound::Included(Self(from).encode()), end: Bound::Excluded(Self(end).encode()) }
     }

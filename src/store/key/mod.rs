@@ -30,7 +30,7 @@ pub enum Kind {
     Article = 4,
     /// source, article → the article's internal number.
     Name = 5,
-    /// source → its statistics.
+    /// source → its stats.
     Source = 6,
     /// URL key, `seq` → the article that it leads to.
     Url = 7,
@@ -70,7 +70,7 @@ fn time_from_bytes(bytes: [u8; 8]) -> Option<Timestamp> {
     Timestamp::from_micros((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
 }
 
-/// Reads fixed-size fields from the front of a key or value.
+/// The part of a key or value that is still to be read, from which fixed-size fields are taken off the front.
 pub(super) struct Fields<'a>(pub &'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_of_greatest_bytes_has_no_end() {
+    fn a_prefix_of_0xff_bytes_has_no_upper_bound() {
         assert_eq!(prefix_range(vec![0xff, 0xff]).end, Bound::Unbounded);
         assert_eq!(prefix_range(vec![1, 0xff]).end, Bound::Excluded(vec![2]));
     }

@@ -1,4 +1,4 @@
-//! source, article → the article's internal number. Lists by name read these in order.
+//! source, article → the article's internal number. Lists in order of name read these keys.
 
 use super::{Kind, prefix_range};
 use crate::model::{ArticleId, ArticleName, SourceId};
@@ -19,7 +19,7 @@ impl NameKey {
         key
     }
 
-    /// Decodes a key; `None` if it is not one of a name.
+    /// Decodes a key; `None` if it is not the key of a name.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let (&kind, rest) = key.split_first()?;
         let (source, article) = std::str::from_utf8(rest).ok()?.split_once(char::from(SEPARATOR))?;

@@ -1,4 +1,4 @@
-//! source → its statistics.
+//! source → its stats.
 
 use super::{Kind, prefix_range};
 use crate::model::SourceId;
@@ -16,7 +16,7 @@ impl SourceKey {
         key
     }
 
-    /// Decodes a key; `None` if it is not one of a source.
+    /// Decodes a key; `None` if it is not the key of a source.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let (&kind, id) = key.split_first()?;
         let id = SourceId::parse(std::str::from_utf8(id).ok()?).ok()?;

@@ -16,7 +16,7 @@ impl SubscriptionKey {
         key
     }
 
-    /// Decodes a key; `None` if it is not one of a subscription.
+    /// Decodes a key; `None` if it is not the key of a subscription.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let (&kind, id) = key.split_first()?;
         let id = SubscriptionId::parse(std::str::from_utf8(id).ok()?).ok()?;

@@ -4,7 +4,7 @@ use super::{Fields, Kind, prefix_range};
 use crate::model::{Seq, UrlKey};
 use crate::store::engine::KeyRange;
 
-/// Does not occur in URL keys, so that the entries of one key are contiguous.
+/// Does not occur in URL keys, so that the entries of one URL are contiguous.
 const SEPARATOR: u8 = 0;
 
 /// The key of one binding of a URL.
@@ -12,7 +12,7 @@ const SEPARATOR: u8 = 0;
 pub struct UrlIndexKey {
     /// The normalised form of the URL, by which keys sort first.
     pub url: UrlKey,
-    /// The change that bound it.
+    /// The position of the change that bound the URL to an article.
     pub seq: Seq,
 }
 
@@ -24,11 +24,11 @@ impl UrlIndexKey {
         key
     }
 
-    /// Decodes a key; `None` if it is not one of a URL binding.
+    /// Decodes a key; `None` if it is not the key of a URL binding.
     pub fn decode(key: &[u8]) -> Option<Self> {
-        let (head, seq) = key.split_last_chunk::<8>()?;
-        let (&separator, head) = head.split_last()?;
-        let mut fields = Fields(head);
+        let (front, seq) = key.split_last_chunk::<8>()?;
+        let (&separator, kind_and_url) = front.split_last()?;
+        let mut fields = Fields(kind_and_url);
         fields.kind(Kind::Url)?;
         let url = UrlKey::from_stored(std::str::from_utf8(fields.0).ok()?);
         (separator == SEPARATOR).then_some(Self { url, seq: Seq(u64::from_be_bytes(*seq)) })

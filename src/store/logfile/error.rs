@@ -8,7 +8,7 @@ use crate::model::Seq;
 /// Why a log file cannot be used. `file` is the name that the caller gave when opening it.
 #[derive(Debug, thiserror::Error)]
 pub enum LogFileError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error("{file} cannot be read at byte {offset}: {source}")]
     Unreadable {
         /// The name of the file.
@@ -18,39 +18,39 @@ pub enum LogFileError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// It is not a log file.
+    /// The file is not a log file.
     #[error("{file} is not a backup: its first line does not say `dateline log {LOG_FILE_VERSION}`")]
     NotALogFile {
         /// The name of the file.
         file: String,
     },
-    /// It was written by a later version of Dateline.
+    /// The file was written by a newer version of Dateline.
     #[error(
-        "{file} was written by a newer version of Dateline ({what} {found}, and this one reads {known}); use that version to read it"
+        "{file} was written by a newer version of Dateline ({what} {found}; this version reads up to {known}); use the newer version to read it"
     )]
     Newer {
         /// The name of the file.
         file: String,
-        /// What has the version: `export` for the log file format, or `format` for the storage format.
+        /// The format that is too new: `log file format` or `storage format`.
         what: &'static str,
         /// The version that the file states.
         found: u32,
         /// The highest version that this build reads.
         known: u32,
     },
-    /// It ends before its last frame.
+    /// The file ends before its end frame is complete.
     #[error(
         "{file} is cut short: it ends at byte {offset}, before change {seq} is complete; copy it again, or make another backup"
     )]
     CutShort {
         /// The name of the file.
         file: String,
-        /// Its length in bytes.
+        /// The length of the file in bytes.
         offset: u64,
-        /// The first change that is missing, or the end of the log if all changes are there.
+        /// The first missing change. If only the end frame is missing, the position after the last change.
         seq: Seq,
     },
-    /// Its content is not what was written.
+    /// The content of the file is not what was written.
     #[error(
         "{file} is damaged at byte {offset}, at or after change {seq}: {detail}; use another copy of it, or another backup"
     )]

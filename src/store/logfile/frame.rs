@@ -1,10 +1,10 @@
 //! The frames of a log file. A frame is its kind (1 byte), the payload's length (4 bytes), the payload, and a CRC-32C
 //! (4 bytes).
 //!
-//! The checksum covers the frame's number in the file (8 bytes, from 0, not written), then kind, length and payload.
-//! Frames that were swapped, repeated or left out are thereby detected at the first one that is out of place.
+//! The checksum covers the frame's number in the file (8 bytes, from 0, not written), then kind, length and payload. So
+//! a swapped, repeated or missing frame is detected at the first frame that is out of place.
 
-use super::LENGTH_MAX;
+use super::DECLARED_BYTES_MAX;
 
 /// The bytes of a frame before its payload: kind and length.
 pub(super) const HEAD_BYTES: usize = 5;
@@ -24,8 +24,8 @@ impl FrameKind {
     }
 }
 
-/// Appends a frame with this number in its file to `bytes`. The payload must be shorter than [`LENGTH_MAX`], which the
-/// limits on input ensure.
+/// Appends to `bytes` the frame that has this number in its file. The payload must not be longer than
+/// [`DECLARED_BYTES_MAX`], which the limits on input ensure.
 pub(super) fn write(number: u64, kind: FrameKind, payload: &[u8], bytes: &mut Vec<u8>) {
     let head = head(kind, payload.len());
     bytes.extend_from_slice(&head);
@@ -38,7 +38,7 @@ pub(super) fn read_head(head: [u8; HEAD_BYTES]) -> Result<(FrameKind, u32), Stri
     let [kind, length @ ..] = head;
     let kind = FrameKind::from_byte(kind).ok_or_else(|| format!("unknown kind of frame {kind}"))?;
     let length = u32::from_be_bytes(length);
-    if u64::from(length) > LENGTH_MAX {
+    if u64::from(length) > DECLARED_BYTES_MAX {
         return Err(format!("a frame of {length} bytes exceeds the maximum"));
     }
     Ok((kind, length))

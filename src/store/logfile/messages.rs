@@ -1,4 +1,4 @@
-//! Converts between the protobuf messages of a log file and the types they are made from.
+//! Converts between the protobuf messages of a log file and the types that its reader and writer use.
 
 use prost::Message;
 
@@ -16,7 +16,7 @@ pub(super) struct PackedSegment {
     /// The log digest after the last change.
     pub(super) log_digest: LogDigest,
     /// The size of the records before compression, in bytes.
-    pub(super) length: u64,
+    pub(super) unpacked_bytes: u64,
     pub(super) records: Vec<u8>,
 }
 
@@ -47,7 +47,7 @@ impl Records {
         stored::LogRecords::decode(bytes).ok().map(Self)
     }
 
-    /// Decodes the changes, given the position of the first one and the log digest `before` it.
+    /// Decodes the changes. `seq` is the position of the first one, and `before` is the log digest before it.
     pub(super) fn into_changes(
         self,
         mut seq: Seq,
@@ -116,7 +116,7 @@ pub(super) fn encode_segment(segment: PackedSegment) -> Vec<u8> {
         first_seq: segment.first_seq.0,
         count: segment.count,
         log_digest: segment.log_digest.0.to_vec(),
-        length: segment.length,
+        length: segment.unpacked_bytes,
         records: segment.records,
     };
     message.encode_to_vec()
@@ -128,12 +128,12 @@ pub(super) fn decode_segment(payload: &[u8]) -> Option<PackedSegment> {
         first_seq: Seq(message.first_seq),
         count: message.count,
         log_digest: log_digest(&message.log_digest)?,
-        length: message.length,
+        unpacked_bytes: message.length,
         records: message.records,
     })
 }
 
-/// Encodes the end frame, with the values that repeat the header and the number of segments before it.
+/// Encodes the end frame: the end, the position and log digest that the header states too, and the number of segments.
 pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, log_digest: LogDigest, segments: u64) -> Vec<u8> {
     let subscriptions = end.subscriptions.iter().map(|(id, record)| stored::LogSubscription {
         id: id.as_str().to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! docs/FORMAT.md specifies the bytes: a line that identifies the file, then frames, each with a checksum over its
 //! number in the file, kind, length and payload. A header comes first, then segments of about [`SEGMENT_BYTES`], then
-//! an end. Reading and writing both need memory for one segment, however long the log.
+//! an end. Reading and writing each need memory for one segment, however long the log is.
 //!
 //! [`LogReader`] checks everything it returns: each frame's checksum, that frames and changes follow one another
 //! without gaps, and the log digest after each change. It does not check contents and originals against their digests;
@@ -23,12 +23,12 @@ use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 
 /// The version of the log file format that this code writes, and the highest that it reads.
 pub const LOG_FILE_VERSION: u32 = 1;
-/// A segment ends with the change that brings it to this many bytes before compression, so that it is larger only if a
-/// single change is.
+/// A segment ends with the change that brings it to at least this many bytes before compression. It exceeds this by
+/// less than the size of that change.
 pub const SEGMENT_BYTES: usize = 1 << 20;
-/// The greatest length that a frame or a segment's records may declare, in bytes: more than the largest change takes
-/// with its content and original. A greater length is damage, and no memory is reserved for it.
-const LENGTH_MAX: u64 = 640 << 20;
+/// The maximum length that a frame or a segment's records may declare, in bytes. The largest change with its content
+/// and original is smaller. A greater length counts as damage, and no memory is allocated for it.
+const DECLARED_BYTES_MAX: u64 = 640 << 20;
 
 /// The header of a log file: what the file contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct LogHeader {
     pub archive_id: [u8; 16],
     /// The position of the first change.
     pub first_seq: Seq,
-    /// The log digest below it.
+    /// The log digest below `first_seq`.
     pub first_log_digest: LogDigest,
     /// The snapshot after the last change.
     pub end: Snapshot,
@@ -47,7 +47,7 @@ pub struct LogHeader {
     pub create_time: Timestamp,
     /// The program that wrote the file, such as `dateline 0.1.0`.
     pub writer: String,
-    /// How many commits the database had counted when writing began.
+    /// The number of commits since the archive was created, when writing began.
     pub commits: u64,
 }
 
@@ -58,7 +58,7 @@ impl LogHeader {
     }
 }
 
-/// The end of a log file: the state that the log does not record, at the time when the file was finished.
+/// The end of a log file: the state that the log does not record, as it was when the file was finished.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogEnd {
     /// The closed time: no later change may get an archive time at or before it.

@@ -7,7 +7,7 @@ use zstd::stream::read::Decoder;
 use super::frame::FrameKind;
 use super::messages::{self, PackedSegment, Records};
 use super::source::{FramePosition, FrameReader};
-use super::{LENGTH_MAX, LogEnd, LogFileError, LogHeader};
+use super::{DECLARED_BYTES_MAX, LogEnd, LogFileError, LogHeader};
 use crate::model::{LogDigest, Seq};
 use crate::store::format::FORMAT_VERSION;
 use crate::store::full_change::FullChange;
@@ -96,6 +96,7 @@ impl<R: Read> LogReader<R> {
         if current != (snapshot.next_seq, snapshot.log_digest) || current != (next_seq, log_digest) {
             return Err(self.source.altered("the end is not at the change that the header states"));
         }
+        // The header is a frame, too.
         if segments + 1 != frame {
             return Err(self.source.altered("the number of segments is not the one that the end states"));
         }
@@ -126,7 +127,7 @@ fn read_header<R: Read>(source: &mut FrameReader<R>) -> Result<LogHeader, LogFil
     let header = if kind == FrameKind::Header { messages::decode_header(&payload) } else { None };
     let header = header.ok_or_else(|| source.altered("the header cannot be read"))?;
     if header.format_version > FORMAT_VERSION {
-        return Err(source.newer("format", header.format_version, FORMAT_VERSION));
+        return Err(source.newer("storage format", header.format_version, FORMAT_VERSION));
     }
     let (first, end) = ((header.first_seq, header.first_log_digest), (header.end.next_seq, header.end.log_digest));
     let of_this_archive = first.0 > Seq::ZERO || first.1 == LogDigest::of_archive(&header.archive_id);
@@ -142,14 +143,14 @@ fn read_header<R: Read>(source: &mut FrameReader<R>) -> Result<LogHeader, LogFil
     Ok(header)
 }
 
-/// Decompresses the records of a segment. The length that the segment declares is an upper bound, so that a false one
-/// cannot exhaust memory.
+/// Decompresses the records of a segment. Reads at most one byte more than the length that the segment declares, so
+/// that a false length is noticed and cannot exhaust memory.
 fn unpack(segment: &PackedSegment) -> Option<Vec<u8>> {
-    if segment.length > LENGTH_MAX {
+    if segment.unpacked_bytes > DECLARED_BYTES_MAX {
         return None;
     }
     let mut bytes = Vec::new();
     let decoder = Decoder::with_buffer(segment.records.as_slice()).ok()?;
-    decoder.take(segment.length + 1).read_to_end(&mut bytes).ok()?;
-    (bytes.len() as u64 == segment.length).then_some(bytes)
+    decoder.take(segment.unpacked_bytes + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 == segment.unpacked_bytes).then_some(bytes)
 }

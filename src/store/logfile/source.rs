@@ -7,7 +7,7 @@ use super::{LOG_FILE_VERSION, LogFileError};
 use crate::model::{LogDigest, Seq};
 
 const FIRST_WORDS: &[u8] = b"dateline log ";
-/// The maximum length of the version's digits and the line end, with room to spare.
+/// More than the length of the version's digits and the line end, in bytes.
 const VERSION_BYTES_MAX: usize = 8;
 
 /// A place in a file at which a frame begins.
@@ -19,7 +19,7 @@ pub struct FramePosition {
     pub(super) frame: u64,
     /// The position of the next change.
     pub(super) next_seq: Seq,
-    /// The log digest below it.
+    /// The log digest below `next_seq`.
     pub(super) log_digest: LogDigest,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct FrameReader<R> {
     /// The name of the file in errors.
     pub(super) file: String,
     pub(super) bytes: R,
-    /// The frame to read next, or the one that was just read and not stepped over yet.
+    /// The place of the frame to read next or, until [`Self::advance`], of the frame that was just read.
     pub(super) position: FramePosition,
 }
 
@@ -53,7 +53,7 @@ impl<R: Read> FrameReader<R> {
         let mut line = Vec::new();
         while line.len() < FIRST_WORDS.len() + VERSION_BYTES_MAX && line.last() != Some(&b'\n') {
             let byte = match source.read_bytes(line.len(), 1) {
-                // Not even a first line: only a beginning of one counts as a log file that is cut short.
+                // A file counts as a log file that is cut short only if it begins like the first line of one.
                 Err(LogFileError::CutShort { .. }) if line.is_empty() || !is_beginning(&line) => {
                     return Err(not_a_log_file());
                 }
@@ -64,14 +64,17 @@ impl<R: Read> FrameReader<R> {
         let version = line.strip_prefix(FIRST_WORDS).and_then(|rest| rest.strip_suffix(b"\n"));
         match version.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok()) {
             Some(LOG_FILE_VERSION) => {}
-            Some(found) if found > LOG_FILE_VERSION => return Err(source.newer("export", found, LOG_FILE_VERSION)),
+            Some(found) if found > LOG_FILE_VERSION => {
+                return Err(source.newer("log file format", found, LOG_FILE_VERSION));
+            }
             Some(_) | None => return Err(not_a_log_file()),
         }
         source.position.offset = line.len() as u64;
         Ok(source)
     }
 
-    /// Reads the frame at the current place and verifies its checksum.
+    /// Reads the frame at [`Self::position`] and verifies its checksum. The position stays there until
+    /// [`Self::advance`].
     pub(super) fn read_frame(&mut self) -> Result<(FrameKind, Vec<u8>), LogFileError> {
         let head = self.read_bytes(0, HEAD_BYTES as u64)?;
         let head = head.try_into().map_err(|_| self.altered("a frame's header cannot be read"))?;
@@ -84,7 +87,7 @@ impl<R: Read> FrameReader<R> {
         Ok((kind, payload))
     }
 
-    /// Moves the place past a frame whose payload has this many bytes.
+    /// Moves [`Self::position`] past a frame whose payload has this many bytes.
     pub(super) fn advance(&mut self, payload_bytes: usize) {
         self.position.offset += (HEAD_BYTES + payload_bytes + CHECKSUM_BYTES) as u64;
         self.position.frame += 1;
@@ -99,13 +102,13 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// Reads `count` bytes, `within` bytes after the current place. Memory is allocated as bytes arrive, whatever
-    /// `count` is.
-    fn read_bytes(&mut self, within: usize, count: u64) -> Result<Vec<u8>, LogFileError> {
+    /// Reads the next `count` bytes. Errors state their place as `frame_offset` bytes after the start of the frame.
+    /// Memory is allocated as bytes arrive, whatever `count` is.
+    fn read_bytes(&mut self, frame_offset: usize, count: u64) -> Result<Vec<u8>, LogFileError> {
         let mut bytes = Vec::new();
         match self.bytes.by_ref().take(count).read_to_end(&mut bytes) {
-            Err(source) => Err(self.unreadable(within + bytes.len(), source)),
-            Ok(read) if (read as u64) < count => Err(self.cut_short(within + read)),
+            Err(source) => Err(self.unreadable(frame_offset + bytes.len(), source)),
+            Ok(read) if (read as u64) < count => Err(self.cut_short(frame_offset + read)),
             Ok(_) => Ok(bytes),
         }
     }
@@ -115,13 +118,13 @@ impl<R: Read> FrameReader<R> {
         LogFileError::Altered { file: self.file.clone(), offset, seq, detail: detail.into() }
     }
 
-    fn cut_short(&self, within: usize) -> LogFileError {
+    fn cut_short(&self, frame_offset: usize) -> LogFileError {
         let FramePosition { offset, next_seq: seq, .. } = self.position;
-        LogFileError::CutShort { file: self.file.clone(), offset: offset + within as u64, seq }
+        LogFileError::CutShort { file: self.file.clone(), offset: offset + frame_offset as u64, seq }
     }
 
-    fn unreadable(&self, within: usize, source: io::Error) -> LogFileError {
-        let offset = self.position.offset + within as u64;
+    fn unreadable(&self, frame_offset: usize, source: io::Error) -> LogFileError {
+        let offset = self.position.offset + frame_offset as u64;
         LogFileError::Unreadable { file: self.file.clone(), offset, source }
     }
 
@@ -137,8 +140,9 @@ impl<R: Read + Seek> FrameReader<R> {
         let head = head.try_into().map_err(|_| self.altered("a frame's header cannot be read"))?;
         let (kind, length) = frame::read_head(head).map_err(|detail| self.altered(detail))?;
         let is_segment = kind == FrameKind::Segment;
-        let forward = if is_segment { i64::from(length) + CHECKSUM_BYTES as i64 } else { -(HEAD_BYTES as i64) };
-        self.bytes.seek(SeekFrom::Current(forward)).map_err(|error| self.unreadable(HEAD_BYTES, error))?;
+        // Any other frame is read next, so the reader returns to its start.
+        let distance = if is_segment { i64::from(length) + CHECKSUM_BYTES as i64 } else { -(HEAD_BYTES as i64) };
+        self.bytes.seek(SeekFrom::Current(distance)).map_err(|error| self.unreadable(HEAD_BYTES, error))?;
         if is_segment {
             self.advance(length as usize);
         }

@@ -11,13 +11,15 @@ use crate::store::full_change::FullChange;
 pub struct LogWriter {
     /// The number of frames written so far.
     frames: u64,
-    /// The changes that are not in a frame yet, and their size in bytes.
+    /// The changes that are not in a frame yet.
     records: Records,
+    /// The encoded size of `records`, in bytes.
     bytes: usize,
     /// The position of the first change that is not in a frame yet.
     first_seq: Seq,
-    /// The position of the next change, and the log digest below it.
+    /// The position of the next change.
     next_seq: Seq,
+    /// The log digest below `next_seq`.
     log_digest: LogDigest,
 }
 
@@ -63,7 +65,7 @@ impl LogWriter {
         piece
     }
 
-    /// Ends the current segment and returns it; empty if it has no changes.
+    /// Ends the current segment and returns its frame; empty if the segment has no changes.
     pub fn end_segment(&mut self) -> Vec<u8> {
         if self.records.count() == 0 {
             return Vec::new();
@@ -75,7 +77,7 @@ impl LogWriter {
             first_seq: self.first_seq,
             count,
             log_digest: self.log_digest,
-            length: encoded.len() as u64,
+            unpacked_bytes: encoded.len() as u64,
             records: compress(&encoded, None),
         };
         let mut piece = Vec::new();

@@ -1,4 +1,5 @@
-//! Gives the decoders of a service's calls their bounds, and holds a call's share of the budget until it is answered.
+//! The state of a call while its messages are received and decoded: its limits, and its share of the memory budget,
+//! which is held until the call is answered.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +15,7 @@ tokio::task_local! {
     static CALL: Arc<Call>;
 }
 
-/// A call, the message it received last, and the memory reserved for that.
+/// A call, the message it received last, and the memory reserved for that message.
 #[derive(Debug)]
 pub struct Call {
     pub(super) bounds: Arc<Bounds>,
@@ -55,7 +56,7 @@ impl Call {
         self.kind == RequestKind::Import
     }
 
-    /// The length of its longest message, in bytes.
+    /// The maximum length of the call's messages, in bytes.
     pub(super) fn bytes_max(&self) -> usize {
         self.bounds.bytes_max(self.kind)
     }
@@ -70,8 +71,8 @@ impl Call {
         lock(&self.message).take()
     }
 
-    /// Reserves memory for the call's message. Memory it already holds counts towards that. It is released when the
-    /// call and its decoder have been dropped.
+    /// Reserves memory for the call's message. Memory that the call already holds counts towards `bytes`. All of it is
+    /// released when the call and its decoder have been dropped.
     pub(super) fn hold(&self, bytes: usize) -> Result<(), RequestError> {
         let mut held = lock(&self.held);
         let more = bytes.saturating_sub(held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
@@ -87,20 +88,20 @@ impl Call {
 
     /// Reserves memory for the next message, waiting until there is enough.
     pub(super) async fn hold_once_there_is_room(&self, bytes: usize) -> Result<(), RequestError> {
-        let taken = self.bounds.take_once_there_is_room(self.kind, bytes).await.ok_or(RequestError::Busy)?;
-        *lock(&self.held) = Some(taken);
+        let permit = self.bounds.take_once_there_is_room(self.kind, bytes).await.ok_or(RequestError::Busy)?;
+        *lock(&self.held) = Some(permit);
         Ok(())
     }
 
-    /// Releases the memory that the message turned out not to need.
-    pub(super) fn hold_no_more_than(&self, bytes: usize) {
+    /// Releases the memory beyond `bytes`, which the message turned out not to need.
+    pub(super) fn release_beyond(&self, bytes: usize) {
         if let Some(held) = lock(&self.held).as_mut() {
             drop(held.split(held.num_permits().saturating_sub(bytes)));
         }
     }
 
     /// Releases the memory of the last message.
-    pub(super) fn let_go(&self) {
+    pub(super) fn release(&self) {
         drop(lock(&self.held).take());
     }
 
@@ -114,7 +115,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells the handler of a streaming call which of its messages were rejected individually.
+/// The messages of a streaming call, as its handler sees them: some of them may have been rejected individually.
 #[derive(Debug)]
 pub struct Incoming(pub(super) Option<Arc<Call>>);
 
@@ -129,11 +130,11 @@ impl Incoming {
         lock(&self.0.as_ref()?.rejection).take()
     }
 
-    /// Releases the memory of the last message: its content is now bounded elsewhere, and the next message may take
-    /// long to arrive.
-    pub fn is_done(&self) {
+    /// Releases the memory of the last message. The content of that message is now limited elsewhere, and the next
+    /// message may take long to arrive.
+    pub fn release_memory(&self) {
         if let Some(call) = &self.0 {
-            call.let_go();
+            call.release();
         }
     }
 }
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
     use crate::model::Limits;
 
-    const PUBLISH: &str = "RecordObservation";
+    const RECORD: &str = "RecordObservation";
     const IMPORT: &str = "ImportObservations";
 
     fn bounds() -> Arc<Bounds> {
@@ -155,12 +156,12 @@ mod tests {
     #[test]
     fn messages_share_one_budget_and_release_it_when_their_call_ends() {
         let bounds = bounds();
-        let [first, second] = [Call::new(&bounds, PUBLISH), Call::new(&bounds, PUBLISH)];
+        let [first, second] = [Call::new(&bounds, RECORD), Call::new(&bounds, RECORD)];
         first.hold(200 << 20).unwrap();
         assert!(matches!(second.hold(100 << 20), Err(RequestError::Busy)));
         // Memory the call already holds is not reserved twice.
         first.hold(200 << 20).unwrap();
-        first.hold_no_more_than(100 << 20);
+        first.release_beyond(100 << 20);
         second.hold(100 << 20).unwrap();
         assert!(matches!(second.hold(200 << 20), Err(RequestError::Busy)));
         drop(first);
@@ -173,12 +174,12 @@ mod tests {
     fn imports_use_none_of_the_memory_for_other_requests() {
         let bounds = bounds();
         let imports: Vec<_> = (0..30).map(|_| Arc::new(Call::new(&bounds, IMPORT))).collect();
-        let taken = imports.iter().filter(|import| import.hold(17 << 20).is_ok()).count();
-        assert!((2..30).contains(&taken), "{taken}");
-        let other = Call::new(&bounds, PUBLISH);
+        let accepted = imports.iter().filter(|import| import.hold(17 << 20).is_ok()).count();
+        assert!((2..30).contains(&accepted), "{accepted}");
+        let other = Call::new(&bounds, RECORD);
         other.hold(200 << 20).unwrap();
         // An import that waits for its next message holds no memory.
-        imports.iter().for_each(|import| Incoming(Some(Arc::clone(import))).is_done());
+        imports.iter().for_each(|import| Incoming(Some(Arc::clone(import))).release_memory());
         assert_eq!(imports.iter().filter(|import| import.hold(4 << 20).is_ok()).count(), 30);
     }
 }

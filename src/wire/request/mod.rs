@@ -1,9 +1,9 @@
-//! Receives requests, bounded by the memory they take once decoded rather than by their length.
+//! Receives requests within limits on the memory that they take once decoded, and not only on their length.
 //!
-//! Two bytes of a message can decode to a struct of hundreds. A small message, smaller still when compressed, could
-//! therefore take all memory before any limit of the service is checked. So the tags of each request are walked once
-//! before it is decoded: its length is checked against its method's limit, its repeated fields are counted, and the
-//! memory it will take is reserved from a budget that all requests of a server share.
+//! Two bytes of a message can decode to a struct of hundreds of bytes. A small message, smaller still when compressed,
+//! could therefore take all memory before any limit of the service is checked. So before a request is decoded, its
+//! length is checked against the limit of its method, its tags are walked to count the elements of its repeated fields,
+//! and the memory that it will take is reserved from a budget that all requests of a server share.
 
 mod bounds;
 mod call;

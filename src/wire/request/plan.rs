@@ -13,6 +13,7 @@ use super::bounds::{Bound, UNKNOWN, bound};
 /// The requests of all methods, and the messages they contain.
 pub(super) struct RequestPlan {
     messages: Vec<MessagePlan>,
+    /// The name of each request, and its index in `messages`.
     requests: Vec<(String, usize)>,
     /// The total number of repeated fields.
     pub(super) repeated: usize,
@@ -31,13 +32,13 @@ pub(super) struct FieldPlan {
     pub(super) repeated: Option<Repeated>,
     /// Whether several elements may be packed into one run of bytes.
     pub(super) is_packed: bool,
-    /// The index of the message type it holds, if that has anything to count.
+    /// The index of the field's message type, if that type has fields to count.
     pub(super) message: Option<usize>,
 }
 
 /// A field whose elements are counted.
 pub(super) struct Repeated {
-    /// Its index among all repeated fields.
+    /// The index of the field among all repeated fields.
     pub(super) slot: usize,
     pub(super) bound: Bound,
     /// The memory of one element once decoded, in bytes, not counting its text.
@@ -51,7 +52,7 @@ static PLAN: LazyLock<Option<RequestPlan>> =
 /// The messages of the contract, by the names with which fields and methods refer to them.
 type Messages<'a> = HashMap<String, &'a DescriptorProto>;
 
-/// The plan, and the index of a request in it.
+/// The plan, and the index of the named request in the plan's messages.
 pub(super) fn of_request(name: &str) -> Option<(&'static RequestPlan, usize)> {
     let plan = PLAN.as_ref()?;
     Some((plan, plan.request(name)?))
@@ -153,18 +154,18 @@ fn last_part(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// The memory of one element. A vector may have capacity for twice its elements, and each element is allocated
-/// separately.
+/// The memory of one element, at most: a vector can have capacity for twice its elements, and an element has an
+/// allocation of its own.
 fn element_bytes(field: &FieldDescriptorProto) -> usize {
-    const PIECE: usize = 32;
-    let own = match message_of(field).map(last_part) {
+    const ALLOCATION_BYTES: usize = 32;
+    let own_bytes = match message_of(field).map(last_part) {
         Some("RecordObservationRequest") => size_of::<pb::RecordObservationRequest>(),
         Some("Block") => size_of::<pb::Block>(),
         // No other message is repeated in a request today. A future one may be as large as these.
         Some(_) => 1 << 10,
         None => size_of::<String>(),
     };
-    2 * own + PIECE
+    2 * own_bytes + ALLOCATION_BYTES
 }
 
 #[cfg(test)]
@@ -190,8 +191,8 @@ mod tests {
         found.sort();
         found.dedup();
         assert!(found.contains(&"Content.blocks".to_owned()), "{found:?}");
-        let unbound: Vec<_> = found.iter().filter(|field| bound(field).is_none()).collect();
-        assert!(unbound.is_empty(), "add a bound for these fields to `bound`: {unbound:?}");
+        let missing: Vec<_> = found.iter().filter(|field| bound(field).is_none()).collect();
+        assert!(missing.is_empty(), "add a bound for these fields to `bound`: {missing:?}");
         let plan = PLAN.as_ref().unwrap();
         assert_eq!(plan.repeated, found.len());
         assert!(plan.repeated <= super::super::walk::SLOTS);

@@ -1,8 +1,8 @@
 //! Receives the messages of a call within the memory budget for requests.
 //!
 //! tonic allocates memory for a message as soon as its length is announced, keeps what it has received however long the
-//! rest takes, and decompresses it at once on the current thread. To avoid that, messages are received here, and tonic
-//! gets an empty message in place of each. Our decoder then takes the real message from the call
+//! rest takes, and decompresses the message in one go on the current thread. To avoid that, messages are received here,
+//! and tonic gets an empty message in place of each. Our decoder then takes the real message from the call
 //! ([`Call::take_message`]).
 //!
 //! Memory for a long message is reserved before it is received. A request that sends nothing for a while is ended. At
@@ -29,7 +29,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Messages up to this length are received and decompressed without reserving memory.
 pub(super) const FREE_BYTES: usize = 64 << 10;
 /// A message of an import that is too long by up to this much is rejected individually, and the import continues.
-const IMPORTED_BEYOND: usize = 4 << 20;
+const IMPORT_EXCESS_MAX: usize = 4 << 20;
 /// The compression flag (1 byte) and the message length (4 bytes).
 const HEADER_BYTES: usize = 5;
 
@@ -50,7 +50,7 @@ where
         match receiver.next().await {
             Ok(frame) => frame.map(|frame| (Ok(frame), Some(receiver))),
             Err(status) => {
-                receiver.call.let_go();
+                receiver.call.release();
                 Some((Err(status), None))
             }
         }
@@ -73,15 +73,15 @@ where
     B::Data: Send,
     B::Error: Into<BoxError> + Send,
 {
-    /// Receives a message and returns an empty one in its place, or returns what ends the body.
+    /// Receives a message and returns an empty one in its place. At the end of the body, returns the trailers, if any.
     async fn next(&mut self) -> Result<Option<Frame<Bytes>>, Status> {
         // An import may pause between its messages for any length of time.
-        let patience = if self.call.is_import() { Duration::MAX } else { self.call.bounds.stalled_after };
-        if self.data.is_empty() && !self.receive(patience).await? {
+        let stalled_after = if self.call.is_import() { Duration::MAX } else { self.call.bounds.stalled_after };
+        if self.data.is_empty() && !self.receive(stalled_after).await? {
             return Ok(self.trailers.take().map(Frame::trailers));
         }
         let mut header = self.bytes(HEADER_BYTES).await?;
-        // The previous message is still in memory, except in an import.
+        // In any other call, the previous message is still in memory.
         if self.messages > 0 && !self.call.is_import() {
             return Err(RequestError::Malformed("the call has more than one message".into()).into());
         }
@@ -99,12 +99,12 @@ where
             }
         };
         let length = usize::try_from(header.get_u32()).unwrap_or(usize::MAX);
-        if length > self.longest() {
+        if length > self.length_max() {
             return Err(RequestError::TooLong { bytes: length, bytes_max: self.call.bytes_max() }.into());
         }
-        self.call.let_go();
+        self.call.release();
         if length > FREE_BYTES {
-            self.take(length).await?;
+            self.reserve(length).await?;
         }
         let message = self.bytes(length).await?;
         match packing {
@@ -118,22 +118,24 @@ where
         Ok(Some(Frame::data(Bytes::from_static(&[0; HEADER_BYTES]))))
     }
 
-    fn longest(&self) -> usize {
-        self.call.bytes_max() + if self.call.is_import() { IMPORTED_BEYOND } else { 0 }
+    /// The maximum length of a message that is received at all.
+    fn length_max(&self) -> usize {
+        self.call.bytes_max() + if self.call.is_import() { IMPORT_EXCESS_MAX } else { 0 }
     }
 
     /// Reserves memory for a message. An import waits until there is enough, and holds none while it waits.
-    async fn take(&mut self, bytes: usize) -> Result<(), Status> {
+    async fn reserve(&mut self, bytes: usize) -> Result<(), Status> {
         if !self.call.is_import() {
             return Ok(self.call.hold(bytes)?);
         }
-        let taken = timeout(self.call.bounds.stalled_after, self.call.hold_once_there_is_room(bytes)).await;
-        Ok(taken.unwrap_or(Err(RequestError::Busy))?)
+        let reserved = timeout(self.call.bounds.stalled_after, self.call.hold_once_there_is_room(bytes)).await;
+        Ok(reserved.unwrap_or(Err(RequestError::Busy))?)
     }
 
-    /// Decompresses a message. A long one waits for a slot, and runs where it holds up no other call.
+    /// Decompresses a message. A long message first waits for a slot, and is decompressed where it delays no other
+    /// call.
     async fn unpack(&mut self, packing: Packing, packed: Bytes) -> Result<(), Status> {
-        let bytes_max = self.longest();
+        let bytes_max = self.length_max();
         let first = packing.unpack(&packed, FREE_BYTES).map_err(|error| undecodable(&error))?;
         if first.is_whole {
             self.call.put_message(first.bytes.into(), None);
@@ -165,21 +167,22 @@ where
             );
             return Err(Status::resource_exhausted(problem));
         }
-        self.call.hold_no_more_than(unpacked.bytes.len());
+        self.call.release_beyond(unpacked.bytes.len());
         self.call.put_message(unpacked.bytes.into(), slot);
         Ok(())
     }
 
-    /// Receives the next `length` bytes of a message. Its sender gets, for each MiB begun, the time for which a request may
-    /// send nothing: the memory of a long message is already reserved, and others need it.
+    /// Receives the next `length` bytes of a message. The sender gets the time after which a request counts as stalled,
+    /// once and then once more for each MiB. The time is limited because the memory of a long message is already
+    /// reserved, and other requests need it.
     async fn bytes(&mut self, length: usize) -> Result<Bytes, Status> {
         if self.data.len() >= length {
             return Ok(self.data.split_to(length));
         }
-        let patience = self.call.bounds.stalled_after;
-        let most = patience.saturating_mul(u32::try_from(length >> 20).unwrap_or(u32::MAX).saturating_add(1));
-        let received = timeout(most, self.bytes_in_parts(length)).await;
-        received.unwrap_or_else(|_| Err(RequestError::Stalled(most).into()))
+        let stalled_after = self.call.bounds.stalled_after;
+        let time_max = stalled_after.saturating_mul(u32::try_from(length >> 20).unwrap_or(u32::MAX).saturating_add(1));
+        let received = timeout(time_max, self.bytes_in_parts(length)).await;
+        received.unwrap_or_else(|_| Err(RequestError::Stalled(time_max).into()))
     }
 
     async fn bytes_in_parts(&mut self, length: usize) -> Result<Bytes, Status> {
@@ -197,14 +200,14 @@ where
     }
 
     /// Receives more of the body into `data`, which must be empty. Returns false at the end of the body.
-    async fn receive(&mut self, patience: Duration) -> Result<bool, Status> {
+    async fn receive(&mut self, stalled_after: Duration) -> Result<bool, Status> {
         while self.data.is_empty() {
             // Usually the data has already arrived, and no timer is needed.
             let received = match self.body.frame().now_or_never() {
                 Some(frame) => Ok(frame),
-                None => timeout(patience, self.body.frame()).await,
+                None => timeout(stalled_after, self.body.frame()).await,
             };
-            let Some(frame) = received.map_err(|_| Status::from(RequestError::Stalled(patience)))? else {
+            let Some(frame) = received.map_err(|_| Status::from(RequestError::Stalled(stalled_after)))? else {
                 return Ok(false);
             };
             match frame.map_err(|error| Status::from_error(error.into()))?.into_data() {
@@ -239,7 +242,7 @@ mod tests {
 
     const STALLED_AFTER: Duration = Duration::from_secs(60);
 
-    /// A call whose body consists of the given bytes and does not end.
+    /// A call whose body consists of the bytes in `sent` and does not end.
     struct TestCall {
         call: Arc<Call>,
         frames: Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Status>> + Send>>,
@@ -310,15 +313,15 @@ mod tests {
         let stalled = Err((Code::ResourceExhausted, "REQUEST_STALLED".to_owned()));
         for sent in [vec![], vec![header(0, 3)], vec![message(0, b"whole"), vec![0]]] {
             let mut import = TestCall::new(&bounds(), "ImportObservations", None, sent.clone());
-            let mut publish = TestCall::new(&bounds(), "RecordObservation", None, sent.clone());
+            let mut record = TestCall::new(&bounds(), "RecordObservation", None, sent.clone());
             if sent.len() == 2 {
                 assert_eq!(
-                    (import.next().await.unwrap(), publish.next().await.unwrap()),
+                    (import.next().await.unwrap(), record.next().await.unwrap()),
                     (Bytes::from_static(b"whole"), Bytes::from_static(b"whole"))
                 );
             }
             let began = tokio::time::Instant::now();
-            assert_eq!(publish.next().await, stalled);
+            assert_eq!(record.next().await, stalled);
             assert_eq!(began.elapsed().as_secs(), 60);
             let imported = timeout(STALLED_AFTER * 100, import.next()).await.ok();
             assert_eq!(imported, (!sent.is_empty()).then(|| stalled.clone()));
@@ -371,9 +374,9 @@ mod tests {
                 assert_eq!(import.next().await.unwrap(), expected);
             }
         }
-        let mut publish = TestCall::new(&bounds(), "RecordObservation", None, vec![bytes]);
-        publish.next().await.unwrap();
-        let second = publish.next().await;
+        let mut record = TestCall::new(&bounds(), "RecordObservation", None, vec![bytes]);
+        record.next().await.unwrap();
+        let second = record.next().await;
         assert_eq!(second, Err((Code::InvalidArgument, "MESSAGE_MALFORMED".to_owned())), "a request is one message");
     }
 
@@ -396,24 +399,24 @@ mod tests {
         let bounds = bounds();
         let [short, long] = [1 << 10, 9 << 20].map(|length| zstd::encode_all(vec![7; length].as_slice(), 3).unwrap());
         assert!(long.len() < FREE_BYTES);
-        let publish =
+        let record =
             |bytes: &[u8]| TestCall::new(&bounds, "RecordObservation", Some(Packing::Zstd), vec![message(1, bytes)]);
         let mut slots = Vec::new();
         while let Some(slot) = bounds.slot().now_or_never() {
             slots.push(slot.unwrap());
         }
         assert!(slots.len() >= 2);
-        let mut waiting = publish(&long);
+        let mut waiting = record(&long);
         assert_eq!(waiting.rejected_at_once(), None, "it waits");
-        assert_eq!(publish(&short).next().await.unwrap().len(), 1 << 10);
+        assert_eq!(record(&short).next().await.unwrap().len(), 1 << 10);
         slots.pop();
         assert_eq!(waiting.next().await.unwrap().len(), 9 << 20);
         // A slot is free again once the message has been taken.
-        assert_eq!(publish(&long).next().await.unwrap().len(), 9 << 20);
+        assert_eq!(record(&long).next().await.unwrap().len(), 9 << 20);
         // While a message is decompressed, the most it can grow to is reserved.
         let other = Call::new(&bounds, "RecordObservation");
         other.hold(240 << 20).unwrap();
-        assert_eq!(publish(&long).next().await, Err(busy()));
+        assert_eq!(record(&long).next().await, Err(busy()));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Wraps a service, so that its requests are received and decoded within their bounds.
+//! Wraps a service, so that its requests are received and decoded within their limits.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -1,12 +1,13 @@
-//! Decompresses messages, up to a given length.
+//! Decompresses messages, up to a maximum length.
 
 use std::io::{self, Read};
 
 use flate2::read::GzDecoder;
 use http::HeaderMap;
 
-/// A zstd frame states how much earlier output its decoder must keep; RFC 8878 requires support for at least 8 MiB.
-/// This is 32 MiB, more than the longest message, so that every frame of a valid message can be decoded.
+/// The base-2 logarithm of the largest window, in bytes. A zstd frame states its window: how much earlier output the
+/// decoder must keep. RFC 8878 requires support for at least 8 MiB. This is 32 MiB, more than the longest message, so
+/// that every frame of a valid message can be decoded.
 const ZSTD_WINDOW_LOG_MAX: u32 = 25;
 
 /// How messages are compressed.
@@ -49,6 +50,7 @@ impl Packing {
 
 fn read(decoder: impl Read, bytes_max: usize) -> io::Result<Unpacked> {
     let mut bytes = Vec::new();
+    // One byte more than allowed shows that the message is longer.
     decoder.take((bytes_max as u64).saturating_add(1)).read_to_end(&mut bytes)?;
     let is_whole = bytes.len() <= bytes_max;
     bytes.truncate(bytes_max);
@@ -94,7 +96,7 @@ mod tests {
         Packing::Zstd.unpack(&packed, 100).unwrap_err();
     }
 
-    /// Measures the figures in docs/RELIABILITY.md.
+    /// Measures the times in docs/RELIABILITY.md.
     #[test]
     #[ignore = "needs a release build: cargo test --release --lib unpack -- --ignored --nocapture"]
     fn the_longest_message_is_unpacked_within_a_second() {

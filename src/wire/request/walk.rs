@@ -11,13 +11,13 @@ pub(super) const SLOTS: usize = 32;
 /// How deeply messages may be nested; prost has the same limit.
 const DEPTH_MAX: usize = 100;
 
-/// The number of elements in each repeated field, within one element of the containing message.
+/// For each repeated field, by its slot, how many elements it has within one containing message.
 type Counts = [usize; SLOTS];
 
 /// The memory that the elements of a request will take, in bytes, not counting their text; or why the request is
 /// rejected.
 pub(super) fn elements_bytes(bytes: &[u8], request: &str, bounds: &Bounds) -> Result<usize, RequestError> {
-    let (plan, message) = plan::of_request(request).ok_or_else(|| cut("its method is not in the contract"))?;
+    let (plan, message) = plan::of_request(request).ok_or_else(|| malformed("its method is not in the contract"))?;
     let mut walk = MessageWalk { plan, bounds, bytes: 0 };
     walk.message(bytes, message, 0, &mut [0; SLOTS])?;
     Ok(walk.bytes)
@@ -48,11 +48,11 @@ impl MessageWalk<'_> {
         // The contract has no groups, so their content is skipped.
         let mut groups = 0_usize;
         while !rest.is_empty() {
-            let (number, value) = next(&mut rest)?;
+            let (number, value) = next_field(&mut rest)?;
             match value {
                 EncodedValue::GroupStart => groups += 1,
                 EncodedValue::GroupEnd => {
-                    groups = groups.checked_sub(1).ok_or_else(|| cut("a group ends that never started"))?
+                    groups = groups.checked_sub(1).ok_or_else(|| malformed("a group ends that never started"))?
                 }
                 EncodedValue::Number | EncodedValue::Bytes(_) if groups > 0 => {}
                 EncodedValue::Number | EncodedValue::Bytes(_) => {
@@ -124,9 +124,10 @@ impl MessageWalk<'_> {
     }
 }
 
-/// Reads the next field of a message.
-fn next<'a>(rest: &mut &'a [u8]) -> Result<(u32, EncodedValue<'a>), RequestError> {
-    let key = u32::try_from(varint(rest)?).map_err(|_| cut("a field number is too large"))?;
+/// Reads the next field of a message. Its key has the wire type in the lowest three bits, and the field number above
+/// them.
+fn next_field<'a>(rest: &mut &'a [u8]) -> Result<(u32, EncodedValue<'a>), RequestError> {
+    let key = u32::try_from(varint(rest)?).map_err(|_| malformed("a field number is too large"))?;
     let value = match key & 7 {
         0 => {
             varint(rest)?;
@@ -146,7 +147,7 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<(u32, EncodedValue<'a>), RequestError
             take(rest, 4)?;
             EncodedValue::Number
         }
-        _ => return Err(cut("a field has a wire type that does not exist")),
+        _ => return Err(malformed("a field has a wire type that does not exist")),
     };
     Ok((key >> 3, value))
 }
@@ -154,23 +155,23 @@ fn next<'a>(rest: &mut &'a [u8]) -> Result<(u32, EncodedValue<'a>), RequestError
 fn varint(rest: &mut &[u8]) -> Result<u64, RequestError> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first().ok_or_else(|| cut("it ends in the middle of a number"))?;
+        let (byte, after) = rest.split_first().ok_or_else(|| malformed("it ends in the middle of a number"))?;
         *rest = after;
         value |= u64::from(byte & 0x7f) << shift;
         if *byte < 0x80 {
             return Ok(value);
         }
     }
-    Err(cut("a number has more than ten bytes"))
+    Err(malformed("a number has more than ten bytes"))
 }
 
 fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], RequestError> {
-    let (taken, after) = rest.split_at_checked(length).ok_or_else(|| cut("it ends in the middle of a field"))?;
+    let (taken, after) = rest.split_at_checked(length).ok_or_else(|| malformed("it ends in the middle of a field"))?;
     *rest = after;
     Ok(taken)
 }
 
-fn cut(problem: &str) -> RequestError {
+fn malformed(problem: &str) -> RequestError {
     RequestError::Malformed(problem.to_owned())
 }
 

@@ -178,9 +178,13 @@ fn failures_of_backup_check_and_restore_say_why() {
         (&["restore", &folder, "--archive", &new, "--to", "2001-01-01"], 2, "before the first change of the backup"),
         (&["restore", &folder, "--archive", &new, "--to", "0"], 2, "hint: give that time or a later one, or the"),
         (&["restore", &folder, "--archive", &new, "--to", "abc"], 2, "; or a change's position"),
-        (&["restore", &folder], 2, "archive is not empty"),
+        (&["restore", &folder], 2, "archive exists and is not an empty directory"),
         (&["restore", &folder, "--archive", &link], 2, "link cannot become an archive: it is a symbolic link; name a"),
-        (&["restore", &folder, "--archive", &taken], 2, "taken.restoring is not a Dateline archive: it holds `note`"),
+        (
+            &["restore", &folder, "--archive", &taken],
+            2,
+            "taken.restoring is not a Dateline archive: it contains `note`",
+        ),
         // The environment prevents this one; the arguments are valid.
         (&["restore", &folder, "--archive", &below_file], 1, "could not inspect"),
         (&["restore", &folder, "--server", "http://127.0.0.1:1"], 2, "hint: name a new directory with --archive DIR"),

@@ -97,7 +97,7 @@ fn truncated_damaged_or_foreign_input_leaves_no_archive() {
     }
     let taken = cli.feed(&["restore", "-"], &whole);
     assert_eq!(taken.code, 2, "{taken:?}");
-    assert!(taken.err.contains("archive is not empty"), "{taken:?}");
+    assert!(taken.err.contains("archive exists and is not an empty directory"), "{taken:?}");
 }
 
 /// If the backup is missing, the command reports that instead of waiting for one to be typed.

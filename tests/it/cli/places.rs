@@ -31,13 +31,13 @@ fn a_directory_that_is_not_an_archive_is_left_alone() {
     let cli = Cli::new();
     std::fs::create_dir(cli.archive()).unwrap();
     std::fs::write(cli.archive().join("holiday.jpg"), "x").unwrap();
-    cli.fails(&["list"], 5, "is not a Dateline archive: it holds `holiday.jpg`");
+    cli.fails(&["list"], 5, "is not a Dateline archive: it contains `holiday.jpg`");
     cli.fails(&["add", &super::example("night-ferry.md")], 5, "is not a Dateline archive");
     cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, "is not a Dateline archive");
     assert_eq!(std::fs::read_dir(cli.archive()).unwrap().count(), 1);
     std::fs::remove_file(cli.archive().join("holiday.jpg")).unwrap();
     std::fs::write(cli.archive().join("VERSION"), "dateline archive, layout 7\n").unwrap();
-    cli.fails(&["list"], 5, "use a newer one");
+    cli.fails(&["list"], 5, "use a newer version");
 }
 
 #[test]

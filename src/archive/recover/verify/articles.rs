@@ -1,8 +1,8 @@
 //! Second pass: checks one article after the other. Its contents and originals are checked against what the log
 //! recorded, and its index entries against those projected from its changes.
 //!
-//! The changes are replayed in memory, on an engine without entries, so that nothing that is stored can influence what
-//! is expected.
+//! The expected index entries are projected in memory, on an engine without entries, so that stored index entries
+//! cannot influence them.
 
 use std::collections::VecDeque;
 
@@ -23,25 +23,25 @@ use crate::store::head::ArticleHead;
 use crate::store::overlay::Overlay;
 use crate::store::{Batch, StoreError, Tables};
 
-/// Checks all articles that the log has.
+/// Checks all articles of the log.
 pub(crate) fn read_articles(
     read: &dyn Read,
-    known: &mut LogSummary,
+    log: &mut LogSummary,
     report: &mut VerificationReport<'_>,
 ) -> Result<(), Stopped> {
     report.begin(Phase::Articles, report.summary.changes)?;
     let mut entries = 0;
-    for (number, latest) in (0..).zip(&known.latest) {
-        let article = ArticleCheck { read, known, report, key: ArticleKey(number), name: None };
+    for (number, latest) in (0..).zip(&log.latest) {
+        let article = ArticleCheck { read, log, report, key: ArticleKey(number), name: None };
         entries += article.check(*latest)?;
     }
-    known.entries_expected += entries + report.summary.contents + report.summary.originals;
+    log.entries_expected += entries + report.summary.contents + report.summary.originals;
     report.end()
 }
 
 struct ArticleCheck<'r, 'a> {
     read: &'r dyn Read,
-    known: &'r LogSummary,
+    log: &'r LogSummary,
     report: &'r mut VerificationReport<'a>,
     key: ArticleKey,
     name: Option<ArticleName>,
@@ -63,7 +63,7 @@ impl ArticleCheck<'_, '_> {
         let (expected, projected) = self.project(&changes, is_complete)?;
         if is_complete && let Some(projected) = projected {
             self.compare_heads(head.as_ref(), &projected)?;
-            let bounds = (last, self.known.end);
+            let bounds = (last, self.log.end);
             IndexComparison { read: self.read, report: self.report, article: &projected.name, bounds }
                 .compare(self.key, &expected)?;
         }
@@ -209,7 +209,8 @@ impl RecentContents {
     }
 }
 
-/// Checks a content against its digest, and against the attributes that the log repeats. Returns its depth.
+/// Checks a content against its digest, and against the attributes that the log repeats. Returns the content's depth in
+/// its delta chain.
 fn check_content(
     read: &dyn Read,
     change: &Change,

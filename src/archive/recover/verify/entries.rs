@@ -27,11 +27,11 @@ use crate::store::{StoreError, Tables, record, subscription};
 /// Checks that the log accounts for every entry. If the storage fails at an entry, the check continues after it.
 pub(crate) fn read_entries(
     read: &dyn Read,
-    known: &LogSummary,
+    log: &LogSummary,
     report: &mut VerificationReport<'_>,
 ) -> Result<(), Stopped> {
-    report.begin(Phase::Entries, known.entries_expected)?;
-    let mut entries = EntryCheck { read, known, report };
+    report.begin(Phase::Entries, log.entries_expected)?;
+    let mut entries = EntryCheck { read, log, report };
     let mut next = Some(Vec::new());
     while let Some(start) = next {
         next = entries.scan_from(start)?;
@@ -41,7 +41,7 @@ pub(crate) fn read_entries(
 
 struct EntryCheck<'r, 'a> {
     read: &'r dyn Read,
-    known: &'r LogSummary,
+    log: &'r LogSummary,
     report: &'r mut VerificationReport<'a>,
 }
 
@@ -65,7 +65,7 @@ impl EntryCheck<'_, '_> {
                     if !matches!(table, Table::Log | Table::Content | Table::Original | Table::Article) {
                         self.report.add_error(table, None, None, error.into())?;
                     }
-                    return Ok(beyond(&last));
+                    return Ok(start_after(&last));
                 }
             }
         }
@@ -88,9 +88,9 @@ impl EntryCheck<'_, '_> {
 
     fn is_accounted_for(&self, table: Table, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         match table {
-            // These were checked by the earlier passes. Only entries after what they read remain.
+            // The first pass checked the log up to the end that it read. Only later entries remain to be checked.
             Table::Log => match LogKey::decode(key) {
-                Some(LogKey(seq)) => Ok(seq < self.known.end || self.follows(seq, key, value)?),
+                Some(LogKey(seq)) => Ok(seq < self.log.end || self.follows(seq, key, value)?),
                 None => Ok(true),
             },
             Table::Content => match ContentKey::decode(key) {
@@ -110,7 +110,7 @@ impl EntryCheck<'_, '_> {
                 unseal(key, value)?;
                 let source = SourceKey::decode(key).map(|key| key.0);
                 match source {
-                    Some(source) if self.known.sources.contains(&source) => Ok(true),
+                    Some(source) if self.log.sources.contains(&source) => Ok(true),
                     Some(source) => {
                         let stats = Tables::new(self.read).source_stats(&source)?;
                         stats.map_or(Ok(false), |(last, _)| self.is_new(last.seq))
@@ -121,47 +121,48 @@ impl EntryCheck<'_, '_> {
             Table::Url => self.is_url(key, value),
             Table::Meta => {
                 unseal(key, value)?;
-                let known = [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClosedTime, MetaKey::Commits];
-                Ok(known.iter().any(|known| known.encode() == key))
+                let meta_keys = [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClosedTime, MetaKey::Commits];
+                Ok(meta_keys.iter().any(|meta_key| meta_key.encode() == key))
             }
             Table::Subscription => {
                 let (_, record) = subscription::decode(key, value)?;
-                Ok(record.next_seq <= self.known.end || self.is_new(Seq(record.next_seq.0.saturating_sub(1)))?)
+                Ok(record.next_seq <= self.log.end || self.is_new(Seq(record.next_seq.0.saturating_sub(1)))?)
             }
             Table::Unknown => Ok(false),
         }
     }
 
+    /// Whether a chunk has been removed since the scan read it.
     fn is_gone(&self, table: Table, key: &[u8]) -> bool {
         matches!(table, Table::Content | Table::Original) && self.read.get(key).is_ok_and(|value| value.is_none())
     }
 
-    /// Whether a position is after the end of the log. The first parts of a commit that is in flight or was interrupted
-    /// are there. Nothing reads them.
-    fn is_beyond(&self, seq: Seq) -> Result<bool, StoreError> {
-        Ok(seq >= self.known.end && Tables::new(self.read).last_change()?.is_none_or(|last| seq > last.seq))
+    /// Whether a position is after the end of the log. Nothing reads what is stored there: the first parts of a commit
+    /// that is in flight or was interrupted.
+    fn is_after_end(&self, seq: Seq) -> Result<bool, StoreError> {
+        Ok(seq >= self.log.end && Tables::new(self.read).last_change()?.is_none_or(|last| seq > last.seq))
     }
 
     fn is_chunk_of_content(&self, ContentKey { seq, chunk }: ContentKey) -> Result<bool, StoreError> {
-        if self.is_beyond(seq)? {
+        if self.is_after_end(seq)? {
             return Ok(true);
         }
-        let has_payload = self.known.contents.contains(seq) || self.is_new(seq)?;
+        let has_payload = self.log.contents.contains(seq) || self.is_new(seq)?;
         Ok(has_payload && (chunk == 0 || u32::from(chunk) < StoredContent::chunk_count(self.read, seq)?))
     }
 
-    /// Every chunk except the first must follow another one. A chunk after the original's last would have been read as
-    /// a part of the original, so the earlier pass has checked that.
+    /// Every chunk except the first must follow another one. A surplus chunk after the original's last one would have
+    /// been read as a part of the original, and so would have been reported by the second pass.
     fn is_chunk_of_original(&self, OriginalKey { seq, chunk }: OriginalKey) -> Result<bool, StoreError> {
-        if self.is_beyond(seq)? {
+        if self.is_after_end(seq)? {
             return Ok(true);
         }
-        let has_payload = self.known.originals.contains(seq) || self.is_new(seq)?;
+        let has_payload = self.log.originals.contains(seq) || self.is_new(seq)?;
         let Some(chunk) = chunk.checked_sub(1) else { return Ok(has_payload) };
         Ok(has_payload && self.read.get(&OriginalKey { seq, chunk }.encode())?.is_some())
     }
 
-    /// Whether a change that was written since the log was read continues the one before it.
+    /// Whether a change that was written since the log was read continues the change before it.
     fn follows(&self, seq: Seq, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         let (change, record) = record::decode_with_record(key, value)?;
         let before = match seq.previous() {
@@ -175,12 +176,12 @@ impl EntryCheck<'_, '_> {
     /// seen.
     fn is_new(&self, seq: Seq) -> Result<bool, StoreError> {
         let is_in_log = || Ok(Tables::new(self.read).last_change()?.is_some_and(|last| seq <= last.seq));
-        if seq < self.known.end { Ok(false) } else { is_in_log() }
+        if seq < self.log.end { Ok(false) } else { is_in_log() }
     }
 
     fn is_article(&self, article: ArticleKey) -> Result<bool, StoreError> {
-        let known = usize::try_from(article.0).ok().and_then(|number| self.known.latest.get(number));
-        match known {
+        let latest = usize::try_from(article.0).ok().and_then(|number| self.log.latest.get(number));
+        match latest {
             Some(latest) => Ok(latest.is_some()),
             None => match Tables::new(self.read).head(article)? {
                 Some(head) => self.is_new(head.first_seq),
@@ -224,7 +225,7 @@ fn table_of(key: &[u8]) -> Table {
 
 /// Where to continue after `last` if the entry after it cannot be read: at the next position or article, or else at the
 /// next table.
-fn beyond(last: &[u8]) -> Option<Vec<u8>> {
+fn start_after(last: &[u8]) -> Option<Vec<u8>> {
     let (kind, rest) = last.split_first()?;
     let is_numbered = matches!(table_of(last), Table::Log | Table::Content | Table::Original | Table::Article);
     let number = rest.first_chunk::<8>().filter(|_| is_numbered).map(|number| u64::from_be_bytes(*number));

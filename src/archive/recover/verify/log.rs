@@ -1,8 +1,8 @@
-//! First pass: reads the log from its beginning, and checks every change against the one before it and the stats of
-//! sources against all changes.
+//! First pass: reads the log from the beginning. It checks every change against the one before it, and the stored stats
+//! of each source against the changes.
 //!
-//! After a damaged or missing change, the chain is picked up again at the next one that can be read, which is trusted.
-//! What the later passes need is collected in [`LogSummary`].
+//! After a damaged or missing change, the chain resumes at the next change that can be read. That change is trusted,
+//! because there is nothing to check it against. What the later passes need is collected in [`LogSummary`].
 
 use crate::archive::project::sources::Sources;
 use crate::archive::recover::chain::LogChain;
@@ -14,27 +14,27 @@ use crate::store::engine::{Direction, Read};
 use crate::store::key::log::LogKey;
 use crate::store::{StoreError, Tables, record};
 
-/// What the log says, as far as the later passes need it.
+/// What the later passes need to know about the log.
 pub(crate) struct LogSummary {
-    /// The end of the log when it was read.
+    /// The position up to which the log was read.
     pub(crate) end: Seq,
-    /// The latest change of each article below that, indexed by the article's number.
+    /// The latest change of each article below `end`, indexed by the article's number. `None` if none could be read.
     pub(crate) latest: Vec<Option<Seq>>,
-    /// The changes with a content: those that created a revision.
-    pub(crate) contents: Marks,
-    /// The changes with an original.
-    pub(crate) originals: Marks,
-    /// The stats of all sources, as they follow from the log.
+    /// The changes that created a revision, and so have a content.
+    pub(crate) contents: SeqSet,
+    /// The changes that have an original.
+    pub(crate) originals: SeqSet,
+    /// The stats of all sources, computed from the log.
     pub(crate) sources: Sources,
-    /// The approximate number of entries in the database, for progress reports.
+    /// The approximate number of entries in the database, for progress reports. Later passes add to it.
     pub(crate) entries_expected: u64,
 }
 
 /// A set of positions, stored as one bit each.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(Vec<u64>);
+pub(crate) struct SeqSet(Vec<u64>);
 
-impl Marks {
+impl SeqSet {
     fn add(&mut self, seq: Seq) {
         let (word, bit) = word_and_bit(seq);
         if self.0.len() <= word {
@@ -55,7 +55,8 @@ fn word_and_bit(seq: Seq) -> (usize, u64) {
     (usize::try_from(seq.0 / 64).unwrap_or(usize::MAX), 1 << (seq.0 % 64))
 }
 
-/// Reads the log of the archive `id` up to `end`.
+/// Reads the log of the archive `id` up to `end`, or further if the stats of a source come from a later change. If `id`
+/// is `None`, the first change is trusted.
 pub(crate) fn read_log(
     read: &dyn Read,
     id: Option<&[u8; 16]>,
@@ -64,9 +65,9 @@ pub(crate) fn read_log(
 ) -> Result<LogSummary, Stopped> {
     let stats = StoredStats::read(&Tables::new(read), end, report)?;
     let end = stats.end();
-    let (contents, originals, sources) = (Marks::default(), Marks::default(), Sources::default());
-    let known = LogSummary { end, latest: Vec::new(), contents, originals, sources, entries_expected: end.0 };
-    let mut check = LogCheck { known, stats, chain: id.map(LogChain::of_archive), report };
+    let (contents, originals, sources) = (SeqSet::default(), SeqSet::default(), Sources::default());
+    let log = LogSummary { end, latest: Vec::new(), contents, originals, sources, entries_expected: end.0 };
+    let mut check = LogCheck { log, stats, chain: id.map(LogChain::of_archive), report };
     check.report.begin(Phase::Log, end.0)?;
     let mut at = Seq::ZERO;
     while at < end {
@@ -74,49 +75,47 @@ pub(crate) fn read_log(
     }
     check.stats.finish(check.report)?;
     check.report.end()?;
-    Ok(check.known)
+    Ok(check.log)
 }
 
 struct LogCheck<'r, 'a> {
-    known: LogSummary,
+    log: LogSummary,
     stats: StoredStats,
-    /// What the next change is checked against; `None` after one that could not be read.
+    /// What the next change is checked against; `None` if there is nothing, so that the next change is trusted.
     chain: Option<LogChain>,
     report: &'r mut VerificationReport<'a>,
 }
 
 impl LogCheck<'_, '_> {
-    /// Reads from `at` to the end, or to where the storage fails. Returns where to continue.
+    /// Reads from `at` to the end of the log, or to the first entry that the storage cannot read. Returns the position
+    /// to continue from.
     fn scan_from(&mut self, read: &dyn Read, mut at: Seq) -> Result<Seq, Stopped> {
-        for entry in read.scan(LogKey::between(at, self.known.end), Direction::Forward) {
+        for entry in read.scan(LogKey::between(at, self.log.end), Direction::Forward) {
             let (key, value) = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
-                    self.damaged(at, error.into())?;
+                    self.report_damage(at, error.into())?;
                     return Ok(at.next());
                 }
             };
-            match LogKey::decode(&key) {
-                Some(LogKey(seq)) => {
-                    self.missing(at, seq)?;
-                    at = seq.next();
-                }
-                None => {
-                    self.damaged(at, StoreError::damaged(&key, "a key of the log is malformed"))?;
-                    continue;
-                }
-            }
+            let Some(LogKey(seq)) = LogKey::decode(&key) else {
+                self.report_damage(at, StoreError::damaged(&key, "a key of the log is malformed"))?;
+                continue;
+            };
+            self.report_gap(at, seq)?;
+            at = seq.next();
             match record::decode_with_record(&key, &value) {
-                Ok((change, record)) => self.take(&change, record)?,
-                Err(error) => self.damaged(Seq(at.0.saturating_sub(1)), error)?,
+                Ok((change, record)) => self.check_change(&change, record)?,
+                Err(error) => self.report_damage(seq, error)?,
             }
             self.report.advance()?;
         }
-        self.missing(at, self.known.end)?;
-        Ok(self.known.end)
+        self.report_gap(at, self.log.end)?;
+        Ok(self.log.end)
     }
 
-    fn missing(&mut self, from: Seq, to: Seq) -> Result<(), Stopped> {
+    /// Reports the changes from `from` on and below `to` as missing, if there are any.
+    fn report_gap(&mut self, from: Seq, to: Seq) -> Result<(), Stopped> {
         let detail = match to.0.saturating_sub(from.0) {
             0 => return Ok(()),
             1 => "the change is missing".to_owned(),
@@ -126,12 +125,12 @@ impl LogCheck<'_, '_> {
         self.report.add(Finding { table: Table::Log, seq: Some(from), article: None, detail })
     }
 
-    fn damaged(&mut self, at: Seq, error: StoreError) -> Result<(), Stopped> {
+    fn report_damage(&mut self, at: Seq, error: StoreError) -> Result<(), Stopped> {
         self.chain = None;
         self.report.add_error(Table::Log, Some(at), None, error)
     }
 
-    fn take(&mut self, change: &Change, record: &[u8]) -> Result<(), Stopped> {
+    fn check_change(&mut self, change: &Change, record: &[u8]) -> Result<(), Stopped> {
         self.report.summary.changes += 1;
         let advanced = match &mut self.chain {
             Some(chain) => chain.advance(change, record),
@@ -139,40 +138,41 @@ impl LogCheck<'_, '_> {
         };
         let entry = &change.entry;
         if advanced.is_err() || self.chain.is_none() {
-            let articles = self.known.latest.len() as u64;
+            let articles = self.log.latest.len() as u64;
             let next_article = ArticleKey(articles.max(entry.article.0.saturating_add(1)));
             self.chain = Some(LogChain::resume_after(change, next_article));
         }
         if let Err(error) = advanced {
             self.report.add_error(Table::Log, Some(change.seq), Some(&entry.name), error)?;
         }
-        self.index(change);
+        self.add_to_summary(change);
         self.check_stats(change)
     }
 
-    fn index(&mut self, change: &Change) {
+    fn add_to_summary(&mut self, change: &Change) {
         let Change { seq, entry, .. } = change;
-        // There cannot be more articles than changes, so a record with a higher number is damaged.
+        // Each article begins with a change of its own, so a record whose article number is higher than its position is
+        // damaged. Ignoring the number keeps such a record from making `latest` huge.
         if let Ok(number) = usize::try_from(entry.article.0)
             && entry.article.0 <= seq.0
         {
-            if self.known.latest.len() <= number {
-                self.known.latest.resize(number + 1, None);
+            if self.log.latest.len() <= number {
+                self.log.latest.resize(number + 1, None);
             }
-            if let Some(latest) = self.known.latest.get_mut(number) {
+            if let Some(latest) = self.log.latest.get_mut(number) {
                 *latest = Some(*seq);
             }
         }
         if let Some(new_revision) = &entry.new_revision {
-            self.known.contents.add(*seq);
+            self.log.contents.add(*seq);
             if new_revision.original.is_some() {
-                self.known.originals.add(*seq);
+                self.log.originals.add(*seq);
             }
         }
     }
 
     fn check_stats(&mut self, change: &Change) -> Result<(), Stopped> {
-        let expected = self.known.sources.apply(change);
+        let expected = self.log.sources.apply(change);
         self.stats.compare(change, expected, self.report)
     }
 }

@@ -2,14 +2,14 @@
 //!
 //! | pass | reads | checks |
 //! | --- | --- | --- |
-//! | [`log`] | every change | that it continues the one before it, and that the stats of sources follow |
+//! | [`log`] | every change | that it continues the one before it, and that the stored stats of sources match |
 //! | [`articles`] | each article's contents, originals and index entries | that they match its changes in the log |
 //! | [`entries`] | every entry of the database, in order of keys | that something in the log accounts for it |
 //!
 //! The last pass finds what the others cannot: entries that nothing refers to.
 //!
 //! Invariants:
-//! - It writes nothing, and bypasses all caches.
+//! - Verification writes nothing, and bypasses all caches.
 //! - A finding is reported, and reading continues after it. One damaged page does not hide the rest.
 //! - Writers may continue in the meantime. What they add is distinguished from damage by its position.
 
@@ -52,9 +52,9 @@ fn read_all(
     end: Seq,
     report: &mut VerificationReport<'_>,
 ) -> Result<(), Stopped> {
-    let mut known = log::read_log(read, id, end, report)?;
-    articles::read_articles(read, &mut known, report)?;
-    entries::read_entries(read, &known, report)
+    let mut log = log::read_log(read, id, end, report)?;
+    articles::read_articles(read, &mut log, report)?;
+    entries::read_entries(read, &log, report)
 }
 
 impl Archive {

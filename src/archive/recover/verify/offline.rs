@@ -1,7 +1,7 @@
 //! Verifies an archive that no process has open, including one that refuses to open.
 //!
-//! Opening a damaged database may overwrite what could still be read of it. So the engine keeps a copy of that until
-//! everything is verified. If anything is found, the copy is put back: verifying leaves a damaged archive as it was.
+//! Opening a damaged database may overwrite data that could still be read. So the engine copies that data first, and
+//! restores it if verification finds anything: verifying leaves a damaged archive as it was.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::store::format::{self, FormatError};
 use crate::store::{StoreError, Tables};
 
 /// Verifies the archive in `path`, and reports progress and findings to `listener`. `None` if the listener requested a
-/// stop. A database that the engine cannot read at all is [`OpenArchiveError`].
+/// stop. Fails with [`OpenArchiveError`] if the engine cannot read the database at all.
 pub fn verify_directory(
     path: &Path,
     options: &Options,
@@ -31,9 +31,9 @@ pub fn verify_directory(
     let mut outcome = None;
     let opened = SledEngine::open_checked(directory, options.engine(), |engine| {
         let verified = verify_engine(engine, &watermark, listener);
-        let is_well = matches!(verified, Ok(Some(Summary { findings: 0, .. })));
+        let is_intact = matches!(verified, Ok(Some(Summary { findings: 0, .. })));
         outcome = Some(verified);
-        if is_well { Ok(()) } else { Err("it was opened only to be verified".to_owned()) }
+        if is_intact { Ok(()) } else { Err("it was opened only to be verified".to_owned()) }
     });
     match (outcome, opened) {
         (Some(verified), _) => verified.map_err(|source| OpenArchiveError::Format { path: path.to_path_buf(), source }),
@@ -43,7 +43,7 @@ pub fn verify_directory(
     }
 }
 
-/// Verifies the data in an engine, and that nothing is missing that was there when the watermark was written.
+/// Verifies the data in an engine, and checks that nothing is missing that was durable according to the watermark.
 pub(crate) fn verify_engine(
     engine: &SledEngine,
     watermark: &Watermark,
@@ -85,7 +85,7 @@ fn read(
         Err(_) => Seq(watermark.read().map_or(0, |state| state.next_seq)),
     };
     crate::archive::recover::verify::read_all(engine, id.as_ref(), end, report)?;
-    // On its own, a recovery warning may be due to a crash that cost nothing acknowledged, so it is not a finding.
+    // A recovery warning alone is not a finding: a crash that lost nothing acknowledged causes one, too.
     match engine.recovery_warning() {
         Some(recovery_warning) if report.summary.findings > 0 => {
             report.add(finding(Table::Unknown, recovery_warning.to_owned()))

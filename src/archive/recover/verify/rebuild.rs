@@ -1,16 +1,15 @@
 //! Rebuilds all indexes of an archive from its log and its contents.
 //!
-//! They are built in a new database next to the old one, which takes its place once it is complete. So it does not
-//! matter how badly the old indexes are damaged, and an interrupted rebuild changes nothing. The log must be intact,
-//! because everything follows from it. A damaged content or original is carried over as it is, and reported.
+//! The indexes are built in a new database next to the old one. Once the new one is complete, it takes the place of the
+//! old one. So it does not matter how badly the old indexes are damaged, and an interrupted rebuild changes nothing.
+//! The log must be intact, because everything follows from it. A damaged content or original is carried over as it is,
+//! and reported.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::archive::open::check_watermark;
-use crate::archive::open::read_closed_time;
-use crate::archive::open::read_commits;
+use crate::archive::open::{check_watermark, read_closed_time, read_commits};
 use crate::archive::recover::replay::{LogReplay, UnloggedState};
 use crate::archive::recover::verify::report::{Listener, Stopped, VerificationReport};
 use crate::archive::{OpenArchiveError, Options};
@@ -118,10 +117,10 @@ fn rebuild(
     report: &mut VerificationReport<'_>,
 ) -> Result<(), RebuildFailure> {
     let tables = Tables::new(old);
-    let lost = |detail| RebuildFailure::Log(StoreError::Damaged { seq: None, detail });
-    check_watermark(watermark, &tables).map_err(lost)?;
+    let damaged = |detail| RebuildFailure::Log(StoreError::Damaged { seq: None, detail });
+    check_watermark(watermark, &tables).map_err(damaged)?;
     let id = format::read(old).map_err(RebuildFailure::Format)?;
-    let id = id.ok_or_else(|| lost("the database is empty".to_owned()))?;
+    let id = id.ok_or_else(|| damaged("the database is empty".to_owned()))?;
     let end = tables.last_change().map_err(RebuildFailure::Log)?.map_or(Seq::ZERO, |last| last.seq.next());
     let mut log_replay = LogReplay::new(new, id).map_err(RebuildFailure::Format)?;
     report.begin(Phase::Log, end.0)?;
@@ -129,13 +128,13 @@ fn rebuild(
         let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
         let full = FullChange::read_record(old, seq).and_then(|record| record.ok_or_else(missing));
         let mut full = full.map_err(RebuildFailure::Log)?;
-        let unread = full.read_payload(old).err();
-        let found = log_replay.push_with_damage(&full).map_err(|error| match error {
+        let unreadable = full.read_payload(old).err();
+        let damage = log_replay.push_with_damage(&full).map_err(|error| match error {
             StoreError::Damaged { .. } => RebuildFailure::Log(error),
             StoreError::Engine(_) => RebuildFailure::Write(error),
         })?;
         report.summary.contents += u64::from(full.content.is_some());
-        if let Some(error) = unread.or(found) {
+        if let Some(error) = unreadable.or(damage) {
             report.add_error(Table::Content, Some(seq), Some(&full.change.entry.name), error)?;
         }
         report.summary.changes += 1;
@@ -181,7 +180,7 @@ fn read_subscriptions(
         match entry {
             Ok((id, record)) => {
                 let next_seq = record.next_seq.min(end);
-                // The consumer has received changes after the end, which are lost.
+                // If the position is after the end of the log, the consumer has received changes that are lost.
                 let restored = record.restored || next_seq < record.next_seq;
                 subscriptions.insert(id, SubscriptionRecord { next_seq, restored, ..record });
             }

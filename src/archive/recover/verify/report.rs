@@ -51,13 +51,13 @@ impl<'a> VerificationReport<'a> {
         self.send(Event::Progress(self.progress))
     }
 
-    /// Counts a finding, and sends it to the listener unless there were too many already.
+    /// Counts a finding, and sends it to the listener unless [`FINDINGS_REPORTED_MAX`] were sent already.
     pub(crate) fn add(&mut self, finding: Finding) -> Result<(), Stopped> {
         self.summary.findings += 1;
         if self.summary.findings <= FINDINGS_REPORTED_MAX { self.send(Event::Finding(finding)) } else { Ok(()) }
     }
 
-    /// Adds an error that occurred while reading as a finding. If `seq` is `None`, it gets the position that the error
+    /// Adds a finding about an error of reading. If `seq` is `None`, the finding gets the position that the error
     /// names.
     pub(crate) fn add_error(
         &mut self,
@@ -81,7 +81,7 @@ impl<'a> VerificationReport<'a> {
     }
 }
 
-/// A name for people for an article of which only the number is known.
+/// Describes an article for people if only its number could be read.
 pub(crate) fn describe_article(article: ArticleKey) -> String {
     format!("article number {}", article.0)
 }

@@ -14,24 +14,25 @@ use crate::store::Tables;
 /// The stats as stored. They are read before the log, so they cover everything that was durable by then.
 pub(crate) struct StoredStats {
     sources: BTreeMap<SourceId, StatsComparison>,
-    durable: Seq,
+    /// The durable tail before the stats were read.
+    durable_tail: Seq,
 }
 
 /// How far a source's stats have been compared.
 enum StatsComparison {
-    /// The log has not reached their change yet.
+    /// The log has not reached the change that wrote the stats yet.
     Stored(SourceTotals),
-    /// They match the log at their change.
+    /// The stats match the log at the change that wrote them.
     Compared,
     /// A finding was reported.
     Reported,
 }
 
 impl StoredStats {
-    /// Reads the stats of all sources. Everything below `durable` must have been durable before.
+    /// Reads the stats of all sources. Everything below `durable_tail` must have been durable before.
     pub(crate) fn read(
         tables: &Tables<'_>,
-        durable: Seq,
+        durable_tail: Seq,
         report: &mut VerificationReport<'_>,
     ) -> Result<Self, Stopped> {
         let mut sources = BTreeMap::new();
@@ -43,17 +44,17 @@ impl StoredStats {
                 Err(error) => report.add_error(Table::Source, None, None, error)?,
             }
         }
-        let mut stored = Self { sources, durable };
+        let mut stored = Self { sources, durable_tail };
         stored.report_impossible(tables, report)?;
         Ok(stored)
     }
 
-    /// Reports stats of a change after the end of the log.
+    /// Reports stats that were written by a change after the end of the log.
     fn report_impossible(&mut self, tables: &Tables<'_>, report: &mut VerificationReport<'_>) -> Result<(), Stopped> {
         let end = match tables.last_change() {
             Ok(last) => last.map_or(Seq::ZERO, |last| last.seq.next()),
             // The pass over the log reports this error.
-            Err(_) => self.durable,
+            Err(_) => self.durable_tail,
         };
         for (source, state) in &mut self.sources {
             if matches!(state, StatsComparison::Stored((last, _)) if last.seq >= end) {
@@ -70,10 +71,11 @@ impl StoredStats {
             StatsComparison::Stored((last, _)) => Some(last.seq.next()),
             StatsComparison::Compared | StatsComparison::Reported => None,
         });
-        each.max().unwrap_or(Seq::ZERO).max(self.durable)
+        each.max().unwrap_or(Seq::ZERO).max(self.durable_tail)
     }
 
-    /// Takes the next change of the log. `expected` are the stats of its source after it.
+    /// Compares the stats of a change's source, if this change wrote them. `expected` are the stats after the change.
+    /// Must be called for every change, in log order.
     pub(crate) fn compare(
         &mut self,
         change: &Change,
@@ -81,7 +83,7 @@ impl StoredStats {
         report: &mut VerificationReport<'_>,
     ) -> Result<(), Stopped> {
         let source = &change.entry.name.source;
-        let is_durable = change.seq < self.durable;
+        let is_durable = change.seq < self.durable_tail;
         let (state, found) = match self.sources.get(source) {
             Some(StatsComparison::Stored((last, _))) if last.seq > change.seq => return Ok(()),
             Some(StatsComparison::Stored(stats)) if *stats == expected => (StatsComparison::Compared, None),

@@ -7,15 +7,16 @@ use crate::model::slug;
 /// The articles of all paths in the history so far.
 #[derive(Default)]
 pub(super) struct Articles {
-    /// By path: existing files, and removed ones that may return.
-    by_path: HashMap<String, Known>,
+    /// By path: existing files, and removed ones, which may return.
+    by_path: HashMap<String, ArticleFile>,
     /// Paths from which an article's id was derived.
     first_paths: HashSet<String>,
 }
 
-struct Known {
+struct ArticleFile {
+    /// The article's id.
     article: String,
-    is_there: bool,
+    exists: bool,
 }
 
 impl Articles {
@@ -23,29 +24,29 @@ impl Articles {
     /// removed before.
     ///
     /// The id is derived from the file's first path. If another article had that path first and was renamed since, the
-    /// id is derived from the commit as well.
+    /// id is derived from the path and the commit.
     pub(super) fn write(&mut self, path: &str, from: Option<&str>, commit: &str) -> (String, bool) {
         if let Some(renamed) = from.and_then(|from| self.by_path.remove(from)) {
             let article = renamed.article.clone();
-            self.by_path.insert(path.to_owned(), Known { is_there: true, ..renamed });
+            self.by_path.insert(path.to_owned(), ArticleFile { exists: true, ..renamed });
             return (article, false);
         }
-        if let Some(known) = self.by_path.get_mut(path) {
-            let was_there = std::mem::replace(&mut known.is_there, true);
-            return (known.article.clone(), !was_there);
+        if let Some(file) = self.by_path.get_mut(path) {
+            let existed = std::mem::replace(&mut file.exists, true);
+            return (file.article.clone(), !existed);
         }
         let is_first = self.first_paths.insert(path.to_owned());
         let key = if is_first { path.to_owned() } else { format!("{path}\n{commit}") };
         let article = id(path, &key);
-        self.by_path.insert(path.to_owned(), Known { article: article.clone(), is_there: true });
+        self.by_path.insert(path.to_owned(), ArticleFile { article: article.clone(), exists: true });
         (article, false)
     }
 
     /// Records that a commit removes a file. Returns its article's id; `None` if there is no such file.
     pub(super) fn remove(&mut self, path: &str) -> Option<String> {
-        let known = self.by_path.get_mut(path).filter(|known| known.is_there)?;
-        known.is_there = false;
-        Some(known.article.clone())
+        let file = self.by_path.get_mut(path).filter(|file| file.exists)?;
+        file.exists = false;
+        Some(file.article.clone())
     }
 }
 

@@ -13,8 +13,8 @@ use crate::ingest::DOCUMENT_BYTES_MAX;
 pub(super) struct Blobs<'g> {
     git: &'g Git,
     child: Child,
-    ask: ChildStdin,
-    from: BufReader<ChildStdout>,
+    requests: ChildStdin,
+    replies: BufReader<ChildStdout>,
 }
 
 /// The content of a file, if it can be archived.
@@ -22,7 +22,7 @@ pub(super) enum Blob {
     Text(Vec<u8>),
     /// Its size in bytes, which exceeds the maximum size of a document.
     TooLarge(u64),
-    /// The repository lacks it, such as a partial clone.
+    /// The repository lacks the content, as a partial clone may.
     Missing,
 }
 
@@ -30,9 +30,9 @@ impl<'g> Blobs<'g> {
     pub(super) fn start(git: &'g Git) -> Result<Self, GitError> {
         let mut command = git.command(&["cat-file".to_owned(), "--batch".to_owned()]);
         let mut child = git.start(command.stdin(Stdio::piped()))?;
-        let (ask, from) = (child.stdin.take(), child.stdout.take());
-        let (Some(ask), Some(from)) = (ask, from) else { return Err(git.failed("it has no output")) };
-        Ok(Self { git, child, ask, from: BufReader::with_capacity(1 << 16, from) })
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (Some(requests), Some(stdout)) = (stdin, stdout) else { return Err(git.failed("it has no pipes")) };
+        Ok(Self { git, child, requests, replies: BufReader::with_capacity(1 << 16, stdout) })
     }
 
     /// Reads the content with this object id.
@@ -47,16 +47,16 @@ impl<'g> Blobs<'g> {
 
     /// Requests one content. The reply is `{id} {type} {size}`, the content and a line end, or `{id} missing`.
     fn exchange(&mut self, id: &str) -> io::Result<Blob> {
-        writeln!(self.ask, "{id}")?;
-        self.ask.flush()?;
+        writeln!(self.requests, "{id}")?;
+        self.requests.flush()?;
         let mut head = String::new();
-        if self.from.read_line(&mut head)? == 0 {
+        if self.replies.read_line(&mut head)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let Some(size) = head.trim_end().rsplit(' ').next().and_then(|size| size.parse::<u64>().ok()) else {
             return Ok(Blob::Missing);
         };
-        let mut content = (&mut self.from).take(size);
+        let mut content = (&mut self.replies).take(size);
         if size > DOCUMENT_BYTES_MAX as u64 {
             io::copy(&mut content, &mut io::sink())?;
             self.line_end()?;
@@ -71,13 +71,13 @@ impl<'g> Blobs<'g> {
     }
 
     fn line_end(&mut self) -> io::Result<()> {
-        self.from.read_exact(&mut [0])
+        self.replies.read_exact(&mut [0])
     }
 }
 
 impl Drop for Blobs<'_> {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already, so errors do not matter.
         drop(self.child.kill());
         drop(self.child.wait());
     }

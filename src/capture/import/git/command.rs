@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 
 use super::GitError;
 
-/// The most bytes kept of git's error output.
+/// The maximum number of bytes that are kept of git's error output.
 const COMPLAINT_BYTES_MAX: u64 = 4096;
 
 /// Runs git in a directory.
@@ -52,7 +52,7 @@ impl Git {
         }
         // Missing objects of a partial clone are not fetched without the user's knowledge, and git asks no questions.
         command.args(args).env("GIT_NO_LAZY_FETCH", "1").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-        // A Ctrl-C is meant for us: in our process group, git would end before we know of it.
+        // A Ctrl-C is meant for this process. In the same process group, git would end before we handle the signal.
         command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -20,7 +20,7 @@ pub enum GitError {
         /// What git said.
         complaint: String,
     },
-    /// `git log` printed something else than documented.
+    /// `git log` printed something that its documentation does not describe.
     #[error("git log printed something unexpected: {0:?}")]
     Output(String),
     /// The repository lacks its first commits.
@@ -45,7 +45,7 @@ pub enum GitError {
         /// The patterns of the selected files.
         patterns: String,
     },
-    /// No source is given, and the name of the repository's directory cannot be one.
+    /// The caller named no source, and the name of the repository's directory is not valid as one.
     #[error("the name of the repository's directory cannot be a source")]
     NoSource,
 }

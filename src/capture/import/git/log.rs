@@ -9,8 +9,8 @@ use super::command::Git;
 use super::{GitError, RepositoryOptions};
 use crate::model::Timestamp;
 
-/// Marks the line of a commit; git starts no other output with this byte.
-const COMMIT: u8 = 0x01;
+/// The first byte of a commit's line; git starts no other output with it.
+const COMMIT_MARK: u8 = 0x01;
 
 /// A commit, with its changes to the selected files.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) enum FileChange {
 pub(super) struct Log<'g> {
     git: &'g Git,
     child: Child,
-    from: BufReader<ChildStdout>,
+    output: BufReader<ChildStdout>,
     /// The next commit's line, if it was read already.
     next: Option<Vec<u8>>,
 }
@@ -74,7 +74,7 @@ impl<'g> Log<'g> {
     pub(super) fn start(git: &'g Git, tip: &str, options: &RepositoryOptions) -> Result<Self, GitError> {
         let mut child = git.start(&mut git.command(&arguments(&LOG, tip, options)))?;
         let stdout = child.stdout.take().ok_or_else(|| git.failed("it has no output"))?;
-        Ok(Self { git, child, from: BufReader::with_capacity(1 << 16, stdout), next: None })
+        Ok(Self { git, child, output: BufReader::with_capacity(1 << 16, stdout), next: None })
     }
 
     /// The next commit; `None` after the last.
@@ -90,7 +90,7 @@ impl<'g> Log<'g> {
         let mut changes = Vec::new();
         while let Some(token) = self.token()? {
             match token.first() {
-                Some(&COMMIT) => {
+                Some(&COMMIT_MARK) => {
                     self.next = Some(token);
                     break;
                 }
@@ -127,7 +127,7 @@ impl<'g> Log<'g> {
     fn token(&mut self) -> Result<Option<Vec<u8>>, GitError> {
         loop {
             let mut token = Vec::new();
-            let read = self.from.read_until(0, &mut token);
+            let read = self.output.read_until(0, &mut token);
             if read.map_err(|error| self.git.failed(&error.to_string()))? == 0 {
                 return self.git.end(&mut self.child).map(|()| None);
             }
@@ -160,14 +160,14 @@ fn text(chunk: std::str::Utf8Chunk<'_>) -> String {
 
 /// Parses the line of a commit, `\x01{id} {seconds}`.
 fn commit_line(line: &[u8]) -> Option<(String, Timestamp)> {
-    let line = std::str::from_utf8(line.strip_prefix(&[COMMIT])?).ok()?;
+    let line = std::str::from_utf8(line.strip_prefix(&[COMMIT_MARK])?).ok()?;
     let (id, seconds) = line.trim_end().split_once(' ')?;
     Some((id.to_owned(), Timestamp::from_seconds_and_nanos(seconds.parse().ok()?, 0)?))
 }
 
 impl Drop for Log<'_> {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already, so errors do not matter.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -16,18 +16,18 @@ struct Last {
     /// The commit's position in the history.
     commit: u64,
     /// How many earlier commits state the same time.
-    before: i64,
+    earlier: i64,
 }
 
 impl Ties {
     /// The observe time of the commit at this position in the history, which states `time`.
     pub(super) fn time_of(&mut self, article: &str, commit: u64, time: Timestamp) -> Timestamp {
         let times = self.0.entry(article.to_owned()).or_default();
-        let last = times.entry(time).or_insert(Last { commit, before: 0 });
+        let last = times.entry(time).or_insert(Last { commit, earlier: 0 });
         if last.commit != commit {
-            *last = Last { commit, before: last.before + 1 };
+            *last = Last { commit, earlier: last.earlier + 1 };
         }
-        time.saturating_add_micros(last.before)
+        time.saturating_add_micros(last.earlier)
     }
 }
 

@@ -15,9 +15,9 @@ pub(super) struct Enclosure {
     paragraphs: Vec<String>,
     attribution: String,
     /// Whether a class marks the quotation as a post of a social network.
-    is_post: bool,
+    is_marked_post: bool,
     /// The address of a post that an attribute states or that a link leads to.
-    post: Option<String>,
+    post_url: Option<String>,
 }
 
 /// A list so far.
@@ -32,9 +32,9 @@ impl Enclosure {
         if let Element::List { ordered } = element {
             return Some(Self { list: Some(List { items: Vec::new(), ordered }), ..Self::default() });
         }
-        let is_post = post::is_marked(tag);
-        let stated = post::stated(tag).filter(|url| is_post || post::is_post(url));
-        (element == Element::Quote).then(|| Self { is_post, post: stated, ..Self::default() })
+        let is_marked_post = post::is_marked(tag);
+        let post_url = post::stated_url(tag).filter(|url| is_marked_post || post::is_post(url));
+        (element == Element::Quote).then(|| Self { is_marked_post, post_url, ..Self::default() })
     }
 
     /// Notes a link to a post. A post's link to itself is the last one in it.
@@ -42,7 +42,7 @@ impl Enclosure {
         if self.list.is_none()
             && let Some(url) = tag.attribute("href").filter(|url| post::is_post(url))
         {
-            self.post = Some(url);
+            self.post_url = Some(url);
         }
     }
 
@@ -55,7 +55,7 @@ impl Enclosure {
         }
     }
 
-    /// Adds a text that names the author of a quotation. A list has no author, so there it is a text like others.
+    /// Adds a text that names the author of a quotation. A list has no author, so its text is added like any other.
     pub(super) fn add_attribution(&mut self, text: &str) {
         match self.list {
             Some(_) => self.add_text(text),
@@ -63,18 +63,19 @@ impl Enclosure {
         }
     }
 
-    /// Whether it is a post: its class says so, or it ends like a post that has lost its class.
+    /// Whether the quotation is a post: it has the address of a post, and is marked as one or ends like a post that has
+    /// lost its class.
     fn is_post(&self) -> bool {
         let ends_with_name =
             || self.paragraphs.last().is_some_and(|last| last.starts_with(['—', '–']) && last.contains("(@"));
-        self.post.is_some() && (self.is_post || ends_with_name())
+        self.post_url.is_some() && (self.is_marked_post || ends_with_name())
     }
 }
 
 impl BlockBuilder<'_> {
     pub(super) fn end_outer(&mut self) {
         let Some(outer) = self.outer.take() else { return };
-        let address = outer.post.clone().filter(|_| outer.is_post()).and_then(|url| self.absolute(&url));
+        let address = outer.post_url.clone().filter(|_| outer.is_post()).and_then(|url| self.absolute(&url));
         let Enclosure { list, paragraphs, attribution, .. } = outer;
         match list {
             Some(List { mut items, ordered }) => {
@@ -84,7 +85,7 @@ impl BlockBuilder<'_> {
                 }
             }
             None => {
-                let named = attribution.trim_start_matches(['—', '–', '-', ' ']).to_owned();
+                let author = attribution.trim_start_matches(['—', '–', '-', ' ']).to_owned();
                 if let Some(url) = address {
                     let mut text = paragraphs.join("\n");
                     if !attribution.is_empty() {
@@ -92,12 +93,12 @@ impl BlockBuilder<'_> {
                     }
                     self.block(BlockKind::Embed { url, text });
                 } else if !paragraphs.is_empty() {
-                    self.block(BlockKind::Quote { text: paragraphs.join("\n"), attribution: named });
-                } else if !named.is_empty() {
-                    self.block(BlockKind::Paragraph { text: named });
+                    self.block(BlockKind::Quote { text: paragraphs.join("\n"), attribution: author });
+                } else if !author.is_empty() {
+                    self.block(BlockKind::Paragraph { text: author });
                 }
             }
         }
-        self.end_after();
+        self.add_deferred();
     }
 }

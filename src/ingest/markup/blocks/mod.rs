@@ -1,9 +1,9 @@
 //! Builds blocks from tags and texts.
 //!
-//! A top-level block becomes a block as it is. The outermost quotation or list collects the text of everything within
-//! it ([`enclosed`]). The text under a picture becomes its caption ([`pictures`]). A table becomes one paragraph with a
-//! line for each row. A table or list that only lays out text is read as if it were not there. Missing end tags are
-//! supplied as in HTML, as far as they separate text.
+//! A top-level element becomes a block of its own. The outermost quotation or list collects the text of everything
+//! within it ([`enclosed`]). The text under a picture becomes its caption ([`pictures`]). A table becomes one paragraph
+//! with a line for each row. A table or list that only lays out text is read as if it were not there. Missing end tags
+//! are supplied as in HTML, as far as they separate text.
 
 mod enclosed;
 mod pictures;
@@ -46,39 +46,40 @@ struct BlockBuilder<'b> {
     blocks: Vec<Block>,
     /// The text of the block being read. Its line breaks are deliberate; other white space is already collapsed.
     text: String,
-    open: Vec<Open>,
-    /// For each table and list still to come, whether it only lays out text.
+    open: Vec<OpenElement>,
+    /// For each table and list that is still unread, whether it only lays out text.
     layouts: std::vec::IntoIter<bool>,
     /// The outermost open quotation or list.
     outer: Option<Enclosure>,
     figure: OpenFigure,
-    /// The last picture outside a figure, until something claims it.
+    /// The last picture outside a figure, until a caption or credit uses it.
     picture: Option<Picture>,
-    /// The last formula, as long as no text has followed it.
+    /// The last formula; empty once other text has followed it.
     formula: String,
-    /// Captions and embeds within the outermost quotation, list or table. They become blocks after it.
-    after: Vec<BlockKind>,
+    /// Captions and embeds within the outermost quotation, list or table, which become blocks after it.
+    deferred: Vec<BlockKind>,
     /// How many elements of each kind are open.
     depth: Depth,
-    /// How often a block's text has been ended.
+    /// The number of texts that have been ended so far.
     flushes: usize,
     /// Whether the text being read contains a link with a fragment, such as a heading's link to itself.
     has_anchor: bool,
 }
 
-struct Open {
+/// An open element.
+struct OpenElement {
     name: String,
     element: Element,
     /// Whether it is a table or list that only lays out text.
     lays_out: bool,
     /// Whether its text is the credit of the figure or the attribution of the quotation.
     is_credit: bool,
-    mark: Option<ClassRole>,
+    role: Option<ClassRole>,
     /// Whether it is within a figure, a quotation or a list.
     is_within: bool,
-    /// [`BlockBuilder::flushes`] at its start.
+    /// The value of [`BlockBuilder::flushes`] when the element was opened.
     flushes: usize,
-    /// The number of blocks at its start.
+    /// The number of blocks when the element was opened.
     blocks: usize,
 }
 
@@ -108,23 +109,23 @@ impl BlockBuilder<'_> {
             Element::Rule => return self.flush(),
             Element::Frame => return self.frame(tag),
             Element::Item => self.close_item(),
-            Element::Cell => self.part_cells(),
+            Element::Cell => self.separate_cells(),
             _ => {}
         }
-        let lays_out = layout::begins(element) && self.layouts.next().unwrap_or_default();
+        let lays_out = layout::is_table_or_list(element) && self.layouts.next().unwrap_or_default();
         if element.is_void() {
             return;
         }
         let is_credit = self.is_credit(element, tag);
-        let mark = self.mark(tag);
-        if !element.is_inline() || is_credit || mark.is_some_and(ClassRole::is_block) {
+        let role = self.role(tag);
+        if !element.is_inline() || is_credit || role.is_some_and(ClassRole::is_block) {
             self.close_paragraph();
-            self.part();
+            self.end_text();
         }
         if !tag.is_closed() && self.open.len() < DEPTH_MAX {
             let (flushes, blocks) = (self.flushes, self.blocks.len());
             let is_within = self.depth.figures > 0 || self.outer.is_some();
-            self.open(Open { name, element, lays_out, is_credit, mark, is_within, flushes, blocks }, tag);
+            self.open(OpenElement { name, element, lays_out, is_credit, role, is_within, flushes, blocks }, tag);
         }
         if element == Element::Link {
             self.has_anchor |= tag.attribute("href").is_some_and(|href| href.contains('#'));
@@ -134,25 +135,26 @@ impl BlockBuilder<'_> {
         }
     }
 
-    /// The role that its class gives the element, outside tables. It repeats a text only if a formula was just read.
-    fn mark(&self, tag: Tag<'_>) -> Option<ClassRole> {
-        let mark = marks::mark(tag).filter(|_| self.depth.tables == 0);
-        mark.filter(|mark| *mark != ClassRole::Repeated || !self.formula.is_empty())
+    /// The role that its class gives the element, outside tables. [`ClassRole::Repeated`] counts only right after a
+    /// formula.
+    fn role(&self, tag: Tag<'_>) -> Option<ClassRole> {
+        let role = marks::class_role(tag).filter(|_| self.depth.tables == 0);
+        role.filter(|role| *role != ClassRole::Repeated || !self.formula.is_empty())
     }
 
     /// Whether the element names the credit of the open figure or the attribution of the open quotation.
     fn is_credit(&self, element: Element, tag: Tag<'_>) -> bool {
-        let quoted = self.outer.as_ref().is_some_and(|outer| outer.list.is_none());
+        let in_quotation = self.outer.as_ref().is_some_and(|outer| outer.list.is_none());
         if self.depth.figures + self.depth.captions > 0 && element != Element::Caption {
             let class = tag.attribute("class").unwrap_or_default().to_ascii_lowercase();
-            let named = ["credit", "byline", "photographer"].iter().any(|known| class.contains(known));
-            return named || tag.name() == "media-producer" || marks::mark(tag) == Some(ClassRole::Credit);
+            let has_word = ["credit", "byline", "photographer"].iter().any(|word| class.contains(word));
+            return has_word || tag.name() == "media-producer" || marks::class_role(tag) == Some(ClassRole::Credit);
         }
         // Within a sentence, `cite` marks the title of a work.
-        quoted && (element == Element::Footer || element == Element::Cite && self.text.trim().is_empty())
+        in_quotation && (element == Element::Footer || element == Element::Cite && self.text.trim().is_empty())
     }
 
-    fn open(&mut self, open: Open, tag: Tag<'_>) {
+    fn open(&mut self, open: OpenElement, tag: Tag<'_>) {
         self.count(&open, true);
         if self.outer.is_none() && !open.lays_out {
             self.outer = Enclosure::begin(open.element, tag);
@@ -170,23 +172,23 @@ impl BlockBuilder<'_> {
         self.open.push(open);
     }
 
-    fn count(&mut self, open: &Open, opens: bool) {
+    fn count(&mut self, open: &OpenElement, opens: bool) {
         let depth = &mut self.depth;
         let encloses = matches!(open.element, Element::Quote | Element::List { .. }) && !open.lays_out;
         // Within a figure, a quotation or a list, the text of a caption is kept separate while it is read.
-        let is_separate = open.mark == Some(ClassRole::Caption) && open.is_within;
+        let is_separate = open.role == Some(ClassRole::Caption) && open.is_within;
         let counts = [
             (encloses, &mut depth.outer),
             (open.element == Element::Heading, &mut depth.headings),
             (open.element == Element::Figure, &mut depth.figures),
             (open.element == Element::Caption || is_separate, &mut depth.captions),
             (open.is_credit, &mut depth.credits),
-            (open.mark == Some(ClassRole::Caption) && !is_separate, &mut depth.marked_captions),
-            (open.mark == Some(ClassRole::Repeated), &mut depth.repeated),
+            (open.role == Some(ClassRole::Caption) && !is_separate, &mut depth.marked_captions),
+            (open.role == Some(ClassRole::Repeated), &mut depth.repeated),
             (open.element == Element::Table && !open.lays_out, &mut depth.tables),
             (open.element == Element::Verbatim, &mut depth.verbatim),
         ];
-        for (_, count) in counts.into_iter().filter(|(concerned, _)| *concerned) {
+        for (_, count) in counts.into_iter().filter(|(applies, _)| *applies) {
             *count = if opens { *count + 1 } else { count.saturating_sub(1) };
         }
     }
@@ -199,7 +201,7 @@ impl BlockBuilder<'_> {
         match self.open.iter().rposition(|open| open.name == name) {
             Some(at) => self.close_to(at),
             None if element.is_inline() => {}
-            None => self.part(),
+            None => self.end_text(),
         }
     }
 
@@ -210,16 +212,16 @@ impl BlockBuilder<'_> {
             && let Some(open) = self.open.pop()
         {
             match open.element {
-                // The opening mark was in a block that has ended, so a closing one would be unpaired.
+                // The opening mark was in a block that has ended, so a closing mark would be unpaired.
                 Element::Struck | Element::Quoted if open.flushes < self.flushes => {}
                 Element::Struck => self.push("~~"),
                 Element::Quoted => self.push("\u{201d}"),
                 Element::Row if self.depth.tables > 0 => self.end_row(),
                 Element::Block if open.name == "caption" && self.depth.tables > 0 => self.end_row(),
                 Element::Cell if self.depth.tables > 0 => {}
-                element if element.is_inline() && !open.is_credit && !open.mark.is_some_and(ClassRole::is_block) => {}
+                element if element.is_inline() && !open.is_credit && !open.role.is_some_and(ClassRole::is_block) => {}
                 Element::Table if self.depth.tables == 1 && !open.lays_out => self.flush(),
-                _ => self.part(),
+                _ => self.end_text(),
             }
             self.count(&open, false);
             match open.element {
@@ -227,7 +229,7 @@ impl BlockBuilder<'_> {
                 Element::Figure | Element::Caption if self.depth.figures + self.depth.captions == 0 => {
                     self.end_figure(&open)
                 }
-                Element::Table if self.outer.is_none() && self.depth.tables == 0 => self.end_after(),
+                Element::Table if self.outer.is_none() && self.depth.tables == 0 => self.add_deferred(),
                 _ => self.end_marked(&open),
             }
         }
@@ -287,7 +289,7 @@ impl BlockBuilder<'_> {
         self.text.push('\n');
     }
 
-    fn part_cells(&mut self) {
+    fn separate_cells(&mut self) {
         if self.depth.tables > 0 && !(self.text.is_empty() || self.text.ends_with('\n')) {
             self.text.truncate(self.text.trim_end_matches(' ').len());
             self.text.push_str(" | ");
@@ -300,15 +302,15 @@ impl BlockBuilder<'_> {
         }
     }
 
-    /// Ends the block being read. Within a table it only adds a space, because the whole table is one block.
-    fn part(&mut self) {
+    /// Ends the block being read. Within a table, only adds a space, because the whole table is one block.
+    fn end_text(&mut self) {
         if self.depth.tables > 0 { self.push(" ") } else { self.flush() }
     }
 
     fn frame(&mut self, tag: Tag<'_>) {
-        self.part();
-        let Some(url) = post::frame(tag).and_then(|url| self.absolute(&url)) else { return };
-        self.block_after(BlockKind::Embed { url, text: String::new() });
+        self.end_text();
+        let Some(url) = post::frame_url(tag).and_then(|url| self.absolute(&url)) else { return };
+        self.add_block_after(BlockKind::Embed { url, text: String::new() });
     }
 
     /// The absolute `http` or `https` URL for an address; `None` for other schemes, and for a relative one without a
@@ -328,7 +330,7 @@ impl BlockBuilder<'_> {
         let has_anchor = std::mem::take(&mut self.has_anchor);
         self.flushes += 1;
         let text = if self.depth.verbatim > 0 { text.trim_end().trim_start_matches('\n') } else { text.trim() };
-        // Only the opening mark of an element that contains whole blocks.
+        // The text has only the opening mark of an element that contains whole blocks, or nothing.
         if matches!(text, "" | "~~" | "\u{201c}") {
             return;
         }
@@ -367,12 +369,12 @@ impl BlockBuilder<'_> {
     }
 
     /// Adds a block, or keeps it until the outermost quotation, list or table has ended.
-    fn block_after(&mut self, kind: BlockKind) {
-        if self.outer.is_some() || self.depth.tables > 0 { self.after.push(kind) } else { self.block(kind) }
+    fn add_block_after(&mut self, kind: BlockKind) {
+        if self.outer.is_some() || self.depth.tables > 0 { self.deferred.push(kind) } else { self.block(kind) }
     }
 
-    fn end_after(&mut self) {
-        std::mem::take(&mut self.after).into_iter().for_each(|kind| self.block(kind));
+    fn add_deferred(&mut self) {
+        std::mem::take(&mut self.deferred).into_iter().for_each(|kind| self.block(kind));
     }
 
     /// Adds a block. If there are already as many as an article may have, a paragraph becomes a line of the last one.
@@ -387,9 +389,10 @@ impl BlockBuilder<'_> {
     }
 }
 
-fn add(text: &mut String, more: &str, between: &str) {
+/// Appends `more` to `text`, after `separator` unless `text` is empty.
+fn add(text: &mut String, more: &str, separator: &str) {
     if !text.is_empty() {
-        text.push_str(between);
+        text.push_str(separator);
     }
     text.push_str(more);
 }

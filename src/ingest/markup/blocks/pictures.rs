@@ -1,8 +1,8 @@
 //! Reads pictures and their captions.
 //!
-//! A figure states which words are its caption. Elsewhere only a class does, and the same class may be on a much larger
-//! element. The content of such an element is therefore read like any other, and becomes a caption at its end if it is
-//! as short as one.
+//! A figure states which words are its caption. Elsewhere, only a class states it, and the same class may be on a much
+//! larger element. The content of an element with such a class is therefore read like any other, and becomes a caption
+//! at the end of the element if it is short enough.
 
 use crate::ingest::text::credited;
 use crate::model::{Block, BlockKind};
@@ -10,18 +10,19 @@ use crate::model::{Block, BlockKind};
 use super::super::marks::ClassRole;
 use super::super::tokens::Tag;
 use super::super::{math, one_line};
-use super::{BlockBuilder, Open, add};
+use super::{BlockBuilder, OpenElement, add};
 
 /// The maximum number of paragraphs, and of words, in a caption.
 const CAPTION_PARAGRAPHS_MAX: usize = 3;
 const CAPTION_WORDS_MAX: usize = 120;
+/// The maximum number of words in a credit.
 const CREDIT_WORDS_MAX: usize = 25;
 /// A paragraph with more bytes is running text, in any script.
 const SHORT_BYTES_MAX: usize = 4_096;
 /// The maximum number of blocks in a correction note.
 const CORRECTION_BLOCKS_MAX: usize = 4;
 
-/// The figure that is open, as far as it has been read.
+/// The open figure, as far as it has been read.
 #[derive(Default)]
 pub(super) struct OpenFigure {
     url: String,
@@ -29,17 +30,17 @@ pub(super) struct OpenFigure {
     pub(super) credit: String,
 }
 
-/// A picture outside a figure, until a caption or credit claims it.
+/// A picture outside a figure that no caption or credit has used yet.
 pub(super) struct Picture {
     url: String,
     /// The number of blocks before it.
     blocks: usize,
 }
 
-/// Builds a caption. If no element marks the credit, it is taken from the caption's words, if they state one.
+/// Builds a caption. If no element marks the credit, a credit that the caption's words state is split off.
 fn caption_of(text: String, image_url: String, credit: String) -> BlockKind {
-    let parted = if credit.is_empty() { credited(&text).filter(|(_, name)| !name.is_empty()) } else { None };
-    let (text, credit) = parted.unwrap_or((text, credit));
+    let split = if credit.is_empty() { credited(&text).filter(|(_, name)| !name.is_empty()) } else { None };
+    let (text, credit) = split.unwrap_or((text, credit));
     BlockKind::Caption { text, image_url, credit }
 }
 
@@ -65,20 +66,20 @@ impl BlockBuilder<'_> {
             return;
         }
         let text = one_line(&tag.attribute("alt").unwrap_or_default());
-        let text = math::bare(&text);
+        let text = math::without_style(&text);
         if std::mem::take(&mut self.formula) != text {
             self.push(text);
         }
     }
 
-    /// Turns the words of a figure into a caption. A picture without words has none.
-    pub(super) fn end_figure(&mut self, open: &Open) {
+    /// Turns the words of a figure into a caption. A figure without words gets no caption.
+    pub(super) fn end_figure(&mut self, open: &OpenElement) {
         let OpenFigure { mut url, caption, credit } = std::mem::take(&mut self.figure);
         if url.is_empty() {
             url = self.picture_before(open);
         }
         if !(caption.is_empty() && credit.is_empty()) {
-            self.block_after(caption_of(caption, url, credit));
+            self.add_block_after(caption_of(caption, url, credit));
         } else if !url.is_empty()
             && let Some(text) = self.take_short(open, CAPTION_WORDS_MAX)
         {
@@ -87,16 +88,16 @@ impl BlockBuilder<'_> {
         }
     }
 
-    /// Converts the blocks of an element to what its class says it is.
-    pub(super) fn end_marked(&mut self, open: &Open) {
+    /// Converts the blocks of an element that has ended to what the element's class says they are.
+    pub(super) fn end_marked(&mut self, open: &OpenElement) {
         if open.is_within {
-            if open.mark == Some(ClassRole::Caption) && self.depth.figures + self.depth.captions == 0 {
+            if open.role == Some(ClassRole::Caption) && self.depth.figures + self.depth.captions == 0 {
                 self.keep_long_caption();
                 self.end_figure(open);
             }
             return;
         }
-        match open.mark {
+        match open.role {
             Some(ClassRole::Caption) => self.end_marked_caption(open),
             Some(ClassRole::Credit) => self.end_marked_credit(open),
             Some(ClassRole::Correction) => self.end_marked_correction(open),
@@ -104,7 +105,7 @@ impl BlockBuilder<'_> {
         }
     }
 
-    /// Moves a caption that is too long to be one to the enclosing quotation or list.
+    /// Moves a text that is too long for a caption to the enclosing quotation or list.
     fn keep_long_caption(&mut self) {
         if self.figure.caption.split_whitespace().count() > CAPTION_WORDS_MAX
             && let Some(outer) = &mut self.outer
@@ -113,7 +114,7 @@ impl BlockBuilder<'_> {
         }
     }
 
-    fn end_marked_caption(&mut self, open: &Open) {
+    fn end_marked_caption(&mut self, open: &OpenElement) {
         let text = self.take_short(open, CAPTION_WORDS_MAX);
         let credit = std::mem::take(&mut self.figure.credit);
         match text {
@@ -126,8 +127,8 @@ impl BlockBuilder<'_> {
         }
     }
 
-    /// Adds a credit to the caption that it is in or follows, or to the picture that it follows.
-    fn end_marked_credit(&mut self, open: &Open) {
+    /// Adds a credit to the caption that contains it, or to the caption or picture right before it.
+    fn end_marked_credit(&mut self, open: &OpenElement) {
         let follows_picture = self.picture.as_ref().is_some_and(|picture| picture.blocks == open.blocks);
         let follows_caption = open
             .blocks
@@ -150,8 +151,8 @@ impl BlockBuilder<'_> {
         }
     }
 
-    /// Takes a paragraph as the credit of the caption or picture right before it if it states nothing else. Otherwise
-    /// returns it.
+    /// If a paragraph states a picture credit and nothing else, adds it to the caption or picture right before the
+    /// paragraph, and returns `None`. Otherwise returns the paragraph.
     pub(super) fn credit_line(&mut self, text: String) -> Option<String> {
         let follows_picture = self.picture.as_ref().is_some_and(|picture| picture.blocks == self.blocks.len());
         let last = self.blocks.last_mut().map(|block| &mut block.kind);
@@ -175,8 +176,9 @@ impl BlockBuilder<'_> {
         None
     }
 
-    /// Joins the blocks of a correction note into one. Its heading stays, since often only that says that it corrects.
-    fn end_marked_correction(&mut self, open: &Open) {
+    /// Joins the blocks of a correction note into one. A heading is part of the note, since often nothing else says
+    /// that it is a correction.
+    fn end_marked_correction(&mut self, open: &OpenElement) {
         let blocks = self.blocks.get(open.blocks..).unwrap_or_default();
         let texts = blocks.iter().map(|block| match &block.kind {
             BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
@@ -194,14 +196,16 @@ impl BlockBuilder<'_> {
         }
     }
 
-    /// Takes the URL of the picture in or right before the element; empty if there is none. Each picture is used once.
-    fn picture_before(&mut self, open: &Open) -> String {
+    /// Returns the URL of the picture in or right before the element; empty if there is none. Each picture is used
+    /// once.
+    fn picture_before(&mut self, open: &OpenElement) -> String {
         let is_near = |picture: &mut Picture| picture.blocks >= open.blocks;
         self.picture.take_if(is_near).map_or_else(String::new, |picture| picture.url)
     }
 
-    /// Takes the text of the element's blocks if they are only a few short paragraphs.
-    fn take_short(&mut self, open: &Open, words_max: usize) -> Option<String> {
+    /// Removes the element's blocks and returns their text, if they are only a few short paragraphs with at most
+    /// `words_max` words.
+    fn take_short(&mut self, open: &OpenElement, words_max: usize) -> Option<String> {
         let blocks = self.blocks.get(open.blocks..).filter(|blocks| blocks.len() <= CAPTION_PARAGRAPHS_MAX)?;
         let mut text = String::new();
         for block in blocks {

@@ -43,7 +43,9 @@ impl BlobsFolder {
                 *found_empty = Some(changed);
                 Ok(())
             }
-            Ok(Some(blob)) => Err(EngineError::Failed(format!("{} is not synced", blob.display()))),
+            Ok(Some(blob)) => {
+                Err(EngineError::Failed(format!("sled wrote {}, which it does not sync", blob.display())))
+            }
             Err(error) if lacks_descriptors(&error) => {
                 tracing::warn!(%error, "the folder of blobs could not be listed; the next commit tries again");
                 Ok(())

@@ -43,7 +43,7 @@ impl Preimage {
         let (mut headers, mut copied) = (Vec::new(), Vec::new());
         for offset in (0..log_bytes).step_by(SEGMENT_BYTES) {
             headers.push((offset, read(&log, offset, HEADER_BYTES)?));
-            if may_be_cut(segment(&log, offset)?, covered) {
+            if may_be_overwritten(segment(&log, offset)?, covered) {
                 copied.push(offset);
             }
         }
@@ -115,7 +115,7 @@ fn covered_by(snapshot: &Path) -> Option<u64> {
 }
 
 /// Whether opening may truncate or zero the segment.
-fn may_be_cut(segment: SegmentState, covered: u64) -> bool {
+fn may_be_overwritten(segment: SegmentState, covered: u64) -> bool {
     match segment {
         SegmentState::Empty => false,
         SegmentState::Unreadable => true,

@@ -25,8 +25,9 @@ impl SledEngine {
         remove_directory(&path).map_err(OpenError::io("remove", &path))
     }
 
-    /// Closes a replacement and exchanges it with the archive's database, which goes to quarantine. The exchange is
-    /// atomic: the archive is complete before and after it. The archive's database must be closed.
+    /// Closes a replacement and exchanges it with the archive's database, which goes to quarantine. If the file system
+    /// can exchange names, this is atomic: the archive is complete before and after it. The archive's database must be
+    /// closed.
     pub fn replace_database(self) -> Result<(), OpenError> {
         let (directory, new) = (Arc::clone(&self.directory), self.path.clone());
         let database = directory.database();
@@ -41,8 +42,8 @@ impl SledEngine {
     }
 }
 
-/// Exchanges two names. If the file system cannot do that, two renames take its place, and a crash between them leaves
-/// no database in place: opening then reports that it is missing, and a new rebuild finds nothing to read.
+/// Exchanges two names atomically. If the file system cannot do that, three renames exchange them. A crash after the
+/// first rename leaves no database: opening then reports that it is missing, and another rebuild finds nothing to read.
 fn exchange(new: &Path, database: &Path) -> std::io::Result<()> {
     match renameat_with(CWD, new, CWD, database, RenameFlags::EXCHANGE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {

@@ -5,14 +5,14 @@
 //! new snapshot before it removes the old one, and reads can split pages. Without space for that, sled does not open,
 //! or fails at the next commit. So commits reserve space in advance, while there is some:
 //! - Blocks after the end of the log, into which the log grows.
-//! - The file `RESERVE`. If there is less free space than its size, an opening releases its blocks and takes them back
-//!   right afterwards: sled has removed the old snapshot by then, so there is as much space as before. The file keeps
-//!   its length, which tells the next opening how much to take if the process is killed in between.
+//! - The file `RESERVE`. If there is less free space than its size, an opening releases its blocks and allocates them
+//!   again right afterwards: sled has removed the old snapshot by then, so there is as much space as before. The file
+//!   keeps its length, which tells the next opening how much to allocate if the process is killed in between.
 //!
 //! A snapshot is a new file. If the file system has no free inode, the reserve releases its own: the file is removed,
 //! and created again when the old snapshot is gone.
 //!
-//! While a database is being opened, other processes that need space can take what was released.
+//! While a database is being opened, other processes can use up the space that was released.
 
 use std::fs::{self, File};
 use std::io;
@@ -35,14 +35,14 @@ const SHARE_OF_LOG: u64 = 32;
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    /// The offset up to which the log has blocks. Zero until the first commit.
-    log_ahead: AtomicU64,
+    /// The offset up to which the log has allocated blocks. Zero until the first commit.
+    log_allocated: AtomicU64,
 }
 
 impl Reserve {
     /// The reserve of the archive in the directory `archive`.
     pub(super) fn new(archive: &Path) -> Self {
-        Self { path: path(archive), log_ahead: AtomicU64::new(0) }
+        Self { path: path(archive), log_allocated: AtomicU64::new(0) }
     }
 
     /// Grows the reserve to what a log of the current size needs, if `spare_bytes` are enough for that.
@@ -54,22 +54,25 @@ impl Reserve {
 
     fn try_to_grow(&self, log: &File, spare_bytes: u64) -> io::Result<()> {
         let log_bytes = log.metadata()?.len();
-        let log_ahead = (log_bytes + SEGMENT / 2).next_multiple_of(SEGMENT);
-        if log_ahead == self.log_ahead.load(Ordering::Relaxed) {
+        // The log gets blocks for half a segment to one and a half segments after its end.
+        let log_allocated = (log_bytes + SEGMENT / 2).next_multiple_of(SEGMENT);
+        if log_allocated == self.log_allocated.load(Ordering::Relaxed) {
             return Ok(());
         }
         let reserve = own_file::create(&self.path)?;
-        let (bytes, taken_bytes) = (SEGMENT + log_ahead / SHARE_OF_LOG, reserve.metadata()?.blocks() * 512);
-        if bytes.saturating_sub(taken_bytes) + 2 * SEGMENT > spare_bytes {
+        let reserve_bytes = SEGMENT + log_allocated / SHARE_OF_LOG;
+        let missing_bytes = reserve_bytes.saturating_sub(reserve.metadata()?.blocks() * 512);
+        // Two segments are more than the blocks for the log.
+        if missing_bytes + 2 * SEGMENT > spare_bytes {
             return Ok(());
         }
-        self.log_ahead.store(log_ahead, Ordering::Relaxed);
+        self.log_allocated.store(log_allocated, Ordering::Relaxed);
         // The length is set first: even if allocation fails, the next opening tries to allocate all of it.
-        reserve.set_len(bytes)?;
-        fallocate(&reserve, FallocateFlags::empty(), 0, bytes)?;
+        reserve.set_len(reserve_bytes)?;
+        fallocate(&reserve, FallocateFlags::empty(), 0, reserve_bytes)?;
         // Other systems cannot allocate without changing the file's length, which sled relies on.
         #[cfg(target_os = "linux")]
-        fallocate(log, FallocateFlags::KEEP_SIZE, log_bytes, log_ahead - log_bytes)?;
+        fallocate(log, FallocateFlags::KEEP_SIZE, log_bytes, log_allocated - log_bytes)?;
         Ok(())
     }
 }
@@ -98,8 +101,9 @@ pub(super) fn release_when_full(archive: &Path) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Allocates the whole length of the reserve, if there is one, or as much of it as there is space for. If it was
-/// `removed`, with this length, it is created again first; if that fails, a later commit does it.
+/// Allocates the whole length of the reserve, if there is one, or as much of it as there is space for. `removed` is the
+/// length of a reserve that [`release_when_full`] removed: it is created again first. If that fails, a later commit
+/// creates it.
 pub(super) fn reclaim(archive: &Path, removed: Option<u64>) {
     let recreated = removed.map(|bytes| own_file::create(&path(archive))?.set_len(bytes));
     if let Some(Err(error)) = recreated {

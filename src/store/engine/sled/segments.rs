@@ -1,8 +1,8 @@
 //! Reads sled's log on disk without sled: its segments, and whether the part that an opening would replay is intact.
 //!
 //! sled 0.34.7 opens by replaying what came after its snapshot. After a message that it cannot read, it silently drops
-//! the rest of the segment, and it drops a segment whose header it cannot read entirely. Only in the tail of the log
-//! does it end the log there instead. The dropped data may have been torn by a crash and never acknowledged, or it may
+//! the rest of the segment, and it drops a segment whose header it cannot read entirely. In the tail of the log,
+//! however, sled ends the log there. The dropped data may have been torn by a crash and never acknowledged, or it may
 //! be acknowledged data that was damaged. This module finds it before sled drops it, so that the layers above can check
 //! whether anything is missing.
 //!
@@ -49,10 +49,11 @@ pub(super) enum SegmentState {
 pub(super) enum Survey {
     /// Everything that sled will replay before the tail can be read.
     Intact,
-    /// Sled will not replay something, which was either torn and never acknowledged, or is lost. Describes the place.
+    /// sled will drop a part of the log, which was either torn by a crash and never acknowledged, or is lost. The text
+    /// states where.
     PartlyUnreadable(String),
     /// The segment that sled would continue to write to cannot be read, so that new data would be lost at the next
-    /// opening.
+    /// opening. The text states where.
     TailUnreadable(String),
 }
 
@@ -115,7 +116,7 @@ pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
     Ok(unreadable.map_or(Survey::Intact, Survey::PartlyUnreadable))
 }
 
-/// The offset of the first unreadable message in a segment.
+/// The offset of the first unreadable message in the segment with this number.
 fn first_unreadable(segment: &[u8], number: u64) -> Option<usize> {
     let mut at = HEADER_BYTES;
     while at + MESSAGE_HEADER_BYTES_MAX <= SEGMENT_BYTES {
@@ -130,12 +131,12 @@ fn first_unreadable(segment: &[u8], number: u64) -> Option<usize> {
 
 /// The kind and length of the message at the start of `bytes`, if it is intact and belongs to this segment.
 fn message(bytes: &[u8], segment: u64) -> Option<(u8, usize)> {
-    let (stored, covered) = bytes.split_first_chunk::<4>()?;
-    let (kind, rest) = covered.split_first()?;
+    let (stored, checked) = bytes.split_first_chunk::<4>()?;
+    let (kind, rest) = checked.split_first()?;
     let (body_bytes, rest) = number(rest)?;
     let (of_segment, rest) = number(rest)?;
     let (_page, rest) = number(rest)?;
-    let header = covered.get(..covered.len().checked_sub(rest.len())?)?;
+    let header = checked.get(..checked.len().checked_sub(rest.len())?)?;
     let body = rest.get(..usize::try_from(body_bytes).ok()?)?;
     let is_intact = crc32(&[body, header]) == u32::from_le_bytes(*stored) ^ u32::MAX;
     let is_known = (1..=KIND_MAX).contains(kind) && of_segment == segment;
@@ -200,7 +201,7 @@ mod tests {
     use crate::store::parts::divided;
 
     /// The log position of the last segment.
-    fn end(database: &Path) -> u64 {
+    fn last_position(database: &Path) -> u64 {
         let log = File::open(database.join("db")).unwrap();
         let segments = (0..log.metadata().unwrap().len()).step_by(SEGMENT_BYTES).map(|offset| segment(&log, offset));
         let positions = segments.filter_map(|segment| match segment.unwrap() {
@@ -219,7 +220,7 @@ mod tests {
         let directory = Arc::new(Directory::open_or_create(dir.path(), holder).unwrap());
         let database = directory.database();
         let engine = SledEngine::open(directory, Options { free_space_floor_bytes: 0, ..Options::default() }).unwrap();
-        let (mut parts, mut most) = (0, 0);
+        let (mut parts, mut longest) = (0, 0);
         for seq in 0..8 {
             let mut batch = Batch::default();
             for chunk in 0..70 {
@@ -229,13 +230,16 @@ mod tests {
                 }
             }
             for part in divided(&batch).unwrap().0 {
-                let before = end(&database);
+                let before = last_position(&database);
                 engine.commit(&part).unwrap();
-                (parts, most) = (parts + 1, most.max(end(&database) - before));
+                (parts, longest) = (parts + 1, longest.max(last_position(&database) - before));
             }
         }
-        let each = end(&database) / parts;
-        assert!(parts > 40 && most <= SEGMENT_BYTES as u64, "{parts} parts, of which one began {most} bytes");
-        assert!(each < SEGMENT_BYTES as u64 / 2, "a part writes {each} bytes");
+        let average = last_position(&database) / parts;
+        assert!(
+            parts > 40 && longest <= SEGMENT_BYTES as u64,
+            "{parts} parts, the longest of which advanced the log by {longest} bytes"
+        );
+        assert!(average < SEGMENT_BYTES as u64 / 2, "a part writes {average} bytes on average");
     }
 }
