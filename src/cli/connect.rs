@@ -72,6 +72,11 @@ impl Session {
         &self.client
     }
 
+    /// The directory of an archive that is opened in this process and on disk.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        self.embedded.as_ref()?.info().directory.as_deref()
+    }
+
     /// A client of `ArchiveService`. All clients of a session share its connection.
     pub(super) fn archive(&self) -> ArchiveServiceClient<Channel> {
         self.client.archive.clone()

@@ -194,9 +194,6 @@ fn hint_of(error: &ServerError) -> Option<String> {
             let id = id.strip_prefix("subscriptions/").unwrap_or(id);
             format!("`dateline subscriptions seek {id} --from beginning` moves it to the beginning of the log")
         }
-        "PAGE_TOKEN_MISMATCH" => {
-            "give it exactly as it was printed, with the filter and the kinds of that watch".to_owned()
-        }
         "CHECKSUM_MISMATCH" => "other articles stay readable; restore this archive from a backup".to_owned(),
         _ if foreign_answer(error).is_some() => "check that it is a Dateline server of this version".to_owned(),
         _ if error.is_of_transport() => {

@@ -33,7 +33,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
     };
     let server = session.server.as_ref().zip(instant(status.start_time.as_ref()));
     let rows = [
-        ("Archive", Some(status.directory.clone())),
+        ("Archive", session.directory().map(|path| path.display().to_string())),
         ("Id", Some(HEXLOWER.encode(&status.archive_id))),
         ("Articles", Some(status.article_count.to_string())),
         ("Changes", Some(format!("{}{}", snapshot.next_seq, last.unwrap_or_default()))),

@@ -11,6 +11,7 @@ use super::sink::{Messages, Sink};
 use super::status::Refusal;
 use crate::archive::error::Unavailable;
 use crate::archive::{ArchiveError, ClockFault, FORMAT_VERSION, VERIFICATIONS_MAX};
+use crate::model::Limits;
 use crate::wire::pb::admin_service_server::AdminService;
 use crate::wire::{pb, snapshot_to_pb, timestamp_to_pb};
 
@@ -90,8 +91,22 @@ impl AdminService for AdminHandler {
                 ClockFault::Behind { by, .. } => prost_types::Duration::try_from(by).ok(),
                 ClockFault::JumpedAhead { .. } => None,
             }),
-            directory: info.directory.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+            limits: Some(limits_to_pb(&self.context.limits)),
         }))
+    }
+}
+
+fn limits_to_pb(limits: &Limits) -> pb::Limits {
+    let count = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+    pb::Limits {
+        content_bytes_max: limits.content_bytes_max as u64,
+        original_bytes_max: limits.original_bytes_max as u64,
+        url_bytes_max: count(limits.url_bytes_max),
+        urls_max: count(limits.urls_max),
+        batch_items_max: count(limits.batch_items_max),
+        batch_bytes_max: limits.batch_bytes_max as u64,
+        labels_max: count(limits.labels_max),
+        page_size_max: count(limits.page_size_max),
     }
 }
 
@@ -111,7 +126,6 @@ mod tests {
     use super::*;
     use crate::archive::{Archive, Options};
     use crate::clock::SystemClock;
-    use crate::model::Limits;
     use crate::service::Memory;
 
     /// A verification reads the whole archive. It occupies its place until its client has the result or is gone.

@@ -49,4 +49,4 @@ pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dateline
 pub const DURATION_MAX: prost_types::Duration = prost_types::Duration { seconds: 315_576_000_000, nanos: 0 };
 
 /// The domain of `google.rpc.ErrorInfo` in every error of this service.
-pub const ERROR_DOMAIN: &str = "dateline.v1";
+pub const ERROR_DOMAIN: &str = "dateline";

@@ -148,7 +148,7 @@ fn caught_up(next_seq: u64) -> Event {
 }
 
 fn refusal(code: Code, reason: &str) -> Status {
-    let details = ErrorDetails::with_error_info(reason, "dateline.v1", HashMap::new());
+    let details = ErrorDetails::with_error_info(reason, "dateline", HashMap::new());
     Status::with_error_details(code, "no", details)
 }
 

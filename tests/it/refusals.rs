@@ -11,7 +11,7 @@ use crate::server::{at, content, fresh, name, publish};
 fn expect<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) -> ServerError {
     let status = answer.unwrap_err();
     let info = status.get_details_error_info().expect("every status has an ErrorInfo");
-    assert_eq!(info.domain, "dateline.v1");
+    assert_eq!(info.domain, "dateline");
     if code == Code::InvalidArgument {
         let request = status.get_details_bad_request().expect("INVALID_ARGUMENT names the field");
         assert!(!request.field_violations.is_empty());

@@ -25,9 +25,14 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Serves the archive in `directory`, which is created if need be.
     pub(crate) async fn on_directory(directory: &Path) -> Self {
+        Self::with_options(directory, server::Options::default()).await
+    }
+
+    /// Serves the archive in `directory`, which is created if need be, with other options than the default.
+    pub(crate) async fn with_options(directory: &Path, options: server::Options) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (archive, _) = Archive::open_or_create(directory, &Options::default(), clock, holder()).unwrap();
-        Self::over(archive, server::Options::default()).await
+        Self::over(archive, options).await
     }
 
     /// Serves an open archive.

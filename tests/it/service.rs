@@ -1,7 +1,9 @@
 //! The contract, call by call, over a real connection.
 
 use dateline::internals::client::ServerError;
+use dateline::internals::server::Options;
 use dateline::internals::wire::pb;
+use dateline::model::Limits;
 use tonic::Code;
 
 use crate::server::{TestServer, at, content, fresh, name, publish};
@@ -47,6 +49,25 @@ async fn an_article_can_be_read_as_of_both_time_axes() {
 
 fn get(id: &str, as_of: Option<pb::AsOf>) -> pb::GetArticleRequest {
     pb::GetArticleRequest { name: name(id), as_of, ..pb::GetArticleRequest::default() }
+}
+
+/// A client can ask for the limits instead of finding them by trial. The status goes to everybody, so it does not say
+/// where on the server's disk the archive is.
+#[tokio::test]
+async fn the_status_states_the_limits_and_no_path() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let limits = Limits { url_bytes_max: 100, page_size_max: 7, ..Limits::default() };
+    let server = TestServer::with_options(directory.path(), Options { limits, ..Options::default() }).await;
+    let mut client = server.client().await;
+    let status = client.admin.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner();
+    let stated = status.limits.unwrap();
+    assert_eq!((stated.url_bytes_max, stated.page_size_max, stated.content_bytes_max), (100, 7, 1 << 20));
+    assert!(!format!("{status:?}").contains(directory.path().to_str().unwrap()), "{status:?}");
+    let long = format!("https://press.example/{}", "a".repeat(100));
+    let rejected = pb::RecordObservationRequest { urls: vec![long], ..publish("a", "one") };
+    let error = ServerError::from(client.archive.record_observation(rejected).await.unwrap_err());
+    assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument, "FIELD_INVALID"));
+    server.stop().await;
 }
 
 #[tokio::test]

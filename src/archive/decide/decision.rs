@@ -91,7 +91,7 @@ pub(crate) fn decide(tables: &Tables<'_>, candidate: &ObservationCandidate<'_>) 
 }
 
 /// Whether the revision created at `seq` can have this digest. The head has the first bytes of recent digests, so in
-/// most cases the change need not be read to tell that it does not.
+/// most cases the change need not be read to know that it does not.
 fn may_have_digest(head: &ArticleHead, seq: Seq, digest: ContentDigest) -> bool {
     let recent = head.recent.iter().rev().find(|recent| recent.seq == seq);
     recent.is_none_or(|recent| digest.0.starts_with(&recent.digest_start))

@@ -5,7 +5,7 @@
 //! paragraph. So 8 MiB of input can cost hours and tens of gigabytes.
 //!
 //! The parser is therefore fed in pieces, cut at `<` and `>`, and stopped as soon as the tree, or the tag being read,
-//! exceeds what real pages have. Only the parser can tell what a `<` means where it occurs. A tag therefore counts as
+//! exceeds what real pages have. Only the parser knows what a `<` means where it occurs. A tag therefore counts as
 //! open while the parser has emitted no token since the `<`, which no trick with quotes can fake.
 
 use std::cell::Cell;

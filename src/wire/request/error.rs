@@ -22,7 +22,7 @@ pub(super) enum RequestError {
     /// A repeated field has too many elements.
     #[error(transparent)]
     Field(#[from] FieldError),
-    /// Other requests use so much of the memory budget that this message does not fit.
+    /// Other requests leave too little of the memory budget for this message.
     #[error("the memory for large messages is in use; try again in a moment")]
     Busy,
     /// The request sent nothing for this long, or a message was not complete in time.

@@ -245,7 +245,9 @@ impl Cuts {
                 }
             }
             done = moment;
-            if !goes_on(self) {
+            // A machine that is busy may use up the time while it records; something is tried even so.
+            let has_tried = self.trials > 0 && self.acknowledged > 0;
+            if has_tried && !goes_on(self) {
                 break;
             }
             self.trial(&disk, &told);

@@ -63,11 +63,12 @@ fn a_file_with_any_byte_altered_is_rejected() {
     }
     let mut longer = file.clone();
     longer.push(0);
-    let told = read(&longer).unwrap_err().to_string();
-    assert!(told.contains("something follows the end"), "{told}");
+    let error = read(&longer).unwrap_err().to_string();
+    assert!(error.contains("something follows the end"), "{error}");
     let newer = [b"dateline log 2\n", &file[15..]].concat();
-    let told = read(&newer).unwrap_err().to_string();
-    assert!(told.contains("was written by a newer version of Dateline (export 2, and this one reads 1)"), "{told}");
+    let error = read(&newer).unwrap_err().to_string();
+    let expected = "was written by a newer version of Dateline (log file format 2; this version reads up to 1)";
+    assert!(error.contains(expected), "{error}");
 }
 
 /// Each frame is intact, but out of place.

@@ -163,7 +163,7 @@ fn an_interrupted_watch_says_where_the_next_one_resumes() {
     let token = ended.token();
     let next = cli.ok(&["watch", "--resume", &token, "--source", "press", "--until-caught-up"]);
     assert_eq!(articles(&next.lines().map(str::to_owned).collect::<Vec<_>>()), names(4..6));
-    cli.fails(&["watch", "--resume", &token, "--until-caught-up"], 2, "with the filter and the kinds of that watch");
+    cli.fails(&["watch", "--resume", &token, "--until-caught-up"], 2, "belongs to another request");
 }
 
 /// Interrupted at any moment during many writes: its output and that of the next watch together have all changes, once.
