@@ -233,7 +233,7 @@ impl Settings {
                 Limits::COMMIT_CHANGES_MAX,
             )?,
             batch_bytes_max: bytes("batch_bytes_max", self.batch_bytes_max, default.batch_bytes_max, 256 << 20)?,
-            labels_max: within("labels_max", self.labels_max, default.labels_max, 0, 1_024)?,
+            labels_max: within("labels_max", self.labels_max, default.labels_max, 0, 256)?,
             page_size_max: within("page_size_max", self.page_size_max, default.page_size_max, 1, 10_000)?,
         })
     }

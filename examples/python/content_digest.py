@@ -8,7 +8,7 @@ from dateline.v1 import resources_pb2 as pb
 
 def content_digest(content: pb.Content) -> bytes:
     """Returns the 32 bytes of SHA-256 over the length-prefixed encoding of the fields."""
-    out = bytearray(b"dateline content 1\n")
+    out = bytearray(b"dateline content 2\n")
 
     def text(value: str) -> None:
         data = value.encode()
@@ -37,7 +37,6 @@ def content_digest(content: pb.Content) -> bytes:
     claim(content.modify_time if content.HasField("modify_time") else None)
     texts(content.keywords)
     text(content.rights)
-    texts(content.labels)
     out.extend(struct.pack(">I", len(content.blocks)))
     for block in content.blocks:
         kind = block.WhichOneof("kind")

@@ -146,6 +146,16 @@ pub enum Conflict {
         /// Its first observe time.
         first: Timestamp,
     },
+    /// The article would have more labels than are allowed.
+    #[error("{article} would have {count} labels; at most {count_max} are allowed; remove some first")]
+    TooManyLabels {
+        /// The article that the write was for.
+        article: ArticleName,
+        /// How many labels it would have.
+        count: usize,
+        /// How many it may have.
+        count_max: usize,
+    },
     /// The request id was already used on the article, for a different request.
     #[error("request id {id} was already used on {article} for a different request; use a new id")]
     RequestIdReused {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::{
-    ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Original, RequestDigest, RequestId, RevisionNumber,
-    Seq, Snapshot, SourceId, Timestamp, WordDelta,
+    ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Limits, Original, RequestDigest, RequestId,
+    RevisionNumber, Seq, Snapshot, SourceId, Timestamp, WordDelta,
 };
 use crate::store::content::{self, PackedContent, PackedOriginal};
 
@@ -66,6 +66,43 @@ pub enum Action {
         /// The client's reason, in words for people. May be empty.
         reason: String,
     },
+    /// Add labels to the article, and remove labels from it. The operation's observe time is ignored.
+    Label {
+        /// The labels to add and to remove.
+        edit: LabelEdit,
+        /// The reason that the client gave, for people. May be empty.
+        reason: String,
+    },
+}
+
+/// Labels to add to an article and to remove from it. What is so already changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelEdit {
+    /// The labels to add, sorted and unique.
+    pub add: Vec<String>,
+    /// The labels to remove, sorted and unique. None of them is in `add`.
+    pub remove: Vec<String>,
+    /// The maximum number of labels that the article may have if any is added.
+    pub count_max: usize,
+}
+
+impl LabelEdit {
+    /// Adds these labels, which must be sorted and unique, and removes none.
+    pub fn adding(add: Vec<String>, count_max: usize) -> Self {
+        Self { add, remove: Vec::new(), count_max }
+    }
+
+    /// The memory that the labels occupy, in bytes.
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.add.iter().chain(&self.remove).map(|label| label.len() + size_of::<String>()).sum()
+    }
+}
+
+impl Default for LabelEdit {
+    /// Neither adds nor removes a label.
+    fn default() -> Self {
+        Self::adding(Vec::new(), Limits::default().labels_max)
+    }
 }
 
 /// One look at an article that found some content.
@@ -85,6 +122,8 @@ pub struct Observation {
     pub original: Option<Original>,
     /// The HTTP facts of the fetch.
     pub fetch: Option<Box<Fetch>>,
+    /// The labels to add to the article.
+    pub labels: LabelEdit,
     /// A sighting is not recorded if it follows the previous sighting of the same content within this time, in
     /// microseconds. 0 records every sighting.
     pub coalesce_within_micros: i64,
@@ -93,7 +132,7 @@ pub struct Observation {
 }
 
 impl Observation {
-    /// An observation of `content` under `urls`, without an original or a fetch, and without coalescing.
+    /// An observation of `content` under `urls`, without an original, a fetch or labels, and without coalescing.
     pub fn new(content: Content, urls: Vec<ArticleUrl>) -> Self {
         Self {
             digest: ContentDigest::of(&content),
@@ -103,6 +142,7 @@ impl Observation {
             urls,
             original: None,
             fetch: None,
+            labels: LabelEdit::default(),
             coalesce_within_micros: 0,
             prepared: None,
         }
@@ -139,7 +179,7 @@ pub enum Precondition {
 pub enum Outcome {
     /// It created the article.
     Created,
-    /// It created a revision, or changed the article's state.
+    /// It created a revision, or changed the article's state or labels.
     Revised,
     /// It confirmed what was already recorded.
     Unchanged,

@@ -106,6 +106,7 @@ impl<'a> Pages<'a> {
             content: Some(content_to_pb(&document.content)),
             observe_time: document.observe_time.map(timestamp_to_pb),
             urls: address.map(Url::to_string).into_iter().chain(document.urls).collect(),
+            labels: document.labels,
             ..pb::RecordObservationRequest::default()
         };
         self.record(request, remarks).await
@@ -153,6 +154,7 @@ impl<'a> Pages<'a> {
             urls,
             original,
             fetch: Some(fetch(&page.url, page.validators.as_ref())),
+            labels: document.labels.clone(),
             ..pb::RecordObservationRequest::default()
         })
     }
@@ -181,12 +183,10 @@ impl<'a> Pages<'a> {
         mut request: pb::RecordObservationRequest,
         remarks: Captured,
     ) -> Result<Captured, CaptureError> {
-        if let Some(content) = &mut request.content {
-            content.labels.extend(self.overrides.labels.iter().cloned());
-            if let Some(language) = &self.overrides.language {
-                content.language.clone_from(language);
-            }
+        if let Some((content, language)) = request.content.as_mut().zip(self.overrides.language.as_ref()) {
+            content.language.clone_from(language);
         }
+        request.labels.extend(self.overrides.labels.iter().cloned());
         request.urls.extend(self.overrides.urls.iter().cloned());
         request.precondition = self.overrides.precondition.clone();
         request.request_id.clone_from(&self.overrides.request_id);

@@ -159,11 +159,12 @@ fn exit_of(error: &ServerError) -> Exit {
     }
 }
 
-/// Whether the error is in the content of a document, and not in how the command was called.
+/// Whether the error is in what a document states, and not in how the command was called.
 fn is_of_document(error: &ServerError) -> bool {
     let field = error.metadata.get("field").map_or("", String::as_str);
     field.starts_with("content")
         || field.starts_with("original")
+        || field.starts_with("labels")
         || matches!(error.reason.as_str(), "ARTICLE_TOO_LARGE" | "MESSAGE_TOO_LARGE")
 }
 

@@ -84,7 +84,7 @@ mod tests {
             ("filter.sources", "--source"),
             ("start.resume_token", "--resume"),
             ("content.headline", "content.headline"),
-            ("content.labels[0]", "content.labels[0]"),
+            ("labels[0]", "labels[0]"),
             ("urls", "the list of URLs"),
             ("urls[2]", "a URL of the article"),
             ("urls_max", "urls_max"),

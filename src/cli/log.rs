@@ -42,7 +42,7 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
     Ok(())
 }
 
-/// Prints a line if the article is withdrawn, and returns the point at which to list the revisions.
+/// Prints a line if the article is withdrawn, and one if it has labels, and returns the point at which to list the revisions.
 async fn print_state(
     session: &Session,
     name: &str,
@@ -59,6 +59,9 @@ async fn print_state(
     let article = found.article.unwrap_or_default();
     if article.state() == pb::ArticleState::Withdrawn {
         out.line(withdrawn(&article, out))?;
+    }
+    if !article.labels.is_empty() {
+        out.line(format_args!("labels {}", style::safe_line(&article.labels.join(", "))))?;
     }
     Ok(as_of_snapshot(found.snapshot.as_ref(), args.as_of.at()))
 }

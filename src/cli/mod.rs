@@ -191,6 +191,13 @@ fn words(delta: pb::WordDelta) -> String {
     format!("+{} -{} words", delta.inserted, delta.deleted)
 }
 
+/// Formats the labels that a change adds and removes as `+flood -draft`.
+fn label_edit(added: &[String], removed: &[String]) -> String {
+    let added = added.iter().map(|label| format!("+{}", style::safe_line(label)));
+    let removed = removed.iter().map(|label| format!("-{}", style::safe_line(label)));
+    added.chain(removed).collect::<Vec<_>>().join(" ")
+}
+
 /// Formats a count with its noun: `1 change`, `2 changes`, `2 entries`.
 fn count(count: u64, noun: &str) -> String {
     match noun.strip_suffix('y') {

@@ -145,7 +145,7 @@ fn facts(
         ("Section", given(&content.section)),
         ("Language", given(&content.language)),
         ("Keywords", given(&content.keywords.join(", "))),
-        ("Labels", given(&content.labels.join(", "))),
+        ("Labels", given(&article.labels.join(", "))),
         ("Rights", given(&content.rights)),
         ("URL", given(&addresses(article, content))),
         ("Original", original),

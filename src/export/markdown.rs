@@ -45,7 +45,7 @@ fn front_matter(item: &Item) -> String {
         ("modify_time", claimed(content.modify_time.as_ref())),
         ("keywords", texts(&content.keywords)),
         ("rights", text(&content.rights)),
-        ("labels", texts(&content.labels)),
+        ("labels", texts(&item.labels)),
         ("source", text(item.article.source.as_str())),
         ("observe_time", text(&item.observe_time.to_string())),
         ("archive_time", text(&item.archive_time.to_string())),

@@ -43,6 +43,8 @@ pub struct Item {
     pub withdrawn: Option<Withdrawal>,
     /// All URLs under which the article is found.
     pub urls: Vec<String>,
+    /// Labels of the article at the read point.
+    pub labels: Vec<String>,
 }
 
 /// The state change by which an article was withdrawn.

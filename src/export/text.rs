@@ -39,7 +39,7 @@ fn facts(item: &Item) -> String {
         ("Section", content.section.clone()),
         ("Language", content.language.clone()),
         ("Keywords", content.keywords.join(", ")),
-        ("Labels", content.labels.join(", ")),
+        ("Labels", item.labels.join(", ")),
         ("URL", content.canonical_url.clone()),
         ("SHA-256", item.digest_hex()),
     ];

@@ -44,6 +44,8 @@ pub struct Document {
     pub source: Option<String>,
     /// Absolute URLs of the article other than the canonical one, as written.
     pub urls: Vec<String>,
+    /// Labels that the archive's users put on the article, as an export states them; sorted and unique.
+    pub labels: Vec<String>,
     /// The date in the page's own header or print line: when the page was viewed, not when the article appeared. It is
     /// not part of the content.
     pub page_date: Option<Date>,

@@ -1,5 +1,7 @@
 //! The entries of the change log, and the revision attributes that they record.
 
+use std::collections::BTreeSet;
+
 use super::diff::WordDelta;
 use super::{
     ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, Fetch, LogDigest, RequestDigest, RequestId,
@@ -32,7 +34,8 @@ pub struct ChangeEntry {
     pub kind: LogKind,
     /// The revision that was created or confirmed; `None` for state changes and URLs.
     pub revision: Option<RevisionNumber>,
-    /// When the content was seen, or from when the state change is effective.
+    /// When the content was seen, or from when the state change is effective. Labels have no observe time: a change of
+    /// labels alone has the time from which the newest revision is in force.
     pub observe_time: Timestamp,
     /// When the change was committed. All changes of one commit share it.
     pub archive_time: Timestamp,
@@ -46,7 +49,9 @@ pub struct ChangeEntry {
     pub bound_urls: Vec<ArticleUrl>,
     /// The new revision; `None` if the change creates none.
     pub new_revision: Option<Box<RevisionRecord>>,
-    /// The reason given with a state change; empty otherwise.
+    /// The change of the article's labels; `None` if the change leaves them as they are.
+    pub labels: Option<Box<LabelChange>>,
+    /// The reason given with a state change or with labels; empty otherwise.
     pub reason: String,
     /// The HTTP facts of an observation that created a revision or was recorded as a sighting.
     pub fetch: Option<Box<Fetch>>,
@@ -67,6 +72,20 @@ pub struct LatestState {
     pub withdrawn: bool,
     /// Whether the change itself is in force there. A late observation or state change is not.
     pub is_newest: bool,
+    /// The change that last set the article's labels; `None` if it never had any. Labels have no observe time: they
+    /// apply to the article as a whole, from this change on.
+    pub labels_seq: Option<Seq>,
+}
+
+/// How a change alters the labels of its article. All lists are sorted and unique.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelChange {
+    /// The labels that the article did not have before.
+    pub added: Vec<String>,
+    /// The labels that the article no longer has.
+    pub removed: Vec<String>,
+    /// All labels of the article after the change, so that no earlier change has to be read to know them.
+    pub after: Vec<String>,
 }
 
 /// What a change does.
@@ -88,8 +107,19 @@ pub enum LogKind {
     Reinstated,
     /// A client repeated a recorded state change under a new request id.
     StateRepeated,
-    /// URLs were added, and nothing else.
+    /// URLs were added, and perhaps labels, and nothing else.
     Aliased,
+    /// Labels were added or removed, and nothing else.
+    Labelled,
+    /// A client repeated a change of labels that had been made, under a new request id.
+    LabelsRepeated,
+}
+
+impl LogKind {
+    /// Whether a change of this kind is of labels and nothing else, so that it has no observe time of its own.
+    pub fn is_of_labels_alone(self) -> bool {
+        matches!(self, Self::Labelled | Self::LabelsRepeated)
+    }
 }
 
 /// The attributes of a revision: everything that lists and filters need.
@@ -111,8 +141,6 @@ pub struct RevisionRecord {
     pub language: String,
     /// The URL that the publisher declares as the article's own; empty if unknown.
     pub canonical_url: String,
-    /// The labels that the archive's users assigned, sorted and unique.
-    pub labels: Vec<String>,
     /// When the publisher says the article was published; `None` if unknown.
     pub publish_time: Option<ClaimedTime>,
     /// When the publisher says the article was last modified; `None` if unknown.
@@ -141,6 +169,29 @@ pub struct Original {
     pub data: bytes::Bytes,
 }
 
+impl LabelChange {
+    /// The change that takes labels from `before` to what they are with `add` added and `remove` removed; `None` if
+    /// that is the same. `before` must be sorted and unique; `add` and `remove` must have no label in common.
+    pub fn of(before: &[String], add: &[String], remove: &[String]) -> Option<Self> {
+        let before: BTreeSet<&String> = before.iter().collect();
+        let added: BTreeSet<&String> = add.iter().filter(|label| !before.contains(label)).collect();
+        let removed: BTreeSet<&String> = remove.iter().filter(|label| before.contains(label)).collect();
+        if added.is_empty() && removed.is_empty() {
+            return None;
+        }
+        let after = before.union(&added).filter(|label| !removed.contains(*label));
+        let after = after.map(|label| (*label).clone()).collect();
+        let cloned = |labels: BTreeSet<&String>| labels.into_iter().cloned().collect();
+        Some(Self { added: cloned(added), removed: cloned(removed), after })
+    }
+
+    /// The memory that the labels occupy, in bytes.
+    pub fn weight_bytes(&self) -> usize {
+        let labels = self.added.iter().chain(&self.removed).chain(&self.after);
+        labels.map(|label| label.len() + size_of::<String>()).sum()
+    }
+}
+
 impl RevisionRecord {
     /// The record of `content`, given its digest and [word count](Content::word_count). It has neither a word delta nor
     /// a rollback nor an original; the caller sets those.
@@ -154,10 +205,30 @@ impl RevisionRecord {
             section: content.section.clone(),
             language: content.language.clone(),
             canonical_url: content.canonical_url.clone(),
-            labels: content.labels.clone(),
             publish_time: content.publish_time.clone(),
             modify_time: content.modify_time.clone(),
             original: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn only_labels_that_change_something_are_part_of_a_change() {
+        let before = labels(&["city", "flood"]);
+        let change = LabelChange::of(&before, &labels(&["flood", "draft"]), &labels(&["city", "gone"])).unwrap();
+        assert_eq!(change.added, ["draft"]);
+        assert_eq!(change.removed, ["city"]);
+        assert_eq!(change.after, ["draft", "flood"]);
+        assert_eq!(LabelChange::of(&before, &labels(&["flood"]), &labels(&["gone"])), None);
+        let emptied = LabelChange::of(&before, &[], &before).unwrap();
+        assert_eq!((emptied.after, emptied.removed), (labels(&[]), before));
     }
 }

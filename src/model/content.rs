@@ -7,8 +7,7 @@ use super::ClaimedTime;
 /// The estimated overhead of a heap allocation for a short text, in bytes.
 const ALLOCATION_BYTES: usize = 32;
 
-/// The content of a revision. Text is kept as given; lists keep their order, except that [`Content::labels`] are
-/// sorted.
+/// The content of a revision. Text is kept as given, and lists keep their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Content {
     /// The headline. Never empty in an archived content.
@@ -31,8 +30,6 @@ pub struct Content {
     pub keywords: Vec<String>,
     /// Copyright and usage terms.
     pub rights: String,
-    /// The labels that the archive's users assigned, sorted and unique.
-    pub labels: Vec<String>,
     /// The body, in order.
     pub blocks: Vec<Block>,
 }
@@ -141,14 +138,14 @@ impl Content {
     /// The footprint without the text. With many short texts the structures take more memory than the text.
     pub fn structure_bytes(&self) -> usize {
         let items = self.blocks.iter().map(|block| block.kind.texts().len()).sum::<usize>();
-        let strings = items + self.bylines.len() + self.keywords.len() + self.labels.len();
+        let strings = items + self.bylines.len() + self.keywords.len();
         self.blocks.len() * size_of::<Block>() + strings * (size_of::<String>() + ALLOCATION_BYTES)
     }
 
     fn text_bytes(&self) -> usize {
         let Self { headline, standfirst, section, language, canonical_url, rights, .. } = self;
         let fields = [headline, standfirst, section, language, canonical_url, rights].into_iter();
-        let lists = [&self.bylines, &self.keywords, &self.labels].into_iter().flatten();
+        let lists = [&self.bylines, &self.keywords].into_iter().flatten();
         let times = [&self.publish_time, &self.modify_time].into_iter().flatten();
         let times = times.flat_map(|time| [&time.words, &time.found_in]);
         let blocks = self.blocks.iter().flat_map(|block| block.kind.strings());
@@ -256,7 +253,6 @@ mod tests {
             modify_time: time(),
             keywords: vec![long()],
             rights: long(),
-            labels: vec![long()],
             blocks: [
                 BlockKind::Paragraph { text: long() },
                 BlockKind::Subheading { text: long() },
@@ -269,7 +265,7 @@ mod tests {
             .map(Block::from)
             .into(),
         };
-        assert_eq!(content.weight_bytes() - content.structure_bytes(), 25_000);
+        assert_eq!(content.weight_bytes() - content.structure_bytes(), 24_000);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub enum ChangeKind {
     RolledBack,
     /// New URLs lead to the article, without a new revision.
     Aliased,
+    /// Labels were added to the article or removed from it, and nothing else.
+    Labelled,
 }
 
 impl ChangeKind {
@@ -31,8 +33,10 @@ impl ChangeKind {
             LogKind::Withdrawn => Self::Withdrawn,
             LogKind::Reinstated => Self::Reinstated,
             LogKind::Aliased => Self::Aliased,
+            LogKind::Labelled => Self::Labelled,
             LogKind::Sighted | LogKind::Repeated if !change.entry.bound_urls.is_empty() => Self::Aliased,
-            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated => Self::Sighted,
+            LogKind::Sighted | LogKind::Repeated if change.entry.labels.is_some() => Self::Labelled,
+            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::LabelsRepeated => Self::Sighted,
         }
     }
 }

@@ -15,7 +15,7 @@ pub struct Limits {
     pub batch_items_max: usize,
     /// The total size of the contents and originals in one atomic batch, in bytes. Default 16 MiB.
     pub batch_bytes_max: usize,
-    /// The number of labels on one content. Default 64.
+    /// The number of labels of one article. Default 64.
     pub labels_max: usize,
     /// The number of items on one page of a list. Default 1,000.
     pub page_size_max: usize,
@@ -35,7 +35,7 @@ impl Limits {
     pub const ARTICLE_URLS_MAX: u32 = 256;
     /// The length of a source id, article id, label, language tag or request id, in bytes.
     pub const NAME_BYTES_MAX: usize = 128;
-    /// The length of the reason given with a state change, in bytes.
+    /// The length of the reason given with a state change or with labels, in bytes.
     pub const REASON_BYTES_MAX: usize = 1024;
     /// The length of an `ETag` header, in bytes.
     pub const ETAG_BYTES_MAX: usize = 1024;

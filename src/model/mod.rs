@@ -23,7 +23,9 @@ pub mod url_key;
 pub mod verification;
 
 pub use as_of::{AsOf, KnownAt};
-pub use change::{ArticleKey, Change, ChangeEntry, LatestState, LogKind, Original, OriginalRecord, RevisionRecord};
+pub use change::{
+    ArticleKey, Change, ChangeEntry, LabelChange, LatestState, LogKind, Original, OriginalRecord, RevisionRecord,
+};
 pub use claimed::{ClaimedTime, Precision};
 pub use content::{Block, BlockKind, BlockTag, Content};
 pub use diff::WordDelta;

@@ -249,14 +249,33 @@ impl ArchiveService for ArchiveHandler {
             snapshot: state_set.snapshot,
         }))
     }
+
+    async fn label_article(&self, request: Request<pb::LabelArticleRequest>) -> RpcResult<pb::LabelArticleResponse> {
+        let caller = Caller::of(&request);
+        let request = request.into_inner();
+        let mode = write_mode(request.validate_only);
+        let digest = request_digest(&pb::LabelArticleRequest { validate_only: false, ..request.clone() });
+        let pb::LabelArticleRequest { name, add_labels, remove_labels, reason, precondition, request_id, .. } = request;
+        let action = operation::label(&self.0, add_labels, remove_labels, reason);
+        let plain = ArticleRequest { name, observe_time: None, precondition, request_id, digest };
+        let operation = operation::article_operation(&self.0, plain, action).map_err(Refusal::from)?;
+        let written = self.write_one(&caller, operation, mode).await?;
+        let changed = self.changed(written, AsOf::default()).await?;
+        Ok(Response::new(pb::LabelArticleResponse {
+            article: Some(changed.article),
+            changed: changed.changed,
+            replayed: changed.replayed,
+            snapshot: changed.snapshot,
+        }))
+    }
 }
 
 fn write_mode(validate_only: bool) -> WriteMode {
     if validate_only { WriteMode::Validate } else { WriteMode::Commit }
 }
 
-/// The result of a state change.
-struct StateSet {
+/// The result of a change of an article's state or labels.
+struct ArticleChanged {
     article: pb::Article,
     changed: bool,
     replayed: bool,
@@ -291,15 +310,20 @@ impl ArchiveHandler {
         plain: ArticleRequest,
         action: Result<Action, FieldError>,
         mode: WriteMode,
-    ) -> Result<StateSet, Refusal> {
+    ) -> Result<ArticleChanged, Refusal> {
         let operation = operation::article_operation(&self.0, plain, action)?;
         let written = self.write_one(caller, operation, mode).await?;
+        let as_of = AsOf { observe_time: Some(written.observe_time), ..AsOf::default() };
+        self.changed(written, as_of).await
+    }
+
+    /// The article after the write, at the observe time of `as_of`.
+    async fn changed(&self, written: Receipt, as_of: AsOf) -> Result<ArticleChanged, Refusal> {
         let snapshot = written.snapshot;
         let known_at = KnownAt::NextSeq { next_seq: snapshot.next_seq, log_digest: None };
-        let as_of = AsOf { observe_time: Some(written.observe_time), known_at };
-        let point = self.0.archive.read_point(as_of, Seq::ZERO).await?;
+        let point = self.0.archive.read_point(AsOf { known_at, ..as_of }, Seq::ZERO).await?;
         let article = self.0.archive.article(point, written.article.clone(), View::Basic).await?;
-        Ok(StateSet {
+        Ok(ArticleChanged {
             article: pb::Article { etag: written.etag, ..render::article(article) },
             changed: written.outcome != crate::archive::request::Outcome::Unchanged,
             replayed: written.replayed,

@@ -5,7 +5,7 @@ use prost::Message;
 
 use super::Context;
 use super::status::Refusal;
-use crate::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition, WriteMode};
+use crate::archive::request::{Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition, WriteMode};
 use crate::model::{
     ArticleId, ArticleName, ArticleUrl, ClaimedTime, Content, Limits, Original, Precision, RequestDigest, RequestId,
     RevisionNumber, SourceId, Timestamp, slug,
@@ -36,19 +36,33 @@ pub(super) fn observation(
     let precondition = precondition(request.precondition);
     let id = request_id(&request.request_id, digest);
     let fetch = wire::fetch(request.fetch, limits);
-    let (source, article, content, urls, observe_time, original, coalesce_within_micros, precondition, id, fetch) =
-        all!(source, article, content, urls, observe_time, original, coalesce, precondition, id, fetch)?;
+    let labels = wire::labels("labels", request.labels, limits);
+    let (
+        source,
+        article,
+        content,
+        urls,
+        observe_time,
+        original,
+        coalesce_within_micros,
+        precondition,
+        id,
+        fetch,
+        labels,
+    ) = all!(source, article, content, urls, observe_time, original, coalesce, precondition, id, fetch, labels)?;
     let urls = with_canonical(&content, urls, limits)?;
     let target = target(source, article, &content, &urls)?;
     let warnings = claim_warnings(&content, observe_time);
     let fetch = fetch.map(Box::new);
-    let observation = Observation { original, fetch, coalesce_within_micros, ..Observation::new(content, urls) };
+    let labels = LabelEdit::adding(labels, limits.labels_max);
+    let observation =
+        Observation { original, fetch, labels, coalesce_within_micros, ..Observation::new(content, urls) };
     let action = Action::Observe(Box::new(observation));
     let operation = Operation { target, observe_time, precondition, request: id, action };
     Ok(ParsedObservation { operation, warnings })
 }
 
-/// The fields that rollbacks and state changes share.
+/// The fields that rollbacks, state changes and changes of labels share.
 pub(super) struct ArticleRequest {
     pub(super) name: String,
     pub(super) observe_time: Option<prost_types::Timestamp>,
@@ -58,11 +72,11 @@ pub(super) struct ArticleRequest {
     pub(super) digest: RequestDigest,
 }
 
-/// Parses the shared fields of a rollback or state change. The caller has parsed the `action`.
-pub(super) fn article_operation(
+/// Parses the shared fields of a rollback, a state change or a change of labels. The caller has parsed the `action`.
+pub(super) fn article_operation<E: Into<FieldErrors>>(
     context: &Context,
     request: ArticleRequest,
-    action: Result<Action, FieldError>,
+    action: Result<Action, E>,
 ) -> Result<Operation, FieldErrors> {
     let name = ArticleName::parse(&request.name).map_err(|error| FieldError::invalid("name", error));
     let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now());
@@ -73,7 +87,27 @@ pub(super) fn article_operation(
     Ok(Operation { target: ArticleTarget::Named(name), observe_time, precondition, request, action })
 }
 
-/// Validates the reason given with a state change.
+/// Validates the labels to add and to remove, and the reason.
+pub(super) fn label(
+    context: &Context,
+    add: Vec<String>,
+    remove: Vec<String>,
+    why: String,
+) -> Result<Action, FieldErrors> {
+    let limits = &context.limits;
+    let both = remove.iter().position(|label| add.contains(label));
+    let distinct = match both {
+        Some(index) => Err(FieldError::invalid(format!("remove_labels[{index}]"), "is also to be added")),
+        None => Ok(()),
+    };
+    let add = wire::labels("add_labels", add, limits);
+    let remove = wire::labels("remove_labels", remove, limits);
+    let reason = reason(why);
+    let (add, remove, (), reason) = all!(add, remove, distinct, reason)?;
+    Ok(Action::Label { edit: LabelEdit { add, remove, count_max: limits.labels_max }, reason })
+}
+
+/// Validates the reason given with a state change or with labels.
 pub(super) fn reason(reason: String) -> Result<String, FieldError> {
     if reason.len() <= Limits::REASON_BYTES_MAX {
         return Ok(reason);

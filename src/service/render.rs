@@ -33,6 +33,7 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
         update_time: Some(timestamp_to_pb(article.latest.entry.archive_time)),
         seq: article.latest.seq.0,
         latest_fetch,
+        labels: article.labels,
     }
 }
 

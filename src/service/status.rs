@@ -263,6 +263,12 @@ fn conflict(error: &Conflict) -> Refusal {
                 .with("article", article)
                 .with("first_observe_time", first)
         }
+        Conflict::TooManyLabels { article, count, count_max } => {
+            Refusal::new(Code::FailedPrecondition, "TOO_MANY_LABELS", error)
+                .with("article", article)
+                .with("labels", count)
+                .with("labels_max", count_max)
+        }
         Conflict::RequestIdReused { article, id } => Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", error)
             .with("article", article)
             .with("request_id", id)

@@ -337,7 +337,6 @@ fn to_stored(content: &Content) -> stored::Content {
         modify_time: content.modify_time.as_ref().map(claim_to_stored),
         keywords: content.keywords.clone(),
         rights: content.rights.clone(),
-        labels: content.labels.clone(),
         blocks: content.blocks.iter().map(block_to_stored).collect(),
     }
 }
@@ -355,7 +354,6 @@ fn from_stored(content: stored::Content) -> Option<Content> {
         modify_time: claim(content.modify_time).ok()?,
         keywords: content.keywords,
         rights: content.rights,
-        labels: content.labels,
         blocks: content.blocks.into_iter().map(block_from_stored).collect::<Option<_>>()?,
     })
 }

@@ -44,6 +44,10 @@ pub struct ArticleHead {
     pub url_changes: Option<Vec<Seq>>,
     /// The number of URLs that lead to the article.
     pub url_count: u32,
+    /// The article's labels, sorted and unique.
+    pub labels: Vec<String>,
+    /// The change that last altered the labels; `None` if the article never had any.
+    pub labels_seq: Option<Seq>,
 }
 
 /// A revision that is in force from an instant on.
@@ -101,6 +105,12 @@ impl ArticleHead {
         self.state.is_some_and(|state| state.withdrawn)
     }
 
+    /// The latest change of the article's state or labels, in force or not. With the newest revision, it tells the
+    /// article's newest state from every earlier one.
+    pub fn last_edit(&self) -> Option<Seq> {
+        self.last_state_change.max(self.labels_seq)
+    }
+
     /// Adds a change that binds URLs.
     pub fn add_url_change(&mut self, seq: Seq) {
         if let Some(changes) = &mut self.url_changes {
@@ -136,6 +146,8 @@ impl ArticleHead {
             url_changes: self.url_changes.iter().flatten().map(|seq| seq.0).collect(),
             many_url_changes: self.url_changes.is_none(),
             url_count: self.url_count,
+            labels: self.labels.clone(),
+            labels_seq: self.labels_seq.map(|seq| seq.0),
         }
     }
 
@@ -170,6 +182,8 @@ impl ArticleHead {
             latest_observe_time: Timestamp::from_micros(message.latest_observe_time)?,
             recent: message.recent.iter().map(recent_from_stored).collect(),
             url_count: message.url_count,
+            labels: message.labels,
+            labels_seq: message.labels_seq.map(Seq),
             url_changes: (!message.many_url_changes).then(|| message.url_changes.into_iter().map(Seq).collect()),
         })
     }

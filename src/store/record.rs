@@ -10,7 +10,7 @@ use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{
     ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, Fetch,
-    LatestState, LogDigest, LogKind, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber,
+    LabelChange, LatestState, LogDigest, LogKind, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber,
     RevisionRecord, Seq, SourceId, Timestamp, UrlKey, WordDelta,
 };
 
@@ -72,6 +72,7 @@ pub fn created_revision(change: &Change) -> Result<&RevisionRecord, StoreError> 
 }
 
 fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
+    let LabelChange { added, removed, after } = entry.labels.as_deref().cloned().unwrap_or_default();
     stored::Change {
         article: entry.article.0,
         kind: kind_to_stored(entry.kind) as i32,
@@ -92,6 +93,10 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         superseded: !entry.latest_state.is_newest,
         fetch: entry.fetch.as_deref().map(fetch_to_stored),
         by_rollback: entry.by_rollback,
+        labels_added: added,
+        labels_removed: removed,
+        labels: after,
+        labels_offset: entry.latest_state.labels_seq.map(|labels_seq| seq.0.saturating_sub(labels_seq.0)),
     }
 }
 
@@ -125,7 +130,16 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         since: Timestamp::from_micros(observe_time.micros().checked_add(message.newest_since_offset)?)?,
         withdrawn: message.withdrawn,
         is_newest: !message.superseded,
+        labels_seq: match message.labels_offset {
+            None => None,
+            Some(offset) => Some(Seq(seq.0.checked_sub(offset)?)),
+        },
     };
+    let labels = LabelChange { added: message.labels_added, removed: message.labels_removed, after: message.labels };
+    let is_labelled = !(labels.added.is_empty() && labels.removed.is_empty());
+    if !is_labelled && !labels.after.is_empty() {
+        return None;
+    }
     Some(ChangeEntry {
         article: ArticleKey(message.article),
         name,
@@ -141,6 +155,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         request: request_from_stored(&message.request_id, &message.request_digest)?,
         bound_urls: message.bound_urls.into_iter().map(bound).collect(),
         new_revision,
+        labels: is_labelled.then(|| Box::new(labels)),
         reason: message.reason,
         fetch: message.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         by_rollback: message.by_rollback,
@@ -177,6 +192,8 @@ fn kind_to_stored(kind: LogKind) -> stored::LogKind {
         LogKind::Reinstated => stored::LogKind::Reinstated,
         LogKind::StateRepeated => stored::LogKind::StateRepeated,
         LogKind::Aliased => stored::LogKind::Aliased,
+        LogKind::Labelled => stored::LogKind::Labelled,
+        LogKind::LabelsRepeated => stored::LogKind::LabelsRepeated,
     }
 }
 
@@ -192,6 +209,8 @@ fn kind_from_stored(kind: stored::LogKind) -> Option<LogKind> {
         stored::LogKind::Reinstated => LogKind::Reinstated,
         stored::LogKind::StateRepeated => LogKind::StateRepeated,
         stored::LogKind::Aliased => LogKind::Aliased,
+        stored::LogKind::Labelled => LogKind::Labelled,
+        stored::LogKind::LabelsRepeated => LogKind::LabelsRepeated,
     })
 }
 
@@ -217,7 +236,6 @@ fn revision_to_stored(record: &RevisionRecord) -> stored::RevisionRecord {
         section: record.section.clone(),
         language: record.language.clone(),
         canonical_url: record.canonical_url.clone(),
-        labels: record.labels.clone(),
         publish_time: record.publish_time.as_ref().map(claim_to_stored),
         modify_time: record.modify_time.as_ref().map(claim_to_stored),
         original: record.original.as_ref().map(|original| stored::Original {
@@ -238,7 +256,6 @@ fn revision_from_stored(record: stored::RevisionRecord) -> Option<RevisionRecord
         section: record.section,
         language: record.language,
         canonical_url: record.canonical_url,
-        labels: record.labels,
         publish_time: transposed(record.publish_time.map(claim_from_stored))?,
         modify_time: transposed(record.modify_time.map(claim_from_stored))?,
         original: transposed(record.original.map(original_from_stored))?,

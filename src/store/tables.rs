@@ -213,6 +213,25 @@ impl<'a> Tables<'a> {
         })
     }
 
+    /// The changes below `bound` that alter an article's labels, in log order or against it.
+    pub fn label_changes(
+        &self,
+        article: ArticleKey,
+        direction: Direction,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<Seq, StoreError>> + use<'a> {
+        self.read.scan(ArticleIndexKey::labels(article), direction).filter_map(move |entry| {
+            let read = entry.map_err(StoreError::from).and_then(|(key, value)| {
+                unseal(&key, &value)?;
+                match ArticleIndexKey::decode(&key) {
+                    Some(ArticleIndexKey::Label(_, seq)) => Ok(seq),
+                    _ => Err(StoreError::damaged(&key, "a key of a label is malformed")),
+                }
+            });
+            (!read.as_ref().is_ok_and(|seq| *seq >= bound)).then_some(read)
+        })
+    }
+
     /// The article that a URL leads to, as known below `bound`. The latest binding counts; it is also the earliest on
     /// the observe axis.
     pub fn url(&self, url: &UrlKey, bound: Seq) -> Result<Option<UrlBinding>, StoreError> {
@@ -343,6 +362,11 @@ impl Batch {
     /// Writes that the change at `seq` binds URLs to the article.
     pub fn put_url_change(&mut self, article: ArticleKey, seq: Seq) {
         self.put(ArticleIndexKey::Url(article, seq).encode(), Vec::new());
+    }
+
+    /// Writes that the change at `seq` alters the article's labels.
+    pub fn put_label_change(&mut self, article: ArticleKey, seq: Seq) {
+        self.put(ArticleIndexKey::Label(article, seq).encode(), Vec::new());
     }
 
     /// Writes which article a URL leads to.

@@ -35,7 +35,7 @@ pub(crate) use field_errors::all;
 pub use field_errors::{FieldError, FieldErrorKind, FieldErrors, every, field_violations};
 pub use from_pb::{
     article_filter, as_of, as_of_at, check_label, check_url, claimed_time, coalesce_within, content, duration,
-    feed_query, fetch, instant, language_tag, log_digest, observe_time, timestamp,
+    feed_query, fetch, instant, labels, language_tag, log_digest, observe_time, timestamp,
 };
 pub use to_pb::{
     article_filter_to_pb, basic_content_to_pb, claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb,

@@ -55,7 +55,7 @@ fn time_range_to_pb(range: TimeRange) -> Option<pb::TimeRange> {
 
 /// Converts selected kinds of change. The default selection gives an empty list.
 pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
-    const ALL: [ChangeKind; 7] = [
+    const ALL: [ChangeKind; 8] = [
         ChangeKind::Created,
         ChangeKind::Revised,
         ChangeKind::Sighted,
@@ -63,6 +63,7 @@ pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
         ChangeKind::Reinstated,
         ChangeKind::RolledBack,
         ChangeKind::Aliased,
+        ChangeKind::Labelled,
     ];
     let requested = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.contains(*kind));
     requested.map(|kind| feed_kind_to_pb(kind).into()).collect()
@@ -78,6 +79,7 @@ pub fn feed_kind_to_pb(kind: ChangeKind) -> pb::ChangeKind {
         ChangeKind::Reinstated => pb::ChangeKind::Reinstated,
         ChangeKind::RolledBack => pb::ChangeKind::RolledBack,
         ChangeKind::Aliased => pb::ChangeKind::Aliased,
+        ChangeKind::Labelled => pb::ChangeKind::Labelled,
     }
 }
 
@@ -105,7 +107,6 @@ pub fn content_to_pb(content: &Content) -> pb::Content {
         modify_time: content.modify_time.as_ref().map(claim_to_pb),
         keywords: content.keywords.clone(),
         rights: content.rights.clone(),
-        labels: content.labels.clone(),
         blocks: content.blocks.iter().map(block_to_pb).collect(),
     }
 }
@@ -119,7 +120,6 @@ pub fn basic_content_to_pb(record: &RevisionRecord) -> pb::Content {
         canonical_url: record.canonical_url.clone(),
         publish_time: record.publish_time.as_ref().map(claim_to_pb),
         modify_time: record.modify_time.as_ref().map(claim_to_pb),
-        labels: record.labels.clone(),
         ..pb::Content::default()
     }
 }

@@ -135,12 +135,12 @@ mod tests {
             writer.timestamp(4, time);
             writer.message(6, |writer| {
                 writer.bytes(6, &digest);
-                writer.message(7, |writer| writer.texts(11, &urls));
+                writer.message(7, |writer| writer.texts(3, &urls));
             });
             writer.flag(7, is_newest);
             writer.text(10, &reason);
             writer.generated(12, Some(&pb::ChangeDiff { base_revision_number: 1, ..pb::ChangeDiff::default() }));
-            let content = pb::Content { labels: urls, ..pb::Content::default() };
+            let content = pb::Content { bylines: urls, ..pb::Content::default() };
             let expected = pb::Change {
                 seq,
                 kind: 3,

@@ -218,10 +218,10 @@ macro_rules! requests {
 requests! {
     AcknowledgeSubscriptionRequest BatchGetArticlesRequest BatchRecordObservationsRequest CreateSubscriptionRequest
     DeleteSubscriptionRequest DiffRevisionsRequest GetArticleRequest GetRevisionRequest GetStatusRequest
-    GetSubscriptionRequest ImportObservationsRequest ListArticlesRequest ListChangesRequest ListRevisionsRequest
-    ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest ReadOriginalRequest RecordObservationRequest
-    ReinstateArticleRequest RollbackArticleRequest SeekSubscriptionRequest StreamBackupRequest SubscribeRequest
-    VerifyRequest WithdrawArticleRequest
+    GetSubscriptionRequest ImportObservationsRequest LabelArticleRequest ListArticlesRequest ListChangesRequest
+    ListRevisionsRequest ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest ReadOriginalRequest
+    RecordObservationRequest ReinstateArticleRequest RollbackArticleRequest SeekSubscriptionRequest
+    StreamBackupRequest SubscribeRequest VerifyRequest WithdrawArticleRequest
 }
 
 /// Longer messages are rejected by their length alone.

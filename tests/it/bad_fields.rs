@@ -86,7 +86,6 @@ fn bad_publication() -> pb::RecordObservationRequest {
             canonical_url: "ftp://x".into(),
             publish_time: claim(),
             modify_time: claim(),
-            labels: vec![String::new(), "fine".into(), "\u{1b}".into()],
             blocks,
             ..content("H", "t")
         }),
@@ -96,6 +95,7 @@ fn bad_publication() -> pb::RecordObservationRequest {
         precondition: Some(pb::Precondition { condition: Some(pb::precondition::Condition::MustNotExist(false)) }),
         request_id: "a b".into(),
         fetch: Some(pb::Fetch { url: String::new(), etag: "\n".into(), last_modified: "\n".into() }),
+        labels: vec![String::new(), "fine".into(), "\u{1b}".into()],
         validate_only: false,
     }
 }
@@ -110,8 +110,6 @@ const PUBLICATION: [&str; 25] = [
     "content.publish_time.precision",
     "content.modify_time.time",
     "content.modify_time.precision",
-    "content.labels[0]",
-    "content.labels[2]",
     "content.blocks[0]",
     "content.blocks[0].confidence_percent",
     "content.blocks[2].confidence_percent",
@@ -126,6 +124,8 @@ const PUBLICATION: [&str; 25] = [
     "fetch.url",
     "fetch.etag",
     "fetch.last_modified",
+    "labels[0]",
+    "labels[2]",
 ];
 
 #[tokio::test]

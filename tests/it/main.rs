@@ -20,6 +20,7 @@ mod fetched;
 mod fixture;
 mod follow;
 mod imports;
+mod labels;
 mod layers;
 mod model;
 mod pages;

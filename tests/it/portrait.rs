@@ -49,8 +49,8 @@ pub(crate) fn assert_same(found: &str, expected: &str, when: &str) {
 
 /// Every kind, including the one that is left out by default.
 fn every_kind() -> ChangeKinds {
-    use ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
-    ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased])
+    use ChangeKind::{Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased, Labelled])
 }
 
 async fn changes(archive: &Archive, text: &mut String) {
@@ -95,6 +95,12 @@ fn change_line(shown: &ChangeAt) -> String {
     }
     for url in &entry.bound_urls {
         write!(line, ", binds {}", url_shown(url)).unwrap();
+    }
+    if let Some(labels) = &entry.labels {
+        write!(line, ", labels +{:?} -{:?} = {:?}", labels.added, labels.removed, labels.after).unwrap();
+    }
+    if let Some(labels_seq) = entry.latest_state.labels_seq {
+        write!(line, ", labels by {labels_seq}").unwrap();
     }
     if !entry.reason.is_empty() {
         write!(line, ", reason {:?}", entry.reason).unwrap();
@@ -150,6 +156,9 @@ fn article_shown(article: &ArticleAt, text: &mut String) {
     write!(text, ", etag {etag}, created {}, latest change {}", article.create_time, article.latest.seq).unwrap();
     if let Some(mark) = &article.state {
         write!(text, ", withdrawn {} since {} for {:?}", mark.withdrawn, mark.since, mark.reason).unwrap();
+    }
+    if !article.labels.is_empty() {
+        write!(text, ", labels {:?}", article.labels).unwrap();
     }
     // A withdrawn article shows no content.
     writeln!(text, ", headline {:?}", article.revision.record().unwrap().headline).unwrap();
@@ -220,7 +229,7 @@ fn content(content: &Content, text: &mut String) {
     for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
         writeln!(text, "  {name} {value:?}").unwrap();
     }
-    let lists = [("bylines", &content.bylines), ("keywords", &content.keywords), ("labels", &content.labels)];
+    let lists = [("bylines", &content.bylines), ("keywords", &content.keywords)];
     for (name, values) in lists.into_iter().filter(|(_, values)| !values.is_empty()) {
         writeln!(text, "  {name} {values:?}").unwrap();
     }

@@ -79,7 +79,6 @@ pub(crate) fn content(text: Text) -> Content {
         section: "World".to_owned(),
         language: ["en-GB", "en", "de"][usize::from(number % 3)].to_owned(),
         canonical_url: if number == 1 { url(0).original } else { String::new() },
-        labels: if number.is_multiple_of(2) { vec!["flood".to_owned()] } else { Vec::new() },
         publish_time: (number == 2).then(|| ClaimedTime {
             time: at(-10),
             precision: Precision::Instant,
@@ -90,6 +89,17 @@ pub(crate) fn content(text: Text) -> Content {
         blocks,
         ..Content::default()
     }
+}
+
+/// The number of different labels.
+pub(crate) const LABELS: u8 = 4;
+/// How many labels an article may have in tests on an archive without a server.
+pub(crate) const LABELS_MAX: usize = 3;
+
+/// The labels with these numbers, sorted if the numbers are.
+pub(crate) fn labels(numbers: &[u8]) -> Vec<String> {
+    let label = |number: &u8| ["draft", "flood", "river", "été"][usize::from(number % LABELS)].to_owned();
+    numbers.iter().map(label).collect()
 }
 
 /// An original: the bytes of a page.

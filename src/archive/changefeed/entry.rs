@@ -39,6 +39,7 @@ pub(crate) struct FilterState {
     /// The change that created the newest revision.
     pub(crate) created_by: Arc<Change>,
     pub(crate) state: StateInForce,
+    pub(crate) labels: Vec<String>,
 }
 
 impl FeedEntry {
@@ -70,9 +71,9 @@ pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEnt
 /// differences, and its attributes.
 fn cached_bytes_max(change: &Change, content_bytes: usize) -> usize {
     let new_revision = change.entry.new_revision.as_deref();
-    let text = new_revision
-        .map_or(0, |revision| revision.headline.len() + revision.canonical_url.len() + 64 * revision.labels.len());
+    let text = new_revision.map_or(0, |revision| revision.headline.len() + revision.canonical_url.len());
+    let labels = change.entry.labels.as_ref().map_or(0, |labels| labels.weight_bytes());
     // The fetch is encoded twice: in the change, and in the revision that it created.
     let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());
-    1_024 + text + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
+    1_024 + text + labels + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
 }

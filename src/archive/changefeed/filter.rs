@@ -10,7 +10,7 @@
 
 use crate::archive::changefeed::entry::{FeedEntry, FilterState};
 use crate::archive::read::article::urls;
-use crate::archive::read::matching::{attributes_pass, checks_attributes, name_passes, state_passes};
+use crate::archive::read::matching::{attributes_pass, checks_attributes, labels_pass, name_passes, state_passes};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, ChangeKind, FeedQuery};
 
@@ -49,7 +49,9 @@ pub(crate) fn filter_match(
 
 /// Whether an article in this state matches the filter, URLs left out.
 fn passes(query: &FeedQuery, article: &FilterState) -> bool {
-    state_passes(&query.filter, article.state) && attributes_pass(&query.filter, &article.created_by)
+    state_passes(&query.filter, article.state)
+        && labels_pass(&query.filter, &article.labels)
+        && attributes_pass(&query.filter, &article.created_by)
 }
 
 /// Whether the article has a URL with the filter's prefix, before the change and after it. A change can add URLs but

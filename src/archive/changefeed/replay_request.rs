@@ -18,14 +18,15 @@ use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{LogKind, RevisionNumber};
 use crate::store::StoreError;
 
-/// The action of a replay request. Name, time, request id, reason and fetch are those of the change.
+/// The action of a replay request. Name, time, request id, labels, reason and fetch are those of
+/// the change.
 #[derive(Clone, Debug)]
 pub enum ReplayRequest {
     /// Record an observation of this revision's content.
     Observe {
         /// The revision with its content.
         revision: Box<RevisionAt>,
-        /// Whether the observation must be coalesced, so that it adds only URLs: the original one was recorded before,
+        /// Whether the observation must be coalesced, so that it adds only URLs and labels: the original one was recorded before,
         /// or was coalesced.
         coalesce: bool,
     },
@@ -36,6 +37,8 @@ pub enum ReplayRequest {
         /// Whether to withdraw the article; otherwise it is reinstated.
         withdrawn: bool,
     },
+    /// Add and remove the labels that the change added and removed.
+    Label,
 }
 
 /// Works out the request that would reproduce the entry's change.
@@ -72,6 +75,7 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             let missing = || StoreError::damaged_at(change.seq, "a rollback does not say to which revision");
             Ok(ReplayRequest::Rollback(record.and_then(|record| record.rollback_of).ok_or_else(missing)?))
         }
+        LogKind::Labelled | LogKind::LabelsRepeated => Ok(ReplayRequest::Label),
         LogKind::Withdrawn => Ok(ReplayRequest::SetState { withdrawn: true }),
         LogKind::Reinstated => Ok(ReplayRequest::SetState { withdrawn: false }),
         LogKind::StateRepeated => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::archive::changefeed::FeedView;
 use crate::archive::changefeed::cached_change::newest;
-use crate::archive::changefeed::cached_change::{creating_change, number};
+use crate::archive::changefeed::cached_change::{creating_change, labels_after, number};
 use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::changefeed::replay_request::ReplayRequest;
 use crate::archive::changefeed::replay_request::replay_request;
@@ -26,14 +26,16 @@ pub struct ChangeAt {
     pub change: Arc<Change>,
     /// Its kind, as subscribers select it.
     pub kind: ChangeKind,
-    /// The revision that it created or confirmed; for a state change or URLs alone, the newest. It has the article's
-    /// name.
+    /// The revision that it created or confirmed; for a state change, or for URLs or labels alone, the newest. It has
+    /// the article's name.
     pub revision: RevisionAt,
     /// The number of the newest revision, as known with the change.
     pub newest: RevisionNumber,
-    /// Whether the revision or state that the change records is the newest. Always true for URLs alone, because a
-    /// binding is valid whenever it was observed.
+    /// Whether the revision or state that the change records is the newest. Always true for URLs or labels alone: a
+    /// binding is valid whenever it was observed, and labels have no observe time.
     pub is_newest: bool,
+    /// The article's labels, as known with the change, sorted.
+    pub labels: Vec<String>,
     /// The differences from the revision before, if the view is [`FeedView::Diff`] and the change created a revision.
     pub comparison: Option<Box<Comparison>>,
     /// The replay request, if the view is [`FeedView::Request`].
@@ -46,10 +48,11 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
     let kind = ChangeKind::of(change);
     let newest = newest(reader, change)?;
     let newest_number = number(&newest)?;
+    let is_of_article = matches!(kind, ChangeKind::Aliased | ChangeKind::Labelled);
     let created_by = match change.entry.revision {
         _ if change.entry.new_revision.is_some() => Arc::clone(change),
-        // An observation that added nothing but URLs is delivered as a change of URLs alone.
-        _ if kind == ChangeKind::Aliased => newest,
+        // An observation that added nothing but URLs or labels is delivered as a change of these alone.
+        _ if is_of_article => newest,
         Some(revision) if revision != newest_number => creating_change(reader, entry, revision)?,
         _ => newest,
     };
@@ -65,7 +68,8 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
         kind,
         revision: revision_of(reader, entry.change.entry.name.clone(), number, created_by, content)?,
         newest: newest_number,
-        is_newest: change.entry.latest_state.is_newest || kind == ChangeKind::Aliased,
+        is_newest: change.entry.latest_state.is_newest || is_of_article,
+        labels: labels_after(reader, change)?,
         comparison,
         replay_request,
     })

@@ -32,8 +32,14 @@ impl Decider<'_> {
         }
         let outcome = match change.entry.kind {
             LogKind::Created => Outcome::Created,
-            LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated => Outcome::Revised,
-            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => Outcome::Unchanged,
+            LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated | LogKind::Labelled => {
+                Outcome::Revised
+            }
+            LogKind::Sighted
+            | LogKind::Repeated
+            | LogKind::StateRepeated
+            | LogKind::Aliased
+            | LogKind::LabelsRepeated => Outcome::Unchanged,
         };
         let observe_time = change.entry.observe_time;
         let timeline = TimelineReader::Stored(self.tables, existing.key);
@@ -45,7 +51,8 @@ impl Decider<'_> {
             Some(last) if last > seq => timeline.last_state_change(seq.next())?,
             last => last,
         };
-        let etag = etag(newest.revision, last_state_change, &*self.tables.creating_change(newest.created_seq)?);
+        let last_edit = last_state_change.max(change.entry.latest_state.labels_seq);
+        let etag = etag(newest.revision, last_edit, &*self.tables.creating_change(newest.created_seq)?);
         let mut warnings = Vec::new();
         for url in urls(operation) {
             let binding = self.tables.url(&url.key, seq.next())?;

@@ -6,7 +6,7 @@
 //! 2. If the request id was used before, return the earlier result ([`idempotency`]). This comes before the
 //!    precondition: the first request may itself have changed the state that the precondition asks for.
 //! 3. Check the precondition against the newest state.
-//! 4. Apply the rules of the action: observation, rollback or state change.
+//! 4. Apply the rules of the action: observation, rollback, state change or labels.
 //! 5. Project what follows from the change ([`crate::archive::project::projection`]), and encode its log record.
 //!
 //! Invariants:
@@ -34,9 +34,10 @@ use crate::archive::project::projection::{Cause, Projected};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::etag;
 use crate::archive::read::contents::LoadedContent;
-use crate::archive::request::{Action, ArticleTarget, Operation, Outcome, Precondition, Receipt, Warning};
+use crate::archive::request::{Action, ArticleTarget, LabelEdit, Operation, Outcome, Precondition, Receipt, Warning};
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, LatestState, LogKind, RevisionNumber, Seq, Timestamp,
+    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, LabelChange, LatestState, LogKind, RevisionNumber, Seq,
+    Timestamp,
 };
 use crate::store::content::{PackedContent, PackedOriginal};
 use crate::store::engine::{Direction, VALUE_BYTES_MAX};
@@ -116,7 +117,7 @@ impl Decider<'_> {
             Some(created_by) => Arc::clone(created_by),
             None => self.tables.creating_change(newest.created_seq)?,
         };
-        Ok(etag(newest.revision, existing.head.last_state_change, &created_by))
+        Ok(etag(newest.revision, existing.head.last_edit(), &created_by))
     }
 
     fn decide_without_etag(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
@@ -134,11 +135,14 @@ impl Decider<'_> {
             (Action::Observe(observation), Some(existing)) => {
                 self.observe(operation, existing, &NewContent { observation, rollback_of: None })
             }
-            (Action::Rollback(_) | Action::SetState { .. }, None) => Err(Missing::Article(name).into()),
+            (Action::Rollback(_) | Action::SetState { .. } | Action::Label { .. }, None) => {
+                Err(Missing::Article(name).into())
+            }
             (Action::Rollback(number), Some(existing)) => self.roll_back(operation, existing, *number),
             (Action::SetState { withdrawn, reason }, Some(existing)) => {
                 self.set_state(operation, existing, *withdrawn, reason)
             }
+            (Action::Label { edit, reason }, Some(existing)) => self.label(operation, existing, edit, reason),
         }
     }
 
@@ -178,7 +182,7 @@ impl Decider<'_> {
             };
         };
         let created_by = self.tables.creating_change(head.newest.created_seq)?;
-        let etag = etag(head.newest.revision, head.last_state_change, &created_by);
+        let etag = etag(head.newest.revision, head.last_edit(), &created_by);
         let (holds, required) = match precondition {
             Precondition::MustNotExist => return Err(Conflict::ArticleExists(name.clone()).into()),
             Precondition::Etag(expected) => (*expected == etag, None),
@@ -215,6 +219,38 @@ impl Decider<'_> {
         };
         let entry = ChangeEntry {
             reason: reason.to_owned(),
+            ..self.entry(operation, key, &head.name, kind, Some(head.latest_seq))
+        };
+        let staged = self.staged(Some(head), entry, None)?;
+        Ok((receipt, Some(staged)))
+    }
+
+    /// Changes the labels of an article, in any state. Labels have no observe time: they apply from this change on.
+    fn label(
+        &self,
+        operation: &Operation,
+        existing: ExistingArticle,
+        edit: &LabelEdit,
+        reason: &str,
+    ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+        let ExistingArticle { key, head } = existing;
+        let labels = label_change(&head.name, &head.labels, edit)?;
+        let newest = head.newest;
+        let created_by = self.tables.creating_change(newest.created_seq)?;
+        let outcome = if labels.is_some() { Outcome::Revised } else { Outcome::Unchanged };
+        let receipt = Receipt {
+            observe_time: newest.since,
+            ..self.receipt(operation, head.name.clone(), outcome, &created_by, newest.revision, Vec::new())
+        };
+        let kind = match &labels {
+            Some(_) => LogKind::Labelled,
+            None if operation.request.is_some() => LogKind::LabelsRepeated,
+            None => return Ok((receipt, None)),
+        };
+        let entry = ChangeEntry {
+            labels,
+            reason: reason.to_owned(),
+            observe_time: newest.since,
             ..self.entry(operation, key, &head.name, kind, Some(head.latest_seq))
         };
         let staged = self.staged(Some(head), entry, None)?;
@@ -262,6 +298,7 @@ impl Decider<'_> {
             request: operation.request.clone(),
             bound_urls: Vec::new(),
             new_revision: None,
+            labels: None,
             reason: String::new(),
             fetch: None,
             by_rollback: false,
@@ -271,6 +308,7 @@ impl Decider<'_> {
                 since: operation.observe_time,
                 withdrawn: false,
                 is_newest: false,
+                labels_seq: None,
             },
         }
     }
@@ -320,9 +358,23 @@ impl Decider<'_> {
     }
 }
 
+/// The change that `edit` makes to the labels `before` of an article; `None` if it makes none.
+pub(crate) fn label_change(
+    article: &ArticleName,
+    before: &[String],
+    edit: &LabelEdit,
+) -> Result<Option<Box<LabelChange>>, Conflict> {
+    let Some(change) = LabelChange::of(before, &edit.add, &edit.remove) else { return Ok(None) };
+    let (count, count_max) = (change.after.len(), edit.count_max);
+    if count > count_max && !change.added.is_empty() {
+        return Err(Conflict::TooManyLabels { article: article.clone(), count, count_max });
+    }
+    Ok(Some(Box::new(change)))
+}
+
 pub(crate) fn urls(operation: &Operation) -> &[ArticleUrl] {
     match &operation.action {
         Action::Observe(observation) => &observation.urls,
-        Action::Rollback(_) | Action::SetState { .. } => &[],
+        Action::Rollback(_) | Action::SetState { .. } | Action::Label { .. } => &[],
     }
 }

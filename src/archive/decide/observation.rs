@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - A request with an id is always logged, even if it changes nothing, so that a repetition finds it.
-//! - URLs alone are a reason for a change. A URL that belongs to another article stays there, and the receipt says so.
+//! - URLs or labels alone are a reason for a change. A URL that belongs to another article stays there, and the receipt says so.
 //! - An observation is rejected if the article is withdrawn at its observe time, unless it is recorded already.
 //! - Work that was done in advance ([`Prepared`](crate::archive::request::Prepared)) is used only if its base is still
 //!   the right one. The result is the same with and without it.
@@ -18,11 +18,11 @@ use std::sync::Arc;
 use crate::archive::decide::decision::decide;
 use crate::archive::decide::decision::digest_of;
 use crate::archive::decide::decision::{ALL, Decision, ObservationCandidate};
-use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange};
+use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange, label_change};
 use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::contents::{self, LoadedContent};
-use crate::archive::request::{Observation, Operation, Outcome, Receipt, Warning};
+use crate::archive::request::{LabelEdit, Observation, Operation, Outcome, Receipt, Warning};
 use crate::model::{
     ArticleKey, ArticleName, ArticleUrl, ChangeEntry, Limits, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp,
     WordDelta, diff,
@@ -61,6 +61,7 @@ impl Decider<'_> {
         };
         let entry = ChangeEntry {
             revision: Some(RevisionNumber::FIRST),
+            labels: label_change(&name, &[], &observation.labels)?,
             bound_urls,
             new_revision: Some(Box::new(record)),
             fetch: observation.fetch.clone(),
@@ -96,16 +97,20 @@ impl Decider<'_> {
         }
         let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, head.url_count)?;
         let entry = self.entry(operation, key, &head.name, LogKind::Sighted, Some(head.latest_seq));
-        let entry = ChangeEntry { bound_urls, by_rollback: new_content.rollback_of.is_some(), ..entry };
+        let labels = label_change(&head.name, &head.labels, &observation.labels)?;
+        let entry = ChangeEntry { bound_urls, labels, by_rollback: new_content.rollback_of.is_some(), ..entry };
         let (entry, payload) = match decision {
             Decision::Recorded(revision) if operation.request.is_some() => {
                 (ChangeEntry { kind: LogKind::Repeated, revision: Some(revision), ..entry }, None)
             }
-            Decision::Recorded(_) | Decision::Coalesced if entry.bound_urls.is_empty() => {
+            Decision::Recorded(_) | Decision::Coalesced if entry.bound_urls.is_empty() && entry.labels.is_none() => {
                 let step = self.revision_at(key, at)?;
                 let created_by = self.tables.creating_change(step.created_seq)?;
                 let outcome = Outcome::Unchanged;
                 return Ok((self.receipt(operation, head.name, outcome, &created_by, step.revision, warnings), None));
+            }
+            Decision::Recorded(_) | Decision::Coalesced if entry.bound_urls.is_empty() => {
+                (ChangeEntry { kind: LogKind::Labelled, observe_time: head.newest.since, ..entry }, None)
             }
             Decision::Recorded(revision) => {
                 (ChangeEntry { kind: LogKind::Aliased, revision: Some(revision), ..entry }, None)
@@ -291,6 +296,7 @@ impl Decider<'_> {
             urls: Vec::new(),
             original: None,
             fetch: None,
+            labels: LabelEdit::default(),
             coalesce_within_micros: 0,
             prepared: None,
         };

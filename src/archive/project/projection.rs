@@ -23,7 +23,7 @@
 use crate::archive::decide::decision::next_observation;
 use crate::archive::project::timeline::TimelineReader;
 use crate::model::{
-    ArticleKey, Change, ChangeEntry, ContentDigest, LatestState, LogKind, RevisionNumber, Seq, Timestamp,
+    ArticleKey, Change, ChangeEntry, ContentDigest, LabelChange, LatestState, LogKind, RevisionNumber, Seq, Timestamp,
 };
 use crate::store::head::{ArticleHead, InForce, RECENT_CONTENTS, RecentContent, StateChange};
 use crate::store::key::article::{TimePoint, TimeTable};
@@ -72,9 +72,11 @@ pub(crate) fn project(
         LogKind::Sighted => projection.confirm()?,
         LogKind::Withdrawn => projection.state(true)?,
         LogKind::Reinstated => projection.state(false)?,
-        LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => {}
+        LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased | LogKind::Labelled | LogKind::LabelsRepeated => {
+        }
     }
     projection.bind_urls()?;
+    projection.label()?;
     Ok(projection.finish())
 }
 
@@ -124,6 +126,8 @@ impl<'a> Projection<'a> {
             recent: Vec::new(),
             url_changes: Some(Vec::new()),
             url_count: 0,
+            labels: Vec::new(),
+            labels_seq: None,
         };
         let mut batch = Batch::default();
         batch.put_name(&entry.name, entry.article, seq);
@@ -228,6 +232,19 @@ impl<'a> Projection<'a> {
         Ok(())
     }
 
+    /// Projects a change of labels, which must follow from the labels before it.
+    fn label(&mut self) -> Result<(), StoreError> {
+        let Cause { seq, entry, .. } = self.cause;
+        let Some(change) = &entry.labels else { return Ok(()) };
+        if LabelChange::of(&self.head.labels, &change.added, &change.removed).as_ref() != Some(&**change) {
+            return Err(StoreError::damaged_at(seq, "a change of labels does not follow from the labels before it"));
+        }
+        self.head.labels.clone_from(&change.after);
+        self.head.labels_seq = Some(seq);
+        self.batch.put_label_change(self.article, seq);
+        Ok(())
+    }
+
     fn finish(mut self) -> Projected {
         let Cause { seq, entry, .. } = self.cause;
         self.head.latest_seq = seq;
@@ -278,12 +295,13 @@ fn latest_state(head: &ArticleHead, entry: &ChangeEntry) -> LatestState {
         LogKind::Withdrawn | LogKind::Reinstated | LogKind::StateRepeated => {
             head.state.is_none_or(|state| entry.observe_time >= state.since)
         }
-        LogKind::Aliased => true,
+        LogKind::Aliased | LogKind::Labelled | LogKind::LabelsRepeated => true,
     };
     LatestState {
         created_seq: head.newest.created_seq,
         since: head.newest.since,
         withdrawn: head.withdrawn(),
         is_newest,
+        labels_seq: head.labels_seq,
     }
 }

@@ -142,6 +142,7 @@ pub(crate) struct Timeline {
     /// The changes that created the revisions, in order of revision number.
     revisions: Vec<Seq>,
     url_changes: Vec<Seq>,
+    label_changes: Vec<Seq>,
     /// All changes of the article, in order of position; `None` if there are too many to keep in memory.
     changes: Option<Vec<Seq>>,
 }
@@ -175,17 +176,21 @@ impl Timeline {
         let revisions = tables.revisions(article, numbers, Direction::Forward, below).take(entries_max + 1);
         let revisions = revisions.map(|entry| Ok(entry?.1)).collect::<Result<Vec<_>, StoreError>>()?;
         let url_changes = tables.url_changes(article, below).take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
-        let most = points.len().max(state_changes.len()).max(revisions.len()).max(url_changes.len());
+        let label_changes = tables.label_changes(article, Direction::Forward, below).take(entries_max + 1);
+        let label_changes = label_changes.collect::<Result<Vec<_>, _>>()?;
+        let lengths = [points.len(), state_changes.len(), revisions.len(), url_changes.len(), label_changes.len()];
+        let most = lengths.into_iter().max().unwrap_or_default();
         if most > entries_max {
             return Ok(None);
         }
-        let mut timeline = Self { known_below: below, points, state_changes, revisions, url_changes, changes: None };
+        let mut timeline =
+            Self { known_below: below, points, state_changes, revisions, url_changes, label_changes, changes: None };
         timeline.changes = timeline.load_changes(tables, article, entries_max)?;
         Ok(Some(timeline))
     }
 
     /// Collects all changes of the article. Each has an entry in at least one of the article's tables: as a revision, a
-    /// sighting, a state change, a binding of URLs, or under its request id.
+    /// sighting, a state change, a binding of URLs, a change of labels, or under its request id.
     fn load_changes(
         &self,
         tables: &Tables<'_>,
@@ -202,7 +207,7 @@ impl Timeline {
         }
         changes.extend(self.points.iter().map(|entry| entry.point.seq));
         changes.extend(self.state_changes.iter().map(|state| state.seq));
-        changes.extend(self.revisions.iter().chain(&self.url_changes));
+        changes.extend(self.revisions.iter().chain(&self.url_changes).chain(&self.label_changes));
         changes.sort_unstable();
         changes.dedup();
         changes.shrink_to_fit();
@@ -213,7 +218,8 @@ impl Timeline {
     pub(crate) fn weight_bytes(&self) -> usize {
         self.points.capacity() * size_of::<TimeEntry>()
             + self.state_changes.capacity() * size_of::<StateChange>()
-            + (self.revisions.capacity() + self.url_changes.capacity()) * size_of::<Seq>()
+            + (self.revisions.capacity() + self.url_changes.capacity() + self.label_changes.capacity())
+                * size_of::<Seq>()
             + self.changes.as_ref().map_or(0, Vec::capacity) * size_of::<Seq>()
             + size_of::<Self>()
     }
@@ -341,6 +347,19 @@ impl TimelineReader<'_> {
                 changes.get(..changes.partition_point(|change| *change < below))?.last().copied()
             }
             Self::Stored(..) => None,
+        }
+    }
+
+    /// The latest change below `below` that alters the article's labels.
+    pub(crate) fn label_change(&self, below: Seq) -> Result<Option<Seq>, StoreError> {
+        match self {
+            Self::Loaded(timeline) => {
+                let known = timeline.label_changes.partition_point(|change| *change < below);
+                Ok(timeline.label_changes.get(..known).and_then(|known| known.last().copied()))
+            }
+            Self::Stored(tables, article) => {
+                tables.label_changes(*article, Direction::Reverse, below).next().transpose()
+            }
         }
     }
 

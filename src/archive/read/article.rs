@@ -15,8 +15,8 @@ use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, Change, Content, Fetch, RevisionNumber, RevisionRecord, RevisionSelector, Seq,
-    Timestamp, UrlKey,
+    ArticleKey, ArticleName, ArticleUrl, Change, Content, Fetch, LabelChange, RevisionNumber, RevisionRecord,
+    RevisionSelector, Seq, Timestamp, UrlKey,
 };
 use crate::store::head::{InForce, StateChange};
 use crate::store::record::created_revision;
@@ -55,6 +55,8 @@ pub struct ArticleAt {
     pub create_time: Timestamp,
     /// Its latest change below the bound, of any kind.
     pub latest: Arc<Change>,
+    /// Its labels, as known at the read point, sorted.
+    pub labels: Vec<String>,
 }
 
 /// The state change in force at a read point.
@@ -93,10 +95,8 @@ impl RevisionAt {
 impl RevisionAt {
     /// The approximate size in bytes of everything read with it. Every part of variable length counts.
     pub(crate) fn weight_bytes(&self) -> usize {
-        let attributes = self.record().map_or(0, |record| {
-            let labels: usize = record.labels.iter().map(String::len).sum();
-            record.headline.len() + record.section.len() + record.canonical_url.len() + labels
-        });
+        let attributes =
+            self.record().map_or(0, |record| record.headline.len() + record.section.len() + record.canonical_url.len());
         let fetch = self.created_by.entry.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes());
         attributes + fetch + self.content.as_ref().map_or(0, |content| content.weight_bytes())
     }
@@ -108,7 +108,8 @@ impl ArticleAt {
         let urls = self.urls.iter().map(|(url, _)| url.original.len() + url.key.as_str().len());
         let reason = self.state.as_ref().map_or(0, |state| state.reason.len());
         let fetch = self.latest_fetch().map_or(0, Fetch::text_bytes);
-        self.revision.weight_bytes() + urls.sum::<usize>() + reason + fetch
+        let labels: usize = self.labels.iter().map(String::len).sum();
+        self.revision.weight_bytes() + urls.sum::<usize>() + reason + fetch + labels
     }
 
     /// Whether the article is withdrawn at the read point.
@@ -125,11 +126,11 @@ impl ArticleAt {
     }
 }
 
-/// The etag of an article's newest revision and state. It changes when either does, and never recurs, because it
-/// includes the position of the latest state change.
-pub(crate) fn etag(revision: RevisionNumber, last_state_change: Option<Seq>, created_by: &Change) -> String {
+/// The etag of an article's newest revision, state and labels. It changes when any of them does, and never recurs,
+/// because it includes the position of the latest change of state or labels, `last_edit`.
+pub(crate) fn etag(revision: RevisionNumber, last_edit: Option<Seq>, created_by: &Change) -> String {
     let digest = created_by.entry.new_revision.as_ref().map(|revision| revision.digest.short()).unwrap_or_default();
-    match last_state_change {
+    match last_edit {
         None => format!("{revision}-{digest}"),
         Some(seq) => format!("{revision}-{digest}-{seq}"),
     }
@@ -209,13 +210,18 @@ pub(crate) fn render(
     let withdrawn = state.is_some_and(|state| state.withdrawn);
     let view = if withdrawn { View::Basic } else { view };
     let created_by = reader.change(step.created_seq)?;
+    let labels = labels(reader, entry, below)?;
     let etag = match (point.observe_time, head.last_state_change) {
         (Some(_), _) => None,
-        (None, Some(last)) if last >= below => {
-            let last = reader.with_timeline(entry, below, |timeline| timeline.last_state_change(below))?;
-            Some(etag(step.revision, last, &created_by))
+        (None, last_state_change) => {
+            let last_state_change = match last_state_change {
+                Some(last) if last >= below => {
+                    reader.with_timeline(entry, below, |timeline| timeline.last_state_change(below))?
+                }
+                last => last,
+            };
+            Some(etag(step.revision, last_state_change.max(labels.seq), &created_by))
         }
-        (None, last) => Some(etag(step.revision, last, &created_by)),
     };
     let all_known = head.latest_seq < below;
     let (revision_count, latest) = if all_known {
@@ -240,7 +246,35 @@ pub(crate) fn render(
         revision_count,
         create_time: reader.change(head.first_seq)?.entry.archive_time,
         latest,
+        labels: labels.labels,
     })
+}
+
+/// An article's labels at a read point.
+pub(crate) struct LabelsAt {
+    /// The change that last altered them; `None` if the article never had any.
+    pub(crate) seq: Option<Seq>,
+    /// The labels, sorted and unique.
+    pub(crate) labels: Vec<String>,
+}
+
+/// The labels of an article, as known below `below`: from its head if that is enough, or else from the change that set
+/// them.
+pub(crate) fn labels(reader: &Reader<'_>, entry: &HeadEntry, below: Seq) -> Result<LabelsAt, ReadError> {
+    let head = &entry.head;
+    if head.labels_seq.is_none_or(|seq| seq < below) {
+        return Ok(LabelsAt { seq: head.labels_seq, labels: head.labels.clone() });
+    }
+    let seq = reader.with_timeline(entry, below, |timeline| timeline.label_change(below))?;
+    Ok(LabelsAt { seq, labels: labels_set_by(reader, seq)?.map(|change| change.after.clone()).unwrap_or_default() })
+}
+
+/// The change of labels that the change at `seq` made. `None` only for no change.
+pub(crate) fn labels_set_by(reader: &Reader<'_>, seq: Option<Seq>) -> Result<Option<Box<LabelChange>>, ReadError> {
+    let Some(seq) = seq else { return Ok(None) };
+    let missing = || StoreError::damaged_at(seq, "the change that set an article's labels does not say which");
+    let change = reader.change(seq)?;
+    Ok(Some(change.entry.labels.clone().ok_or_else(missing)?))
 }
 
 /// The article's latest change below `below`, found by following the article's changes back from its newest.

@@ -43,18 +43,18 @@ struct CacheWeighter;
 
 impl Weighter<ArticleName, HeadEntry> for CacheWeighter {
     fn weight(&self, _: &ArticleName, entry: &HeadEntry) -> u64 {
-        (400 + entry.head.recent.len() * 24) as u64
+        (400 + entry.head.recent.len() * 24 + entry.head.labels.iter().map(|label| 24 + label.len()).sum::<usize>())
+            as u64
     }
 }
 
 impl Weighter<Seq, Arc<Change>> for CacheWeighter {
     fn weight(&self, _: &Seq, change: &Arc<Change>) -> u64 {
         let new_revision = change.entry.new_revision.as_ref();
-        let text = new_revision.map_or(0, |revision| {
-            400 + revision.headline.len() + revision.canonical_url.len() + revision.labels.len() * 40
-        });
+        let text = new_revision.map_or(0, |revision| 400 + revision.headline.len() + revision.canonical_url.len());
         let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 100 + fetch.text_bytes());
-        (400 + text + fetch + change.entry.bound_urls.len() * 200) as u64
+        let labels = change.entry.labels.as_ref().map_or(0, |labels| labels.weight_bytes());
+        (400 + text + fetch + labels + change.entry.bound_urls.len() * 200) as u64
     }
 }
 

@@ -11,13 +11,14 @@ use std::ops::Bound;
 use crate::archive::error::ArchiveError;
 use crate::archive::read::article::in_force_at;
 use crate::archive::read::article::known;
+use crate::archive::read::article::labels;
 use crate::archive::read::article::latest_below;
 use crate::archive::read::article::render;
 use crate::archive::read::article::revision_of;
 use crate::archive::read::article::urls;
 use crate::archive::read::article::{ArticleAt, InForceAt, RevisionAt, View};
 use crate::archive::read::cache::HeadEntry;
-use crate::archive::read::matching::{StateInForce, attributes_pass, name_passes, state_passes};
+use crate::archive::read::matching::{StateInForce, attributes_pass, labels_pass, name_passes, state_passes};
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{ArticleFilter, ArticleKey, ArticleName, RevisionNumber, Seq, SourceId, Timestamp};
@@ -210,6 +211,9 @@ fn passes(
         return Ok(false);
     }
     if !attributes_pass(filter, &*reader.change(in_force.step.created_seq)?) {
+        return Ok(false);
+    }
+    if !filter.labels.is_empty() && !labels_pass(filter, &labels(reader, entry, point.below())?.labels) {
         return Ok(false);
     }
     let Some(prefix) = &filter.url_prefix else { return Ok(true) };

@@ -37,12 +37,16 @@ pub(crate) fn state_passes(filter: &ArticleFilter, state: StateInForce) -> bool 
         && filter.observe_time.contains(Some(state.since))
 }
 
-/// Whether the attributes of the revision that `created_by` created match. URLs are not checked here.
+/// Whether the attributes of the revision that `created_by` created match. Labels and URLs are not checked here.
 pub(crate) fn attributes_pass(filter: &ArticleFilter, created_by: &Change) -> bool {
     let Some(record) = created_by.entry.new_revision.as_deref() else { return false };
     let publish_time = record.publish_time.as_ref().map(|claim| claim.time);
     let language_passes = |range: &String| language_matches(range, &record.language);
     (filter.languages.is_empty() || filter.languages.iter().any(language_passes))
-        && (filter.labels.is_empty() || filter.labels.iter().any(|label| record.labels.contains(label)))
         && filter.publish_time.contains(publish_time)
+}
+
+/// Whether an article with these labels matches.
+pub(crate) fn labels_pass(filter: &ArticleFilter, labels: &[String]) -> bool {
+    filter.labels.is_empty() || filter.labels.iter().any(|label| labels.contains(label))
 }

@@ -47,7 +47,7 @@ impl Preparation {
         let (ArticleTarget::Named(name) | ArticleTarget::ByUrl { derived: name, .. }) = &operation.target;
         match &operation.action {
             Action::Observe(observation) => Some(Self { name: name.clone(), observation: observation.clone() }),
-            Action::Rollback(_) | Action::SetState { .. } => None,
+            Action::Rollback(_) | Action::SetState { .. } | Action::Label { .. } => None,
         }
     }
 

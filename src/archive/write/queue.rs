@@ -202,7 +202,9 @@ fn weight_bytes(operation: &Operation) -> usize {
             observation.content.structure_bytes()
                 + observation.bytes.len()
                 + observation.original.as_ref().map_or(0, |original| original.data.len())
+                + observation.labels.weight_bytes()
         }
+        Action::Label { edit, .. } => edit.weight_bytes(),
         Action::Rollback(_) | Action::SetState { .. } => 0,
     }
 }

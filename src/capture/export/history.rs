@@ -1,7 +1,7 @@
 //! Reads the whole history of the selected articles from the change feed, in log order.
 
 use tokio::task::JoinHandle;
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 
 use super::ExportError;
 use super::item::{OriginalBytes, revision_at};
@@ -11,7 +11,7 @@ use super::partial_file::ExportState;
 use super::selection::{SelectedArticles, Selection};
 use crate::client::Client;
 use crate::wire::pb::replay_request::Request;
-use crate::wire::{instant, pb};
+use crate::wire::{instant, pb, timestamp_to_pb};
 
 /// Changes per page. With originals, a page must fit into memory together with them.
 const PAGE_SIZE: i32 = 1_000;
@@ -59,7 +59,7 @@ impl<'a> History<'a> {
         let done = fetched.next_seq.min(end);
         let mut page = Page { lines: Vec::new(), count: 0, token, done, is_last };
         for change in fetched.changes.into_iter().filter(|change| change.seq < end) {
-            if self.selects(&change) {
+            if self.selects(&change) && self.has_article(&change).await? {
                 let request = self.request(change).await?;
                 page.add(&request);
             }
@@ -75,8 +75,27 @@ impl<'a> History<'a> {
         is_seen && self.selected.as_ref().is_none_or(|selected| selected.contains(&change.article))
     }
 
+    /// Whether the lines before a change of labels create its article. If later observations are left out, they may not:
+    /// labels have no observe time, and an article may have been labelled before its earliest observation was recorded.
+    async fn has_article(&self, change: &pb::Change) -> Result<bool, ExportError> {
+        let request = change.request.as_ref().and_then(|request| request.request.as_ref());
+        let (Some(at), Some(Request::Label(_))) = (self.selection.at, request) else { return Ok(true) };
+        let known_at = Some(pb::as_of::KnownAt::NextSeq(change.seq));
+        let request = pb::GetArticleRequest {
+            name: change.article.clone(),
+            as_of: Some(pb::AsOf { observe_time: Some(timestamp_to_pb(at)), known_at, ..pb::AsOf::default() }),
+            view: pb::ArticleView::Basic.into(),
+            ..pb::GetArticleRequest::default()
+        };
+        match self.client.archive.clone().get_article(request).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(status.into()),
+        }
+    }
+
     async fn request(&self, change: pb::Change) -> Result<pb::ReplayRequest, ExportError> {
-        let article = change.article;
+        let (article, labels) = (change.article, change.labels);
         let mut replay = change.request.ok_or(ExportError::NoRequest)?;
         let number = replay.recorded.as_ref().map_or(0, |recorded| recorded.revision_number);
         replay.request = match replay.request.take() {
@@ -90,6 +109,12 @@ impl<'a> History<'a> {
             }
             request => request,
         };
+        // Changes of labels before the article's first line are left out, so an observation has all that it had.
+        if self.selection.at.is_some()
+            && let Some(Request::Record(record)) = &mut replay.request
+        {
+            record.labels = labels;
+        }
         Ok(replay)
     }
 
@@ -143,7 +168,7 @@ fn fetch(client: &Client, selection: &Selection, options: LinesOptions, page_tok
 }
 
 /// All kinds of change.
-const KINDS: [pb::ChangeKind; 7] = [
+const KINDS: [pb::ChangeKind; 8] = [
     pb::ChangeKind::Created,
     pb::ChangeKind::Revised,
     pb::ChangeKind::Sighted,
@@ -151,4 +176,5 @@ const KINDS: [pb::ChangeKind; 7] = [
     pb::ChangeKind::Reinstated,
     pb::ChangeKind::RolledBack,
     pb::ChangeKind::Aliased,
+    pb::ChangeKind::Labelled,
 ];

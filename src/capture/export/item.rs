@@ -30,6 +30,7 @@ pub fn item(article: &pb::Article, revision: pb::Revision) -> Result<Item, Expor
         valid_until: instant(article.valid_until.as_ref()).filter(|_| is_in_force),
         withdrawn,
         urls: article.urls.iter().map(|url| url.url.clone()).collect(),
+        labels: article.labels.clone(),
     })
 }
 

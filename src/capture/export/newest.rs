@@ -74,6 +74,7 @@ impl<'a> Newest<'a> {
             urls,
             original,
             fetch: revision.fetch,
+            labels: article.labels.clone(),
             ..pb::RecordObservationRequest::default()
         };
         let recorded =
@@ -86,6 +87,7 @@ impl<'a> Newest<'a> {
                 urls: urls.to_vec(),
                 original: None,
                 fetch: None,
+                labels: Vec::new(),
                 coalesce_within: Some(DURATION_MAX),
                 ..observation.clone()
             };

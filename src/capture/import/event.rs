@@ -29,6 +29,8 @@ pub enum Event<'a> {
     Withdrawn(pb::WithdrawArticleResponse),
     /// A reinstatement was recorded, or was recorded already.
     Reinstated(pb::ReinstateArticleResponse),
+    /// A change of labels was recorded, or had been made already.
+    Labelled(pb::LabelArticleResponse),
     /// An item that is nothing to archive. The text says what it is, in the plural, such as `images`.
     Skipped(&'static str),
     /// An item could not be read, or the archive rejected it.

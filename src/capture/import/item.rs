@@ -37,6 +37,7 @@ pub(super) enum Action {
     Withdraw(pb::WithdrawArticleRequest),
     Reinstate(pb::ReinstateArticleRequest),
     Rollback(pb::RollbackArticleRequest),
+    Label(pb::LabelArticleRequest),
     /// Record a sighting of a page that is unchanged since another time.
     Sight(Box<Revisit>),
     /// Nothing to archive, such as an image. The text says what it is, in the plural.

@@ -46,6 +46,7 @@ fn action(replay: pb::ReplayRequest) -> Action {
         Some(Request::Withdraw(request)) => Action::Withdraw(request),
         Some(Request::Reinstate(request)) => Action::Reinstate(request),
         Some(Request::Rollback(request)) => Action::Rollback(request),
+        Some(Request::Label(request)) => Action::Label(request),
         None => Action::Fail(ItemError::from(LineError::Nothing).into()),
     }
 }

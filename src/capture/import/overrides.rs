@@ -24,9 +24,7 @@ impl Overrides {
 
     /// Applies the overrides to the request for a document, whose bytes may become its original.
     pub(super) fn apply(&self, request: &mut pb::RecordObservationRequest, media_type: &str, bytes: Bytes) {
-        if let Some(content) = &mut request.content {
-            content.labels.extend(self.labels.iter().cloned());
-        }
+        request.labels.extend(self.labels.iter().cloned());
         if self.keep_original {
             let media_type = media_type.to_owned();
             request.original = Some(pb::Original { media_type, data: bytes, ..pb::Original::default() });

@@ -131,6 +131,7 @@ impl<'a> Uploader<'a> {
             | Action::Withdraw(_)
             | Action::Reinstate(_)
             | Action::Rollback(_)
+            | Action::Label(_)
             | Action::Sight(_)) => {
                 self.next = Some(QueuedItem { item: Item { place, action, done }, permit });
                 return;
@@ -203,6 +204,13 @@ impl<'a> Uploader<'a> {
             Action::Rollback(request) => match archive.rollback_article(request).await {
                 Ok(done) => {
                     tracker.report(Event::RolledBack(done.into_inner()));
+                    None
+                }
+                Err(status) => Some(status.into()),
+            },
+            Action::Label(request) => match archive.label_article(request).await {
+                Ok(done) => {
+                    tracker.report(Event::Labelled(done.into_inner()));
                     None
                 }
                 Err(status) => Some(status.into()),

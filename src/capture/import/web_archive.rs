@@ -78,6 +78,7 @@ fn observation(page: Page, overrides: &Overrides) -> Result<Action, CaptureError
         content: Some(content_to_pb(&document.content)),
         observe_time: Some(timestamp_to_pb(page.time)),
         urls,
+        labels: document.labels,
         fetch: Some(pb::Fetch {
             url: page.url,
             etag: header(page.etag, Limits::ETAG_BYTES_MAX),
@@ -100,6 +101,7 @@ fn sighting(revisit: warc::Revisit, overrides: &Overrides) -> Action {
         parent: overrides.source.as_ref().map(ToString::to_string).unwrap_or_default(),
         observe_time: Some(timestamp_to_pb(revisit.time)),
         urls: vec![revisit.url.clone()],
+        labels: overrides.labels.clone(),
         ..pb::RecordObservationRequest::default()
     };
     Action::Sight(Box::new(Revisit {

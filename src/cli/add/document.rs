@@ -34,6 +34,7 @@ struct Reading {
     source: Option<String>,
     article: Option<String>,
     urls: Vec<String>,
+    labels: Vec<String>,
     observe_time: Option<prost_types::Timestamp>,
     guesses: Vec<String>,
     page_date: Option<Date>,
@@ -48,12 +49,11 @@ pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> 
         Some(Format::Json) => article_json(&bytes)?,
         format => document(format, &bytes, args)?,
     };
-    let Reading { mut content, source, article, urls, observe_time, guesses, page_date, media_type } = reading;
+    let Reading { mut content, source, article, urls, labels, observe_time, guesses, page_date, media_type } = reading;
     let source = match &args.source {
         Some(source) => source.clone(),
         None => stated_source(source.as_deref())?,
     };
-    content.labels.extend(args.label.iter().cloned());
     if let Some(language) = &args.language {
         content.language.clone_from(language);
     }
@@ -74,6 +74,7 @@ pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> 
         request_id: args.write.request_id.clone().unwrap_or_default(),
         validate_only: args.write.dry_run,
         fetch: None,
+        labels: labels.into_iter().chain(args.label.iter().cloned()).collect(),
     };
     Ok(Prepared { request, guesses, page_date })
 }
@@ -165,6 +166,7 @@ fn document(format: Option<Format>, bytes: &[u8], args: &AddArgs) -> Result<Read
         source: document.source,
         article: None,
         urls: document.urls,
+        labels: document.labels,
         observe_time: document.observe_time.map(timestamp_to_pb),
         guesses: document.guesses.iter().map(ToString::to_string).collect(),
         page_date: document.page_date,
@@ -192,6 +194,7 @@ fn article_json(bytes: &[u8]) -> Result<Reading, Failure> {
             ));
         }
         reading.urls = article.urls.into_iter().map(|url| url.url).collect();
+        reading.labels = article.labels;
         (article.name, article.revision.unwrap_or_default())
     } else if has("content") {
         let revision: pb::Revision = from_json(text).map_err(|error| refused("a revision", error))?;

@@ -114,6 +114,8 @@ pub(in crate::cli) enum Kind {
     RolledBack,
     /// Another URL now leads to the article
     Aliased,
+    /// Labels were put on the article or taken off
+    Labelled,
 }
 
 impl Kind {
@@ -127,6 +129,7 @@ impl Kind {
             Self::Reinstated => pb::ChangeKind::Reinstated,
             Self::RolledBack => pb::ChangeKind::RolledBack,
             Self::Aliased => pb::ChangeKind::Aliased,
+            Self::Labelled => pb::ChangeKind::Labelled,
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct Summary<'a> {
     size: Option<Size>,
     outcomes: Outcomes,
     state_changes: u64,
+    label_changes: u64,
     failures: Failures,
     /// Items that are nothing to archive, by what they are.
     skipped: BTreeMap<&'static str, u64>,
@@ -43,6 +44,7 @@ impl<'a> Summary<'a> {
             size: None,
             outcomes: Outcomes::default(),
             state_changes: 0,
+            label_changes: 0,
             failures: Failures::default(),
             skipped: BTreeMap::new(),
             output_failure: None,
@@ -70,6 +72,7 @@ impl<'a> Summary<'a> {
             Event::RolledBack(response) => self.rolled_back(&response),
             Event::Withdrawn(response) => self.state_changed(&response),
             Event::Reinstated(response) => self.state_changed(&response),
+            Event::Labelled(response) => self.labelled(&response),
             Event::Skipped(what) => {
                 *self.skipped.entry(what).or_default() += 1;
                 Ok(())
@@ -140,6 +143,12 @@ impl<'a> Summary<'a> {
         self.line(done)
     }
 
+    /// Reports a change of labels that was recorded, or had been made already.
+    fn labelled(&mut self, done: &pb::LabelArticleResponse) -> Result<(), Failure> {
+        self.label_changes += 1;
+        self.line(done)
+    }
+
     /// Reports an item that could not be read, or that the archive rejected.
     fn failed(&mut self, item: ItemRef<'_>, failure: Failure) -> Result<(), Failure> {
         let failure = Failure { message: format!("{}: {}", item.place, failure.message), ..failure };
@@ -158,7 +167,7 @@ impl<'a> Summary<'a> {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
         self.out.note(self.summary());
-        let total = self.observations() + self.state_changes + self.failures.count();
+        let total = self.observations() + self.state_changes + self.label_changes + self.failures.count();
         match self.failures.count() {
             0 => Ok(()),
             failed => Err(Failure::new(Exit::Failed, format!("{failed} of {} failed", count(total, "item")))),
@@ -181,6 +190,9 @@ impl<'a> Summary<'a> {
         let mut summary = format!("{total}: {}, {failed}", self.outcomes);
         if self.state_changes > 0 {
             summary.push_str(&format!("; {}", count(self.state_changes, "state change")));
+        }
+        if self.label_changes > 0 {
+            summary.push_str(&format!("; {}", count(self.label_changes, "label change")));
         }
         let skipped: Vec<_> = self.skipped.iter().map(|(what, count)| format!("{what} ({count})")).collect();
         if !skipped.is_empty() {

@@ -5,7 +5,7 @@ use anstyle::Style;
 
 use crate::cli::output::Output;
 use crate::cli::short_name::short;
-use crate::cli::{count, style, words};
+use crate::cli::{count, label_edit, style, words};
 use crate::wire::pb;
 
 /// The width of the longest kinds, `rolled-back` and `reinstated`.
@@ -60,6 +60,7 @@ fn kind(change: &pb::Change) -> (&'static str, Style) {
         pb::ChangeKind::Reinstated => ("reinstated", style::GOOD),
         pb::ChangeKind::RolledBack => ("rolled-back", style::CHANGED),
         pb::ChangeKind::Aliased => ("aliased", style::FAINT),
+        pb::ChangeKind::Labelled => ("labelled", style::CHANGED),
         pb::ChangeKind::Unspecified => ("changed", style::FAINT),
     }
 }
@@ -77,8 +78,12 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
         }
         pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated => vec![style::safe_line(&change.reason)],
         pb::ChangeKind::Aliased => change.urls.iter().map(|url| style::safe_line(&url.url)).collect(),
-        pb::ChangeKind::Sighted | pb::ChangeKind::Unspecified => Vec::new(),
+        pb::ChangeKind::Labelled | pb::ChangeKind::Sighted | pb::ChangeKind::Unspecified => Vec::new(),
     };
+    what.push(label_edit(&change.labels_added, &change.labels_removed));
+    if change.kind() == pb::ChangeKind::Labelled {
+        what.push(style::safe_line(&change.reason));
+    }
     if !change.is_newest {
         let seen = instant(change.observe_time.as_ref()).map(|time| format!(", seen {}", out.brief_time(time)));
         what.push(format!("late{}", seen.unwrap_or_default()));

@@ -28,7 +28,7 @@ pub(super) fn facts(item: &Item, heading: &str) -> String {
         ("Section", text(&content.section)),
         ("Language", text(&content.language)),
         ("Keywords", text(&content.keywords.join(", "))),
-        ("Labels", text(&content.labels.join(", "))),
+        ("Labels", text(&item.labels.join(", "))),
         ("Words", Some(content.word_count().to_string())),
         ("SHA-256", Some(format!("<code>{digest}</code>"))),
     ];

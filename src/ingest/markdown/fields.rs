@@ -36,10 +36,10 @@ pub(super) fn read(entries: FrontEntries, options: &Options) -> Document {
     content.modify_time = front.time("modify time", &MODIFIED, content.publish_time.as_ref(), options);
     content.keywords = front.words(&KEYWORDS);
     content.rights = front.text(&RIGHTS).unwrap_or_default();
-    content.labels = front.words(&LABELS);
-    content.labels.sort();
-    content.labels.dedup();
     front.urls(content, &mut document.urls);
+    document.labels = front.words(&LABELS);
+    document.labels.sort();
+    document.labels.dedup();
     document.publication = front.texts(&PUBLICATION).into_iter().next();
     document.observe_time = front.observed();
     document.guesses = front.finish();

@@ -76,7 +76,7 @@ fn yaml_fills_the_fields() {
     assert_eq!(content.canonical_url, "https://courier.example/ferry");
     assert_eq!(content.keywords, ["ferry", "quay"]);
     assert_eq!(content.rights, "CC BY 4.0");
-    assert_eq!(content.labels, ["a", "b"]);
+    assert_eq!(document.labels, ["a", "b"]);
     assert_eq!(document.publication.as_deref(), Some("The Port Kestrel Courier"));
     let guesses: Vec<String> = document.guesses.iter().map(ToString::to_string).collect();
     assert_eq!(guesses, ["ignored: url, layout, weight (front matter that has no place in an article)"]);

@@ -51,7 +51,6 @@ pub(super) fn of(article: NewsArticle) -> Result<Document, IngestError> {
         modify_time: article.modify_time,
         keywords: article.keywords,
         rights: article.rights,
-        labels: Vec::new(),
         blocks,
     };
     Ok(Document { content, publication: article.publication, urls: urls.collect(), guesses, ..Document::default() })

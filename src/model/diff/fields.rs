@@ -37,7 +37,7 @@ impl FieldValue<'_> {
 }
 
 /// Every field except the body, in the order of [`Content`].
-fn fields(content: &Content) -> [(&'static str, FieldValue<'_>); 11] {
+fn fields(content: &Content) -> [(&'static str, FieldValue<'_>); 10] {
     let text = |text| FieldValue::Prose(Cow::Borrowed(text));
     let list = |list: &[String]| FieldValue::Prose(Cow::Owned(list.join(LIST_SEPARATOR)));
     let time =
@@ -53,7 +53,6 @@ fn fields(content: &Content) -> [(&'static str, FieldValue<'_>); 11] {
         ("modify_time", time(&content.modify_time)),
         ("keywords", list(&content.keywords)),
         ("rights", text(&content.rights)),
-        ("labels", list(&content.labels)),
     ]
 }
 
@@ -105,10 +104,10 @@ mod tests {
 
     #[test]
     fn only_differing_fields_are_listed_in_content_order() {
-        let base = Content { headline: "Fire at sea".into(), labels: vec!["a".into()], ..Content::default() };
-        let target = Content { bylines: vec!["Ada Holm".into()], labels: vec![], ..base.clone() };
+        let base = Content { headline: "Fire at sea".into(), keywords: vec!["a".into()], ..Content::default() };
+        let target = Content { bylines: vec!["Ada Holm".into()], keywords: vec![], ..base.clone() };
         let names: Vec<_> =
             changes(&base, &target, &mut Aligner::default()).into_iter().map(|change| change.field).collect();
-        assert_eq!(names, ["bylines", "labels"]);
+        assert_eq!(names, ["bylines", "keywords"]);
     }
 }

@@ -25,6 +25,17 @@ pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::Rep
             request_id,
             ..pb::RollbackArticleRequest::default()
         }),
+        ReplayRequest::Label => {
+            let labels = entry.labels.as_deref().cloned().unwrap_or_default();
+            Request::Label(pb::LabelArticleRequest {
+                name,
+                add_labels: labels.added,
+                remove_labels: labels.removed,
+                reason,
+                request_id,
+                ..pb::LabelArticleRequest::default()
+            })
+        }
         ReplayRequest::SetState { withdrawn: true } => {
             let withdraw = pb::WithdrawArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
             Request::Withdraw(withdraw)
@@ -58,6 +69,7 @@ fn observation(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::Re
         original: original.map(render::original),
         coalesce_within: coalesce.then_some(DURATION_MAX),
         fetch: entry.fetch.as_deref().map(fetch_to_pb),
+        labels: entry.labels.as_ref().map(|labels| labels.added.clone()).unwrap_or_default(),
         ..pb::RecordObservationRequest::default()
     }
 }

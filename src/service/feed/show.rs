@@ -22,7 +22,9 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     writer.choice(2, feed_kind_to_pb(at.kind));
     let ArticleName { source, article } = &at.revision.article;
     writer.joined(3, &["sources/", source.as_str(), "/articles/", article.as_str()]);
-    writer.timestamp(4, entry.observe_time);
+    if !entry.kind.is_of_labels_alone() {
+        writer.timestamp(4, entry.observe_time);
+    }
     writer.timestamp(5, entry.archive_time);
     writer.message(6, |writer| encode_revision(&at.revision, writer));
     writer.flag(7, at.is_newest);
@@ -38,6 +40,11 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
         16,
         at.replay_request.as_ref().map(|replayed| request::replay_request(replayed, &at.change)).as_ref(),
     );
+    writer.texts(17, &at.labels);
+    if let Some(labels) = &entry.labels {
+        writer.texts(18, &labels.added);
+        writer.texts(19, &labels.removed);
+    }
 }
 
 /// Writes the fields of a `Revision`. Rare or large parts are built as generated messages.
@@ -71,7 +78,6 @@ fn encode_basic_content(record: &RevisionRecord, writer: &mut MessageWriter<'_>)
     writer.text(6, &record.canonical_url);
     writer.generated(7, record.publish_time.as_ref().map(claim_to_pb).as_ref());
     writer.generated(8, record.modify_time.as_ref().map(claim_to_pb).as_ref());
-    writer.texts(11, &record.labels);
 }
 
 /// Renders a comparison, without the blocks that are equal.

@@ -17,6 +17,7 @@ enum Subkind {
     State = 4,
     Request = 5,
     Url = 6,
+    Label = 7,
 }
 
 /// A key of an index entry of an article. Each variant says what its value is.
@@ -36,6 +37,8 @@ pub enum ArticleIndexKey {
     Request(ArticleKey, RequestId),
     /// → nothing: the change at this position binds URLs to the article.
     Url(ArticleKey, Seq),
+    /// → nothing: the change at this position alters the article's labels.
+    Label(ArticleKey, Seq),
 }
 
 /// A point of the observe axis, with the change that wrote an entry there. Of two entries at one instant, the one
@@ -70,6 +73,7 @@ impl ArticleIndexKey {
             Self::State(article, point) => at_point(*article, Subkind::State, *point),
             Self::Request(article, id) => extended(*article, Subkind::Request, id.as_str().as_bytes()),
             Self::Url(article, seq) => extended(*article, Subkind::Url, &seq.0.to_be_bytes()),
+            Self::Label(article, seq) => extended(*article, Subkind::Label, &seq.0.to_be_bytes()),
         }
     }
 
@@ -90,6 +94,7 @@ impl ArticleIndexKey {
                 return Some(Self::Request(article, id));
             }
             6 => Self::Url(article, Seq(fields.u64()?)),
+            7 => Self::Label(article, Seq(fields.u64()?)),
             _ => return None,
         };
         fields.end(decoded)
@@ -128,6 +133,11 @@ impl ArticleIndexKey {
     /// The changes that bind URLs to an article, in log order.
     pub fn urls(article: ArticleKey) -> KeyRange {
         prefix_range(prefix(article, Subkind::Url))
+    }
+
+    /// The changes that alter the labels of an article, in log order.
+    pub fn labels(article: ArticleKey) -> KeyRange {
+        prefix_range(prefix(article, Subkind::Label))
     }
 }
 
@@ -208,7 +218,7 @@ mod tests {
             observe_time: Timestamp::from_micros(micros).unwrap(),
             seq: Seq(seq),
         });
-        (0..4_u64, 0..7_u8, 1..u32::MAX, point, "[!-~]{1,9}").prop_map(|(article, subkind, number, point, id)| {
+        (0..4_u64, 0..8_u8, 1..u32::MAX, point, "[!-~]{1,9}").prop_map(|(article, subkind, number, point, id)| {
             let article = ArticleKey(article);
             match subkind {
                 0 => ArticleIndexKey::Head(article),
@@ -217,7 +227,8 @@ mod tests {
                 3 => ArticleIndexKey::Sighting(article, point),
                 4 => ArticleIndexKey::State(article, point),
                 5 => ArticleIndexKey::Request(article, RequestId::parse(&id).unwrap()),
-                _ => ArticleIndexKey::Url(article, point.seq),
+                6 => ArticleIndexKey::Url(article, point.seq),
+                _ => ArticleIndexKey::Label(article, point.seq),
             }
         })
     }
@@ -230,7 +241,8 @@ mod tests {
             | ArticleIndexKey::Sighting(article, _)
             | ArticleIndexKey::State(article, _)
             | ArticleIndexKey::Request(article, _)
-            | ArticleIndexKey::Url(article, _) => *article,
+            | ArticleIndexKey::Url(article, _)
+            | ArticleIndexKey::Label(article, _) => *article,
         }
     }
 

@@ -7,7 +7,7 @@ use super::super::{FieldError, FieldErrors, pb};
 use super::{check_bytes, check_url, timestamp};
 use crate::model::{Block, BlockKind, ClaimedTime, Content, Fetch, Limits, Precision, UrlKey};
 
-/// Validates a content against the limits. Canonicalises its language, and sorts and deduplicates its labels.
+/// Validates a content against the limits. Canonicalises its language.
 pub fn content(message: Option<pb::Content>, limits: &Limits) -> Result<Content, FieldErrors> {
     let message = message.ok_or_else(|| FieldError::invalid("content", "is missing"))?;
     let size = check_content_size(&message, limits);
@@ -22,10 +22,9 @@ pub fn content(message: Option<pb::Content>, limits: &Limits) -> Result<Content,
     let language = language("content.language", &message.language);
     let publish_time = optional_claim("content.publish_time", message.publish_time);
     let modify_time = optional_claim("content.modify_time", message.modify_time);
-    let labels = labels(message.labels, limits);
     let blocks = every(message.blocks.into_iter().enumerate().map(|(index, item)| block(index, item)));
-    let ((), headline, canonical_url, language, publish_time, modify_time, labels, blocks) =
-        all!(size, headline, canonical_url, language, publish_time, modify_time, labels, blocks)?;
+    let ((), headline, canonical_url, language, publish_time, modify_time, blocks) =
+        all!(size, headline, canonical_url, language, publish_time, modify_time, blocks)?;
     Ok(Content {
         headline,
         standfirst: message.standfirst,
@@ -37,7 +36,6 @@ pub fn content(message: Option<pb::Content>, limits: &Limits) -> Result<Content,
         modify_time,
         keywords: message.keywords,
         rights: message.rights,
-        labels,
         blocks,
     })
 }
@@ -102,19 +100,20 @@ pub fn language_tag(tag: &str) -> Result<String, String> {
     Ok(LanguageTag::parse_and_normalize(tag).map_err(malformed)?.into_inner())
 }
 
-fn labels(labels: Vec<String>, limits: &Limits) -> Result<Vec<String>, FieldErrors> {
+/// Validates the labels in the field `path`, and returns them sorted and without duplicates.
+pub fn labels(path: &str, labels: Vec<String>, limits: &Limits) -> Result<Vec<String>, FieldErrors> {
     if labels.len() > limits.labels_max {
         let problem = format!("has {} labels; at most {} are allowed", labels.len(), limits.labels_max);
-        return Err(FieldError::invalid("content.labels", problem).into());
+        return Err(FieldError::invalid(path, problem).into());
     }
-    let mut labels = every(labels.into_iter().enumerate().map(|(index, text)| label(index, text)))?;
+    let mut labels = every(labels.into_iter().enumerate().map(|(index, text)| label(path, index, text)))?;
     labels.sort_unstable();
     labels.dedup();
     Ok(labels)
 }
 
-fn label(index: usize, label: String) -> Result<String, FieldError> {
-    check_label(&label).map_err(|problem| FieldError::invalid(format!("content.labels[{index}]"), problem))?;
+fn label(path: &str, index: usize, label: String) -> Result<String, FieldError> {
+    check_label(&label).map_err(|problem| FieldError::invalid(format!("{path}[{index}]"), problem))?;
     Ok(label)
 }
 

@@ -33,6 +33,7 @@ fn feed_kind(kind: pb::ChangeKind) -> Option<ChangeKind> {
         pb::ChangeKind::Reinstated => ChangeKind::Reinstated,
         pb::ChangeKind::RolledBack => ChangeKind::RolledBack,
         pb::ChangeKind::Aliased => ChangeKind::Aliased,
+        pb::ChangeKind::Labelled => ChangeKind::Labelled,
     })
 }
 

@@ -10,7 +10,7 @@ use super::field_errors::all;
 use super::{DURATION_MAX, FieldError, FieldErrors, pb};
 use crate::model::{AsOf, KnownAt, Limits, LogDigest, Seq, Timestamp, UrlKey};
 
-pub use content::{check_label, claimed_time, content, fetch, language_tag};
+pub use content::{check_label, claimed_time, content, fetch, labels, language_tag};
 #[cfg(feature = "archive")]
 pub(super) use filter::FILTER_VALUES_MAX;
 pub use filter::{article_filter, feed_query};

@@ -131,7 +131,9 @@ pub(super) fn bound(field: &str) -> Option<Bound> {
             (|limits| limits.batch_items_max, FieldErrorKind::Invalid)
         }
         "BatchGetArticlesRequest.names" => (|limits| limits.page_size_max, FieldErrorKind::Invalid),
-        "Content.labels" => (|limits| limits.labels_max, FieldErrorKind::Invalid),
+        "RecordObservationRequest.labels" | "LabelArticleRequest.add_labels" | "LabelArticleRequest.remove_labels" => {
+            (|limits| limits.labels_max, FieldErrorKind::Invalid)
+        }
         "Content.blocks" | "Content.bylines" | "Content.keywords" | "List.items" => {
             (|_| Limits::BLOCKS_MAX, FieldErrorKind::TooLarge)
         }

@@ -182,12 +182,12 @@ mod tests {
     fn too_many_empty_elements_are_rejected_with_their_field() {
         let content = |inner: Vec<u8>| pb::RecordObservationRequest::decode(field(3, &inner).as_slice()).unwrap();
         let blocks = content(field(12, &[]).repeat(20_001)).encode_to_vec();
-        let labels = content(field(11, &[]).repeat(3_000)).encode_to_vec();
+        let labels = field(12, &[]).repeat(3_000);
         assert_eq!(
             rejection::<pb::RecordObservationRequest>(blocks.clone()),
             because("ARTICLE_TOO_LARGE", "content.blocks")
         );
-        assert_eq!(rejection::<pb::RecordObservationRequest>(labels), because("FIELD_INVALID", "content.labels"));
+        assert_eq!(rejection::<pb::RecordObservationRequest>(labels), because("FIELD_INVALID", "labels"));
         let batch = [field(1, b""), field(1, &blocks)].concat();
         let expected = because("ARTICLE_TOO_LARGE", "content.blocks");
         assert_eq!(rejection::<pb::BatchRecordObservationsRequest>(batch), expected);
@@ -270,16 +270,13 @@ mod tests {
             let text = format!("Paragraph {text}");
             pb::Block { kind: Some(pb::block::Kind::Paragraph(pb::Paragraph { text })), ..pb::Block::default() }
         };
-        let content = pb::Content {
-            labels: vec!["news".into(); 64],
-            blocks: (0..20_000).map(block).collect(),
-            ..pb::Content::default()
-        };
+        let content = pb::Content { blocks: (0..20_000).map(block).collect(), ..pb::Content::default() };
         let original = pb::Original { data: vec![7; 8 << 20].into(), ..pb::Original::default() };
         let request = pb::RecordObservationRequest {
             content: Some(content),
             original: Some(original),
             urls: vec!["https://example.org/".into(); 16],
+            labels: vec!["news".into(); 64],
             ..pb::RecordObservationRequest::default()
         };
         let read = read_request(request.encode_to_vec().into(), &bounds());

@@ -133,8 +133,12 @@ fn answer_holds(
 fn outcome(kind: LogKind) -> Done {
     match kind {
         LogKind::Created => Done::Created,
-        LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated => Done::Revised,
-        LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased => Done::Unchanged,
+        LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated | LogKind::Labelled => {
+            Done::Revised
+        }
+        LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased | LogKind::LabelsRepeated => {
+            Done::Unchanged
+        }
     }
 }
 

@@ -83,6 +83,7 @@ fn batches() -> Vec<Vec<Write>> {
             urls: vec![8],
             original: Some(original),
             fetch: Some(text),
+            labels: vec![text % 2],
             coalesce_within: 0,
         };
         act(article, at, what)

@@ -68,15 +68,14 @@ pub(super) fn block() -> impl Strategy<Value = Block> {
 /// A content whose claimed times have this precision.
 pub(super) fn content<P: Strategy<Value = Precision>>(precision: fn() -> P) -> impl Strategy<Value = Content> {
     let keywords = prop::collection::btree_set("[a-zä]{1,6}( [a-z,]{1,4}x)?", 0..4);
-    let labels = prop::collection::btree_set("[a-z]{1,6}", 0..3);
     let bylines = prop::collection::btree_set("[A-Z][a-zé]{2,6} [A-Z][a-z]{2,6}", 0..4);
     let language = prop_oneof![Just(""), Just("en-GB"), Just("ar"), Just("zh-Hant-TW")];
     let fields = (line(PLAIN_WORD), field(), field(), field(), prop_oneof![Just(String::new()), url()]);
-    let sets = (keywords, labels, bylines, language);
+    let sets = (keywords, bylines, language);
     let blocks = prop::collection::vec(block(), 0..6);
     (fields, sets, claim(precision()), claim(precision()), blocks).prop_map(
         |((headline, standfirst, section, rights, canonical_url), sets, publish_time, modify_time, blocks)| {
-            let (keywords, labels, bylines, language) = sets;
+            let (keywords, bylines, language) = sets;
             Content {
                 headline,
                 standfirst,
@@ -88,7 +87,6 @@ pub(super) fn content<P: Strategy<Value = Precision>>(precision: fn() -> P) -> i
                 modify_time,
                 keywords: keywords.into_iter().collect(),
                 rights,
-                labels: labels.into_iter().collect(),
                 blocks,
             }
         },
@@ -110,5 +108,6 @@ pub(super) fn item(content: Content) -> Item {
         valid_until: Some(time(3_600_000_000)),
         withdrawn: None,
         urls: vec!["https://m.courier.example/bridge".to_owned()],
+        labels: vec!["flood".to_owned(), "river, and sea".to_owned()],
     }
 }

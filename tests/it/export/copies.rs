@@ -25,7 +25,7 @@ async fn empty() -> (Arc<Archive>, Client) {
 /// All changes, in the given view.
 async fn changes(client: &Client, view: pb::FeedView) -> Vec<pb::Change> {
     use pb::feed_start::Position;
-    let kinds = (1..=7).collect();
+    let kinds = (1..=8).collect();
     let start = Some(pb::FeedStart { position: Some(Position::Beginning(true)) });
     let mut request =
         pb::ListChangesRequest { start, kinds, view: view.into(), page_size: 7, ..pb::ListChangesRequest::default() };
@@ -57,6 +57,7 @@ pub(crate) async fn make(client: &Client, request: pb::ReplayRequest, originals:
         Request::Withdraw(withdraw) => drop(archive.withdraw_article(withdraw).await.unwrap()),
         Request::Reinstate(reinstate) => drop(archive.reinstate_article(reinstate).await.unwrap()),
         Request::Rollback(rollback) => drop(archive.rollback_article(rollback).await.unwrap()),
+        Request::Label(label) => drop(archive.label_article(label).await.unwrap()),
     }
 }
 
@@ -107,7 +108,7 @@ async fn replayed_requests_reproduce_the_archive() {
         made_twice(&copied, all, &client).await;
     }
     println!("{kinds:?}");
-    use pb::ChangeKind::{Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    use pb::ChangeKind::{Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
     for (kind, request) in [
         (Created, "record"),
         (Revised, "record"),
@@ -115,7 +116,10 @@ async fn replayed_requests_reproduce_the_archive() {
         (Sighted, "rollback"),
         (Sighted, "withdraw"),
         (Sighted, "reinstate"),
+        (Sighted, "label"),
         (Aliased, "record"),
+        (Labelled, "record"),
+        (Labelled, "label"),
         (RolledBack, "rollback"),
         (Withdrawn, "withdraw"),
         (Reinstated, "reinstate"),
@@ -124,15 +128,17 @@ async fn replayed_requests_reproduce_the_archive() {
     }
 }
 
-/// Sends the requests a second time, which must change nothing. The exception is a withdrawal and a reinstatement at
-/// the same instant: only the last of the two is compared, so the other one is recorded again.
+/// Sends the requests a second time, which must change nothing. The exceptions are a withdrawal and a reinstatement at
+/// the same instant, of which only the last is compared, so the other one is recorded again, and labels that were added
+/// and later removed, which are added and removed again.
 async fn made_twice(copied: &Client, requests: Vec<pb::Change>, originals: &Client) {
     let before = changes(copied, pb::FeedView::Basic).await.len();
     for change in requests {
         make(copied, change.request.unwrap(), originals).await;
     }
     for change in &changes(copied, pb::FeedView::Basic).await[before..] {
-        assert!(matches!(change.kind(), pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated), "{change:?}");
+        use pb::ChangeKind::{Labelled, Reinstated, Withdrawn};
+        assert!(matches!(change.kind(), Withdrawn | Reinstated | Labelled), "{change:?}");
     }
 }
 
@@ -159,6 +165,7 @@ fn kind_of(request: &Request) -> &'static str {
         Request::Withdraw(_) => "withdraw",
         Request::Reinstate(_) => "reinstate",
         Request::Rollback(_) => "rollback",
+        Request::Label(_) => "label",
     }
 }
 

@@ -31,7 +31,6 @@ fn hostile() -> Content {
         canonical_url: format!("https://a.example/?{ATTACK}"),
         keywords: vec![text()],
         rights: text(),
-        labels: vec![text()],
         blocks: blocks.into_iter().map(Block::from).collect(),
         ..Content::default()
     }

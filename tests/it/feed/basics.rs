@@ -3,7 +3,7 @@
 use dateline::internals::client::ServerError;
 use dateline::internals::wire::pb;
 use dateline::internals::wire::pb::ChangeKind::{
-    Aliased, Created, Reinstated, Revised, RolledBack, Sighted, Withdrawn,
+    Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn,
 };
 use dateline::internals::wire::pb::feed_start::Position;
 use dateline::internals::wire::pb::subscribe_response::Event;
@@ -17,7 +17,7 @@ fn beginning() -> pb::SubscribeRequest {
 }
 
 fn everything() -> pb::SubscribeRequest {
-    let kinds = [Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased];
+    let kinds = [Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased, Labelled];
     pb::SubscribeRequest { kinds: kinds.map(i32::from).to_vec(), ..beginning() }
 }
 
@@ -92,15 +92,12 @@ async fn an_atomic_batch_is_delivered_whole_and_its_last_matching_change_is_mark
 #[tokio::test]
 async fn a_filtered_feed_reports_what_enters_and_what_leaves_the_filter() {
     let (_directory, server, mut client) = fresh().await;
-    let labelled = |labels: &[&str], text: &str, seconds| {
-        let mut request = seen("a", text, seconds);
-        request.content.as_mut().unwrap().labels = labels.iter().map(ToString::to_string).collect();
-        request
-    };
-    write(&client, labelled(&["flood"], "one", 0)).await;
-    write(&client, labelled(&[], "two", 10)).await;
-    write(&client, labelled(&[], "three", 20)).await;
-    write(&client, labelled(&["flood"], "four", 30)).await;
+    let flood = || vec!["flood".to_owned()];
+    write(&client, pb::RecordObservationRequest { labels: flood(), ..seen("a", "one", 0) }).await;
+    let remove = pb::LabelArticleRequest { name: name("a"), remove_labels: flood(), ..Default::default() };
+    client.archive.label_article(remove).await.unwrap();
+    write(&client, seen("a", "three", 20)).await;
+    write(&client, pb::RecordObservationRequest { labels: flood(), ..seen("a", "four", 30) }).await;
     let withdraw = pb::WithdrawArticleRequest { name: name("a"), observe_time: Some(at(40)), ..Default::default() };
     client.archive.withdraw_article(withdraw).await.unwrap();
     let filter = pb::ArticleFilter {
@@ -110,7 +107,7 @@ async fn a_filtered_feed_reports_what_enters_and_what_leaves_the_filter() {
     };
     let told = all(&client, pb::SubscribeRequest { filter: Some(filter), ..beginning() }).await;
     let left: Vec<_> = told.iter().map(|change| (change.seq, change.kind(), change.left_filter)).collect();
-    assert_eq!(left, [(0, Created, false), (1, Revised, true), (3, Revised, false), (4, Withdrawn, true)]);
+    assert_eq!(left, [(0, Created, false), (1, Labelled, true), (3, Revised, false), (4, Withdrawn, true)]);
     server.stop().await;
 }
 
@@ -183,12 +180,12 @@ async fn the_revision_in_a_change_equals_that_of_a_read() {
         content.section = "World".into();
         content.language = "en-GB".into();
         content.canonical_url = "https://courier.example/a".into();
-        content.labels = vec!["flood".into(), "river".into()];
         content.standfirst = "In short.".into();
         content.publish_time = Some(claim("yesterday"));
         content.modify_time = Some(claim("today"));
         let original = pb::Original { media_type: "text/html".into(), data: vec![7; 300].into(), ..Default::default() };
-        pb::RecordObservationRequest { original: Some(original), ..request }
+        let labels = vec!["flood".into(), "river".into()];
+        pb::RecordObservationRequest { original: Some(original), labels, ..request }
     };
     write(&client, request("one", 0)).await;
     write(&client, request(&"two ".repeat(200), 10)).await;

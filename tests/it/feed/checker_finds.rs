@@ -22,11 +22,13 @@ const C: Text = Text(2);
 
 /// A log with something of each kind, and two atomic batches: 1 to 3, and 8 to 9.
 fn log() -> Truth {
-    let alias = What::Observe { text: B, urls: vec![2], original: None, fetch: None, coalesce_within: 0 };
-    let late_url = What::Observe { text: C, urls: vec![3], original: None, fetch: None, coalesce_within: 0 };
+    let alias =
+        What::Observe { text: B, urls: vec![2], original: None, fetch: None, labels: vec![], coalesce_within: 0 };
+    let late_url =
+        What::Observe { text: C, urls: vec![3], original: None, fetch: None, labels: vec![], coalesce_within: 0 };
     let batches = [
         vec![observe(0, 0, A)],
-        vec![observe(1, 0, B), observe(2, 0, A), observe(0, 2, B)], // Article 0 loses the label.
+        vec![observe(1, 0, B), observe(2, 0, A), observe(0, 2, B)], // Article 0 is in another language now.
         vec![act(1, 4, What::Withdraw(0))],
         vec![observe(0, 1, C)], // A late observation.
         vec![observe(0, 3, B)], // A sighting.
@@ -37,6 +39,7 @@ fn log() -> Truth {
         vec![act(1, 2, What::Withdraw(1))], // A late withdrawal.
         vec![act(0, 1, late_url)],
         vec![observe(3, 0, A)],
+        vec![act(3, 0, What::Label { add: vec![1], remove: vec![], reason: 0 })],
     ];
     Truth::of(acknowledged(batches))
 }
@@ -56,9 +59,9 @@ fn archived(batch: i64) -> Timestamp {
     support::now().saturating_add_micros(10 * batch)
 }
 
-fn flood() -> Query {
+fn british() -> Query {
     Query {
-        filter: pb::ArticleFilter { labels: vec!["flood".to_owned()], ..pb::ArticleFilter::default() },
+        filter: pb::ArticleFilter { languages: vec!["en-GB".to_owned()], ..pb::ArticleFilter::default() },
         ..Query::default()
     }
 }
@@ -69,9 +72,9 @@ fn whole(truth: &Truth) -> Recording {
     Recording { sessions: vec![faithful::changes(truth, &query, Start::Beginning, 0)], query }
 }
 
-/// The changes for a subscriber to a label that some articles lose.
-fn labelled(truth: &Truth) -> Recording {
-    Recording { sessions: vec![faithful::changes(truth, &flood(), Start::Beginning, 0)], query: flood() }
+/// The changes for a subscriber to a language that some articles lose.
+fn filtered(truth: &Truth) -> Recording {
+    Recording { sessions: vec![faithful::changes(truth, &british(), Start::Beginning, 0)], query: british() }
 }
 
 /// A connection that is lost after the second batch, and one that resumes there.
@@ -106,7 +109,7 @@ fn faultless_recordings_have_no_faults() {
             }
         }
     }
-    for recording in [resumed(&truth), snapshot(&truth), labelled(&truth)] {
+    for recording in [resumed(&truth), snapshot(&truth), filtered(&truth)] {
         assert_eq!(check(&truth, &recording), []);
     }
 }
@@ -166,7 +169,7 @@ fn each_kind_of_fault_is_found() {
     for (index, case) in spoilt::cases().into_iter().enumerate() {
         let mut recording = match case.recording {
             Base::Whole => whole(&truth),
-            Base::Labelled => labelled(&truth),
+            Base::Filtered => filtered(&truth),
             Base::Resumed => resumed(&truth),
             Base::Snapshot => snapshot(&truth),
         };

@@ -25,8 +25,12 @@ impl Truth {
 
     fn render(&self, seq: u64, view: pb::FeedView) -> pb::Change {
         let (record, after, kind) = (self.record(seq), self.after(seq), self.kind(seq));
-        let is_about_newest =
-            matches!(kind, pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated | pb::ChangeKind::Aliased);
+        let is_about_newest = matches!(
+            kind,
+            pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated | pb::ChangeKind::Aliased | pb::ChangeKind::Labelled
+        );
+        let is_of_labels_alone = matches!(record.kind, LogKind::Labelled | LogKind::LabelsRepeated);
+        let edit = record.labels.clone();
         let shown = record.revision.filter(|_| !is_about_newest).unwrap_or(after.revision);
         let is_full = view == pb::FeedView::Full && kind != pb::ChangeKind::Withdrawn;
         let makes_diff = view == pb::FeedView::Diff && makes_revision(record.kind);
@@ -34,7 +38,7 @@ impl Truth {
             seq,
             kind: kind.into(),
             article: record.article.to_string(),
-            observe_time: Some(timestamp_to_pb(record.at)),
+            observe_time: (!is_of_labels_alone).then(|| timestamp_to_pb(record.at)),
             archive_time: record.archive_time.map(timestamp_to_pb),
             revision: Some(self.revision(&record.article, shown, is_full)),
             is_newest: self.is_newest(seq),
@@ -47,15 +51,19 @@ impl Truth {
             batch_end: false,
             fetch: fetch(record),
             request: None,
+            labels: after.labels.clone(),
+            labels_added: edit.as_ref().map(|edit| edit.added.clone()).unwrap_or_default(),
+            labels_removed: edit.map(|edit| edit.removed).unwrap_or_default(),
         }
     }
 
     /// Whether what a change records is in force at the end of the observe axis, as known with this change. A change of
-    /// URLs always counts as newest, because URLs have no end.
+    /// URLs or labels always counts as newest, because these have no end.
     fn is_newest(&self, seq: u64) -> bool {
         let record = self.record(seq);
         match record.kind {
-            _ if self.kind(seq) == pb::ChangeKind::Aliased => true,
+            _ if matches!(self.kind(seq), pb::ChangeKind::Aliased | pb::ChangeKind::Labelled) => true,
+            LogKind::Labelled | LogKind::LabelsRepeated => true,
             LogKind::Withdrawn | LogKind::Reinstated | LogKind::StateRepeated => {
                 let mark = self.known(&record.article, seq + 1).mark_at(&record.article, None);
                 mark.is_some_and(|mark| mark.at <= record.at)
@@ -131,6 +139,7 @@ impl Truth {
             update_time: self.record(latest).archive_time.map(timestamp_to_pb),
             seq: latest,
             latest_fetch: known.latest_fetch(name).map(|number| fetch_to_pb(&support::fetch(number))),
+            labels: known.labels(name),
         }
     }
 }

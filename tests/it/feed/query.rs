@@ -54,7 +54,7 @@ impl Query {
             && any(&filter.articles, |wanted| *wanted == name)
             && any(&filter.states, |wanted| *wanted == i32::from(state))
             && any(&filter.languages, |range| language_matches(range, &content.language))
-            && any(&filter.labels, |label| content.labels.contains(label))
+            && any(&filter.labels, |label| article.labels.contains(label))
             && (filter.url_prefix.is_empty() || begins_so(article, &filter.url_prefix))
             && within(filter.observe_time.as_ref(), Some(article.since))
             && within(filter.publish_time.as_ref(), publish_time)

@@ -20,8 +20,8 @@ pub(super) struct Case {
 pub(super) enum Base {
     /// All changes, for a subscriber without a filter: 0 and 1, 2 and 3, 4 and 5, 7 and 8, ….
     Whole,
-    /// The changes for a subscriber to a label.
-    Labelled,
+    /// The changes for a subscriber to a language.
+    Filtered,
     /// As `Whole`, but interrupted after the second delivery.
     Resumed,
     /// The articles as known below 8, and the changes from there on.
@@ -79,7 +79,7 @@ fn of_changes() -> Vec<Case> {
             changes(it, 1).push(invented);
         }),
         // A change of an article that does not match.
-        case(Base::Labelled, &["Unwanted"], |it, truth| {
+        case(Base::Filtered, &["Unwanted"], |it, truth| {
             let other = truth.change(4, pb::FeedView::Basic).clone();
             changes(it, 2).push(other);
         }),
@@ -97,7 +97,7 @@ fn of_reports() -> Vec<Case> {
         case(Base::Whole, &["WrongIsNewest"], |it, _| changes(it, 1)[0].is_newest = false),
         case(Base::Whole, &["WrongBatchEnd"], |it, _| changes(it, 1)[1].batch_end = true),
         case(Base::Whole, &["WrongBatchEnd"], |it, _| changes(it, 2)[1].batch_end = false),
-        case(Base::Labelled, &["WrongLeftFilter"], |it, _| {
+        case(Base::Filtered, &["WrongLeftFilter"], |it, _| {
             let mut all = events(it).iter_mut().flat_map(|event| {
                 if let Event::Delivery(batch) = event { batch.changes.as_mut_slice() } else { &mut [] }
             });
@@ -109,6 +109,8 @@ fn of_reports() -> Vec<Case> {
         misreported(|it, _| changes(it, 1)[0].archive_time = None),
         misreported(|it, _| changes(it, 1)[0].newest_revision_number = 2),
         misreported(|it, _| changes(it, 1)[0].set_state(pb::ArticleState::Withdrawn)),
+        misreported(|it, _| changes(it, 1)[0].labels.push("flood".to_owned())),
+        misreported(|it, _| changes(it, 1)[0].labels_added.push("flood".to_owned())),
         misreported(|it, _| changes(it, 1)[0].revision = None),
         misreported(|it, _| changes(it, 1)[0].revision.as_mut().unwrap().number = 2),
         misreported(|it, _| changes(it, 1)[0].revision.as_mut().unwrap().content_digest.fill(0)),

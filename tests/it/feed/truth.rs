@@ -43,6 +43,7 @@ pub(crate) struct LatestState {
     pub(crate) since: Timestamp,
     pub(crate) withdrawn: bool,
     pub(crate) urls: Vec<ArticleUrl>,
+    pub(crate) labels: Vec<String>,
 }
 
 /// The changes of one article, with their positions. The brute-force model only has to go through these.
@@ -125,6 +126,7 @@ impl Truth {
             since: run.from,
             withdrawn: known.withdrawn_at(name, None),
             urls: known.urls(name).into_iter().map(|(url, _)| url).collect(),
+            labels: known.labels(name),
         }
     }
 
@@ -195,8 +197,12 @@ impl Truth {
             LogKind::Withdrawn => pb::ChangeKind::Withdrawn,
             LogKind::Reinstated => pb::ChangeKind::Reinstated,
             LogKind::Aliased => pb::ChangeKind::Aliased,
+            LogKind::Labelled => pb::ChangeKind::Labelled,
             LogKind::Sighted | LogKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
-            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated => pb::ChangeKind::Sighted,
+            LogKind::Sighted | LogKind::Repeated if record.labels.is_some() => pb::ChangeKind::Labelled,
+            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::LabelsRepeated => {
+                pb::ChangeKind::Sighted
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use dateline::internals::wire::{self, content_to_pb, fetch_to_pb, pb, timestamp_
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
-use crate::model::plan::{Text, To, What, Write};
+use crate::model::plan::{Text, To, What, Write, seen};
 use crate::model::shown::{TEXTS, content};
 use crate::support;
 
@@ -84,7 +84,7 @@ impl Writer {
         let articles = 0..u8::try_from(ARTICLES).unwrap();
         let writes = articles.map(|article| {
             let text = Text(article % TEXTS);
-            let what = What::Observe { text, urls: Vec::new(), original: None, fetch: None, coalesce_within: 0 };
+            let what = seen(text);
             self.write(article, 0, what)
         });
         let writes = writes.collect();
@@ -126,8 +126,9 @@ impl Writer {
             0..10 => What::Withdraw(self.small(2)),
             10..22 => What::Reinstate(self.small(2)),
             22..30 => What::Rollback(1 + u32::from(self.small(3))),
-            30..36 => return vec![self.again()],
-            36..100 => return vec![self.observation()],
+            30..40 => self.label(),
+            40..46 => return vec![self.again()],
+            46..100 => return vec![self.observation()],
             _ => {
                 let count = 2 + self.dice.below(BATCH_MAX - 1);
                 return self.batch(count);
@@ -145,8 +146,15 @@ impl Writer {
         let text = Text(self.small(TEXTS));
         let urls = if self.dice.percent(20) { vec![self.small(URLS)] } else { Vec::new() };
         let fetch = if self.dice.percent(30) { Some(self.small(3)) } else { None };
+        let labels = if self.dice.percent(15) { vec![self.small(3)] } else { Vec::new() };
         let (article, at) = (self.article(), self.instant());
-        self.write(article, at, What::Observe { text, urls, original: None, fetch, coalesce_within: 0 })
+        self.write(article, at, What::Observe { text, urls, original: None, fetch, labels, coalesce_within: 0 })
+    }
+
+    fn label(&mut self) -> What {
+        let (add, remove, reason) = (self.small(3), self.small(3), self.small(2));
+        let remove = if add == remove { Vec::new() } else { vec![remove] };
+        What::Label { add: vec![add], remove, reason }
     }
 
     /// An observation that was recorded before, under a new request id.
@@ -223,6 +231,17 @@ impl Writer {
                     pb::ReinstateArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
                 one(archive.reinstate_article(request).await?.into_inner().snapshot, Told::Marked)
             }
+            What::Label { add, remove, reason } => {
+                let request = pb::LabelArticleRequest {
+                    name,
+                    add_labels: support::labels(add),
+                    remove_labels: support::labels(remove),
+                    reason: format!("reason {reason}"),
+                    request_id,
+                    ..pb::LabelArticleRequest::default()
+                };
+                one(archive.label_article(request).await?.into_inner().snapshot, Told::Marked)
+            }
         }
     }
 }
@@ -268,7 +287,9 @@ fn request_id(write: &Write) -> String {
 }
 
 fn publish(write: &Write) -> pb::RecordObservationRequest {
-    let What::Observe { text, urls, fetch, .. } = &write.what else { panic!("{write:?} is not an observation") };
+    let What::Observe { text, urls, fetch, labels, .. } = &write.what else {
+        panic!("{write:?} is not an observation")
+    };
     let To::Article(number) = write.to else { panic!("{write:?} does not name an article") };
     let name = support::article(number);
     pb::RecordObservationRequest {
@@ -279,6 +300,7 @@ fn publish(write: &Write) -> pb::RecordObservationRequest {
         urls: urls.iter().map(|number| support::url(*number).original).collect(),
         request_id: request_id(write),
         fetch: fetch.map(|number| fetch_to_pb(&support::fetch(number))),
+        labels: support::labels(labels),
         ..pb::RecordObservationRequest::default()
     }
 }

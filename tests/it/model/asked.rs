@@ -1,6 +1,6 @@
 //! The operations of a plan, in the forms that the archive and the model take.
 
-use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
+use dateline::internals::archive::request::{Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition};
 use dateline::model::ArticleUrl;
 
 use super::plan::{To, What, Write};
@@ -37,7 +37,7 @@ pub(crate) fn addressed(to: To) -> Addressed {
 
 pub(crate) fn asked(what: &What) -> Asked {
     match what {
-        What::Observe { text, urls, original, fetch, coalesce_within } => {
+        What::Observe { text, urls, original, fetch, labels, coalesce_within } => {
             let mut all = Vec::new();
             let given = urls.iter().map(|number| support::url(*number));
             for url in support::canonical_url(content(*text)).into_iter().chain(given) {
@@ -46,24 +46,34 @@ pub(crate) fn asked(what: &What) -> Asked {
                 }
             }
             let (text, original, fetch, coalesce_within) = (*text, *original, *fetch, *coalesce_within);
-            Asked::Observe { text, urls: all, original, fetch, coalesce_within }
+            Asked::Observe { text, urls: all, original, fetch, labels: support::labels(labels), coalesce_within }
         }
         What::Rollback(number) => Asked::Rollback(*number),
         What::Withdraw(reason) => Asked::Mark { withdrawn: true, reason: format!("reason {reason}") },
         What::Reinstate(reason) => Asked::Mark { withdrawn: false, reason: format!("reason {reason}") },
+        What::Label { add, remove, reason } => Asked::Label {
+            add: support::labels(add),
+            remove: support::labels(remove),
+            reason: format!("reason {reason}"),
+        },
     }
 }
 
 fn action(what: &Asked) -> Action {
     match what {
-        Asked::Observe { text, urls, original, fetch, coalesce_within } => {
+        Asked::Observe { text, urls, original, fetch, labels, coalesce_within } => {
             let mut observation = Observation::new(content(*text).clone(), urls.clone());
             observation.original = original.map(support::original);
             observation.fetch = fetch.map(|number| Box::new(support::fetch(number)));
+            observation.labels = LabelEdit::adding(labels.clone(), support::LABELS_MAX);
             observation.coalesce_within_micros = *coalesce_within;
             Action::Observe(Box::new(observation))
         }
         Asked::Rollback(number) => Action::Rollback(support::number(*number)),
         Asked::Mark { withdrawn, reason } => Action::SetState { withdrawn: *withdrawn, reason: reason.clone() },
+        Asked::Label { add, remove, reason } => {
+            let edit = LabelEdit { add: add.clone(), remove: remove.clone(), count_max: support::LABELS_MAX };
+            Action::Label { edit, reason: reason.clone() }
+        }
     }
 }

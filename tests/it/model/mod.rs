@@ -111,7 +111,7 @@ fn an_archive_on_disk_answers_as_the_model_does() {
 }
 
 /// What must occur for the plans to be worthwhile: kinds of change, and reasons of rejections.
-const EVENTS: [&str; 19] = [
+const EVENTS: [&str; 22] = [
     "Created",
     "Revised",
     "Sighted",
@@ -121,6 +121,8 @@ const EVENTS: [&str; 19] = [
     "Reinstated",
     "StateRepeated",
     "Aliased",
+    "Labelled",
+    "LabelsRepeated",
     "replayed",
     "refused: Article",
     "refused: Revision",
@@ -129,6 +131,7 @@ const EVENTS: [&str; 19] = [
     "refused: Withdrawn",
     "refused: RequestIdReused",
     "refused: StateTooEarly",
+    "refused: TooManyLabels",
     "refused: StorageFull",
     "refused: StorageFailed",
 ];

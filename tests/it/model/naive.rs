@@ -26,6 +26,8 @@ pub(crate) struct Record {
     pub(crate) fetch: Option<u8>,
     pub(crate) word_delta: Option<WordDelta>,
     pub(crate) urls: Vec<ArticleUrl>,
+    /// The labels that the change adds and removes; `None` if it does neither.
+    pub(crate) labels: Option<LabelEdit>,
     pub(crate) reason: String,
     pub(crate) request: Option<(u32, String)>,
     /// The reply to its writer.
@@ -34,6 +36,13 @@ pub(crate) struct Record {
     pub(crate) batch_first: u64,
     /// When it was committed. The archive assigns this time, and the model only checks that times are in order.
     pub(crate) archive_time: Option<Timestamp>,
+}
+
+/// Labels that a change adds and removes, each list sorted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LabelEdit {
+    pub(crate) added: Vec<String>,
+    pub(crate) removed: Vec<String>,
 }
 
 /// The reply to a writer.
@@ -172,9 +181,25 @@ impl<'a> Known<'a> {
         set
     }
 
-    /// The latest change that set a state.
-    pub(crate) fn last_state_change(self, article: &ArticleName) -> Option<u64> {
-        self.marks(article).into_iter().map(|mark| mark.seq).max()
+    /// The latest change that set a state or altered the labels.
+    pub(crate) fn last_edit(self, article: &ArticleName) -> Option<u64> {
+        let is_edit = |record: &Record| is_mark(record.kind) || record.labels.is_some();
+        self.of(article).filter(|(_, record)| is_edit(record)).map(|(seq, _)| seq).last()
+    }
+
+    /// The latest change that altered the labels.
+    pub(crate) fn last_label_change(self, article: &ArticleName) -> Option<u64> {
+        self.of(article).filter(|(_, record)| record.labels.is_some()).map(|(seq, _)| seq).last()
+    }
+
+    /// The labels of an article, sorted.
+    pub(crate) fn labels(self, article: &ArticleName) -> Vec<String> {
+        let mut labels = BTreeSet::new();
+        for edit in self.of(article).filter_map(|(_, record)| record.labels.as_ref()) {
+            labels.retain(|label| !edit.removed.contains(label));
+            labels.extend(edit.added.iter().cloned());
+        }
+        labels.into_iter().collect()
     }
 
     pub(crate) fn withdrawn_at(self, article: &ArticleName, at: Option<Timestamp>) -> bool {

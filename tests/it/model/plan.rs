@@ -79,13 +79,22 @@ pub(crate) enum To {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     /// An observation of `text`.
-    Observe { text: Text, urls: Vec<u8>, original: Option<u8>, fetch: Option<u8>, coalesce_within: i64 },
+    Observe {
+        text: Text,
+        urls: Vec<u8>,
+        original: Option<u8>,
+        fetch: Option<u8>,
+        labels: Vec<u8>,
+        coalesce_within: i64,
+    },
     /// A rollback to a revision.
     Rollback(u32),
     /// A withdrawal, with the nth reason.
     Withdraw(u8),
     /// A reinstatement, with the nth reason.
     Reinstate(u8),
+    /// A change of labels, given by number, with the nth reason. It ignores the tick.
+    Label { add: Vec<u8>, remove: Vec<u8>, reason: u8 },
 }
 
 /// A precondition on the newest state.
@@ -106,8 +115,12 @@ pub(crate) enum Expect {
 
 /// A plain observation, for tests that are written by hand.
 pub(crate) fn observe(article: u8, at: i64, text: Text) -> Write {
-    let what = What::Observe { text, urls: Vec::new(), original: None, fetch: None, coalesce_within: 0 };
-    Write { to: To::Article(article), at, what, expect: None, request: None }
+    act(article, at, seen(text))
+}
+
+/// A plain observation of a content.
+pub(crate) fn seen(text: Text) -> What {
+    What::Observe { text, urls: Vec::new(), original: None, fetch: None, labels: Vec::new(), coalesce_within: 0 }
 }
 
 /// Any other plain operation.

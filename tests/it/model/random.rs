@@ -1,10 +1,13 @@
 //! Random plans. Times, contents, URLs and request ids come from small sets, so that they often coincide.
 
+use std::ops::Range;
+
 use proptest::prelude::*;
 
 use super::plan::{Expect, Failure, Plan, Step, Text, To, What, Write};
 use super::run::TICKS;
 use super::shown::TEXTS;
+use crate::support::LABELS;
 
 pub(super) fn plans(steps_max: usize) -> impl Strategy<Value = Plan> {
     let steps = proptest::collection::vec(step(), 1..=steps_max);
@@ -52,6 +55,7 @@ fn what() -> impl Strategy<Value = What> {
         2 => (1..4_u32).prop_map(What::Rollback),
         3 => (0..2_u8).prop_map(What::Withdraw),
         5 => (0..2_u8).prop_map(What::Reinstate),
+        4 => label(),
     ]
 }
 
@@ -59,15 +63,31 @@ fn observe() -> impl Strategy<Value = What> {
     let urls = prop_oneof![3 => Just(Vec::new()), 1 => proptest::collection::vec(0..8_u8, 1..3)];
     let original = prop_oneof![3 => Just(None), 1 => (0..3_u8).prop_map(Some)];
     let fetch = prop_oneof![1 => Just(None), 1 => (0..3_u8).prop_map(Some)];
+    let labels = prop_oneof![4 => Just(Vec::new()), 1 => labels(1..3)];
     let coalesce_within = prop_oneof![4 => Just(0), 1 => 1..8_i64];
-    let parts = (text(), urls, original, fetch, coalesce_within);
-    parts.prop_map(|(text, urls, original, fetch, coalesce_within)| What::Observe {
+    let parts = (text(), urls, original, fetch, labels, coalesce_within);
+    parts.prop_map(|(text, urls, original, fetch, labels, coalesce_within)| What::Observe {
         text,
         urls,
         original,
         fetch,
+        labels,
         coalesce_within,
     })
+}
+
+/// No label is both added and removed. Sometimes there is neither.
+fn label() -> impl Strategy<Value = What> {
+    let parts = (labels(0..4), labels(0..4), 0..2_u8);
+    parts.prop_map(|(add, mut remove, reason)| {
+        remove.retain(|label| !add.contains(label));
+        What::Label { add, remove, reason }
+    })
+}
+
+/// Sorted and unique, as the archive gets them.
+fn labels(count: Range<usize>) -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::btree_set(0..LABELS, count).prop_map(|labels| labels.into_iter().collect())
 }
 
 /// The first contents are the most frequent.

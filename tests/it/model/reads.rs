@@ -245,7 +245,7 @@ impl Reads<'_> {
             && filter.withdrawn.is_none_or(|wanted| wanted == withdrawn)
             && (filter.languages.is_empty()
                 || filter.languages.iter().any(|range| language_matches(range, &content.language)))
-            && (filter.labels.is_empty() || filter.labels.iter().any(|label| content.labels.contains(label)))
+            && (filter.labels.is_empty() || filter.labels.iter().any(|label| known.labels(name).contains(label)))
             && filter.url_prefix.as_ref().is_none_or(|prefix| {
                 known.urls(name).iter().any(|(url, _)| url.key.as_str().starts_with(prefix.as_str()))
             })

@@ -4,7 +4,7 @@ use dateline::internals::archive::request::Outcome;
 use dateline::model::diff::word_delta;
 use dateline::model::{ArticleName, ArticleUrl, LogKind, SourceId, Timestamp};
 
-use super::naive::{Answer, Known, Record, Sighted, is_observation, makes_revision};
+use super::naive::{Answer, Known, LabelEdit, Record, Sighted, is_observation, makes_revision};
 use super::plan::Text;
 use crate::support;
 
@@ -27,15 +27,30 @@ pub(crate) enum Addressed {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Asked {
-    Observe { text: Text, urls: Vec<ArticleUrl>, original: Option<u8>, fetch: Option<u8>, coalesce_within: i64 },
+    Observe {
+        text: Text,
+        urls: Vec<ArticleUrl>,
+        original: Option<u8>,
+        fetch: Option<u8>,
+        labels: Vec<String>,
+        coalesce_within: i64,
+    },
     Rollback(u32),
-    Mark { withdrawn: bool, reason: String },
+    Mark {
+        withdrawn: bool,
+        reason: String,
+    },
+    Label {
+        add: Vec<String>,
+        remove: Vec<String>,
+        reason: String,
+    },
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
     Absent,
-    /// The newest revision and state that an etag stood for; `None` for an etag that was never returned.
+    /// The newest revision, and the latest change of state or labels, that an etag stood for; `None` for an etag that was never returned.
     State(Option<(u32, Option<u64>)>),
     Revision(u32),
 }
@@ -53,6 +68,8 @@ pub(crate) enum Refusal {
     RequestIdReused,
     /// With the time of the article's first observation.
     StateTooEarly(Timestamp),
+    /// With how many it would have.
+    TooManyLabels(usize),
 }
 
 /// The model: everything that was recorded.
@@ -117,6 +134,7 @@ impl Model {
             fetch: None,
             word_delta: None,
             urls: Vec::new(),
+            labels: None,
             reason: String::new(),
             request: request.request.clone(),
             answer: Answer {
@@ -132,12 +150,13 @@ impl Model {
             archive_time: None,
         };
         let written = match &request.what {
-            Asked::Observe { text, urls, original, fetch, coalesce_within } => {
+            Asked::Observe { text, urls, original, fetch, labels, coalesce_within } => {
                 self.bind(urls, &mut record);
                 let written = self.observe(*text, *coalesce_within, *original, &mut record)?;
                 // A repeated observation keeps its own fetch, and a coalesced one is not recorded.
                 record.fetch = fetch.filter(|_| is_observation(record.kind));
-                written || !record.urls.is_empty()
+                record.labels = self.edit(labels, &[], &article)?;
+                written || !record.urls.is_empty() || record.labels.is_some()
             }
             Asked::Rollback(number) => {
                 self.existing(&article)?;
@@ -152,9 +171,44 @@ impl Model {
                 self.existing(&article)?;
                 self.mark(*withdrawn, reason, &mut record)?
             }
+            Asked::Label { add, remove, reason } => {
+                self.existing(&article)?;
+                record.at = self.newest_since(&article);
+                record.answer.at = record.at;
+                record.labels = self.edit(add, remove, &article)?;
+                reason.clone_into(&mut record.reason);
+                record.kind = LogKind::LabelsRepeated;
+                if record.labels.is_some() {
+                    record.kind = LogKind::Labelled;
+                    record.answer.outcome = Outcome::Revised;
+                }
+                record.labels.is_some() || record.request.is_some()
+            }
         };
         self.complete(&mut record);
+        // Labels alone have no observe time, nor a revision.
+        if record.kind == LogKind::Aliased && record.urls.is_empty() && record.labels.is_some() {
+            (record.kind, record.at, record.revision) = (LogKind::Labelled, self.newest_since(&article), None);
+        }
         Ok((record.answer.clone(), written.then_some(record)))
+    }
+
+    /// Since when the newest revision of an article is in force.
+    fn newest_since(&self, article: &ArticleName) -> Timestamp {
+        self.all().run_at(article, None).expect("the article exists").from
+    }
+
+    /// The labels that are new, and those that are no longer there; `None` if there are neither.
+    fn edit(&self, add: &[String], remove: &[String], article: &ArticleName) -> Result<Option<LabelEdit>, Refusal> {
+        let before = self.all().labels(article);
+        let mut edit = LabelEdit { added: add.to_vec(), removed: remove.to_vec() };
+        edit.added.retain(|label| !before.contains(label));
+        edit.removed.retain(|label| before.contains(label));
+        let count = before.len() + edit.added.len() - edit.removed.len();
+        if !edit.added.is_empty() && count > support::LABELS_MAX {
+            return Err(Refusal::TooManyLabels(count));
+        }
+        Ok(Some(edit).filter(|edit| !(edit.added.is_empty() && edit.removed.is_empty())))
     }
 
     /// The article that is named, or that the first known URL belongs to at this source, or else a new name.
@@ -185,12 +239,12 @@ impl Model {
     fn check_expected(&self, article: &ArticleName, request: &Request) -> Result<(), Refusal> {
         let Some(expected) = &request.expected else { return Ok(()) };
         let newest = self.all().observed_at(article, None).map(|newest| newest.revision);
-        let last_state_change = self.all().last_state_change(article);
+        let last_edit = self.all().last_edit(article);
         let holds = match (expected, newest) {
             (Expected::Absent, None) => true,
             (Expected::Absent, Some(_)) => return Err(Refusal::ArticleExists),
             (Expected::State(_) | Expected::Revision(_), None) => return Err(Refusal::UnknownArticle),
-            (Expected::State(state), Some(newest)) => *state == Some((newest, last_state_change)),
+            (Expected::State(state), Some(newest)) => *state == Some((newest, last_edit)),
             (Expected::Revision(number), Some(newest)) => *number == newest,
         };
         if holds { Ok(()) } else { Err(Refusal::RevisionConflict(newest.unwrap_or_default())) }

@@ -58,7 +58,7 @@ impl Figures {
     }
 }
 
-/// The newest revision and state of an article.
+/// The newest revision of an article, and the latest change of its state or labels.
 type NewestState = (u32, Option<u64>);
 
 /// Carries out `plan`, and compares reads: some after each step, and everything at the end, before and after the
@@ -399,11 +399,11 @@ impl Run {
         }
     }
 
-    /// Reads the etag of the newest state. It must be the same for the same revision and state, and differ for any
-    /// other.
+    /// Reads the etag of the newest state. It must be the same for the same revision, state and labels, and differ for
+    /// any other.
     async fn learn_etag(&mut self, name: &ArticleName) -> Result<Option<String>, Mismatch> {
         let Some(newest) = self.model.all().observed_at(name, None) else { return Ok(None) };
-        let state = (newest.revision, self.model.all().last_state_change(name));
+        let state = (newest.revision, self.model.all().last_edit(name));
         let point = self.archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
         let read = self.archive.article(point, name.clone(), View::Basic).await.map_err(|error| error.to_string())?;
         let etag = read.etag.ok_or("the newest state has no etag")?;
@@ -437,7 +437,7 @@ impl Run {
         let Some(expect) = write.expect else { return Ok((None, None)) };
         let (Addressed::Named(name) | Addressed::Found { derived: name, .. }) = to;
         let newest = self.model.all().observed_at(name, None).map_or(1, |newest| newest.revision);
-        let state = (newest, self.model.all().last_state_change(name));
+        let state = (newest, self.model.all().last_edit(name));
         let etag = |known: Option<(String, NewestState)>| match known {
             Some((etag, state)) => (Expected::State(Some(state)), Precondition::Etag(etag)),
             None => (Expected::State(None), Precondition::Etag("nonsense".to_owned())),

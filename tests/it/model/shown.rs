@@ -9,7 +9,9 @@ use dateline::internals::archive::read::article::{ArticleAt, RevisionAt, StateCh
 use dateline::internals::archive::read::list::RevisionEntry;
 use dateline::internals::archive::request::{Receipt, Warning};
 use dateline::model::diff::word_delta;
-use dateline::model::{ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, LogKind, Timestamp, WordDelta};
+use dateline::model::{
+    ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, LabelChange, LogKind, Timestamp, WordDelta,
+};
 
 use super::naive::{Answer, Known, Record, makes_revision};
 use super::plan::Text;
@@ -60,6 +62,10 @@ pub(super) struct ShownChange {
     previous: Option<u64>,
     request_id: Option<String>,
     urls: Vec<ArticleUrl>,
+    /// The labels that are added, those that are removed, and all after the change.
+    labels: Option<(Vec<String>, Vec<String>, Vec<String>)>,
+    /// The position of the change that last altered the labels.
+    labels_seq: Option<u64>,
     reason: String,
     fetch: Option<Fetch>,
     name: ArticleName,
@@ -88,6 +94,11 @@ impl ShownChange {
             previous: entry.previous.map(|seq| seq.0),
             request_id: entry.request.as_ref().map(|(id, _)| id.to_string()),
             urls: entry.bound_urls.clone(),
+            labels: entry.labels.as_deref().map(|labels| {
+                let LabelChange { added, removed, after } = labels.clone();
+                (added, removed, after)
+            }),
+            labels_seq: entry.latest_state.labels_seq.map(|seq| seq.0),
             reason: entry.reason.clone(),
             fetch: entry.fetch.as_deref().cloned(),
             name: entry.name.clone(),
@@ -103,6 +114,8 @@ impl ShownChange {
 
     pub(super) fn expected(known: Known<'_>, seq: u64, record: &Record) -> Self {
         let before = known.of(&record.article).map(|(seq, _)| seq).take_while(|other| *other < seq);
+        let with_this = Known(&known.0[..=usize::try_from(seq).unwrap()]);
+        let after = || with_this.labels(&record.article);
         Self {
             seq,
             kind: record.kind,
@@ -113,6 +126,8 @@ impl ShownChange {
             previous: before.last(),
             request_id: record.request.as_ref().map(|(id, _)| format!("request-{id}")),
             urls: record.urls.clone(),
+            labels: record.labels.clone().map(|edit| (edit.added, edit.removed, after())),
+            labels_seq: with_this.last_label_change(&record.article),
             reason: record.reason.clone(),
             fetch: record.fetch.map(support::fetch),
             name: record.article.clone(),
@@ -165,6 +180,7 @@ pub(super) struct ShownArticle {
     has_etag: bool,
     latest_fetch: Option<Fetch>,
     urls: Vec<(ArticleUrl, i64)>,
+    labels: Vec<String>,
     revision_count: u32,
     create_time: Option<Timestamp>,
     latest: ShownChange,
@@ -182,6 +198,7 @@ impl ShownArticle {
             has_etag: article.etag.is_some(),
             latest_fetch: article.latest_fetch().cloned(),
             urls: article.urls.iter().map(|(url, since)| (url.clone(), support::tick(*since))).collect(),
+            labels: article.labels.clone(),
             revision_count: article.revision_count,
             create_time: Some(article.create_time),
             latest: ShownChange::of(&article.latest),
@@ -222,6 +239,7 @@ impl Missed {
                 Conflict::Withdrawn { since, .. } => Refusal::Withdrawn(*since),
                 Conflict::RequestIdReused { .. } => Refusal::RequestIdReused,
                 Conflict::StateTooEarly { first, .. } => Refusal::StateTooEarly(*first),
+                Conflict::TooManyLabels { count, .. } => Refusal::TooManyLabels(*count),
             }),
             ArchiveError::Bound(bound) => match bound {
                 InvalidReadPoint::SeqInFuture { .. } => Self::SeqInFuture,
@@ -244,6 +262,7 @@ impl Missed {
             Refusal::UnknownRevision => Self::Revision,
             Refusal::ArticleExists
             | Refusal::StateTooEarly(_)
+            | Refusal::TooManyLabels(_)
             | Refusal::RevisionConflict(_)
             | Refusal::Withdrawn(_)
             | Refusal::RequestIdReused => Self::Refused(refusal),
@@ -274,6 +293,7 @@ pub(super) fn expected_article(
         has_etag: at.is_none(),
         latest_fetch: at.is_none().then(|| known.latest_fetch(name)).flatten().map(support::fetch),
         urls: known.urls(name).into_iter().map(|(url, since)| (url, support::tick(since))).collect(),
+        labels: known.labels(name),
         revision_count: known.revision_count(name),
         create_time: first.archive_time,
         latest: ShownChange::expected(known, latest.0, latest.1),

@@ -76,6 +76,7 @@ fn a_state_is_compared_with_what_was_in_force_before_it() {
 fn a_repeated_observation_at_a_tie_is_logged_with_the_content_that_it_found() {
     let again = Write { request: Some(0), ..observe(0, 0, A) };
     tell(&written([observe(0, 0, A), observe(0, 0, B), again]));
-    let what = What::Observe { text: A, urls: vec![1], original: None, fetch: None, coalesce_within: 0 };
+    let what =
+        What::Observe { text: A, urls: vec![1], original: None, fetch: None, labels: vec![], coalesce_within: 0 };
     tell(&written([observe(0, 0, A), observe(0, 0, B), Write { what, ..observe(0, 0, A) }]));
 }

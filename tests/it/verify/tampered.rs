@@ -8,9 +8,10 @@ use dateline::internals::clock::SystemClock;
 use dateline::internals::store::Tables;
 use dateline::internals::store::engine::memory::MemoryEngine;
 use dateline::internals::store::engine::{Batch, Engine, Entry};
+use dateline::internals::store::record::encode;
 use dateline::internals::store::seal::{seal, unseal};
 use dateline::model::verification::{Finding, Table};
-use dateline::model::{LogKind, Seq};
+use dateline::model::{ChangeEntry, LabelChange, LogKind, Seq};
 
 use super::{entries, verified};
 use crate::model::filled;
@@ -89,16 +90,40 @@ fn every_wrong_value_with_a_valid_checksum_is_found() {
 #[test]
 fn an_altered_fetch_is_found() {
     let tampered = Tampered::new();
-    let (word, mut altered) = (b"/fetched/1", 0);
+    let (word, mut altered) = (b"/fetched/", 0);
     for (key, value) in entries(&tampered.engine) {
         let mut payload = unseal(&key, &value).unwrap().to_vec();
         let Some(place) = payload.windows(word.len()).position(|window| window == word) else { continue };
-        payload[place + word.len() - 1] = b'2';
+        payload[place + word.len()] = b'9';
         let findings = tampered.with(&(key.clone(), value), Some(seal(&key, payload)));
         assert!(!findings.is_empty(), "{key:?} has another fetch and nothing is found");
         altered += 1;
     }
     assert!(altered > 0, "no change has a fetch");
+}
+
+/// A log whose digests are right, but in which the last change says something of the labels that is not so.
+#[test]
+fn labels_that_do_not_follow_from_the_changes_before_are_found() {
+    let tampered = Tampered::new();
+    let tables = Tables::new(&tampered.engine);
+    let last = tables.last_change().unwrap().unwrap();
+    let before = tables.change(last.seq.previous().unwrap()).unwrap().unwrap().log_digest;
+    let intact = encode(last.seq, before, &last.entry);
+    let found = |entry: &ChangeEntry, detail: &str| {
+        let forged = encode(last.seq, before, entry);
+        let findings = tampered.with(&(intact.key.clone(), intact.value.clone()), Some(forged.value));
+        assert!(findings.iter().any(|finding| finding.detail.contains(detail)), "{entry:?} has {findings:?}");
+    };
+    let mut moved = last.entry.clone();
+    let labels_seq = &mut moved.latest_state.labels_seq;
+    *labels_seq = if labels_seq.is_some() { None } else { Some(Seq::ZERO) };
+    found(&moved, "record of its article's state does not match the log");
+    let mut invented = last.entry.clone();
+    let labels = LabelChange { added: vec!["new".into()], removed: vec![], after: vec!["newer".into()] };
+    invented.labels = Some(Box::new(labels));
+    invented.latest_state.labels_seq = Some(last.seq);
+    found(&invented, "a change of labels does not follow from the labels before it");
 }
 
 #[test]

@@ -242,6 +242,7 @@ impl Repository {
             content: Some(content_to_pb(&document.content)),
             observe_time: Some(timestamp_to_pb(time)),
             urls: document.urls.into_iter().chain(address.map(String::from)).collect(),
+            labels: document.labels,
             ..pb::RecordObservationRequest::default()
         };
         let media_type = format.unwrap_or(Format::NewsText).media_type();
