@@ -184,6 +184,7 @@ fn hint_of(error: &ServerError) -> Option<String> {
         "ARTICLE_WITHDRAWN" => {
             format!("`dateline reinstate {}` records that it is up again", short(metadata("article")))
         }
+        "TOO_MANY_LABELS" => format!("`dateline label {} -LABEL` removes one", short(metadata("article"))),
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
         "SUBSCRIPTION_UNKNOWN" => {
             "`dateline subscriptions` lists them; `dateline watch --durable NAME` creates one".to_owned()

@@ -3,11 +3,13 @@
 /// Fields, and the option or argument that sets each of them. Each entry covers the items of a repeated field as well.
 ///
 /// A field that a document may state, such as `content.language`, has no entry: the user may have given no option.
-const NAMES: [(&str, &str); 34] = [
+const NAMES: [(&str, &str); 36] = [
     ("name", "ARTICLE"),
     ("parent", "--source"),
     ("article_id", "--article"),
     ("urls", "the list of URLs"),
+    ("add_labels", "+LABEL"),
+    ("remove_labels", "-LABEL"),
     ("url", "ARTICLE"),
     ("observe_time", "--observed-at"),
     ("reason", "--reason"),
@@ -85,6 +87,7 @@ mod tests {
             ("start.resume_token", "--resume"),
             ("content.headline", "content.headline"),
             ("labels[0]", "labels[0]"),
+            ("add_labels[0]", "+LABEL"),
             ("urls", "the list of URLs"),
             ("urls[2]", "a URL of the article"),
             ("urls_max", "urls_max"),

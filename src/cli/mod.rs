@@ -18,6 +18,7 @@ mod failures;
 mod field_names;
 mod follow;
 mod import;
+mod label;
 mod list;
 mod listener;
 mod log;
@@ -108,6 +109,10 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         Command::Log(_) => ("log", Access::Existing),
         Command::Diff(_) => ("diff", Access::Existing),
         Command::List(_) => ("list", Access::Existing),
+        Command::Label(args) => {
+            label::check(args)?;
+            ("label", Access::Existing)
+        }
         Command::Withdraw(_) => ("withdraw", Access::Existing),
         Command::Reinstate(_) => ("reinstate", Access::Existing),
         Command::Rollback(_) => ("rollback", Access::Existing),
@@ -150,6 +155,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Log(args) => log::run(session, &args, out).await,
         Command::Diff(args) => diff::run(session, &args, out).await,
         Command::List(args) => list::run(session, &args, out).await,
+        Command::Label(args) => label::run(session, args, out).await,
         Command::Withdraw(args) => withdraw::run(session, args, out).await,
         Command::Reinstate(args) => reinstate::run(session, args, out).await,
         Command::Rollback(args) => rollback::run(session, &args, out).await,

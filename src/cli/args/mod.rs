@@ -10,6 +10,7 @@ pub(in crate::cli) mod values;
 pub(in crate::cli) mod verify;
 pub(in crate::cli) mod web;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::Styles;
@@ -44,9 +45,46 @@ impl Arguments {
     /// Reads the arguments of this process. On wrong ones, or with `--help`, prints why or the help, and exits.
     pub(in crate::cli) fn of_process() -> Self {
         // The help of each command explains its placeholders, as the help of all commands does.
-        let command = Self::command().mut_subcommands(|command| command.after_help(AFTER_HELP));
-        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        let mut command = Self::command().mut_subcommands(|command| command.after_help(AFTER_HELP));
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let mut read = |words: &[OsString]| {
+            let matches = command.try_get_matches_from_mut(words).unwrap_or_else(|error| error.exit());
+            Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        };
+        let arguments = read(&words);
+        if let Command::Label(args) = &arguments.command
+            && args.labels.iter().any(|word| word.starts_with("--"))
+        {
+            return read(&label_options_first(&Self::command(), &words, args.labels.len()));
+        }
+        arguments
     }
+}
+
+/// Moves the options that follow the labels of `label` before them. `words` are all arguments, of which the last `count`
+/// were taken for labels: since a label to remove begins with a hyphen, everything after the first label was.
+fn label_options_first(command: &clap::Command, words: &[OsString], count: usize) -> Vec<OsString> {
+    let (before, after) = words.split_at(words.len().saturating_sub(count));
+    let takes_value = |word: &str| {
+        let label = command.find_subcommand("label").into_iter().flat_map(clap::Command::get_arguments);
+        let mut arguments = label.chain(command.get_arguments());
+        arguments.any(|argument| {
+            argument.get_action().takes_values() && argument.get_long().is_some_and(|long| word == format!("--{long}"))
+        })
+    };
+    let (mut options, mut labels) = (before.to_vec(), Vec::new());
+    let mut after = after.iter().peekable();
+    while let Some(word) = after.next() {
+        match word.to_str() {
+            Some(text) if text.starts_with("--") => {
+                options.push(word.clone());
+                options.extend(after.next_if(|_| takes_value(text)).cloned());
+            }
+            _ => labels.push(word.clone()),
+        }
+    }
+    options.extend(labels);
+    options
 }
 
 const AFTER_HELP: &str = "\
@@ -73,6 +111,8 @@ pub(in crate::cli) enum Command {
     Diff(DiffArgs),
     /// List articles or sources
     List(Box<ListArgs>),
+    /// Put labels on an article, or take them off: dateline label ARTICLE +flood -draft
+    Label(LabelArgs),
     /// Record that the publisher took an article down; its history stays readable
     #[command(mut_arg("article", |article| article.help("The article to withdraw")))]
     Withdraw(StateChangeArgs),
@@ -289,6 +329,22 @@ pub(in crate::cli) struct StateChangeArgs {
     /// Take effect at this time [default: now]
     #[arg(long, value_name = "TIME", value_parser = instant)]
     pub(in crate::cli) observed_at: Option<Timestamp>,
+    /// Record this reason
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(in crate::cli) reason: String,
+    #[command(flatten)]
+    pub(in crate::cli) write: WriteArgs,
+}
+
+/// The arguments of `label`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct LabelArgs {
+    /// The article to label
+    #[arg(value_name = "ARTICLE")]
+    pub(in crate::cli) article: ArticleRef,
+    /// Labels to add, such as +flood, and labels to remove, such as -draft
+    #[arg(required = true, value_name = "+LABEL|-LABEL", allow_hyphen_values = true)]
+    pub(in crate::cli) labels: Vec<String>,
     /// Record this reason
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(in crate::cli) reason: String,

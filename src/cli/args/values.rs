@@ -49,6 +49,29 @@ pub(in crate::cli) fn label(text: &str) -> Result<String, String> {
     check_label(text).map(|()| text.to_owned())
 }
 
+/// A label with a sign: to add or to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum SignedLabel {
+    /// `+flood`
+    Add(String),
+    /// `-draft`
+    Remove(String),
+}
+
+/// Validates a label with its sign.
+pub(in crate::cli) fn signed_label(text: &str) -> Result<SignedLabel, String> {
+    if let Some(option) = text.strip_prefix("--") {
+        return Err(format!("--{option} is not an option of label; a label to remove begins with one hyphen"));
+    }
+    let (sign, read): (_, fn(String) -> SignedLabel) = match text.chars().next() {
+        Some('+') => ('+', SignedLabel::Add),
+        Some('-') => ('-', SignedLabel::Remove),
+        _ => return Err(format!("{text}: expected a sign; +{text} adds the label, -{text} removes it")),
+    };
+    let name = text.strip_prefix(sign).unwrap_or_default();
+    label(name).map(read).map_err(|problem| format!("{text}: a label {problem}"))
+}
+
 /// Validates the language of an article.
 pub(in crate::cli) fn language(text: &str) -> Result<String, String> {
     language_tag(text).map(|_| text.to_owned())

@@ -10,6 +10,7 @@ mod files;
 mod full_disk;
 mod import;
 mod killed;
+mod label;
 mod piped;
 mod places;
 mod refusals;
