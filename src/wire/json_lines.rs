@@ -1,6 +1,9 @@
-//! Reads JSON Lines: one [`pb::ReplayRequest`] per line, as docs/FORMAT.md specifies.
+//! Reads JSON Lines: one [`pb::ReplayRequest`] per line, as docs/FORMAT.md specifies. Lines that earlier versions of
+//! Dateline exported are read too.
 
 use std::io::{self, BufRead, ErrorKind};
+
+use serde_json::{Map, Value};
 
 use super::json::{JsonError, from_json};
 use super::pb;
@@ -124,9 +127,48 @@ impl Line<'_> {
         if values > LINE_VALUES_MAX {
             return Err(LineError::TooMany { values });
         }
-        let request: pb::ReplayRequest = from_json(text).map_err(LineError::Json)?;
+        let request: pb::ReplayRequest = match from_json(text) {
+            Ok(request) => request,
+            // The error is that of the line as it is, unless an earlier version of Dateline wrote it.
+            Err(error) => match in_present_words(text) {
+                Some(text) => from_json(&text).map_err(LineError::Json)?,
+                None => return Err(LineError::Json(error)),
+            },
+        };
         if request.request.is_some() { Ok(request) } else { Err(LineError::Nothing) }
     }
+}
+
+/// A line that was exported before observations were recorded and labels left the content, as it would be exported
+/// today; `None` if nothing about it is of that time.
+fn in_present_words(line: &str) -> Option<String> {
+    let mut line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.as_object_mut()?;
+    let mut is_old = rename(fields, "publish", "record");
+    let record = fields.get_mut("record").and_then(Value::as_object_mut)?;
+    let content = record.get_mut("content").and_then(Value::as_object_mut);
+    let mut labels = None;
+    if let Some(content) = content {
+        labels = content.remove("labels");
+        for block in content.get_mut("blocks").and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(block) = block.as_object_mut() else { continue };
+            is_old |= rename(block, "crosshead", "subheading");
+            let caption = block.get_mut("caption").and_then(Value::as_object_mut);
+            is_old |= caption.is_some_and(|caption| rename(caption, "figureUrl", "imageUrl"));
+        }
+    }
+    if let Some(labels) = labels {
+        is_old = true;
+        record.entry("labels").or_insert(labels);
+    }
+    is_old.then(|| line.to_string())
+}
+
+/// Renames a field. Returns whether it is there.
+fn rename(fields: &mut Map<String, Value>, from: &str, to: &str) -> bool {
+    let Some(value) = fields.remove(from) else { return false };
+    fields.entry(to).or_insert(value);
+    true
 }
 
 /// The approximate number of values in JSON: each begins an object or list, or follows a comma.

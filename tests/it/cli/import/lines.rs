@@ -174,3 +174,32 @@ fn a_line_that_is_too_long_is_skipped() {
     assert!(done.err.contains("long.jsonl, line 2: the line has"), "{done:?}");
     assert!(done.err.contains("2 created, 0 revised, 0 unchanged, 1 failed (1 TOO_LARGE)"), "{done:?}");
 }
+
+/// Lines as the last version exported them in which labels were part of the content, observations were published, and
+/// some blocks and fields had other names.
+#[test]
+fn lines_that_an_earlier_version_exported_are_imported() {
+    let cli = Cli::new();
+    cli.ok(&["import", "tests/fixtures/lines-before-labels.jsonl"]);
+    let article = &json_lines(&cli.ok(&["list", "--json"]))[0];
+    assert_eq!((&article["labels"], &article["revisionCount"]), (&serde_json::json!(["city", "flood"]), &3.into()));
+    let first = &json_lines(&cli.ok(&["show", "press/bridge", "--revision", "1", "--json"]))[0];
+    assert_eq!(first["content"]["blocks"][0]["subheading"]["text"], "Detours");
+    assert_eq!(first["content"]["blocks"][1]["caption"]["imageUrl"], "https://press.example/b.jpg");
+    let revisions = [
+        "Bridge to close 2026-05-16T08:00:00Z",
+        "Bridge stays shut 2026-05-17T08:00:00Z",
+        "Bridge to close 2026-05-20T09:00:00Z",
+    ];
+    assert_eq!(cli.revisions("press/bridge"), revisions);
+    // What is exported now has the present names, and gives the same changes again.
+    let lines = cli.ok(&["export"]);
+    assert!(lines.contains(r#""labels":["city","flood"]"#) && !lines.contains(r#""publish""#), "{lines}");
+    let copy = Cli::new();
+    let file = copy.file("lines.jsonl", &lines);
+    copy.ok(&["import", &file]);
+    assert_eq!(copy.changes(), cli.changes());
+    // A mistake in such a line is reported like any other.
+    let wrong = cli.file("wrong.jsonl", r#"{"publish":{"content":{"labels":["a"],"headlin":"x"}}}"#);
+    cli.fails(&["import", &wrong], 1, "headlin");
+}
