@@ -53,7 +53,7 @@ from dateline.v1.admin_service_pb2_grpc import AdminServiceStub
 FINDINGS = collections.OrderedDict()          # kind -> [texts]
 N = collections.Counter()
 INF = 1 << 62
-ALL_KINDS = [1, 2, 3, 4, 5, 6, 7]
+ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def finding(kind, text):
@@ -174,14 +174,16 @@ def note_stamp(s, where):
 def content(name, rnd):
     i = rnd.choice([0, 0, 1, 1, 2, 3, 4, None])
     text = f"Text {i} of it." if i is not None else f"Text that is new: {unique()}."
-    c = r.Content(headline=f"Headline {i if i is not None else 'new'}", language=rnd.choice(["en", "en", "de"]),
-                  blocks=[r.Block(paragraph=r.Paragraph(text=text)), r.Block(paragraph=r.Paragraph(text="A line that stays. " * 20))])
-    c.labels.extend(sorted(rnd.sample(["l0", "l1", "l2"], rnd.choice([0, 1, 1, 2]))) if i is None or i > 2 else ["l" + str(i)])
-    return c
+    return r.Content(headline=f"Headline {i if i is not None else 'new'}", language=rnd.choice(["en", "en", "de"]),
+                     blocks=[r.Block(paragraph=r.Paragraph(text=text)), r.Block(paragraph=r.Paragraph(text="A line that stays. " * 20))])
+
+
+def some_labels(rnd, counts):
+    return sorted(rnd.sample(["l0", "l1", "l2"], rnd.choice(counts)))
 
 
 def key_of(c):
-    return raw(r.Content(headline=c.headline, language=c.language, labels=sorted(c.labels), blocks=c.blocks))
+    return raw(r.Content(headline=c.headline, language=c.language, blocks=c.blocks))
 
 
 def when(rnd, exact):
@@ -205,15 +207,21 @@ def make_write(rnd):
     if not rid and t is None:
         t = BASE + rnd.randrange(400) * 1_000_000 + unique()
     tt = ts(t) if t is not None else None
-    if x < 0.78 or not rid:
+    if x < 0.74 or not rid:
         c = content(name, rnd)
-        q = a.RecordObservationRequest(parent=parent, article_id=aid, content=c, observe_time=tt, request_id=rid)
+        q = a.RecordObservationRequest(parent=parent, article_id=aid, content=c, observe_time=tt, request_id=rid,
+                                       labels=some_labels(rnd, [0, 0, 0, 1, 1, 2]))
         if rnd.random() < 0.1:
             q.coalesce_within.CopyFrom(Duration(seconds=5))
         if rnd.random() < 0.05:
             q.urls.append(f"https://www.example.org/{name[8:]}/{rnd.randrange(5)}")
         return dict(kind="record", method="RecordObservation", name=name, rid=rid, t=t, req=q, key=key_of(c),
                     coalesce=q.HasField("coalesce_within"))
+    if x < 0.80:
+        add = some_labels(rnd, [0, 1, 1, 2])
+        remove = [label for label in some_labels(rnd, [0, 1, 2]) if label not in add]
+        return dict(kind="label", method="LabelArticle", name=name, rid=rid, t=None,
+                    req=a.LabelArticleRequest(name=name, add_labels=add, remove_labels=remove, request_id=rid, reason="why"))
     if x < 0.85:
         return dict(kind="rollback", method="RollbackArticle", name=name, rid=rid, t=t,
                     req=a.RollbackArticleRequest(name=name, revision_number=rnd.randrange(1, 6), observe_time=tt, request_id=rid))
@@ -623,12 +631,12 @@ class Follower:
     def change(self, c):
         if self.seen and c.seq <= self.seen[-1][0]:
             finding("FEED_ORDER", f"{self.name}: seq {c.seq} after {self.seen[-1][0]}")
-        self.seen.append((c.seq, us(c.archive_time), c.kind, c.article, c.revision.number, c.is_newest, c.newest_revision_number, c.state))
+        self.seen.append((c.seq, us(c.archive_time), c.kind, c.article, c.revision.number, c.is_newest, c.newest_revision_number, c.state, tuple(c.labels)))
         if self.start == "snapshot":
             if c.left_filter:
                 self.mirror.pop(c.article, None)
             elif c.is_newest or c.article in self.mirror or True:
-                self.mirror[c.article] = (c.newest_revision_number, c.state)
+                self.mirror[c.article] = (c.newest_revision_number, c.state, tuple(c.labels))
 
     async def run(self, address):
         st = Stubs(address)
@@ -658,7 +666,7 @@ class Follower:
                         for c in e.delivery.changes:
                             self.change(c)
                         for x in e.delivery.articles:
-                            self.mirror[x.name] = (x.revision.number, x.state)
+                            self.mirror[x.name] = (x.revision.number, x.state, tuple(x.labels))
                         self.mark(e.delivery.bookmark)
                     elif k == "bookmark":
                         self.mark(e.bookmark)
@@ -851,6 +859,7 @@ class Model:
         self.obs = collections.defaultdict(list)       # name -> [(t, seq, number, key)]; each (t, key) once
         self.marks = collections.defaultdict(list)     # name -> [(t, seq, state)]
         self.made = collections.defaultdict(list)      # name -> [(seq, number, key)]
+        self.labelled = collections.defaultdict(list)  # name -> [(seq, labels)]: the changes of labels
         self.log = log
         for c in log:
             self.take(c)
@@ -858,7 +867,10 @@ class Model:
     def take(self, c):
         name, kind = c.article, c.request.WhichOneof("request")
         obs, made = self.obs[name], self.made[name]
-        if kind in ("withdraw", "reinstate"):
+        self.take_labels(c, kind)
+        if kind == "label":
+            pass
+        elif kind in ("withdraw", "reinstate"):
             q = getattr(c.request, kind)
             state = 2 if kind == "withdraw" else 1
             t = us(q.observe_time)
@@ -901,13 +913,34 @@ class Model:
                         finding("REVISION_NUMBER", f"seq {c.seq} {name}: revision {number} where {len(made) + 1} was expected")
                     made.append((c.seq, number, key))
                 obs.append((t, c.seq, number, key))
-            elif c.kind not in (3, 7):
+            elif c.kind not in (3, 7, 8):
                 finding("RECORDED_TWICE", f"seq {c.seq} {name}: same time and content as seq {same[0][1]}, kind {c.kind}")
         n = self.in_force(name, INF, c.seq + 1)
         if n and n[2] != c.newest_revision_number:
             finding("NEWEST_NUMBER", f"seq {c.seq} {name}: newest_revision_number {c.newest_revision_number}, should be {n[2]}")
         if self.state(name, INF, c.seq + 1) != c.state:
             finding("NEWEST_STATE", f"seq {c.seq} {name}: state {c.state}, should be {self.state(name, INF, c.seq + 1)}")
+
+    def take_labels(self, c, kind):
+        before, added, removed = self.labels(c.article, c.seq), list(c.labels_added), list(c.labels_removed)
+        if added or removed:
+            if set(added) & set(before) or not set(removed) <= set(before):
+                finding("LABELS_EDIT", f"seq {c.seq} {c.article}: +{added} -{removed} of {before}")
+            self.labelled[c.article].append((c.seq, sorted((set(before) | set(added)) - set(removed))))
+        if list(c.labels) != self.labels(c.article, c.seq + 1):
+            finding("LABELS", f"seq {c.seq} {c.article}: labels {list(c.labels)}, should be {self.labels(c.article, c.seq + 1)}")
+        q = getattr(c.request, kind)
+        asked = {"label": lambda: (list(q.add_labels), list(q.remove_labels)), "record": lambda: (list(q.labels), [])}
+        if kind in asked and asked[kind]() != (added, removed):
+            finding("LABELS_REQUEST", f"seq {c.seq} {c.article}: +{added} -{removed} by {c.request}")
+        if kind == "label" and c.kind != (8 if added or removed else 3):
+            finding("LOG_KIND", f"seq {c.seq}: {kind} has kind {c.kind}")
+
+    def labels(self, name, bound):
+        return next((labels for seq, labels in reversed(self.labelled[name]) if seq < bound), [])
+
+    def label_seq(self, name, bound):
+        return next((seq for seq, _ in reversed(self.labelled[name]) if seq < bound), None)
 
     def in_force(self, name, t, bound):
         return max((o for o in self.obs[name] if o[1] < bound and o[0] <= t), default=None)
@@ -948,6 +981,8 @@ def check_reads(m):
             continue
         if art.state != m.state(name, T, bound):
             finding("READ_STATE", f"{name} at {t} below {bound} ({how}): state {art.state}, should be {m.state(name, T, bound)}")
+        if list(art.labels) != m.labels(name, bound):
+            finding("READ_LABELS", f"{name} at {t} below {bound} ({how}): labels {list(art.labels)}, should be {m.labels(name, bound)}")
         if art.revision.content.blocks and key_of(art.revision.content) != keys[(name, want[2])]:
             finding("READ_CONTENT", f"{name} at {t} below {bound} ({how}): the content is not that of revision {want[2]}")
         lo, hi = m.span(name, T, bound)
@@ -990,7 +1025,7 @@ def check_writes(m, log):
                 if us(c.observe_time) != op["t"] and op["t"] is not None:
                     finding("OBSERVE_TIME", f"{op['name']} {op['rid']}: {op['t']} became {us(c.observe_time)}")
                 if op["kind"] == "record" and key_of(c.request.record.content) != op["key"]:
-                    tie = c.kind in (3, 7) and sum(o[0] == us(c.observe_time) for o in m.obs[op["name"]]) > 1
+                    tie = c.kind in (3, 7, 8) and sum(o[0] == us(c.observe_time) for o in m.obs[op["name"]]) > 1
                     finding("LOG_CONTENT_OF_TIE" if tie else "LOG_CONTENT", f"{op['name']} id={op['rid']} t={op['t']} seq {c.seq} kind {c.kind}: the log has another content; sent\n{op['req']}\nlog\n{c.request}\nanswer\n{op['resp']}")
         elif op["status"] == "error":
             if where and op["rid"]:
@@ -1018,9 +1053,9 @@ def check_writes(m, log):
             continue
         N["CAS checked"] += 1
         before = m.in_force(op["name"], INF, op["cas"])
-        st0 = m.state(op["name"], INF, op["cas"])
+        st0, labels0 = m.state(op["name"], INF, op["cas"]), m.label_seq(op["name"], op["cas"])
         now = m.in_force(op["name"], INF, w[0])
-        if before[2] != now[2] or st0 != m.state(op["name"], INF, w[0]):
+        if before[2] != now[2] or st0 != m.state(op["name"], INF, w[0]) or labels0 != m.label_seq(op["name"], w[0]):
             finding("LOST_UPDATE", f"{op['name']} seq {w[0]}: etag of {op['cas']} (revision {before[2]}), but the newest was {now[2]}")
 
 
@@ -1070,8 +1105,8 @@ def check_followers(subs, log, mirror_want):
             N["caught up"] += s.caught
             if s.label:
                 continue
-            kinds = set(s.kinds) or {1, 2, 4, 5, 6, 7}
-            want = [(c.seq, us(c.archive_time), c.kind, c.article, c.revision.number, c.is_newest, c.newest_revision_number, c.state) for c in log
+            kinds = set(s.kinds) or {1, 2, 4, 5, 6, 7, 8}
+            want = [(c.seq, us(c.archive_time), c.kind, c.article, c.revision.number, c.is_newest, c.newest_revision_number, c.state, tuple(c.labels)) for c in log
                     if c.kind in kinds and c.seq >= (s.first or 0) and (not s.source or c.article.startswith(s.source + "/"))]
             if s.seen != want:
                 w, g = {x[0]: x for x in want}, {x[0]: x for x in s.seen}
@@ -1110,7 +1145,7 @@ async def mirror_of(st, label):
             q.filter.labels.append(label)
         p = await st.a.ListArticles(q, timeout=10)
         for x in p.articles:
-            out[x.name] = (x.revision.number, x.state)
+            out[x.name] = (x.revision.number, x.state, tuple(x.labels))
         token = p.next_page_token
         if not token:
             return out
