@@ -42,7 +42,8 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
     Ok(())
 }
 
-/// Prints a line if the article is withdrawn, and one if it has labels, and returns the point at which to list the revisions.
+/// Prints a line if the article is withdrawn, and one if it has labels, and returns the point at which to list the
+/// revisions.
 async fn print_state(
     session: &Session,
     name: &str,

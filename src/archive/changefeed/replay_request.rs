@@ -26,8 +26,8 @@ pub enum ReplayRequest {
     Observe {
         /// The revision with its content.
         revision: Box<RevisionAt>,
-        /// Whether the observation must be coalesced, so that it adds only URLs and labels: the original one was recorded before,
-        /// or was coalesced.
+        /// Whether the observation must be coalesced, so that it adds only URLs and labels: the original one was
+        /// recorded before, or was coalesced.
         coalesce: bool,
     },
     /// Roll back to the revision of this number.

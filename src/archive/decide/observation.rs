@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! - A request with an id is always logged, even if it changes nothing, so that a repetition finds it.
-//! - URLs or labels alone are a reason for a change. A URL that belongs to another article stays there, and the receipt says so.
+//! - URLs or labels alone are a reason for a change. A URL that belongs to another article stays there, and the
+//!   receipt says so.
 //! - An observation is rejected if the article is withdrawn at its observe time, unless it is recorded already.
 //! - Work that was done in advance ([`Prepared`](crate::archive::request::Prepared)) is used only if its base is still
 //!   the right one. The result is the same with and without it.

@@ -1,8 +1,8 @@
 //! Reads contents through their delta chains.
 //!
-//! A content is stored in full (a keyframe) or as the difference from an earlier one. Reading follows the chain down to a
-//! keyframe or to a cached content, then applies the differences upwards. A chain only leads to lower positions and has
-//! at most [`DEPTH_LIMIT`] links, so damage cannot make it endless.
+//! A content is stored in full (a keyframe) or as the difference from an earlier one. Reading follows the chain down to
+//! a keyframe or to a cached content, then applies the differences upwards. A chain only leads to lower positions and
+//! has at most [`DEPTH_LIMIT`] links, so damage cannot make it endless.
 
 use std::sync::Arc;
 

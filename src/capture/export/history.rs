@@ -75,8 +75,9 @@ impl<'a> History<'a> {
         is_seen && self.selected.as_ref().is_none_or(|selected| selected.contains(&change.article))
     }
 
-    /// Whether the lines before a change of labels create its article. If later observations are left out, they may not:
-    /// labels have no observe time, and an article may have been labelled before its earliest observation was recorded.
+    /// Whether the lines before a change of labels create its article. If later observations are left out, they may
+    /// not: labels have no observe time, and an article may have been labelled before its earliest observation was
+    /// recorded.
     async fn has_article(&self, change: &pb::Change) -> Result<bool, ExportError> {
         let request = change.request.as_ref().and_then(|request| request.request.as_ref());
         let (Some(at), Some(Request::Label(_))) = (self.selection.at, request) else { return Ok(true) };

@@ -37,7 +37,7 @@ pub(in crate::cli) struct ImportArgs {
     /// Read and validate everything, and write nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
-    /// Remember how far an interrupted import got in files in this directory [default: in the platform's state directory]
+    /// Keep the progress of interrupted imports in this directory [default: in the platform's state directory]
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) state_dir: Option<PathBuf>,
     // Last, since its help heading also applies to what follows.

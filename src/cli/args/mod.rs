@@ -61,8 +61,8 @@ impl Arguments {
     }
 }
 
-/// Moves the options that follow the labels of `label` before them. `words` are all arguments, of which the last `count`
-/// were taken for labels: since a label to remove begins with a hyphen, everything after the first label was.
+/// Moves the options that follow the labels of `label` before them. `words` are all arguments, of which the last
+/// `count` were taken for labels: since a label to remove begins with a hyphen, everything after the first label was.
 fn label_options_first(command: &clap::Command, words: &[OsString], count: usize) -> Vec<OsString> {
     let (before, after) = words.split_at(words.len().saturating_sub(count));
     let takes_value = |word: &str| {
