@@ -315,6 +315,7 @@ mod tests {
             (Code::Unknown, ""),
             (Code::Cancelled, ""),
             (Code::ResourceExhausted, "SUBSCRIBER_STALLED"),
+            (Code::ResourceExhausted, "STREAM_STALLED"),
             (Code::ResourceExhausted, "TOO_MANY_STREAMS"),
         ] {
             assert!(passing(code, reason), "{code:?} {reason}");

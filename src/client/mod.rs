@@ -117,6 +117,7 @@ impl ServerError {
         let has_no_room = matches!(
             reason,
             "REQUEST_STALLED"
+                | "STREAM_STALLED"
                 | "SUBSCRIBER_STALLED"
                 | "TOO_MANY_STREAMS"
                 | "QUEUE_FULL"
