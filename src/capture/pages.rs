@@ -93,7 +93,7 @@ impl<'a> Pages<'a> {
             None => None,
         };
         let name = known.as_ref().and_then(|known| ArticleName::parse(&known.name).ok());
-        if let Some(page) = known.filter(|known| known.latest_fetch.is_some()) {
+        if let Some(page) = known.filter(was_fetched) {
             return Ok(unchanged_page(page));
         }
         // The archive takes precedence over the state file.
@@ -214,6 +214,11 @@ fn validators(known: &pb::Article) -> Option<Validators> {
     let pb::Fetch { url, etag, last_modified } = known.latest_fetch.clone()?;
     let said = |text: String| Some(text).filter(|text| !text.is_empty());
     Some(Validators { url: Url::parse(&url).ok()?, etag: said(etag), last_modified: said(last_modified) })
+}
+
+/// Whether the text in force was fetched as a page. A change of labels or URLs after that has no fetch of its own.
+fn was_fetched(known: &pb::Article) -> bool {
+    known.latest_fetch.is_some() || known.revision.as_ref().is_some_and(|revision| revision.fetch.is_some())
 }
 
 /// The outcome for an article that was fetched as a page before: unchanged.

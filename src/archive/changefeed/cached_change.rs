@@ -80,8 +80,12 @@ impl FilterState {
     fn with(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Self, ReadError> {
         let latest_state = change.entry.latest_state;
         let state = StateInForce { withdrawn: latest_state.withdrawn, since: latest_state.since };
-        let labels = labels_after(reader, change)?;
-        Ok(Self { created_by: newest(reader, change)?, state, labels })
+        let labelled_by = match latest_state.labels_seq {
+            None => None,
+            Some(seq) if seq == change.seq => Some(Arc::clone(change)),
+            Some(seq) => Some(reader.change(seq)?),
+        };
+        Ok(Self { created_by: newest(reader, change)?, state, labelled_by })
     }
 }
 

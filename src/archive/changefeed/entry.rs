@@ -39,7 +39,15 @@ pub(crate) struct FilterState {
     /// The change that created the newest revision.
     pub(crate) created_by: Arc<Change>,
     pub(crate) state: StateInForce,
-    pub(crate) labels: Vec<String>,
+    /// The change that set the labels; `None` if the article never had any.
+    pub(crate) labelled_by: Option<Arc<Change>>,
+}
+
+impl FilterState {
+    pub(crate) fn labels(&self) -> &[String] {
+        let labels = self.labelled_by.as_ref().and_then(|change| change.entry.labels.as_deref());
+        labels.map_or(&[], |labels| &labels.after)
+    }
 }
 
 impl FeedEntry {

@@ -50,7 +50,7 @@ pub(crate) fn filter_match(
 /// Whether an article in this state matches the filter, URLs left out.
 fn passes(query: &FeedQuery, article: &FilterState) -> bool {
     state_passes(&query.filter, article.state)
-        && labels_pass(&query.filter, &article.labels)
+        && labels_pass(&query.filter, article.labels())
         && attributes_pass(&query.filter, &article.created_by)
 }
 

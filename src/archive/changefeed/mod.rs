@@ -20,7 +20,7 @@
 //!   live.
 //! - A change is encoded once per view, however many subscribers read it from the ring ([`cached_change`]).
 //!
-//! The feed does not know how a change is encoded; the layer above passes in a function for that ([`Render`]).
+//! The feed does not know how a change is encoded; the layer above passes in a function for that (`Render`).
 
 mod cached_change;
 pub(crate) mod entry;

@@ -102,13 +102,13 @@ pub fn language_tag(tag: &str) -> Result<String, String> {
 
 /// Validates the labels in the field `path`, and returns them sorted and without duplicates.
 pub fn labels(path: &str, labels: Vec<String>, limits: &Limits) -> Result<Vec<String>, FieldErrors> {
+    let mut labels = every(labels.into_iter().enumerate().map(|(index, text)| label(path, index, text)))?;
+    labels.sort_unstable();
+    labels.dedup();
     if labels.len() > limits.labels_max {
         let problem = format!("has {} labels; at most {} are allowed", labels.len(), limits.labels_max);
         return Err(FieldError::invalid(path, problem).into());
     }
-    let mut labels = every(labels.into_iter().enumerate().map(|(index, text)| label(path, index, text)))?;
-    labels.sort_unstable();
-    labels.dedup();
     Ok(labels)
 }
 

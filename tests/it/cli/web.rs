@@ -129,6 +129,26 @@ async fn a_feed_entry_is_archived_again_only_when_it_changes() {
     assert!(broken.err.contains("it is a web page, perhaps an error page"), "{}", broken.err);
 }
 
+/// What a feed says of a page is shorter than the page. A label on the article hid that it had been fetched as a page, and
+/// its text was replaced with the feed's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_entry_does_not_replace_a_page_even_if_the_article_was_labelled() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    server.html("/ferry", &page("The ferry returns"));
+    let ferry = url(&server, "/ferry");
+    let item = format!("<item><title>A ferry</title><link>{ferry}</link><description>It came in.</description></item>");
+    let feed = format!("<rss version='2.0'><channel><title>Tidewater</title>{item}</channel></rss>");
+    server.route("/feed.xml", move |_| Answer::ok("application/rss+xml", feed.clone()));
+    let added = run(&cli, &["add", "--allow-private", &ferry]).await;
+    assert_eq!(added.code, 0, "{added:?}");
+    let labelled = run(&cli, &["label", &ferry, "+harbour"]).await;
+    assert_eq!(labelled.code, 0, "{labelled:?}");
+    let followed = run(&cli, &["follow", "--allow-private", &url(&server, "/feed.xml")]).await;
+    assert_eq!((followed.code, followed.out.as_str()), (0, ""), "{followed:?}");
+    let shown = run(&cli, &["show", &ferry]).await;
+    assert!(shown.out.contains("The ferry returns") && !shown.out.contains("It came in."), "{shown:?}");
+}
+
 /// Atom 0.3 has another namespace, so none of its entries is recognised.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_without_recognised_entries_is_reported() {
