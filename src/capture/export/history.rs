@@ -59,7 +59,8 @@ impl<'a> History<'a> {
         let done = fetched.next_seq.min(end);
         let mut page = Page { lines: Vec::new(), count: 0, token, done, is_last };
         for change in fetched.changes.into_iter().filter(|change| change.seq < end) {
-            if self.selects(&change) && self.has_article(&change).await? {
+            let Some(change) = self.seen(change) else { continue };
+            if self.has_article(&change).await? {
                 let request = self.request(change).await?;
                 page.add(&request);
             }
@@ -67,12 +68,29 @@ impl<'a> History<'a> {
         Ok(page)
     }
 
-    fn selects(&self, change: &pb::Change) -> bool {
-        let is_seen = match (self.selection.at, instant(change.observe_time.as_ref())) {
-            (Some(at), Some(observed)) => observed <= at,
-            (Some(_) | None, _) => true,
+    /// The change, if it is exported. Of one that was observed later than the time to read at, only its labels are,
+    /// since these have no observe time.
+    fn seen(&self, mut change: pb::Change) -> Option<pb::Change> {
+        if self.selected.as_ref().is_some_and(|selected| !selected.contains(&change.article)) {
+            return None;
+        }
+        let is_later = match (self.selection.at, instant(change.observe_time.as_ref())) {
+            (Some(at), Some(observed)) => observed > at,
+            (Some(_) | None, _) => false,
         };
-        is_seen && self.selected.as_ref().is_none_or(|selected| selected.contains(&change.article))
+        if !is_later {
+            return Some(change);
+        }
+        if change.labels_added.is_empty() {
+            return None;
+        }
+        let label = Request::Label(pb::LabelArticleRequest {
+            name: change.article.clone(),
+            add_labels: change.labels_added.clone(),
+            ..pb::LabelArticleRequest::default()
+        });
+        change.request.as_mut()?.request = Some(label);
+        Some(change)
     }
 
     /// Whether the lines before a change of labels create its article. If later observations are left out, they may

@@ -87,6 +87,23 @@ fn an_export_as_of_a_time_keeps_labels_and_imports() {
     assert_eq!(articles[0]["labels"], serde_json::json!(["flood", "river"]), "{lines}");
 }
 
+/// An observation after the time to read at is left out, and the labels that it added went with it.
+#[test]
+fn an_export_as_of_a_time_has_the_labels_of_later_observations() {
+    let cli = Cli::new();
+    cli.add("ferry", "Ferry returns", "One.", &["--observed-at", "2026-03-01T10:00:00Z"]);
+    cli.add("ferry", "Ferry returns", "Two.", &["--observed-at", "2026-05-01T10:00:00Z", "--label", "late"]);
+    let at = ["--at", "2026-04-01T12:00:00Z"];
+    let labels =
+        |cli: &Cli, args: &[&str]| json_lines(&cli.ok(&[&["list", "--json"], args].concat()))[0]["labels"].clone();
+    let expected = labels(&cli, &at);
+    assert!(expected.as_array().unwrap().contains(&"late".into()), "{expected}");
+    let copy = Cli::new();
+    let lines = copy.file("lines.jsonl", cli.ok(&[&["export"][..], &at].concat()));
+    copy.ok(&["import", &lines]);
+    assert_eq!(labels(&copy, &[]), expected);
+}
+
 #[test]
 fn changes_of_labels_are_exported_and_imported() {
     let cli = ferry();
