@@ -24,7 +24,7 @@
 
 // `pub` items of private modules are those that the project's tests use, through `internals`.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "`internals` makes these items public"))]
-// Without the layers above it, a layer has items that nobody uses. With all layers, unused items are warned about.
+// Without the layers above it, a layer has unused items. With all layers, the compiler warns about unused items.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports, reason = "used by other layers"))]
 
 #[cfg(feature = "archive")]

@@ -13,22 +13,12 @@ impl From<CaptureError> for Failure {
             return (*error).into();
         }
         // One page of many is reported without its hint, so these remedies are part of the message.
-        let remedy = match &error {
-            CaptureError::Fetch(FetchError::PrivateAddress { .. }) => {
-                "; pass --allow-private to fetch from private networks"
-            }
-            CaptureError::Fetch(FetchError::Robots { .. }) => "; if you may fetch it anyway, pass --ignore-robots",
-            CaptureError::Fetch(_)
-            | CaptureError::Server(_)
-            | CaptureError::Unreadable(_)
-            | CaptureError::Page(_)
-            | CaptureError::Item(_)
-            | CaptureError::Git(_)
-            | CaptureError::Collection { .. }
-            | CaptureError::Overrides { .. }
-            | CaptureError::State { .. }
-            | CaptureError::BrokenOff
-            | CaptureError::Reader(_) => "",
+        let remedy = if matches!(error, CaptureError::Fetch(FetchError::PrivateAddress { .. })) {
+            "; pass --allow-private to fetch from private networks"
+        } else if matches!(error, CaptureError::Fetch(FetchError::Robots { .. })) {
+            "; if you may fetch it anyway, pass --ignore-robots"
+        } else {
+            ""
         };
         let failure = Self::new(exit_of_capture(&error), format!("{error}{remedy}")).kind(error.reason());
         Self { hint: hint_of_capture(&error), ..failure }

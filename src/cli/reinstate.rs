@@ -5,7 +5,7 @@ use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
 use super::precondition;
-use super::withdraw::{report, state_at};
+use super::withdraw::{again, report, state_at};
 use crate::wire::{pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Output) -> Result<(), Failure> {
@@ -24,13 +24,10 @@ pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Outp
     if out.json {
         return out.message(&done);
     }
-    let outcome = match (done.changed, before == Some(pb::ArticleState::Live), dry_run) {
-        (false, _, _) => "already live",
-        // The state stays the same, but this state change is recorded, with its own time and reason.
-        (true, true, true) => "would reinstate again",
-        (true, true, false) => "reinstated again",
-        (true, false, true) => "would reinstate",
-        (true, false, false) => "reinstated",
+    let outcome = match done.changed {
+        false => "already live".to_owned(),
+        true if dry_run => format!("would reinstate{}", again(before, pb::ArticleState::Live)),
+        true => format!("reinstated{}", again(before, pb::ArticleState::Live)),
     };
-    report(outcome, &done.article.unwrap_or_default(), out)
+    report(&outcome, &done.article.unwrap_or_default(), out)
 }

@@ -8,8 +8,7 @@ use super::short_name::short;
 use super::{precondition, style};
 use crate::client::as_of;
 use crate::model::Timestamp;
-use crate::wire::instant;
-use crate::wire::{pb, timestamp_to_pb};
+use crate::wire::{instant, pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Output) -> Result<(), Failure> {
     let dry_run = args.write.dry_run;
@@ -27,15 +26,17 @@ pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Outp
     if out.json {
         return out.message(&done);
     }
-    let outcome = match (done.changed, before == Some(pb::ArticleState::Withdrawn), dry_run) {
-        (false, _, _) => "already withdrawn",
-        // The state stays the same, but this state change is recorded, with its own time and reason.
-        (true, true, true) => "would withdraw again",
-        (true, true, false) => "withdrawn again",
-        (true, false, true) => "would withdraw",
-        (true, false, false) => "withdrawn",
+    let outcome = match done.changed {
+        false => "already withdrawn".to_owned(),
+        true if dry_run => format!("would withdraw{}", again(before, pb::ArticleState::Withdrawn)),
+        true => format!("withdrawn{}", again(before, pb::ArticleState::Withdrawn)),
     };
-    report(outcome, &done.article.unwrap_or_default(), out)
+    report(&outcome, &done.article.unwrap_or_default(), out)
+}
+
+/// Says that the article was in this state before. The state change is recorded even so, with its own time and reason.
+pub(super) fn again(before: Option<pb::ArticleState>, state: pb::ArticleState) -> &'static str {
+    if before == Some(state) { " again" } else { "" }
 }
 
 /// The state of an article before a state change at `observed_at`. `None` if it cannot be read; the change then fails

@@ -16,7 +16,7 @@ use crate::archive::ArchiveError;
 use crate::archive::changefeed::FeedView;
 use crate::archive::changefeed::entry::{FeedEntry, FilterState, FilterStates};
 use crate::archive::error::Missing;
-use crate::archive::read::article::labels_set_by;
+use crate::archive::read::article::labelling_change;
 use crate::archive::read::matching::StateInForce;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, RevisionNumber};
@@ -80,22 +80,18 @@ impl FilterState {
     fn with(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Self, ReadError> {
         let latest_state = change.entry.latest_state;
         let state = StateInForce { withdrawn: latest_state.withdrawn, since: latest_state.since };
-        let labelled_by = match latest_state.labels_seq {
-            None => None,
-            Some(seq) if seq == change.seq => Some(Arc::clone(change)),
-            Some(seq) => Some(reader.change(seq)?),
-        };
+        let labelled_by = labelled_by(reader, change)?;
         Ok(Self { created_by: newest(reader, change)?, state, labelled_by })
     }
 }
 
-/// The labels of the article, as known with `change`.
-pub(crate) fn labels_after(reader: &Reader<'_>, change: &Change) -> Result<Vec<String>, ReadError> {
-    if let Some(labels) = &change.entry.labels {
-        return Ok(labels.after.clone());
+/// The change that set the labels of the article, as known with `change`; `None` if it never had any.
+pub(crate) fn labelled_by(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Option<Arc<Change>>, ReadError> {
+    match change.entry.latest_state.labels_seq {
+        None => Ok(None),
+        Some(seq) if seq == change.seq => Ok(Some(Arc::clone(change))),
+        Some(seq) => labelling_change(reader, seq).map(Some),
     }
-    let labels = labels_set_by(reader, change.entry.latest_state.labels_seq)?;
-    Ok(labels.map(|labels| labels.after).unwrap_or_default())
 }
 
 /// The change that created the newest revision of the article, as known with `change`.

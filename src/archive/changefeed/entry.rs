@@ -43,13 +43,6 @@ pub(crate) struct FilterState {
     pub(crate) labelled_by: Option<Arc<Change>>,
 }
 
-impl FilterState {
-    pub(crate) fn labels(&self) -> &[String] {
-        let labels = self.labelled_by.as_ref().and_then(|change| change.entry.labels.as_deref());
-        labels.map_or(&[], |labels| &labels.after)
-    }
-}
-
 impl FeedEntry {
     /// A change that only one reader uses, so nothing encoded is kept.
     pub(crate) fn unshared(change: Arc<Change>) -> Self {

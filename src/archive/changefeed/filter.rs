@@ -9,7 +9,7 @@
 //! then URLs.
 
 use crate::archive::changefeed::entry::{FeedEntry, FilterState};
-use crate::archive::read::article::urls;
+use crate::archive::read::article::{labels_of, urls};
 use crate::archive::read::matching::{attributes_pass, checks_attributes, labels_pass, name_passes, state_passes};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, ChangeKind, FeedQuery};
@@ -50,7 +50,7 @@ pub(crate) fn filter_match(
 /// Whether an article in this state matches the filter, URLs left out.
 fn passes(query: &FeedQuery, article: &FilterState) -> bool {
     state_passes(&query.filter, article.state)
-        && labels_pass(&query.filter, article.labels())
+        && labels_pass(&query.filter, labels_of(article.labelled_by.as_ref()))
         && attributes_pass(&query.filter, &article.created_by)
 }
 

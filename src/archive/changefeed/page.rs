@@ -4,7 +4,7 @@
 //! - A page always makes progress: it examines at least one change, or everything below `end`.
 //! - A page is bounded in changes, in bytes and in changes examined. The last bound keeps a filter that matches nothing
 //!   from reading the whole log in one call.
-//! - `batch_end` is exact: once the page is full, reading goes on until it is known whether the atomic batch of the
+//! - `batch_end` is exact: once the page is full, reading continues until it is known whether the atomic batch of the
 //!   last change has another match.
 //! - A gap in the log is an error. It is never skipped.
 //!
@@ -17,8 +17,7 @@ use bytes::Bytes;
 
 use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::changefeed::filter::filter_match;
-use crate::archive::changefeed::view::ChangeAt;
-use crate::archive::changefeed::view::change_at;
+use crate::archive::changefeed::view::{ChangeAt, change_at};
 use crate::archive::changefeed::{FeedItem, FeedPage, FeedView};
 use crate::archive::position::snapshot_after;
 use crate::archive::read::reader::{ReadError, Reader};

@@ -7,14 +7,11 @@
 use std::sync::Arc;
 
 use crate::archive::changefeed::FeedView;
-use crate::archive::changefeed::cached_change::newest;
-use crate::archive::changefeed::cached_change::{creating_change, labels_after, number};
+use crate::archive::changefeed::cached_change::{creating_change, labelled_by, newest, number};
 use crate::archive::changefeed::entry::FeedEntry;
-use crate::archive::changefeed::replay_request::ReplayRequest;
-use crate::archive::changefeed::replay_request::replay_request;
+use crate::archive::changefeed::replay_request::{ReplayRequest, replay_request};
 use crate::archive::project::timeline::TimelineReader;
-use crate::archive::read::article::revision_of;
-use crate::archive::read::article::{RevisionAt, View};
+use crate::archive::read::article::{RevisionAt, View, labels_of, revision_of};
 use crate::archive::read::compare::{self, Comparison};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, ChangeKind, RevisionNumber};
@@ -69,7 +66,7 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
         revision: revision_of(reader, entry.change.entry.name.clone(), number, created_by, content)?,
         newest: newest_number,
         is_newest: change.entry.latest_state.is_newest || is_of_article,
-        labels: labels_after(reader, change)?,
+        labels: labels_of(labelled_by(reader, change)?.as_ref()).to_vec(),
         comparison,
         replay_request,
     })

@@ -15,8 +15,8 @@ use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, Change, Content, Fetch, LabelChange, RevisionNumber, RevisionRecord,
-    RevisionSelector, Seq, Timestamp, UrlKey,
+    ArticleKey, ArticleName, ArticleUrl, Change, Content, Fetch, RevisionNumber, RevisionRecord, RevisionSelector, Seq,
+    Timestamp, UrlKey,
 };
 use crate::store::head::{InForce, StateChange};
 use crate::store::record::created_revision;
@@ -266,15 +266,23 @@ pub(crate) fn labels(reader: &Reader<'_>, entry: &HeadEntry, below: Seq) -> Resu
         return Ok(LabelsAt { seq: head.labels_seq, labels: head.labels.clone() });
     }
     let seq = reader.with_timeline(entry, below, |timeline| timeline.label_change(below))?;
-    Ok(LabelsAt { seq, labels: labels_set_by(reader, seq)?.map(|change| change.after.clone()).unwrap_or_default() })
+    let labelled_by = seq.map(|seq| labelling_change(reader, seq)).transpose()?;
+    Ok(LabelsAt { seq, labels: labels_of(labelled_by.as_ref()).to_vec() })
 }
 
-/// The change of labels that the change at `seq` made. `None` only for no change.
-pub(crate) fn labels_set_by(reader: &Reader<'_>, seq: Option<Seq>) -> Result<Option<Box<LabelChange>>, ReadError> {
-    let Some(seq) = seq else { return Ok(None) };
-    let missing = || StoreError::damaged_at(seq, "the change that set an article's labels does not say which");
+/// The change at `seq`, which must have set an article's labels.
+pub(crate) fn labelling_change(reader: &Reader<'_>, seq: Seq) -> Result<Arc<Change>, ReadError> {
     let change = reader.change(seq)?;
-    Ok(Some(change.entry.labels.clone().ok_or_else(missing)?))
+    if change.entry.labels.is_none() {
+        return Err(StoreError::damaged_at(seq, "the change that set an article's labels does not say which").into());
+    }
+    Ok(change)
+}
+
+/// The labels of an article whose labels `labelled_by` set; none without such a change.
+pub(crate) fn labels_of(labelled_by: Option<&Arc<Change>>) -> &[String] {
+    let labels = labelled_by.and_then(|change| change.entry.labels.as_deref());
+    labels.map_or(&[], |labels| &labels.after)
 }
 
 /// The article's latest change below `below`, found by following the article's changes back from its newest.

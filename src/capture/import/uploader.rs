@@ -181,56 +181,39 @@ impl<'a> Uploader<'a> {
         let Item { place, action, done } = item;
         let item = ItemRef { place: &place, number: done.items };
         let mut archive = self.client.archive.clone();
-        let error = match action {
+        let event: Result<Event<'_>, ServerError> = match action {
             // It depends on earlier items, which a dry run does not record.
-            _ if self.dry_run => {
-                tracker.report(Event::Skipped("items that a dry run cannot check, such as state changes"));
-                None
+            _ if self.dry_run => Ok(Event::Skipped("items that a dry run cannot check, such as state changes")),
+            Action::Withdraw(request) => archive
+                .withdraw_article(request)
+                .await
+                .map(|done| Event::Withdrawn(done.into_inner()))
+                .map_err(Into::into),
+            Action::Reinstate(request) => archive
+                .reinstate_article(request)
+                .await
+                .map(|done| Event::Reinstated(done.into_inner()))
+                .map_err(Into::into),
+            Action::Rollback(request) => archive
+                .rollback_article(request)
+                .await
+                .map(|done| Event::RolledBack(done.into_inner()))
+                .map_err(Into::into),
+            Action::Label(request) => {
+                archive.label_article(request).await.map(|done| Event::Labelled(done.into_inner())).map_err(Into::into)
             }
-            Action::Withdraw(request) => match archive.withdraw_article(request).await {
-                Ok(done) => {
-                    tracker.report(Event::Withdrawn(done.into_inner()));
-                    None
-                }
-                Err(status) => Some(status.into()),
-            },
-            Action::Reinstate(request) => match archive.reinstate_article(request).await {
-                Ok(done) => {
-                    tracker.report(Event::Reinstated(done.into_inner()));
-                    None
-                }
-                Err(status) => Some(status.into()),
-            },
-            Action::Rollback(request) => match archive.rollback_article(request).await {
-                Ok(done) => {
-                    tracker.report(Event::RolledBack(done.into_inner()));
-                    None
-                }
-                Err(status) => Some(status.into()),
-            },
-            Action::Label(request) => match archive.label_article(request).await {
-                Ok(done) => {
-                    tracker.report(Event::Labelled(done.into_inner()));
-                    None
-                }
-                Err(status) => Some(status.into()),
-            },
             Action::Sight(revisit) => match self.record_revisit(*revisit).await {
-                Ok(response) => {
-                    tracker.report(Event::Recorded(item, response));
-                    None
-                }
                 // Most of these are visits to images and the like, which were skipped when they were first returned.
                 Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "NOT_YET_OBSERVED") => {
-                    tracker.report(Event::Skipped("visits to pages that are not archived"));
-                    None
+                    Ok(Event::Skipped("visits to pages that are not archived"))
                 }
-                Err(error) => Some(error),
+                recorded => recorded.map(|response| Event::Recorded(item, response)),
             },
-            Action::Record(_) | Action::Skip(_) | Action::Fail(_) | Action::Abort(_) => None,
+            Action::Record(_) | Action::Skip(_) | Action::Fail(_) | Action::Abort(_) => return Ok(()),
         };
-        if let Some(error) = error {
-            rejected(error, item, tracker)?;
+        match event {
+            Ok(event) => tracker.report(event),
+            Err(error) => rejected(error, item, tracker)?,
         }
         tracker.reach(done);
         Ok(())
