@@ -6,9 +6,8 @@
 use super::bases::Bases;
 use super::{BackupError, BackupFile};
 use crate::model::{ContentDigest, Seq};
-use crate::store::StoreError;
-use crate::store::content;
 use crate::store::full_change::FullChange;
+use crate::store::{StoreError, content};
 
 /// How much was checked and found intact, and how much could not be checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

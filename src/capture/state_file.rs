@@ -3,9 +3,8 @@
 //!
 //! State files are not part of the record. Losing one costs some repeated work, which changes nothing.
 
-use std::fs;
-use std::io;
 use std::path::PathBuf;
+use std::{fs, io};
 
 use data_encoding::HEXLOWER;
 use serde::Serialize;

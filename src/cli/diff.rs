@@ -16,8 +16,7 @@ use crate::capture::export::{OriginalBytes, item, revision_at};
 use crate::client::{as_of, as_of_snapshot};
 use crate::export::html;
 use crate::model::unseen::{Sides, visible_change};
-use crate::wire::instant;
-use crate::wire::{pb, timestamp_to_pb};
+use crate::wire::{instant, pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) -> Result<(), Failure> {
     let request = pb::DiffRevisionsRequest {

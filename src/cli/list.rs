@@ -11,8 +11,7 @@ use super::{count, style};
 use crate::cli::short_name::short;
 use crate::client::as_of;
 use crate::model::SourceId;
-use crate::wire::instant;
-use crate::wire::{pb, timestamp_to_pb};
+use crate::wire::{instant, pb, timestamp_to_pb};
 
 const PAGE_SIZE: usize = 500;
 

@@ -6,8 +6,7 @@ use super::exit::Failure;
 use super::output::Output;
 use super::{status, style, words};
 use crate::client::{as_of, as_of_snapshot};
-use crate::wire::instant;
-use crate::wire::pb;
+use crate::wire::{instant, pb};
 
 const PAGE_SIZE: usize = 100;
 

@@ -4,8 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::{future, stream};
+use futures_util::{StreamExt, future, stream};
 use tokio::sync::watch;
 use tokio::time::interval;
 use tokio_stream::Stream;

@@ -11,8 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::archive::ArchiveError;
-use crate::archive::error::excerpt;
-use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable};
+use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable, excerpt};
 use crate::model::SubscriptionId;
 use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrors, pb};
 

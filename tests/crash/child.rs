@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dateline::internals::archive::request::Operation;
-use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Operation, WriteMode};
 use dateline::internals::archive::{Archive, BatchError, Holder, OpenArchiveError, Options, Pending};
 use dateline::internals::clock::{Clock, SystemClock};
 use dateline::model::{AsOf, FeedQuery, KnownAt, Seq, SubscriptionId, Timestamp};

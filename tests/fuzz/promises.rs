@@ -15,8 +15,7 @@ use dateline::internals::ingest::{self, Document, Format, IngestError, Options, 
 use dateline::internals::wire::json::{from_json, to_json};
 use dateline::internals::wire::json_lines::Lines;
 use dateline::internals::wire::request::{Bounds, read_request};
-use dateline::internals::wire::{self, FieldErrorKind};
-use dateline::internals::wire::{content_to_pb, pb};
+use dateline::internals::wire::{self, FieldErrorKind, content_to_pb, pb};
 use dateline::model::{ClaimedTime, Content, Limits, SourceId, UrlKey};
 use jiff::civil::{Date, date};
 use url::Url;

@@ -5,8 +5,7 @@ use std::ops::ControlFlow;
 
 use dateline::internals::archive::Options;
 use dateline::internals::archive::changefeed::FeedStart;
-use dateline::internals::archive::recover::verify::rebuild_directory;
-use dateline::internals::archive::recover::verify::verify_directory;
+use dateline::internals::archive::recover::verify::{rebuild_directory, verify_directory};
 use dateline::internals::backup::Until;
 use dateline::internals::client::{Client, ServerError};
 use dateline::internals::wire::pb;

@@ -3,8 +3,7 @@
 //! Nothing about results is stored except the change itself. The result is computed again from the state just after
 //! that change, not from the newest state, so it is the same however much has happened since.
 
-use crate::archive::decide::urls;
-use crate::archive::decide::{Decider, ExistingArticle};
+use crate::archive::decide::{Decider, ExistingArticle, urls};
 use crate::archive::error::{ArchiveError, Conflict};
 use crate::archive::position::snapshot_after;
 use crate::archive::project::timeline::TimelineReader;

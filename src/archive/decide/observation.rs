@@ -16,9 +16,7 @@
 
 use std::sync::Arc;
 
-use crate::archive::decide::decision::decide;
-use crate::archive::decide::decision::digest_of;
-use crate::archive::decide::decision::{ALL, Decision, ObservationCandidate};
+use crate::archive::decide::decision::{ALL, Decision, ObservationCandidate, decide, digest_of};
 use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange, label_change};
 use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::project::timeline::TimelineReader;

@@ -1,9 +1,6 @@
 //! Compares two states of an article, word by word.
 
-use crate::archive::read::article::known;
-use crate::archive::read::article::revision;
-use crate::archive::read::article::revision_of;
-use crate::archive::read::article::{RevisionAt, View};
+use crate::archive::read::article::{RevisionAt, View, known, revision, revision_of};
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::diff::{ContentDiff, diff, word_delta};

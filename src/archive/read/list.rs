@@ -9,14 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use crate::archive::error::ArchiveError;
-use crate::archive::read::article::in_force_at;
-use crate::archive::read::article::known;
-use crate::archive::read::article::labels;
-use crate::archive::read::article::latest_below;
-use crate::archive::read::article::render;
-use crate::archive::read::article::revision_of;
-use crate::archive::read::article::urls;
-use crate::archive::read::article::{ArticleAt, InForceAt, RevisionAt, View};
+use crate::archive::read::article::{
+    ArticleAt, InForceAt, RevisionAt, View, in_force_at, known, labels, latest_below, render, revision_of, urls,
+};
 use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::matching::{StateInForce, attributes_pass, labels_pass, name_passes, state_passes};
 use crate::archive::read::point::ReadPoint;

@@ -24,11 +24,10 @@
 //! Finding and reading the files of a backup is the job of [`crate::backup`].
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use crate::archive::open::Options;
 use crate::archive::recover::replay::{LogReplay, UnloggedState};

@@ -1,11 +1,10 @@
 //! Exports documents: that of one article, or those of many articles to a file each.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use futures_util::stream::{self, StreamExt};
 use tokio_util::sync::CancellationToken;

@@ -1,8 +1,7 @@
 //! Opens collections: JSON Lines, web archives, git repositories.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::git::Repository;
 use super::input::{self, Position, Raw};

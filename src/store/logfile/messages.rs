@@ -6,8 +6,7 @@ use super::{LogEnd, LogHeader};
 use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::content::{StoredContent, StoredOriginal};
 use crate::store::full_change::FullChange;
-use crate::store::subscription;
-use crate::store::{StoreError, stored};
+use crate::store::{StoreError, stored, subscription};
 
 /// A segment, with its records still compressed.
 pub(super) struct PackedSegment {

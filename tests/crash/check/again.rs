@@ -1,8 +1,7 @@
 //! A request that was answered once is answered the same again.
 
 use dateline::internals::archive::Archive;
-use dateline::internals::archive::request::Operation;
-use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Operation, WriteMode};
 use dateline::model::{AsOf, KnownAt, Seq, Timestamp};
 
 use super::Fault;

@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dateline::internals::archive::changefeed::FeedStart;
-use dateline::internals::archive::recover::restore::restore_directory;
-use dateline::internals::archive::recover::restore::{RestoreError, Restored};
+use dateline::internals::archive::recover::restore::{RestoreError, Restored, restore_directory};
 use dateline::internals::archive::request::WriteMode;
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::backup::{self, BackupChain, BackupFile, Changes, IncomingBackup, Until};

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use dateline::internals::archive::Archive;
-use dateline::internals::archive::request::WriteMode;
-use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation};
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, WriteMode};
 use dateline::internals::clock::ManualClock;
 use dateline::model::{Block, BlockKind, Content, Original};
 use tempfile::TempDir;

@@ -4,11 +4,9 @@
 //! All of this follows from the seed, and so do the answers of an intact archive. Where it is stored on disk does not:
 //! that depends on sled's threads.
 
-use dateline::internals::archive::Archive;
-use dateline::internals::archive::BatchError;
 use dateline::internals::archive::error::Unavailable;
-use dateline::internals::archive::request::WriteMode;
-use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation};
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, WriteMode};
+use dateline::internals::archive::{Archive, BatchError};
 use dateline::internals::{archive::ArchiveError, clock::ManualClock};
 use dateline::model::{
     ArticleName, AsOf, Block, BlockKind, Content, FeedQuery, KnownAt, Original, Seq, SubscriptionId,

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dateline::internals::archive::request::WriteMode;
-use dateline::internals::archive::request::{Action, ArticleTarget, Operation};
+use dateline::internals::archive::request::{Action, ArticleTarget, Operation, WriteMode};
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::client::Client;
 use dateline::internals::clock::ManualClock;

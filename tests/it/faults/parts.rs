@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use dateline::internals::archive::error::Unavailable;
-use dateline::internals::archive::request::WriteMode;
-use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation};
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, WriteMode};
 use dateline::internals::archive::{Archive, ArchiveError};
 use dateline::internals::store::engine::memory::{Fault, MemoryEngine};
 use dateline::internals::store::parts::beyond;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dateline::internals::archive::read::article::View;
-use dateline::internals::archive::request::Operation;
-use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Operation, WriteMode};
 use dateline::internals::archive::subscriptions::Attachment;
 use dateline::internals::archive::{Archive, ArchiveError, BatchError, Options};
 use dateline::internals::clock::{Clock, ManualClock};

@@ -9,9 +9,8 @@ use crate::server::TestServer;
 
 use super::consumer::Consumer;
 use super::dice::seed;
-use super::query;
-use super::verdict;
 use super::writer::{Progress, Writer};
+use super::{query, verdict};
 
 const WRITERS: u32 = 2;
 const WRITES: u32 = 120;

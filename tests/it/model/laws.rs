@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use dateline::internals::archive::read::article::View;
-use dateline::internals::archive::request::WriteMode;
-use dateline::internals::archive::request::{Action, Operation, Outcome, Receipt};
+use dateline::internals::archive::request::{Action, Operation, Outcome, Receipt, WriteMode};
 use dateline::internals::archive::{Archive, BatchResult};
 use dateline::internals::clock::ManualClock;
 use dateline::model::{AsOf, Content, Seq, Timestamp};

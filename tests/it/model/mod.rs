@@ -24,8 +24,7 @@ mod stories;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use dateline::internals::archive::request::Operation;
-use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{Operation, WriteMode};
 use dateline::internals::clock::ManualClock;
 use dateline::internals::store::engine::memory::MemoryEngine;
 use proptest::strategy::{Strategy, ValueTree};

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use dateline::internals::archive::changefeed::FeedStart;
 use dateline::internals::archive::read::article::View;
-use dateline::internals::archive::request::WriteMode;
-use dateline::internals::archive::request::{Operation, Precondition, Receipt};
+use dateline::internals::archive::request::{Operation, Precondition, Receipt, WriteMode};
 use dateline::internals::archive::{Archive, BatchResult, ReadPoint};
 use dateline::internals::backup::Until;
 use dateline::internals::clock::{Clock, ManualClock};

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dateline::internals::archive::recover::verify::RebuildError;
-use dateline::internals::archive::recover::verify::rebuild_directory;
-use dateline::internals::archive::recover::verify::verify_directory;
+use dateline::internals::archive::recover::verify::{RebuildError, rebuild_directory, verify_directory};
 use dateline::internals::archive::{Directory, Options};
 use dateline::internals::store::engine::sled::SledEngine;
 use dateline::internals::store::engine::{Batch, Engine, Entry, OpenError};

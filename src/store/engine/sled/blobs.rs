@@ -4,11 +4,10 @@
 //! folder is listed only if that time has changed since the last listing. A lack of descriptors between listings does
 //! no harm: clients can exhaust those of the process, and must not be able to fail the storage that way.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
+use std::{fs, io};
 
 use crate::store::engine::EngineError;
 
