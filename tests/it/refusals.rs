@@ -41,7 +41,7 @@ async fn a_malformed_observation_is_rejected_with_its_field() {
         (with_content(pb::Content { canonical_url: "ftp://x".into(), ..content("H", "t") }), "content.canonical_url"),
         (pb::RecordObservationRequest { labels: vec![String::new()], ..good() }, "labels[0]"),
         (pb::RecordObservationRequest { labels: vec!["a\u{1b}[31mb".to_owned()], ..good() }, "labels[0]"),
-        (pb::RecordObservationRequest { labels: vec!["x".into(); 65], ..good() }, "labels"),
+        (pb::RecordObservationRequest { labels: (0..65).map(|n| format!("label {n}")).collect(), ..good() }, "labels"),
         (with_content(pb::Content { blocks: vec![pb::Block::default()], ..content("H", "t") }), "content.blocks[0]"),
         (pb::RecordObservationRequest { urls: vec!["nonsense".into()], ..good() }, "urls[0]"),
         (pb::RecordObservationRequest { request_id: "a b".into(), ..good() }, "request_id"),
