@@ -15,15 +15,16 @@ mod contract {
     use std::path::{Path, PathBuf};
     use std::{env, fs};
 
-    use prost::Message;
     use prost_types::{FileDescriptorSet, MethodDescriptorProto, ServiceDescriptorProto};
     use tonic_prost_build::manual;
 
     /// The public contract.
-    const WIRE: [&str; 3] = [
+    const WIRE: [&str; 4] = [
         "dateline/v1/archive_service.proto",
         "dateline/v1/change_feed_service.proto",
         "dateline/v1/admin_service.proto",
+        // No file imports it, but programs that read errors look its messages up.
+        "google/rpc/error_details.proto",
     ];
     /// The messages that are stored on disk and in log files.
     const STORED: [&str; 2] = ["stored/v1/stored.proto", "stored/v1/logfile.proto"];
@@ -38,9 +39,12 @@ mod contract {
     /// Compiles what the enabled features need.
     pub(super) fn compile() -> Result<(), Box<dyn Error>> {
         let (has_client, has_server) = (cfg!(feature = "client"), cfg!(feature = "archive"));
-        let mut wire = protox::compile(WIRE, ["proto"])?;
+        let mut compiler = protox::Compiler::new(["proto"])?;
+        compiler.include_imports(true).include_source_info(true).open_files(WIRE)?;
         let out = PathBuf::from(env::var("OUT_DIR")?);
-        fs::write(out.join("dateline_descriptor.bin"), wire.encode_to_vec())?;
+        // Encoded by the compiler, because prost's types drop the options of google.api.
+        fs::write(out.join("dateline_descriptor.bin"), compiler.encode_file_descriptor_set())?;
+        let mut wire = compiler.file_descriptor_set();
         let feed = take_service(&mut wire, FEED).ok_or("there is no ChangeFeedService")?;
         generate_feed(&feed, &out)?;
         // JSON and reflection look messages up by their full names.
@@ -50,6 +54,7 @@ mod contract {
             .build_client(has_client)
             .build_server(has_server)
             .codec_path(if has_server { REQUESTS } else { MESSAGES })
+            .extern_path(".google.rpc", "::tonic_types::pb")
             .bytes(".dateline.v1.Original.data")
             .bytes(".dateline.v1.BackupData.data")
             .bytes(".dateline.v1.ReadOriginalResponse.data")

@@ -64,7 +64,7 @@ pub use crate::archive::{Archive, OpenArchiveError, Options as ArchiveOptions};
 #[doc(hidden)]
 pub use crate::cli::main;
 #[cfg(feature = "client")]
-pub use crate::client::{Client, Followed, Following, ServerError};
+pub use crate::client::{Client, FieldViolation, Followed, Following, ServerError};
 pub use crate::clock::{Clock, SystemClock};
 #[cfg(feature = "wire")]
 pub use crate::wire::pb;

@@ -201,6 +201,8 @@ pub struct Receipt {
     /// The etag of the article's newest state after the operation. A repeated request gets the etag that the first one
     /// got.
     pub etag: String,
+    /// Whether the article is withdrawn at the end of the observe axis, at the same point as `etag`.
+    pub withdrawn: bool,
     /// Whether this is the result of an earlier request with the same request id, which was not carried out again.
     pub replayed: bool,
     /// Parts of the request that had no effect.

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
 use super::exit::{Exit, Failure};
 use super::units;
 use crate::wire::pb;
 use crate::wire::pb::import_observations_response::Result as ImportResult;
+use crate::wire::{ERROR_DOMAIN, status_to_pb};
 
 /// The failures of one command. Only the last one is kept; the others are counted by reason.
 #[derive(Default)]
@@ -73,13 +77,13 @@ pub(super) fn reason_of(failure: &Failure) -> &str {
 /// A failure as a line of `--json`. `offset` says which item failed.
 pub(super) fn error_line(offset: u64, failure: &Failure) -> pb::ImportObservationsResponse {
     let server = failure.server.as_ref();
-    let error = pb::ItemError {
-        code: server.map_or(tonic::Code::InvalidArgument, |server| server.code).into(),
-        reason: failure.reason().to_owned(),
-        message: failure.message.clone(),
-        metadata: server.map(|server| server.metadata.clone()).unwrap_or_default(),
-        field_violations: server.map(|server| server.field_violations.clone()).unwrap_or_default(),
-    };
+    let metadata = server.map(|server| server.metadata.clone()).unwrap_or_default();
+    let mut details = ErrorDetails::with_error_info(failure.reason(), ERROR_DOMAIN, metadata);
+    for violation in server.into_iter().flat_map(|server| &server.field_violations) {
+        details.add_bad_request_violation(&violation.field, &violation.description);
+    }
+    let code = server.map_or(Code::InvalidArgument, |server| server.code);
+    let error = status_to_pb(&Status::with_error_details(code, &failure.message, details));
     pb::ImportObservationsResponse { offset, result: Some(ImportResult::Error(error)) }
 }
 

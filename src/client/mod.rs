@@ -17,10 +17,10 @@ use tonic_types::StatusExt;
 
 pub use self::follow::{Followed, Following};
 pub use self::points::{as_of, as_of_snapshot};
+use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
-use crate::wire::{field_violations, pb};
 
 /// The maximum size of a response. A response can be larger than any request, such as a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
@@ -81,14 +81,26 @@ pub struct ServerError {
     /// The metadata from `google.rpc.ErrorInfo`.
     pub metadata: HashMap<String, String>,
     /// The invalid fields of the request, from `google.rpc.BadRequest`.
-    pub field_violations: Vec<pb::FieldViolation>,
+    pub field_violations: Vec<FieldViolation>,
+}
+
+/// An invalid field of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// The path of the field, such as `requests[2].labels[0]`.
+    pub field: String,
+    /// What is wrong with the value, and what would be valid.
+    pub description: String,
 }
 
 impl From<Status> for ServerError {
     fn from(status: Status) -> Self {
         let info = status.get_details_error_info();
         let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
-        let field_violations = field_violations(&status);
+        let listed = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+        let violation =
+            |bad: tonic_types::FieldViolation| FieldViolation { field: bad.field, description: bad.description };
+        let field_violations = listed.into_iter().map(violation).collect();
         Self { code: status.code(), reason, message: message_of(&status), metadata, field_violations }
     }
 }

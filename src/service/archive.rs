@@ -211,6 +211,7 @@ impl ArchiveService for ArchiveHandler {
             outcome: render::outcome(written.outcome).into(),
             replayed: written.replayed,
             snapshot: Some(snapshot_to_pb(&written.snapshot)),
+            state: render::state(written.withdrawn).into(),
             etag: written.etag,
         }))
     }
@@ -229,6 +230,8 @@ impl ArchiveService for ArchiveHandler {
             changed: state_set.changed,
             replayed: state_set.replayed,
             snapshot: state_set.snapshot,
+            etag: state_set.etag,
+            state: state_set.state.into(),
         }))
     }
 
@@ -246,6 +249,8 @@ impl ArchiveService for ArchiveHandler {
             changed: state_set.changed,
             replayed: state_set.replayed,
             snapshot: state_set.snapshot,
+            etag: state_set.etag,
+            state: state_set.state.into(),
         }))
     }
 
@@ -265,6 +270,8 @@ impl ArchiveService for ArchiveHandler {
             changed: changed.changed,
             replayed: changed.replayed,
             snapshot: changed.snapshot,
+            etag: changed.etag,
+            state: changed.state.into(),
         }))
     }
 }
@@ -279,6 +286,8 @@ struct ArticleChanged {
     changed: bool,
     replayed: bool,
     snapshot: Option<pb::Snapshot>,
+    etag: String,
+    state: pb::ArticleState,
 }
 
 impl ArchiveHandler {
@@ -323,10 +332,12 @@ impl ArchiveHandler {
         let point = self.0.archive.read_point(AsOf { known_at, ..as_of }, Seq::ZERO).await?;
         let article = self.0.archive.article(point, written.article.clone(), View::Basic).await?;
         Ok(ArticleChanged {
-            article: pb::Article { etag: written.etag, ..render::article(article) },
+            article: render::article(article),
             changed: written.outcome != crate::archive::request::Outcome::Unchanged,
             replayed: written.replayed,
             snapshot: Some(snapshot_to_pb(&snapshot)),
+            etag: written.etag,
+            state: render::state(written.withdrawn),
         })
     }
 

@@ -2,7 +2,6 @@
 
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
-use tonic_types::StatusExt;
 
 use super::caller::Caller;
 use super::sink::{Messages, NotTaken, Sink};
@@ -10,7 +9,7 @@ use super::status::Refusal;
 use super::{Context, operation, render};
 use crate::archive::Pending;
 use crate::wire::request::Incoming;
-use crate::wire::{field_violations, pb};
+use crate::wire::{pb, status_to_pb};
 
 /// Responses that may wait to be read. A client that reads nothing stalls only its own import.
 const RESPONSES_MAX: usize = 16;
@@ -59,14 +58,14 @@ async fn import(
             }
         };
         let result = match incoming.rejection() {
-            Some(status) => Err(item_error(&status)),
+            Some(status) => Err(status_to_pb(&status)),
             None => match begin(&context, &caller, message.requests).await {
                 // The archive itself is unavailable, so that later messages would fail too.
                 Err(refusal) if refusal.ends_streams() => {
                     drop(queue.send(Err(refusal.into())).await);
                     break;
                 }
-                result => result.map_err(Refusal::into_item_error),
+                result => result.map_err(Refusal::into_message),
             },
         };
         incoming.release_memory();
@@ -90,14 +89,6 @@ async fn begin(
     Ok(QueuedBatch { pending, warnings: batch.warnings })
 }
 
-/// Converts the status of a message that was rejected before it was decoded.
-fn item_error(status: &Status) -> pb::ItemError {
-    let info = status.get_details_error_info();
-    let (reason, metadata) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
-    let (message, field_violations) = (status.message().to_owned(), field_violations(status));
-    pb::ItemError { code: status.code().into(), reason, message, metadata, field_violations }
-}
-
 /// A batch that is queued to be committed.
 struct QueuedBatch {
     pending: Pending,
@@ -108,7 +99,7 @@ struct QueuedBatch {
 /// A message of the import, queued or rejected.
 struct QueuedMessage {
     offset: u64,
-    result: Result<QueuedBatch, pb::ItemError>,
+    result: Result<QueuedBatch, tonic_types::Status>,
 }
 
 /// Sends the responses in the order of the messages, each once its message is durable or rejected. If the client takes
@@ -134,7 +125,7 @@ async fn respond(
             Ok(QueuedBatch { pending, warnings }) => match render::batch_response(pending.reply().await, warnings) {
                 Ok(response) => ImportResult::Recorded(response),
                 Err(refusal) if refusal.ends_streams() => return responses.end(refusal.into()),
-                Err(refusal) => ImportResult::Error(refusal.into_item_error()),
+                Err(refusal) => ImportResult::Error(refusal.into_message()),
             },
             Err(error) => ImportResult::Error(error),
         };

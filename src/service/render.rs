@@ -15,12 +15,16 @@ use crate::wire::{
     basic_content_to_pb, content_to_pb, fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
 };
 
+/// The state that an article has if it is withdrawn or not.
+pub(super) fn state(withdrawn: bool) -> pb::ArticleState {
+    if withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live }
+}
+
 pub(super) fn article(article: ArticleAt) -> pb::Article {
-    let state = if article.withdrawn() { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
     let latest_fetch = article.latest_fetch().map(fetch_to_pb);
     pb::Article {
         name: article.name.to_string(),
-        state: state.into(),
+        state: state(article.withdrawn()).into(),
         state_time: article.state.as_ref().map(|state| timestamp_to_pb(state.since)),
         state_reason: article.state.map(|state| state.reason).unwrap_or_default(),
         revision: Some(revision(&article.revision)),
@@ -116,6 +120,7 @@ pub(super) fn recorded(written: &Receipt, mut warnings: Vec<pb::Warning>) -> pb:
         warnings,
         snapshot: Some(snapshot_to_pb(&written.snapshot)),
         etag: written.etag.clone(),
+        state: state(written.withdrawn).into(),
     }
 }
 

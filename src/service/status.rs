@@ -13,7 +13,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::archive::ArchiveError;
 use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable, excerpt};
 use crate::model::SubscriptionId;
-use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrors, pb};
+use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrors, status_to_pb};
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -166,13 +166,9 @@ impl Refusal {
         matches!(self.0.code, Code::Unavailable | Code::Internal)
     }
 
-    /// The error as one item of a response with several.
-    pub fn into_item_error(self) -> pb::ItemError {
-        let RefusalDetails { code, reason, message, metadata, fields, .. } = *self.0;
-        let field =
-            |error: &FieldError| pb::FieldViolation { field: error.path.clone(), description: error.problem.clone() };
-        let field_violations = fields.listed().iter().map(field).collect();
-        pb::ItemError { code: code.into(), reason: reason.to_owned(), message, metadata, field_violations }
+    /// The error as a message, for one item of a response with several.
+    pub fn into_message(self) -> tonic_types::Status {
+        status_to_pb(&self.into())
     }
 }
 

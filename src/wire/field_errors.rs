@@ -3,11 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use tonic::Status;
-use tonic_types::StatusExt;
-
-use super::pb;
-
 /// A field whose value cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {problem}")]
@@ -189,16 +184,6 @@ pub fn every<T, E: Into<FieldErrors>>(values: impl IntoIterator<Item = Result<T,
         }
     }
     errors.finish(read)
-}
-
-/// The invalid fields that a status lists in `google.rpc.BadRequest`.
-pub fn field_violations(status: &Status) -> Vec<pb::FieldViolation> {
-    let violations = status.get_details_bad_request().map(|bad| bad.field_violations);
-    violations
-        .into_iter()
-        .flatten()
-        .map(|bad| pb::FieldViolation { field: bad.field, description: bad.description })
-        .collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use prost::Message;
+use tonic::{Code, Status};
+
 use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
 use crate::model::{
@@ -13,6 +16,21 @@ use crate::model::{
 pub fn timestamp_to_pb(time: Timestamp) -> prost_types::Timestamp {
     let (seconds, nanos) = time.seconds_and_nanos();
     prost_types::Timestamp { seconds, nanos }
+}
+
+/// Converts a status to a message, with its details.
+pub fn status_to_pb(status: &Status) -> tonic_types::Status {
+    let (code, message) = (i32::from(status.code()), status.message());
+    // By the convention of gRPC, the details are this message already.
+    match tonic_types::Status::decode(status.details()) {
+        Ok(decoded) if decoded.code == code => decoded,
+        Ok(_) | Err(_) => tonic_types::Status { code, message: message.to_owned(), details: Vec::new() },
+    }
+}
+
+/// Converts a message to the status that it describes.
+pub fn status_from_pb(message: &tonic_types::Status) -> Status {
+    Status::with_details(Code::from(message.code), message.message.clone(), message.encode_to_vec().into())
 }
 
 /// Converts a snapshot; the archive time is unset if the log is empty.

@@ -1,7 +1,7 @@
 //! Every bad field of a request is reported, not just the first.
 
 use dateline::internals::client::{Client, ServerError};
-use dateline::internals::wire::pb;
+use dateline::internals::wire::{pb, status_from_pb};
 use pb::feed_start::Position;
 use pb::import_observations_response::Result as ImportResult;
 use prost_types::{Duration, Timestamp};
@@ -173,7 +173,8 @@ async fn each_bad_item_of_a_batch_is_reported_with_each_of_its_fields() {
     let answers = client.archive.import_observations(tokio_stream::iter([message])).await;
     let answer = answers.unwrap().into_inner().message().await.unwrap().unwrap();
     let Some(ImportResult::Error(error)) = answer.result else { panic!("{answer:?}") };
-    assert_eq!(error.field_violations.iter().map(|bad| bad.field.as_str()).collect::<Vec<_>>(), expected);
+    let (fields, _) = refused(Err::<(), _>(status_from_pb(&error)), "FIELD_INVALID");
+    assert_eq!(fields, expected);
     assert_eq!(server.archive.tail().next_seq.0, 0);
     server.stop().await;
 }

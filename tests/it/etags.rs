@@ -2,6 +2,7 @@
 
 use dateline::internals::client::Client;
 use dateline::internals::wire::pb;
+use pb::ArticleState;
 use tonic::Code;
 
 use crate::server::{at, fresh, name, publish};
@@ -11,17 +12,19 @@ async fn current(client: &Client) -> String {
     client.archive.clone().get_article(request).await.unwrap().into_inner().article.unwrap().etag
 }
 
-async fn mark(client: &Client, withdraw: bool, seconds: i64) -> String {
+/// The etag and the state after the write.
+async fn mark(client: &Client, withdraw: bool, seconds: i64) -> (String, ArticleState) {
     let (name, observe_time) = (name("bridge"), Some(at(seconds)));
     let mut archive = client.archive.clone();
-    let article = if withdraw {
+    if withdraw {
         let request = pb::WithdrawArticleRequest { name, observe_time, ..Default::default() };
-        archive.withdraw_article(request).await.unwrap().into_inner().article
+        let withdrawn = archive.withdraw_article(request).await.unwrap().into_inner();
+        (withdrawn.etag.clone(), withdrawn.state())
     } else {
         let request = pb::ReinstateArticleRequest { name, observe_time, ..Default::default() };
-        archive.reinstate_article(request).await.unwrap().into_inner().article
-    };
-    article.unwrap().etag
+        let reinstated = archive.reinstate_article(request).await.unwrap().into_inner();
+        (reinstated.etag.clone(), reinstated.state())
+    }
 }
 
 #[tokio::test]
@@ -45,10 +48,16 @@ async fn each_write_returns_the_etag_of_a_read_and_no_etag_recurs() {
     // The last two are at the same instant: the later one is in force, but it does not restore the earlier state's
     // etag.
     for (withdraw, seconds) in [(true, 30), (false, 40), (true, 50), (false, 60), (true, 60)] {
-        seen.push(mark(&client, withdraw, seconds).await);
-        assert_eq!(seen.last(), Some(&current(&client).await));
+        let (etag, state) = mark(&client, withdraw, seconds).await;
+        assert_eq!(etag, current(&client).await);
+        assert_eq!(state, if withdraw { ArticleState::Withdrawn } else { ArticleState::Live });
+        seen.push(etag);
     }
-    seen.push(mark(&client, false, 70).await);
+    // A state change that has no effect on the newest state returns that state, not the one at its own time.
+    let (etag, state) = mark(&client, false, 35).await;
+    assert_eq!((&etag, state), (&current(&client).await, ArticleState::Withdrawn));
+    seen.push(etag);
+    seen.push(mark(&client, false, 70).await.0);
     let mut distinct = seen.clone();
     distinct.sort_unstable();
     distinct.dedup();

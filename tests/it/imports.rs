@@ -1,8 +1,10 @@
 //! Imports with messages that our own client would never send.
 
 use bytes::BufMut;
+use dateline::internals::client::ServerError;
 use dateline::internals::wire::pb;
 use dateline::internals::wire::pb::import_observations_response::Result as ImportResult;
+use dateline::internals::wire::status_from_pb;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tonic::client::Grpc;
@@ -53,7 +55,10 @@ async fn import(url: String, messages: Vec<Vec<u8>>) -> Vec<Told> {
     while let Some(answer) = answers.message().await.unwrap() {
         told.push(match answer.result.unwrap() {
             ImportResult::Recorded(_) => (answer.offset, None),
-            ImportResult::Error(error) => (answer.offset, Some((Code::from(error.code), error.reason))),
+            ImportResult::Error(error) => {
+                let error = ServerError::from(status_from_pb(&error));
+                (answer.offset, Some((error.code, error.reason)))
+            }
         });
     }
     told

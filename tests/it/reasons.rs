@@ -62,7 +62,9 @@ fn statuses_with_reasons_are_made_in_two_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     sources(&root.join("src"), &mut found);
-    let making = found.iter().filter(|path| code(path).contains("with_error_details("));
+    // The command line writes failures of its own in the same form, with reasons of its own.
+    let served = found.iter().filter(|path| !path.starts_with(root.join("src/cli")));
+    let making = served.filter(|path| code(path).contains("with_error_details("));
     let making: BTreeSet<_> = making.map(|path| path.strip_prefix(root).unwrap().to_str().unwrap()).collect();
     assert_eq!(making, BTreeSet::from(STATUSES));
 }

@@ -16,7 +16,7 @@ import {
   RecordObservationRequestSchema,
 } from "../gen/dateline/v1/archive_service_pb.js";
 import { ChangeFeedService, ChangeKind, FeedView } from "../gen/dateline/v1/change_feed_service_pb.js";
-import { BadRequestSchema, ErrorInfoSchema } from "../gen/error_details_pb.js";
+import { BadRequestSchema, ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { startServer } from "./server.js";
 
 /** @typedef {typeof import("../gen/dateline/v1/change_feed_service_pb.js").FeedStartSchema} FeedStartSchema */

@@ -21,7 +21,10 @@ const contract = protoLoader.loadSync(
   ["archive_service", "change_feed_service"].map((name) => `dateline/v1/${name}.proto`),
   { ...loading, includeDirs: [path("../../../proto")] },
 );
-const details = protoLoader.loadSync("error_details.proto", { ...loading, includeDirs: [path("../proto")] });
+const details = protoLoader.loadSync(
+  ["status", "error_details"].map((name) => `google/rpc/${name}.proto`),
+  { ...loading, includeDirs: [path("../../../proto")] },
+);
 const { v1 } = /** @type {any} */ (grpc.loadPackageDefinition(contract)).dateline;
 
 /** @type {Awaited<ReturnType<typeof startServer>>} */

@@ -67,6 +67,7 @@ impl Decider<'_> {
             created_by: self.tables.creating_change(step.created_seq)?,
             revision: step.revision,
             etag,
+            withdrawn: change.entry.latest_state.withdrawn,
             replayed: true,
             warnings,
             snapshot: self.snapshot_after_batch_of(&change)?,

@@ -92,15 +92,15 @@ pub(crate) struct ExistingArticle {
 impl Decider<'_> {
     /// Decides the operation. The staged change is `None` if nothing is to be written.
     pub(crate) fn decide(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
-        let (mut receipt, staged) = self.decide_without_etag(operation)?;
+        let (mut receipt, staged) = self.decide_without_newest(operation)?;
         if !receipt.replayed {
-            receipt.etag = self.etag_after(&receipt, staged.as_ref())?;
+            self.add_newest(&mut receipt, staged.as_ref())?;
         }
         Ok((receipt, staged))
     }
 
-    /// The etag of the article's newest state after the operation.
-    fn etag_after(&self, receipt: &Receipt, staged: Option<&StagedChange>) -> Result<String, ArchiveError> {
+    /// Adds the article's newest state after the operation.
+    fn add_newest(&self, receipt: &mut Receipt, staged: Option<&StagedChange>) -> Result<(), ArchiveError> {
         let existing = match staged {
             Some(StagedChange { article, head, .. }) => ExistingArticle { key: *article, head: head.clone() },
             None => {
@@ -116,10 +116,12 @@ impl Decider<'_> {
             Some(created_by) => Arc::clone(created_by),
             None => self.tables.creating_change(newest.created_seq)?,
         };
-        Ok(etag(newest.revision, existing.head.last_edit(), &created_by))
+        receipt.etag = etag(newest.revision, existing.head.last_edit(), &created_by);
+        receipt.withdrawn = existing.head.withdrawn();
+        Ok(())
     }
 
-    fn decide_without_etag(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
+    fn decide_without_newest(&self, operation: &Operation) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
         let (name, existing) = self.resolve(operation)?;
         if let Some((existing, (id, digest))) = existing.as_ref().zip(operation.request.as_ref())
             && let Some(seq) = self.tables.request(existing.key, id)?
@@ -349,7 +351,9 @@ impl Decider<'_> {
             outcome,
             created_by: Arc::clone(created_by),
             revision,
+            // Placeholders. `add_newest` replaces them.
             etag: String::new(),
+            withdrawn: false,
             replayed: false,
             warnings,
             snapshot: self.position.snapshot(),

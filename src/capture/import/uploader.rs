@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Streaming};
+use tonic::Streaming;
 use url::Url;
 
 use super::checkpoint::Checkpoint;
@@ -22,6 +22,7 @@ use crate::ingest;
 use crate::model::UrlKey;
 use crate::wire::pb;
 use crate::wire::pb::import_observations_response::Result as ImportResult;
+use crate::wire::status_from_pb;
 
 /// The most observations that are sent and not answered yet.
 const IN_PROGRESS_MAX: usize = 512;
@@ -170,7 +171,7 @@ impl<'a> Uploader<'a> {
                 tracker.saw(recorded.snapshot);
                 recorded.responses.into_iter().for_each(|response| tracker.report(Event::Recorded(item, response)));
             }
-            ImportResult::Error(error) => rejected(error.into(), item, tracker)?,
+            ImportResult::Error(error) => rejected(error_of_message(&error), item, tracker)?,
         }
         tracker.reach(first.done);
         Ok(())
@@ -298,17 +299,15 @@ fn rejected(error: ServerError, item: ItemRef<'_>, tracker: &mut Tracker<'_>) ->
     Ok(())
 }
 
-impl From<pb::ItemError> for ServerError {
-    fn from(error: pb::ItemError) -> Self {
-        let pb::ItemError { code, reason, message, metadata, mut field_violations } = error;
-        // Each message here has a single request, so the index before its errors says nothing.
-        let unnumbered = |text: String| match text.strip_prefix("requests[0]") {
-            Some(rest) => rest.trim_start_matches(['.', ':', ' ']).to_owned(),
-            None => text,
-        };
-        for violation in &mut field_violations {
-            violation.field = unnumbered(std::mem::take(&mut violation.field));
+/// The error of a message. Each message here has a single request, so the index before its errors says nothing.
+fn error_of_message(status: &tonic_types::Status) -> ServerError {
+    let unnumbered = |text: &mut String| {
+        if let Some(rest) = text.strip_prefix("requests[0]") {
+            *text = rest.trim_start_matches(['.', ':', ' ']).to_owned();
         }
-        Self { code: Code::from(code), reason, message: unnumbered(message), metadata, field_violations }
-    }
+    };
+    let mut error = ServerError::from(status_from_pb(status));
+    unnumbered(&mut error.message);
+    error.field_violations.iter_mut().for_each(|violation| unnumbered(&mut violation.field));
+    error
 }

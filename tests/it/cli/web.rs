@@ -47,7 +47,7 @@ async fn pages_are_archived_concurrently_and_each_failure_is_reported() {
     assert_eq!((again.code, again.out.as_str(), again.err.as_str()), (0, "", ""), "{again:?}");
     let json = run(&cli, &[&args[..], &["--json", "--quiet"]].concat()).await;
     let lines = json_lines(&json.out);
-    assert_eq!(lines.iter().filter(|line| line["error"]["reason"] == "NOT_FOUND").count(), 1, "{json:?}");
+    assert_eq!(lines.iter().filter(|line| line["error"]["details"][0]["reason"] == "NOT_FOUND").count(), 1, "{json:?}");
     assert_eq!(lines.len(), 4);
 }
 
