@@ -4,6 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::json;
 
 use super::{mark, observation};
 use crate::cli::{Cli, json_lines};
@@ -99,7 +100,7 @@ fn an_invalid_line_is_reported_with_its_number_and_the_rest_imported() {
     let answers = json_lines(&done.out);
     let offsets: Vec<_> = answers.iter().map(|answer| answer["offset"].as_str().unwrap()).collect();
     assert_eq!(offsets, ["1", "2", "3", "4", "5", "6", "7"]);
-    assert_eq!(answers[3]["error"]["reason"], "FIELD_INVALID");
+    assert_eq!(answers[3]["error"]["details"][0]["reason"], "FIELD_INVALID");
     assert_eq!(cli.revisions("press/bridge").len(), 2);
 }
 
@@ -175,26 +176,39 @@ fn a_line_that_is_too_long_is_skipped() {
     assert!(done.err.contains("2 created, 0 revised, 0 unchanged, 1 failed (1 TOO_LARGE)"), "{done:?}");
 }
 
-/// Lines as the last version exported them in which labels were part of the content, observations were published, and
-/// some blocks and fields had other names.
+/// Lines as the last version exported them whose archives cannot be opened any more. Observations were published, labels
+/// were part of a content, and some blocks and fields had other names.
 #[test]
-fn lines_that_an_earlier_version_exported_are_imported() {
+fn lines_of_format_2_are_imported_with_their_history() {
     let cli = Cli::new();
-    cli.ok(&["import", "tests/fixtures/lines-before-labels.jsonl"]);
-    let article = &json_lines(&cli.ok(&["list", "--json"]))[0];
-    assert_eq!((&article["labels"], &article["revisionCount"]), (&serde_json::json!(["city", "flood"]), &3.into()));
-    let first = &json_lines(&cli.ok(&["show", "press/bridge", "--revision", "1", "--json"]))[0];
-    assert_eq!(first["content"]["blocks"][0]["subheading"]["text"], "Detours");
-    assert_eq!(first["content"]["blocks"][1]["caption"]["imageUrl"], "https://press.example/b.jpg");
+    cli.ok(&["import", "tests/fixtures/lines-of-format-2.jsonl"]);
+    let articles = json_lines(&cli.ok(&["list", "--json"]));
+    let attributes = articles.iter().map(|article| json!([article["name"], article["state"], article["labels"]]));
+    let expected = [
+        json!(["sources/gazette/articles/ferry", "ARTICLE_STATE_WITHDRAWN", ["harbour"]]),
+        json!(["sources/press/articles/bridge", "ARTICLE_STATE_LIVE", ["city", "flood"]]),
+    ];
+    assert_eq!(attributes.collect::<Vec<_>>(), expected);
+    assert_eq!(articles[1]["urls"][1]["url"], "https://press.example/news/bridge?id=7");
     let revisions = [
         "Bridge to close 2026-05-16T08:00:00Z",
         "Bridge stays shut 2026-05-17T08:00:00Z",
-        "Bridge to close 2026-05-20T09:00:00Z",
+        "Bridge to close 2026-05-22T08:00:00Z",
     ];
     assert_eq!(cli.revisions("press/bridge"), revisions);
+    let log = cli.ok(&["log", "press/bridge"]);
+    assert!(log.contains("seen 3 times, 2026-05-17T08:00:00Z to 2026-05-19T08:00:00Z"), "{log}");
+    assert!(log.contains("content of revision 1 again"), "{log}");
+    let first = &json_lines(&cli.ok(&["show", "press/bridge", "--revision", "1", "--json"]))[0];
+    assert_eq!(first["content"]["blocks"][1]["subheading"]["text"], "Detours");
+    assert_eq!(first["content"]["blocks"][3]["caption"]["imageUrl"], "https://press.example/b.jpg");
+    assert_eq!(first["content"]["publishTime"]["precision"], "TIME_PRECISION_DAY");
+    assert_eq!(first["fetch"]["etag"], "\"5e8c\"");
+    let withdrawn = cli.ok(&["show", "press/bridge", "--at", "2026-05-20T12:00:00Z"]);
+    assert!(withdrawn.contains("withdrawn since 2026-05-20T08:00:00Z: a complaint"), "{withdrawn}");
     // What is exported now has the present names, and gives the same changes again.
     let lines = cli.ok(&["export"]);
-    assert!(lines.contains(r#""labels":["city","flood"]"#) && !lines.contains(r#""publish""#), "{lines}");
+    assert!(lines.contains(r#""requestId":"first""#) && !lines.contains(r#""publish""#), "{lines}");
     let copy = Cli::new();
     let file = copy.file("lines.jsonl", &lines);
     copy.ok(&["import", &file]);
