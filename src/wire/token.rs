@@ -1,14 +1,17 @@
 //! Tokens from which a list or a feed continues.
 //!
-//! A page token is URL-safe base64 of a version byte, a digest of the request it belongs to, the snapshot that all
-//! pages are read at, and the position in the list. A resume token has its own version byte, a digest of its filter and
-//! kinds, the position in the log and, while a snapshot is sent, the last article sent.
+//! A page token has a version byte, a digest of the request it belongs to, the snapshot that all pages are read at, and
+//! the position in the list. A resume token has its own version byte, a digest of its filter and kinds, the position in
+//! the log and, while a snapshot is sent, the last article sent.
 //!
-//! A token contains no secret, and a forged token can do no more than request another page. Tokens are therefore
-//! checked but not signed. They never expire.
+//! Both are sealed: masked, so that no client comes to depend on what is inside, and checked, so that no client can
+//! change it by mistake (AIP-158). The text is URL-safe base64. A token contains no secret, and a forged token can do no
+//! more than request another page, so there is no key: every server opens every token, also after a restore. Tokens
+//! never expire.
 
 use data_encoding::BASE64URL_NOPAD;
 use prost::Name;
+use sha2::{Digest, Sha256};
 
 use super::{article_filter_to_pb, feed_kinds_to_pb, pb};
 use crate::model::{ArticleName, FeedQuery, LogDigest, RequestDigest, Seq, Snapshot, Timestamp};
@@ -45,7 +48,7 @@ impl PageToken {
         bytes.extend(self.snapshot.archive_time.map_or(i64::MIN, Timestamp::micros).to_be_bytes());
         bytes.extend(self.snapshot.log_digest.0);
         bytes.extend(self.position.as_bytes());
-        BASE64URL_NOPAD.encode(&bytes)
+        seal(bytes)
     }
 
     /// Decodes a token of the request whose digest is `request`. An empty token means the first page and returns
@@ -54,7 +57,7 @@ impl PageToken {
         if token.is_empty() {
             return Ok(None);
         }
-        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| TokenError::Malformed)?;
+        let bytes = open(token)?;
         let mut rest = bytes.as_slice();
         let [version] = split_array(&mut rest)?;
         let digest = RequestDigest(split_array(&mut rest)?);
@@ -100,12 +103,12 @@ impl ResumeToken {
             bytes.push(1);
             bytes.extend(after.iter().flat_map(|name| name.to_string().into_bytes()));
         }
-        BASE64URL_NOPAD.encode(&bytes)
+        seal(bytes)
     }
 
     /// Decodes a token, and returns the digest of the query it belongs to.
     pub fn decode(token: &str) -> Result<(Self, RequestDigest), TokenError> {
-        let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| TokenError::Malformed)?;
+        let bytes = open(token)?;
         let mut rest = bytes.as_slice();
         let [version] = split_array(&mut rest)?;
         let digest = RequestDigest(split_array(&mut rest)?);
@@ -139,6 +142,40 @@ pub fn query_digest(query: &FeedQuery) -> RequestDigest {
 /// The digest of a request, including its message type.
 pub fn request_digest<M: Name>(request: &M) -> RequestDigest {
     RequestDigest::of(&[M::full_name().as_bytes(), &request.encode_to_vec()])
+}
+
+/// The length of a token's checksum, in bytes.
+const CHECKSUM_BYTES: usize = 8;
+
+/// Masks the bytes of a token and puts their checksum in front.
+fn seal(bytes: Vec<u8>) -> String {
+    let checksum = checksum(&bytes);
+    let sealed: Vec<u8> = checksum.into_iter().chain(masked(bytes, checksum)).collect();
+    BASE64URL_NOPAD.encode(&sealed)
+}
+
+/// The bytes of a sealed token.
+fn open(token: &str) -> Result<Vec<u8>, TokenError> {
+    let sealed = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|_| TokenError::Malformed)?;
+    let mut rest = sealed.as_slice();
+    let stated = split_array(&mut rest)?;
+    let bytes = masked(rest.to_vec(), stated);
+    if checksum(&bytes) == stated { Ok(bytes) } else { Err(TokenError::Malformed) }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let digest: [u8; 32] = Sha256::new().chain_update("dateline token").chain_update(bytes).finalize().into();
+    std::array::from_fn(|index| digest.get(index).copied().unwrap_or_default())
+}
+
+/// Masks bytes with a stream that the checksum determines, or unmasks them.
+fn masked(mut bytes: Vec<u8>, checksum: [u8; CHECKSUM_BYTES]) -> Vec<u8> {
+    for (block, count) in bytes.chunks_mut(32).zip(0_u64..) {
+        let mask = Sha256::new().chain_update("dateline mask").chain_update(checksum);
+        let mask = mask.chain_update(count.to_be_bytes()).finalize();
+        block.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+    }
+    bytes
 }
 
 /// Splits the first `N` bytes off `rest`.
@@ -175,6 +212,19 @@ mod tests {
             let text = token.encode(RequestDigest(digest));
             prop_assert_eq!(ResumeToken::decode(&text), Ok((token, RequestDigest(digest))));
             prop_assert!(PageToken::decode(&text, RequestDigest(digest)).is_err());
+        }
+
+        #[test]
+        fn a_token_shows_nothing_of_its_content_and_no_change_goes_unnoticed(id in "[a-z0-9]{8,60}", at: prop::sample::Index) {
+            let snapshot = Snapshot { next_seq: Seq(7), archive_time: None, log_digest: LogDigest([0; 16]) };
+            let request = RequestDigest([0; 16]);
+            let token = PageToken { snapshot, position: id.clone() }.encode(request);
+            let mut bytes = BASE64URL_NOPAD.decode(token.as_bytes()).unwrap();
+            prop_assert!(!bytes.windows(4).any(|window| window == &id.as_bytes()[..4] || window == [0; 4]));
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1;
+            let changed = PageToken::decode(&BASE64URL_NOPAD.encode(&bytes), request);
+            prop_assert_eq!(changed, Err(TokenError::Malformed));
         }
 
         #[test]
