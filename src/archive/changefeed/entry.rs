@@ -73,7 +73,12 @@ pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEnt
 fn cached_bytes_max(change: &Change, content_bytes: usize) -> usize {
     let new_revision = change.entry.new_revision.as_deref();
     let text = new_revision.map_or(0, |revision| revision.headline.len() + revision.canonical_url.len());
-    let labels = change.entry.labels.as_ref().map_or(0, |labels| labels.weight_bytes());
+    let labels = match &change.entry.labels {
+        Some(labels) => labels.weight_bytes(),
+        // The article's labels are encoded with each change. Their size is not known here; most are few and short.
+        None if change.entry.latest_state.labels_seq.is_some() => 512,
+        None => 0,
+    };
     // The fetch is encoded twice: in the change, and in the revision that it created.
     let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());
     1_024 + text + labels + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2

@@ -1,5 +1,7 @@
 //! Reads the whole history of the selected articles from the change feed, in log order.
 
+use std::collections::HashSet;
+
 use tokio::task::JoinHandle;
 use tonic::{Code, Response, Status};
 
@@ -24,6 +26,8 @@ pub(super) struct History<'a> {
     /// `None` if names and sources alone select the articles.
     selected: Option<SelectedArticles>,
     options: LinesOptions,
+    /// The articles of which the current atomic batch has had a line.
+    in_batch: HashSet<String>,
     next: Fetching,
 }
 
@@ -45,7 +49,7 @@ impl<'a> History<'a> {
     ) -> Result<Self, ExportError> {
         let selected = selection.articles(client).await?;
         let next = fetch(client, selection, options, state.page_token.clone());
-        Ok(Self { client, selection, selected, options, next })
+        Ok(Self { client, selection, selected, options, in_batch: HashSet::new(), next })
     }
 
     /// The next page, up to the snapshot.
@@ -59,10 +63,16 @@ impl<'a> History<'a> {
         let done = fetched.next_seq.min(end);
         let mut page = Page { lines: Vec::new(), count: 0, token, done, is_last };
         for change in fetched.changes.into_iter().filter(|change| change.seq < end) {
-            let Some(change) = self.seen(change) else { continue };
-            if self.has_article(&change).await? {
+            let batch_end = change.batch_end;
+            if let Some(change) = self.seen(change)
+                && self.has_article(&change).await?
+            {
+                self.in_batch.insert(change.article.clone());
                 let request = self.request(change).await?;
                 page.add(&request);
+            }
+            if batch_end {
+                self.in_batch.clear();
             }
         }
         Ok(page)
@@ -99,6 +109,10 @@ impl<'a> History<'a> {
     async fn has_article(&self, change: &pb::Change) -> Result<bool, ExportError> {
         let request = change.request.as_ref().and_then(|request| request.request.as_ref());
         let (Some(at), Some(Request::Label(_))) = (self.selection.at, request) else { return Ok(true) };
+        // A read cannot know a part of an atomic batch.
+        if self.in_batch.contains(&change.article) {
+            return Ok(true);
+        }
         let known_at = Some(pb::as_of::KnownAt::NextSeq(change.seq));
         let request = pb::GetArticleRequest {
             name: change.article.clone(),
@@ -131,8 +145,11 @@ impl<'a> History<'a> {
         // Changes of labels before the article's first line are left out, so an observation has all that it had.
         if self.selection.at.is_some()
             && let Some(Request::Record(record)) = &mut replay.request
+            && record.labels != labels
         {
             record.labels = labels;
+            // It is another request now, and may not have the id of the first.
+            record.request_id.clear();
         }
         Ok(replay)
     }

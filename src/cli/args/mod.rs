@@ -343,8 +343,14 @@ pub(in crate::cli) struct LabelArgs {
     #[arg(value_name = "ARTICLE")]
     pub(in crate::cli) article: ArticleRef,
     /// Labels to add, such as +flood, and labels to remove, such as -draft
-    #[arg(required = true, value_name = "+LABEL|-LABEL", allow_hyphen_values = true)]
+    #[arg(required_unless_present_any = ["add", "remove"], value_name = "+LABEL|-LABEL", allow_hyphen_values = true)]
     pub(in crate::cli) labels: Vec<String>,
+    /// Add this label; the same as +LABEL; can be repeated
+    #[arg(long, value_parser = label, allow_hyphen_values = true)]
+    pub(in crate::cli) add: Vec<String>,
+    /// Remove this label, even one that begins with a hyphen; can be repeated
+    #[arg(long, value_parser = label, allow_hyphen_values = true)]
+    pub(in crate::cli) remove: Vec<String>,
     /// Record this reason
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(in crate::cli) reason: String,

@@ -36,6 +36,17 @@ fn options_may_stand_before_and_after_the_labels() {
     assert_eq!(ends, ["+one +two; -for a reason", "-one; another", "+q -draft -two; why"]);
 }
 
+/// A hyphen at the start of a label would be taken for a sign.
+#[test]
+fn labels_that_begin_with_a_hyphen_are_added_and_removed_by_options() {
+    let cli = ferry();
+    assert_eq!(
+        cli.ok(&["label", "press/ferry", "--add", "-odd", "--remove", "draft"]),
+        "labelled  press/ferry  -odd\n"
+    );
+    assert_eq!(cli.ok(&["label", "press/ferry", "+flood", "--remove=-odd"]), "labelled  press/ferry  flood\n");
+}
+
 #[test]
 fn a_label_without_a_sign_is_explained() {
     let cli = ferry();
