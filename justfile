@@ -65,6 +65,7 @@ check:
 lint:
     cargo clippy --all-targets -- -D warnings
     buf lint
+    buf breaking --against .ci/contract.binpb
     cargo deny check bans licenses sources
     cargo machete --skip-target-dir
 
@@ -91,10 +92,11 @@ fmt:
 advisories:
     cargo deny check advisories
 
-# Compare the contract with that of a released version, such as v0.1.0
+# Add what is new in the contract to the image that later changes are compared with
 [group('check')]
-breaking TAG:
-    buf breaking --against '.git#tag={{ TAG }}'
+contract:
+    buf breaking --against .ci/contract.binpb
+    buf build --exclude-source-info --path proto/dateline --output .ci/contract.binpb
 
 # Write the archive of the current format again, while that format is unreleased
 [group('fixtures')]
