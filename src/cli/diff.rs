@@ -91,7 +91,7 @@ fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Resu
     for change in &diff.field_changes {
         let label = painter.paint(style::NAME, &format!("{}:", change.field.replace('_', " ")));
         out.line("")?;
-        out.wrapped("", &format!("{label} {}", spans(&change.spans, sides, painter)))?;
+        out.wrapped("", &format!("{label} {}", field(change, sides, painter)))?;
     }
     body(&diff.hunks, full, sides, out)
 }
@@ -150,6 +150,17 @@ fn sides(diff: &pb::DiffRevisionsResponse) -> Sides {
     if has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete) { Sides::Both } else { Sides::One }
 }
 
+/// The value of a field on both sides; a claimed time that moved as `old → new`.
+fn field(change: &pb::FieldChange, sides: Sides, painter: Painter) -> String {
+    match change.spans.as_slice() {
+        [old, new] if matches!(change.field.as_str(), "publish_time" | "modify_time") => {
+            let side = |style, span: &pb::Span| painter.paint(style, &style::safe(&span.text));
+            format!("{} → {}", side(style::DELETED, old), side(style::INSERTED, new))
+        }
+        both => spans(both, sides, painter),
+    }
+}
+
 /// The text of both sides. Invisible characters are named, so that a change of them shows.
 fn spans(spans: &[pb::Span], sides: Sides, painter: Painter) -> String {
     let changed = |span: &pb::Span, style, open, close| {
@@ -191,6 +202,16 @@ mod tests {
         ];
         assert_eq!(spans(&line, Sides::Both, Painter { colored: false }), "Bridge [-to-] {+could+} close");
         assert!(spans(&line, Sides::Both, Painter { colored: true }).contains("\u{1b}[32mcould \u{1b}[0m"));
+    }
+
+    #[test]
+    fn a_claimed_time_that_moved_is_shown_once_as_old_and_new() {
+        let span = |kind: pb::SpanKind, text: &str| pb::Span { kind: kind.into(), text: text.to_owned() };
+        let (old, new) = (span(pb::SpanKind::Delete, "2025-11-08"), span(pb::SpanKind::Insert, "2025-11-09"));
+        let change = |spans| pb::FieldChange { field: "publish_time".to_owned(), spans };
+        let plain = Painter { colored: false };
+        assert_eq!(field(&change(vec![old, new.clone()]), Sides::Both, plain), "2025-11-08 → 2025-11-09");
+        assert_eq!(field(&change(vec![new]), Sides::One, plain), "{+2025-11-09+}");
     }
 
     #[test]

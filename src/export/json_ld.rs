@@ -9,8 +9,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Item, iso, markup, pretty, web_url};
-use crate::model::BlockKind;
+use super::{Item, markup, pretty, web_url};
+use crate::model::{BlockKind, ClaimedTime};
 
 pub(super) fn write(item: &Item) -> String {
     let content = &item.content;
@@ -35,8 +35,8 @@ pub(super) fn write(item: &Item) -> String {
     put("inLanguage", json!(content.language));
     put("url", json!(web_url(&content.canonical_url).and(Some(&content.canonical_url))));
     put("sameAs", item.other_urls().filter(|url| web_url(url).is_some()).collect());
-    put("datePublished", json!(content.publish_time.as_ref().map(iso)));
-    put("dateModified", json!(content.modify_time.as_ref().map(iso)));
+    put("datePublished", json!(content.publish_time.as_ref().map(ClaimedTime::iso)));
+    put("dateModified", json!(content.modify_time.as_ref().map(ClaimedTime::iso)));
     put("keywords", json!(content.keywords));
     put("copyrightNotice", json!(content.rights));
     put("image", pictures(item));

@@ -6,7 +6,7 @@
 //! which a reader recognises by its first words. Invisible characters are written as escapes or character references.
 //! Front matter of more than 64 KiB is not read back.
 
-use super::{Item, iso, web_url};
+use super::{Item, web_url};
 use crate::model::unseen::{in_markup, in_yaml};
 use crate::model::{Block, BlockKind, ClaimedTime};
 
@@ -29,7 +29,7 @@ fn front_matter(item: &Item) -> String {
     let content = &item.content;
     let text = |text: &str| if text.is_empty() { None } else { serde_json::to_string(text).ok() };
     let texts = |texts: &[String]| if texts.is_empty() { None } else { serde_json::to_string(texts).ok() };
-    let claimed = |claim: Option<&ClaimedTime>| claim.and_then(|claim| text(&iso(claim)));
+    let claimed = |claim: Option<&ClaimedTime>| claim.and_then(|claim| text(&claim.iso()));
     let urls: Vec<String> = item.other_urls().map(str::to_owned).collect();
     let reason = item.withdrawn.as_ref().map(|withdrawal| withdrawal.reason.as_str());
     let since = item.withdrawn.as_ref().and_then(|withdrawal| withdrawal.since);

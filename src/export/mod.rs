@@ -15,7 +15,7 @@ use data_encoding::HEXLOWER;
 use url::Url;
 
 use crate::model::unseen::in_json;
-use crate::model::{ArticleName, ClaimedTime, Content, ContentDigest, Precision, RevisionNumber, Timestamp};
+use crate::model::{ArticleName, Content, ContentDigest, RevisionNumber, Timestamp};
 
 /// A revision of an article with the facts that the formats print, as read at one read point.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,18 +117,6 @@ impl Item {
 fn web_url(url: &str) -> Option<String> {
     let parsed = Url::parse(url).ok()?;
     matches!(parsed.scheme(), "http" | "https").then(|| parsed.into())
-}
-
-/// Formats a claimed time as ISO 8601, no more precise than the claim: `2025-09`.
-fn iso(claim: &ClaimedTime) -> String {
-    let instant = claim.time.to_string();
-    let length = match claim.precision {
-        Precision::Instant => return instant,
-        Precision::Day => "2025-11-08".len(),
-        Precision::Month => "2025-11".len(),
-        Precision::Year => "2025".len(),
-    };
-    instant.get(..length).unwrap_or(&instant).to_owned()
 }
 
 /// Formats JSON with indentation and a final newline. Invisible characters are escaped.

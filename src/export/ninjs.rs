@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Item, iso, markup, pretty, web_url};
+use super::{Item, markup, pretty, web_url};
 use crate::model::{ClaimedTime, Precision};
 
 /// The JSON schema that the documents conform to.
@@ -86,7 +86,7 @@ fn is_uri(address: &str) -> bool {
 
 /// Formats a claimed time if it is an instant; ninjs has no less precise times.
 fn instant(claim: Option<&ClaimedTime>) -> Option<String> {
-    claim.filter(|claim| claim.precision == Precision::Instant).map(iso)
+    claim.filter(|claim| claim.precision == Precision::Instant).map(ClaimedTime::iso)
 }
 
 fn alternative_ids(item: &Item) -> Value {

@@ -1,6 +1,6 @@
 //! Plain text for people. It is not meant to be read back by `ingest`.
 
-use super::{Item, iso};
+use super::Item;
 use crate::model::{Block, BlockKind, ClaimedTime};
 
 pub(super) fn write(item: &Item) -> String {
@@ -23,7 +23,7 @@ pub(super) fn write(item: &Item) -> String {
 /// The facts that the archive has about the revision, one per line; empty ones are left out.
 fn facts(item: &Item) -> String {
     let content = &item.content;
-    let claimed = |claim: Option<&ClaimedTime>| claim.map(iso).unwrap_or_default();
+    let claimed = |claim: Option<&ClaimedTime>| claim.map(ClaimedTime::iso).unwrap_or_default();
     let withdrawn = item.withdrawn.as_ref().map(|withdrawal| {
         let since = withdrawal.since.map(|since| format!("since {since}")).unwrap_or_default();
         [since, withdrawal.reason.clone()].join(" ").trim().to_owned()

@@ -20,6 +20,20 @@ pub struct ClaimedTime {
     pub relative: bool,
 }
 
+impl ClaimedTime {
+    /// The time as ISO 8601, no more precise than the claim: `2025-09`.
+    pub fn iso(&self) -> String {
+        let instant = self.time.to_string();
+        let length = match self.precision {
+            Precision::Instant => return instant,
+            Precision::Day => "2025-11-08".len(),
+            Precision::Month => "2025-11".len(),
+            Precision::Year => "2025".len(),
+        };
+        instant.get(..length).unwrap_or(&instant).to_owned()
+    }
+}
+
 /// The precision of a claimed time, from finest to coarsest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Precision {

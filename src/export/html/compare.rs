@@ -8,7 +8,7 @@ use htmlize::escape_text;
 use super::super::Item;
 use super::facts::facts;
 use super::{language, page, time};
-use crate::model::diff::{ContentDiff, Hunk, HunkKind, Span, SpanKind, WordDelta, diff, word_delta};
+use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind, WordDelta, diff, word_delta};
 use crate::model::unseen::{Sides, visible, visible_change};
 use crate::model::{Block, BlockKind, Content};
 
@@ -36,7 +36,7 @@ pub fn compare(base: Option<&Item>, target: &Item) -> String {
                 "<tr><th scope=\"row\">{}</th><td{}>{}</td></tr>\n",
                 escape_text(name),
                 attributes(target),
-                spans(&change.spans, sides)
+                field_spans(change, sides)
             ));
         }
         main.push_str("</table>\n");
@@ -98,6 +98,12 @@ fn sides(diff: &ContentDiff) -> Sides {
     let spans = diff.fields.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
     let has = |kind| spans.clone().flatten().any(|span| span.kind == kind);
     if has(SpanKind::Insert) && has(SpanKind::Delete) { Sides::Both } else { Sides::One }
+}
+
+/// Writes the value of a field on both sides; a claimed time that moved as `old → new`.
+fn field_spans(change: &FieldChange, sides: Sides) -> String {
+    let between = if change.is_moved_time() { " → " } else { "" };
+    change.spans.iter().map(|span| spans(std::slice::from_ref(span), sides)).collect::<Vec<_>>().join(between)
 }
 
 /// Writes the texts of both sides, interleaved. Invisible characters are shown by name, so that changes to them are

@@ -2,7 +2,7 @@
 
 use htmlize::escape_text;
 
-use super::super::{Item, iso};
+use super::super::Item;
 use super::{link, time};
 use crate::model::unseen::visible;
 use crate::model::{ClaimedTime, Precision};
@@ -51,5 +51,5 @@ pub(super) fn shown(claim: &ClaimedTime) -> String {
     } else {
         String::new()
     };
-    format!("<time datetime=\"{}\">{text}</time>{words}", iso(claim))
+    format!("<time datetime=\"{}\">{text}</time>{words}", claim.iso())
 }

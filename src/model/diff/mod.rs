@@ -38,8 +38,15 @@ pub struct ContentDiff {
 pub struct FieldChange {
     /// The field's name as in the contract, such as `headline`.
     pub field: &'static str,
-    /// Its text, with base and target interleaved.
+    /// Its text, with base and target interleaved. A claimed time is deleted and inserted as a whole.
     pub spans: Vec<Span>,
+}
+
+impl FieldChange {
+    /// Whether the field is a claimed time that has another value on each side, so that it reads best as `old → new`.
+    pub fn is_moved_time(&self) -> bool {
+        matches!(self.field, "publish_time" | "modify_time") && self.spans.len() == 2
+    }
 }
 
 /// One block, which is in the base, the target or both.
