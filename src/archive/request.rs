@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::model::diff::DiffSummary;
 use crate::model::{
     ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Limits, Original, RequestDigest, RequestId,
-    RevisionNumber, Seq, Snapshot, SourceId, Timestamp, WordDelta,
+    RevisionNumber, Seq, Snapshot, SourceId, Timestamp,
 };
 use crate::store::content::{self, PackedContent, PackedOriginal};
 
@@ -157,8 +158,8 @@ pub struct Prepared {
     pub base_seq: Option<Seq>,
     /// The content, packed as a delta of the base or as a keyframe.
     pub packed: PackedContent,
-    /// The numbers of words added and removed since the base; `None` without a base.
-    pub word_delta: Option<WordDelta>,
+    /// How the content differs from the base; `None` without a base.
+    pub summary: Option<DiffSummary>,
     /// The packed original. It does not depend on the base.
     pub original: Option<PackedOriginal>,
 }

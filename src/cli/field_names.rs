@@ -3,7 +3,7 @@
 /// Fields, and the option or argument that sets each of them. Each entry covers the items of a repeated field as well.
 ///
 /// A field that a document may state, such as `content.language`, has no entry: the user may have given no option.
-const NAMES: [(&str, &str); 36] = [
+const NAMES: [(&str, &str); 38] = [
     ("name", "ARTICLE"),
     ("parent", "--source"),
     ("article_id", "--article"),
@@ -23,11 +23,13 @@ const NAMES: [(&str, &str); 36] = [
     ("target.revision_number", "--to"),
     ("target.observe_time", "--to"),
     ("page_size", "--limit"),
+    ("changed_parts", "--changed"),
     ("filter.sources", "--source"),
     ("filter.articles", "ARTICLE"),
     ("filter.states", "--state"),
     ("filter.languages", "--language"),
     ("filter.labels", "--label"),
+    ("filter.changed_parts", "--changed"),
     ("filter.url_prefix", "--url-prefix"),
     ("filter.observe_time", "--observed-from and --observed-to"),
     ("filter.observe_time.start_time", "--observed-from"),

@@ -1,6 +1,7 @@
 //! `log`: lists the revisions of an article.
 
 use super::args::LogArgs;
+use super::args::selection::changed_parts;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
@@ -24,6 +25,7 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
         page_size: i32::try_from(limit.clamp(1, PAGE_SIZE)).unwrap_or_default(),
         as_of,
         order: order.into(),
+        changed_parts: changed_parts(&args.changed),
         ..pb::ListRevisionsRequest::default()
     };
     let mut remaining = limit;
@@ -82,6 +84,10 @@ fn print(entry: &pb::RevisionEntry, out: &mut Output) -> Result<(), Failure> {
     let time = |time: Option<&prost_types::Timestamp>| instant(time).map(|time| out.time(time)).unwrap_or_default();
     let digest = data_encoding::HEXLOWER.encode(revision.content_digest.get(..4).unwrap_or_default());
     let delta = revision.word_delta.map(|delta| format!("  {}", words(delta))).unwrap_or_default();
+    let parts = match super::changed_parts(&revision) {
+        parts if parts.is_empty() => parts,
+        parts => format!("  {parts}"),
+    };
     let number = painter.paint(style::CHANGED, &format!("revision {}", revision.number));
     let digest = painter.paint(style::FAINT, &digest);
     let observed = time(revision.observe_time.as_ref());
@@ -102,7 +108,7 @@ fn print(entry: &pb::RevisionEntry, out: &mut Output) -> Result<(), Failure> {
     });
     let archived = time(revision.archive_time.as_ref());
     let headline = revision.content.map(|content| content.headline).unwrap_or_default();
-    out.line(format_args!("{number}  observed {observed}{delta}  {digest}"))?;
+    out.line(format_args!("{number}  observed {observed}{delta}{parts}  {digest}"))?;
     out.wrapped("    ", &painter.paint(style::STRONG, &style::safe_line(&headline)))?;
     let details = format!("archived {archived}{seen}{rollback}{}", original.unwrap_or_default());
     out.wrapped("    ", &painter.paint(style::FAINT, &details))

@@ -197,6 +197,12 @@ fn words(delta: pb::WordDelta) -> String {
     format!("+{} -{} words", delta.inserted, delta.deleted)
 }
 
+/// Formats the parts that a revision changed as `headline, claimed-times`, spelled as `--changed` accepts them.
+fn changed_parts(revision: &pb::Revision) -> String {
+    let names = revision.changed_parts().map(|part| part.as_str_name().trim_start_matches("CONTENT_PART_"));
+    names.map(|name| name.to_lowercase().replace('_', "-")).collect::<Vec<_>>().join(", ")
+}
+
 /// Formats the labels that a change adds and removes as `+flood -draft`.
 fn label_edit(added: &[String], removed: &[String]) -> String {
     let added = added.iter().map(|label| format!("+{}", style::safe_line(label)));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::diff::WordDelta;
 use super::{
-    ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, Fetch, LogDigest, RequestDigest, RequestId,
-    RevisionNumber, Seq, Timestamp,
+    ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, ContentParts, Fetch, LogDigest, RequestDigest,
+    RequestId, RevisionNumber, Seq, Timestamp,
 };
 
 /// An article's internal number: 0, 1, 2, … in the order of first changes. It is never exposed to clients.
@@ -131,6 +131,9 @@ pub struct RevisionRecord {
     pub word_count: u32,
     /// The word difference from the previous revision; `None` for an article's first.
     pub word_delta: Option<WordDelta>,
+    /// The parts that differ from what was in force before the revision when it was recorded. Empty if nothing was: all
+    /// of it is new.
+    pub changed_parts: ContentParts,
     /// The revision that was rolled back to; `None` if this revision is not a rollback.
     pub rollback_of: Option<RevisionNumber>,
     /// The headline; never empty.
@@ -194,12 +197,13 @@ impl LabelChange {
 
 impl RevisionRecord {
     /// The record of `content`, given its digest and [word count](Content::word_count). It has neither a word delta nor
-    /// a rollback nor an original; the caller sets those.
+    /// changed parts, a rollback or an original; the caller sets those.
     pub fn of(content: &Content, digest: ContentDigest, word_count: u32) -> Self {
         Self {
             digest,
             word_count,
             word_delta: None,
+            changed_parts: ContentParts::NONE,
             rollback_of: None,
             headline: content.headline.clone(),
             section: content.section.clone(),
@@ -209,6 +213,12 @@ impl RevisionRecord {
             modify_time: content.modify_time.clone(),
             original: None,
         }
+    }
+
+    /// Whether the revision changed one of these parts. An empty selection selects every revision, and a revision
+    /// before which nothing was in force changed every part.
+    pub fn has_changed(&self, selected: ContentParts) -> bool {
+        selected.is_empty() || self.changed_parts.is_empty() || self.changed_parts.intersects(selected)
     }
 }
 

@@ -75,7 +75,9 @@ impl ChangeKinds {
 /// Selects the changes that a subscriber receives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FeedQuery {
-    /// A change matches if its article matches this filter after the change, or did before it.
+    /// A change matches if its article matches this filter after the change, or did before it. With changed parts in
+    /// the filter, a change that creates a revision must have changed one of them, or move the article into or out of
+    /// the filter.
     pub filter: ArticleFilter,
     /// The kinds to deliver. By default a sighting is left out unless it moves the article into or out of the filter.
     pub kinds: ChangeKinds,

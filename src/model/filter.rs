@@ -1,6 +1,6 @@
 //! Selects the articles of a list, a feed or an export.
 
-use super::{ArticleName, SourceId, Timestamp, UrlKey};
+use super::{ArticleName, ContentParts, SourceId, Timestamp, UrlKey};
 
 /// A selection of articles by attribute. Fields are ANDed, the values of one field are ORed, and an empty field matches
 /// every article. It is evaluated on attributes alone, never on the body.
@@ -22,6 +22,9 @@ pub struct ArticleFilter {
     pub observe_time: TimeRange,
     /// The claimed publish time; an article without one matches only an unbounded range.
     pub publish_time: TimeRange,
+    /// In a list, the revision in force must have [changed](super::RevisionRecord::has_changed) one of these parts. In
+    /// a feed it selects among the changes of an article and does not affect whether the article matches.
+    pub changed_parts: ContentParts,
 }
 
 /// A half-open range of instants; an unset bound is open.

@@ -7,6 +7,7 @@ pub mod as_of;
 pub mod change;
 pub mod claimed;
 pub mod content;
+pub mod content_part;
 pub mod diff;
 pub mod digest;
 pub mod feed;
@@ -28,6 +29,7 @@ pub use change::{
 };
 pub use claimed::{ClaimedTime, Precision};
 pub use content::{Block, BlockKind, BlockTag, Content};
+pub use content_part::{ContentPart, ContentParts};
 pub use diff::WordDelta;
 pub use digest::{ContentDigest, LogDigest, RequestDigest};
 pub use feed::{ChangeKind, ChangeKinds, FeedQuery};

@@ -69,11 +69,14 @@ impl Context {
             Err(_) => Err(FieldError::invalid("order", "is not a known order")),
         };
         let view = view(request.view, View::Basic);
+        let changed_parts = wire::content_parts("changed_parts", &request.changed_parts);
         let size = render::page_size(request.page_size, &self.limits);
-        let (name, as_of, order, view, page_size, token) = all!(name, as_of, order, view, size, token)?;
+        let (name, as_of, order, view, changed_parts, page_size, token) =
+            all!(name, as_of, order, view, changed_parts, size, token)?;
         let after = position(token.as_ref(), |text| text.parse().ok().and_then(RevisionNumber::new))?;
         let point = self.page_read_point(as_of, request.min_next_seq, token.as_ref()).await?;
-        let page = self.archive.revisions(point, name, RevisionQuery { order, view, page_size }, after).await?;
+        let query = RevisionQuery { order, changed_parts, view, page_size };
+        let page = self.archive.revisions(point, name, query, after).await?;
         let mut entries: Vec<_> = page.items.iter().map(render::revision_entry).collect();
         let cut_off = page_space::keep(&mut entries).then(|| page.items.get(..entries.len())?.last()).flatten();
         let next = cut_off.map(|last| last.revision.number).or(page.next);

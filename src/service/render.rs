@@ -12,7 +12,8 @@ use crate::archive::{BatchError, BatchResult};
 use crate::model::url_key::without_credentials;
 use crate::model::{Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
 use crate::wire::{
-    basic_content_to_pb, content_to_pb, fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
+    basic_content_to_pb, content_parts_to_pb, content_to_pb, fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb,
+    word_delta_to_pb,
 };
 
 /// The state that an article has if it is withdrawn or not.
@@ -85,6 +86,7 @@ fn describe(revision: &mut pb::Revision, record: &RevisionRecord) {
     revision.content_digest = record.digest.0.to_vec();
     revision.word_count = record.word_count;
     revision.word_delta = record.word_delta.map(word_delta_to_pb);
+    revision.changed_parts = content_parts_to_pb(record.changed_parts);
     revision.rollback_of = record.rollback_of.map_or(0, RevisionNumber::get);
     revision.original = record.original.as_ref().map(original);
 }

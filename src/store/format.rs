@@ -1,6 +1,6 @@
 //! The storage format of a database: creates, checks or rejects it.
 //!
-//! Format 5 is the only one supported. Earlier ones were never released.
+//! Format 6 is the only one supported. Earlier ones were never released.
 
 use std::ops::Bound;
 
@@ -9,7 +9,7 @@ use super::key::meta::MetaKey;
 use super::{StoreError, Tables};
 
 /// The version that this code reads and writes.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// Why a database cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]

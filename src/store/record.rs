@@ -9,9 +9,9 @@ use super::key::log::LogKey;
 use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{
-    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, Fetch,
-    LabelChange, LatestState, LogDigest, LogKind, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber,
-    RevisionRecord, Seq, SourceId, Timestamp, UrlKey, WordDelta,
+    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts,
+    Fetch, LabelChange, LatestState, LogDigest, LogKind, OriginalRecord, Precision, RequestDigest, RequestId,
+    RevisionNumber, RevisionRecord, Seq, SourceId, Timestamp, UrlKey, WordDelta,
 };
 
 /// A change, encoded and ready to be stored.
@@ -231,6 +231,7 @@ fn revision_to_stored(record: &RevisionRecord) -> stored::RevisionRecord {
         word_delta: record
             .word_delta
             .map(|delta| stored::WordDelta { inserted: delta.inserted, deleted: delta.deleted }),
+        changed_parts: record.changed_parts.bits(),
         rollback_of: record.rollback_of.map_or(0, RevisionNumber::get),
         headline: record.headline.clone(),
         section: record.section.clone(),
@@ -251,6 +252,7 @@ fn revision_from_stored(record: stored::RevisionRecord) -> Option<RevisionRecord
         digest: ContentDigest(record.digest.as_slice().try_into().ok()?),
         word_count: record.word_count,
         word_delta: record.word_delta.map(|delta| WordDelta { inserted: delta.inserted, deleted: delta.deleted }),
+        changed_parts: ContentParts::from_bits(record.changed_parts)?,
         rollback_of: RevisionNumber::new(record.rollback_of),
         headline: record.headline,
         section: record.section,

@@ -7,7 +7,7 @@ use super::record::{name_from_stored, name_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{
-    ArticleFilter, ChangeKinds, FeedQuery, Seq, SourceId, SubscriptionId, TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ChangeKinds, ContentParts, FeedQuery, Seq, SourceId, SubscriptionId, TimeRange, Timestamp, UrlKey,
 };
 
 /// The stored state of a durable subscription.
@@ -77,6 +77,7 @@ fn filter_to_stored(filter: &ArticleFilter) -> stored::ArticleFilter {
         url_prefix: filter.url_prefix.as_ref().map(|key| key.as_str().to_owned()).unwrap_or_default(),
         observe_time: Some(range_to_stored(filter.observe_time)),
         publish_time: Some(range_to_stored(filter.publish_time)),
+        changed_parts: filter.changed_parts.bits(),
     }
 }
 
@@ -90,6 +91,7 @@ fn filter_from_stored(filter: stored::ArticleFilter) -> Option<ArticleFilter> {
         url_prefix: (!filter.url_prefix.is_empty()).then(|| UrlKey::from_stored(&filter.url_prefix)),
         observe_time: range_from_stored(filter.observe_time.unwrap_or_default())?,
         publish_time: range_from_stored(filter.publish_time.unwrap_or_default())?,
+        changed_parts: ContentParts::from_bits(filter.changed_parts)?,
     })
 }
 
@@ -105,7 +107,7 @@ fn range_from_stored(range: stored::TimeRange) -> Option<TimeRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ArticleName;
+    use crate::model::{ArticleName, ContentPart};
 
     #[test]
     fn a_subscription_is_read_as_it_was_written() {
@@ -119,6 +121,7 @@ mod tests {
             url_prefix: Some(UrlKey::prefix_of("https://courier.example/city/").unwrap()),
             observe_time: TimeRange { start: at(-1), end: None },
             publish_time: TimeRange { start: None, end: at(5) },
+            changed_parts: ContentParts::of([ContentPart::Body, ContentPart::Rights]),
         };
         let record = SubscriptionRecord {
             query: FeedQuery { filter, kinds: ChangeKinds::from_bits(5) },

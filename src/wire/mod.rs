@@ -34,12 +34,13 @@ pub mod pb {
 pub(crate) use field_errors::all;
 pub use field_errors::{FieldError, FieldErrorKind, FieldErrors, every};
 pub use from_pb::{
-    article_filter, as_of, as_of_at, check_label, check_url, claimed_time, coalesce_within, content, duration,
-    feed_query, fetch, instant, labels, language_tag, log_digest, observe_time, timestamp,
+    article_filter, as_of, as_of_at, check_label, check_url, claimed_time, coalesce_within, content, content_parts,
+    duration, feed_query, fetch, instant, labels, language_tag, log_digest, observe_time, timestamp,
 };
 pub use to_pb::{
-    article_filter_to_pb, basic_content_to_pb, claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb,
-    feed_kinds_to_pb, fetch_to_pb, snapshot_to_pb, status_from_pb, status_to_pb, timestamp_to_pb, word_delta_to_pb,
+    article_filter_to_pb, basic_content_to_pb, claim_to_pb, content_parts_to_pb, content_to_pb, diff_to_pb,
+    feed_kind_to_pb, feed_kinds_to_pb, fetch_to_pb, snapshot_to_pb, status_from_pb, status_to_pb, timestamp_to_pb,
+    word_delta_to_pb,
 };
 
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.

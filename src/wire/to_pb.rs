@@ -8,8 +8,8 @@ use tonic::{Code, Status};
 use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
 use crate::model::{
-    ArticleFilter, Block, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content, Fetch, Precision, RevisionRecord,
-    Snapshot, TimeRange, Timestamp, UrlKey, WordDelta,
+    ArticleFilter, Block, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content, ContentPart, ContentParts, Fetch,
+    Precision, RevisionRecord, Snapshot, TimeRange, Timestamp, UrlKey, WordDelta,
 };
 
 /// Converts an instant without loss of precision.
@@ -57,6 +57,7 @@ pub fn article_filter_to_pb(filter: &ArticleFilter) -> pb::ArticleFilter {
         url_prefix: filter.url_prefix.as_ref().map(UrlKey::to_url).unwrap_or_default(),
         observe_time: time_range_to_pb(filter.observe_time),
         publish_time: time_range_to_pb(filter.publish_time),
+        changed_parts: content_parts_to_pb(filter.changed_parts),
     }
 }
 
@@ -98,6 +99,28 @@ pub fn feed_kind_to_pb(kind: ChangeKind) -> pb::ChangeKind {
         ChangeKind::RolledBack => pb::ChangeKind::RolledBack,
         ChangeKind::Aliased => pb::ChangeKind::Aliased,
         ChangeKind::Labelled => pb::ChangeKind::Labelled,
+    }
+}
+
+/// Converts parts of a content, in order.
+pub fn content_parts_to_pb(parts: ContentParts) -> Vec<i32> {
+    parts.iter().map(|part| content_part_to_pb(part).into()).collect()
+}
+
+fn content_part_to_pb(part: ContentPart) -> pb::ContentPart {
+    match part {
+        ContentPart::Headline => pb::ContentPart::Headline,
+        ContentPart::Standfirst => pb::ContentPart::Standfirst,
+        ContentPart::Body => pb::ContentPart::Body,
+        ContentPart::Captions => pb::ContentPart::Captions,
+        ContentPart::Byline => pb::ContentPart::Byline,
+        ContentPart::Section => pb::ContentPart::Section,
+        ContentPart::Keywords => pb::ContentPart::Keywords,
+        ContentPart::ClaimedTimes => pb::ContentPart::ClaimedTimes,
+        ContentPart::Address => pb::ContentPart::Address,
+        ContentPart::Markup => pb::ContentPart::Markup,
+        ContentPart::Language => pb::ContentPart::Language,
+        ContentPart::Rights => pb::ContentPart::Rights,
     }
 }
 

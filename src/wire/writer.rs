@@ -30,6 +30,17 @@ impl MessageWriter<'_> {
         self.signed(field, value.into().into());
     }
 
+    /// Writes a repeated enumeration, packed, unless it is empty.
+    pub fn choices(&mut self, field: u32, values: &[i32]) {
+        if !values.is_empty() {
+            self.message(field, |writer| {
+                for value in values {
+                    encode_varint(i64::from(*value).cast_unsigned(), writer.0);
+                }
+            });
+        }
+    }
+
     /// Writes a signed integer (`int32` or `int64`), unless it is 0.
     pub fn signed(&mut self, field: u32, value: i64) {
         self.number(field, value.cast_unsigned());
@@ -125,6 +136,7 @@ mod tests {
         fn written_fields_decode_as_the_generated_message(
             seq: u64, reason in ".{0,300}", is_newest: bool, micros in -9_000_000_000_i64..9_000_000_000,
             urls in prop::collection::vec(".{0,90}", 0..3), digest in prop::collection::vec(any::<u8>(), 0..40),
+            parts in prop::collection::vec(any::<i32>(), 0..20),
         ) {
             let time = Timestamp::from_micros(micros).unwrap();
             let mut bytes = Vec::new();
@@ -136,6 +148,7 @@ mod tests {
             writer.message(6, |writer| {
                 writer.bytes(6, &digest);
                 writer.message(7, |writer| writer.texts(3, &urls));
+                writer.choices(13, &parts);
             });
             writer.flag(7, is_newest);
             writer.text(10, &reason);
@@ -146,7 +159,12 @@ mod tests {
                 kind: 3,
                 article: format!("a{seq}"),
                 observe_time: Some(timestamp_to_pb(time)),
-                revision: Some(pb::Revision { content_digest: digest, content: Some(content), ..pb::Revision::default() }),
+                revision: Some(pb::Revision {
+                    content_digest: digest,
+                    content: Some(content),
+                    changed_parts: parts,
+                    ..pb::Revision::default()
+                }),
                 is_newest,
                 reason,
                 diff: Some(pb::ChangeDiff { base_revision_number: 1, ..pb::ChangeDiff::default() }),

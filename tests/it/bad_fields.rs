@@ -46,10 +46,11 @@ fn bad_filter() -> Option<pb::ArticleFilter> {
         url_prefix: "mailto:x".into(),
         observe_time: reversed,
         publish_time: Some(pb::TimeRange { start_time: NEVER, end_time: NEVER }),
+        changed_parts: vec![1, 0, 99],
     })
 }
 
-const FILTER: [&str; 10] = [
+const FILTER: [&str; 12] = [
     "filter.languages",
     "filter.labels",
     "filter.sources[1]",
@@ -60,6 +61,8 @@ const FILTER: [&str; 10] = [
     "filter.observe_time",
     "filter.publish_time.start_time",
     "filter.publish_time.end_time",
+    "filter.changed_parts[1]",
+    "filter.changed_parts[2]",
 ];
 
 /// The fields of `FILTER`, then `others`.
@@ -245,10 +248,11 @@ async fn each_bad_field_of_a_list_is_reported() {
         order,
         page_size,
         page_token: page_token.clone(),
+        changed_parts: vec![13],
         ..Default::default()
     };
     let (fields, _) = refused(client.archive.list_revisions(list).await, "FIELD_INVALID");
-    assert_eq!(fields, ["parent", "order", "view", "page_size", "page_token"]);
+    assert_eq!(fields, ["parent", "order", "view", "changed_parts[0]", "page_size", "page_token"]);
     let list = pb::ListSourcesRequest { page_size, page_token: page_token.clone() };
     let (fields, _) = refused(client.archive.list_sources(list).await, "FIELD_INVALID");
     assert_eq!(fields, ["page_size", "page_token"]);

@@ -338,7 +338,7 @@ async fn a_page_reads_no_more_contents_than_it_may_return() {
     use dateline::internals::archive::read::article::View;
     use dateline::internals::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder, RevisionQuery};
     use dateline::internals::archive::{Archive, Options};
-    use dateline::model::{ArticleName, AsOf, Seq};
+    use dateline::model::{ArticleName, AsOf, ContentParts, Seq};
     let (directory, server, _) = fresh().await;
     let mut client = default_client(&server).await;
     for number in 0..LONG {
@@ -359,7 +359,12 @@ async fn a_page_reads_no_more_contents_than_it_may_return() {
     };
     let names = (0..LONG).map(|number| ArticleName::parse(&name(&id(number))).unwrap()).collect::<Vec<_>>();
     let first = names[0].clone();
-    let revisions = RevisionQuery { order: RevisionOrder::NewestFirst, view: View::Full, page_size: 1_000 };
+    let revisions = RevisionQuery {
+        order: RevisionOrder::NewestFirst,
+        changed_parts: ContentParts::NONE,
+        view: View::Full,
+        page_size: 1_000,
+    };
     let read = [
         archive.articles_by_name(cut, query.clone(), None).await.unwrap().items.len(),
         archive.articles_by_latest_change(cut, query, None).await.unwrap().items.len(),

@@ -4,6 +4,7 @@
 
 mod backup;
 mod bad_fields;
+mod changed_parts;
 mod cli;
 mod clocks;
 mod concurrency;

@@ -10,8 +10,8 @@ use dateline::internals::archive::read::article::{ArticleAt, View};
 use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::internals::archive::{Archive, ReadPoint};
 use dateline::model::{
-    ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content, FeedQuery,
-    KnownAt, RevisionSelector, Seq, Timestamp,
+    ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content,
+    ContentParts, FeedQuery, KnownAt, RevisionSelector, Seq, Timestamp,
 };
 use sha2::{Digest, Sha256};
 
@@ -176,7 +176,12 @@ async fn sources(archive: &Archive, text: &mut String) {
 async fn revisions(archive: &Archive, text: &mut String) {
     let point = archive.read_point(AsOf::default(), Seq::ZERO).await.unwrap();
     for article in listed(archive, point).await {
-        let query = RevisionQuery { order: RevisionOrder::OldestFirst, view: View::Basic, page_size: ALL };
+        let query = RevisionQuery {
+            order: RevisionOrder::OldestFirst,
+            changed_parts: ContentParts::NONE,
+            view: View::Basic,
+            page_size: ALL,
+        };
         let name = article.name;
         let listed = archive.revisions(point, name.clone(), query, None).await.unwrap();
         for entry in listed.items {
@@ -200,6 +205,9 @@ async fn revision(
     write!(text, "  digest {}, {} words", record.digest, record.word_count).unwrap();
     if let Some(delta) = record.word_delta {
         write!(text, ", {} in, {} out", delta.inserted, delta.deleted).unwrap();
+    }
+    if !record.changed_parts.is_empty() {
+        write!(text, ", changed {:?}", record.changed_parts.iter().collect::<Vec<_>>()).unwrap();
     }
     if let Some(of) = record.rollback_of {
         write!(text, ", a rollback to {of}").unwrap();

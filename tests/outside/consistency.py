@@ -186,6 +186,15 @@ def key_of(c):
     return raw(r.Content(headline=c.headline, language=c.language, blocks=c.blocks))
 
 
+def changed_parts(before, after):
+    """The parts of Revision.changed_parts that differ between two keys. Contents differ in headline, body and language alone."""
+    old, new = r.Content.FromString(before), r.Content.FromString(after)
+    words = [[b.paragraph.text.split() for b in c.blocks] for c in (old, new)]
+    differ = {r.CONTENT_PART_HEADLINE: old.headline != new.headline, r.CONTENT_PART_BODY: words[0] != words[1],
+              r.CONTENT_PART_LANGUAGE: old.language != new.language}
+    return [part for part, is_other in differ.items() if is_other]
+
+
 def when(rnd, exact):
     """An observe_time in microseconds, or None for now."""
     x = rnd.random()
@@ -514,8 +523,11 @@ async def do_read(st, rnd):
                                                           order=rnd.choice([1, 2]))
         if rnd.random() < 0.5:
             q.filter.labels.append("l1")
+        if rnd.random() < 0.3:
+            q.filter.changed_parts.append(r.CONTENT_PART_HEADLINE)
     elif x < 0.95:
-        method, q = "ListRevisions", a.ListRevisionsRequest(parent=name, as_of=as_of, page_size=rnd.choice([5, 100]), order=rnd.choice([1, 2]))
+        method, q = "ListRevisions", a.ListRevisionsRequest(parent=name, as_of=as_of, page_size=rnd.choice([5, 100]), order=rnd.choice([1, 2]),
+                                                            changed_parts=rnd.choice([[], [], [r.CONTENT_PART_BODY, r.CONTENT_PART_LANGUAGE]]))
     else:
         method, q = "DiffRevisions", a.DiffRevisionsRequest(name=name, as_of=as_of)
         q.as_of.ClearField("observe_time")
@@ -586,9 +598,9 @@ async def client(address, seed):
 class Follower:
     """Subscribes from the beginning, a position, a time or a snapshot; disconnects at random, and resumes with its token."""
 
-    def __init__(self, name, seed, start="beginning", kinds=(), source=None, label=None, view=1, slow=0.0, cut=0.002):
+    def __init__(self, name, seed, start="beginning", kinds=(), source=None, label=None, view=1, slow=0.0, cut=0.002, changed=()):
         self.name, self.rnd, self.start, self.kinds, self.source, self.label, self.view = name, random.Random(seed), start, list(kinds), source, label, view
-        self.slow, self.cut = slow, cut
+        self.slow, self.cut, self.changed = slow, cut, list(changed)
         self.seen, self.token, self.next, self.first = [], None, 0, None
         self.mirror = {}
         self.claims = []                       # (next_seq, number of changes seen) of each bookmark
@@ -601,7 +613,13 @@ class Follower:
             q.sources.append(self.source)
         if self.label:
             q.labels.append(self.label)
+        q.changed_parts.extend(self.changed)
         return q
+
+    def selects(self, c):
+        """Whether a change is delivered, as far as the changed parts of its revision go"""
+        changed = c.revision.changed_parts
+        return not self.changed or c.kind not in (1, 2, 6) or not changed or set(changed) & set(self.changed)
 
     def request(self):
         q = f.SubscribeRequest(filter=self.filter(), kinds=self.kinds, view=self.view, heartbeat_interval=Duration(seconds=1))
@@ -909,6 +927,9 @@ class Model:
                 elif want != "either" and number not in wn:
                     finding("DECISION_NUMBER", f"seq {c.seq} {name} {kind} at {t}: should {want} {wn}, has revision {number}")
                 if makes:
+                    parts = changed_parts(p[3], key) if p else []
+                    if list(c.revision.changed_parts) != parts:
+                        finding("CHANGED_PARTS", f"seq {c.seq} {name}: {list(c.revision.changed_parts)}, should be {parts}")
                     if number != len(made) + 1:
                         finding("REVISION_NUMBER", f"seq {c.seq} {name}: revision {number} where {len(made) + 1} was expected")
                     made.append((c.seq, number, key))
@@ -1107,7 +1128,7 @@ def check_followers(subs, log, mirror_want):
                 continue
             kinds = set(s.kinds) or {1, 2, 4, 5, 6, 7, 8}
             want = [(c.seq, us(c.archive_time), c.kind, c.article, c.revision.number, c.is_newest, c.newest_revision_number, c.state, tuple(c.labels)) for c in log
-                    if c.kind in kinds and c.seq >= (s.first or 0) and (not s.source or c.article.startswith(s.source + "/"))]
+                    if c.kind in kinds and c.seq >= (s.first or 0) and (not s.source or c.article.startswith(s.source + "/")) and s.selects(c)]
             if s.seen != want:
                 w, g = {x[0]: x for x in want}, {x[0]: x for x in s.seen}
                 miss, extra = sorted(set(w) - set(g)), sorted(set(g) - set(w))
@@ -1172,6 +1193,7 @@ async def main():
                 Follower("default", R.random(), cut=0.01, view=3),
                 Follower("source", R.random(), source=SOURCES[1], kinds=ALL_KINDS, cut=0.01),
                 Follower("kinds", R.random(), kinds=[1, 4, 5], cut=0.01, source=SOURCES[0]),
+                Follower("language", R.random(), cut=0.01, changed=[r.CONTENT_PART_LANGUAGE]),
                 Follower("slow", R.random(), kinds=ALL_KINDS, slow=0.03, cut=0.001),
                 Follower("now", R.random(), start="now", kinds=ALL_KINDS),
                 Follower("mirror", R.random(), start="snapshot", cut=0.02),

@@ -1,8 +1,10 @@
 //! Decides whether a change matches a subscriber's query.
 //!
-//! A change matches if its kind is selected and its article matches the filter after the change, or did before. If the
-//! query leaves the kinds at their default, it also matches when the change makes the article enter or leave the
-//! filter; `left_filter` tells the subscriber of the latter, so that it can drop the article.
+//! A change matches if it is selected and its article matches the filter after the change, or did before. Selected are
+//! the changes of the requested kinds, except revisions that changed none of the requested parts. If the query leaves
+//! the kinds at their default, a change also matches when it makes the article enter or leave the filter;
+//! `left_filter` tells the subscriber of the latter, so that it can drop the article. Whether an article matches does
+//! not depend on changed parts.
 //!
 //! Only log records are read, never contents, and only the article's state just before and after the change counts. So
 //! the result is the same whenever the change is read. The cheap checks come first: name, then state and attributes,
@@ -10,7 +12,9 @@
 
 use crate::archive::changefeed::entry::{FeedEntry, FilterState};
 use crate::archive::read::article::{labels_of, urls};
-use crate::archive::read::matching::{attributes_pass, checks_attributes, labels_pass, name_passes, state_passes};
+use crate::archive::read::matching::{
+    attributes_pass, changed_parts_pass, checks_attributes, labels_pass, name_passes, state_passes,
+};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{Change, ChangeKind, FeedQuery};
 
@@ -27,13 +31,14 @@ pub(crate) fn filter_match(
     query: &FeedQuery,
     entry: &FeedEntry,
 ) -> Result<Option<FilterMatch>, ReadError> {
-    let kind_is_selected = query.kinds.contains(ChangeKind::of(&entry.change));
+    let is_selected = query.kinds.contains(ChangeKind::of(&entry.change))
+        && changed_parts_pass(query.filter.changed_parts, &entry.change);
     let may_cross = query.kinds.is_default();
-    if !(kind_is_selected || may_cross) || !name_passes(&query.filter, &entry.change.entry.name) {
+    if !(is_selected || may_cross) || !name_passes(&query.filter, &entry.change.entry.name) {
         return Ok(None);
     }
     if !checks_attributes(&query.filter) {
-        return Ok(kind_is_selected.then_some(FilterMatch { left_filter: false }));
+        return Ok(is_selected.then_some(FilterMatch { left_filter: false }));
     }
     let filter_states = entry.filter_states(reader)?;
     let before = filter_states.before.as_ref().is_some_and(|article| passes(query, article));
@@ -43,7 +48,7 @@ pub(crate) fn filter_match(
     }
     let (url_before, url_after) = urls_pass(reader, query, &entry.change)?;
     let (before, after) = (before && url_before, after && url_after);
-    let is_match = (before || after) && (kind_is_selected || before != after);
+    let is_match = (before || after) && (is_selected || before != after);
     Ok(is_match.then_some(FilterMatch { left_filter: before && !after }))
 }
 

@@ -1,7 +1,7 @@
 //! Observations and rollbacks: a content arrives, and creates a revision or confirms one.
 //!
 //! [`decision`](super::decision) says which; this module turns that into the change and its payload: it binds URLs,
-//! packs the content as a delta, and counts the words that changed. A rollback is an observation whose content is read
+//! packs the content as a delta, and summarises what changed. A rollback is an observation whose content is read
 //! from an earlier revision.
 //!
 //! Invariants:
@@ -22,9 +22,10 @@ use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::contents::{self, LoadedContent};
 use crate::archive::request::{LabelEdit, Observation, Operation, Outcome, Receipt, Warning};
+use crate::model::diff::DiffSummary;
 use crate::model::{
     ArticleKey, ArticleName, ArticleUrl, ChangeEntry, Limits, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp,
-    WordDelta, diff,
+    diff,
 };
 use crate::store::content::{self, Base, PackedContent, PackedOriginal, StoredContent};
 use crate::store::head::{ArticleHead, InForce};
@@ -163,10 +164,11 @@ impl Decider<'_> {
     ) -> Result<(ChangeEntry, Payload), ArchiveError> {
         let observation = new_content.observation;
         let packed = self.pack(head, new_content)?;
-        let word_delta = before.map(|before| self.word_delta(before, observation)).transpose()?;
+        let summary = before.map(|before| self.summary(before, observation)).transpose()?;
         let original = packed_original(observation);
         let record = RevisionRecord {
-            word_delta,
+            word_delta: summary.map(|summary| summary.word_delta),
+            changed_parts: summary.unwrap_or_default().changed_parts,
             rollback_of: new_content.rollback_of.map(|(number, _)| number),
             original: original.as_ref().map(|original| original.record.clone()),
             ..RevisionRecord::of(&observation.content, observation.digest, observation.word_count)
@@ -214,14 +216,15 @@ impl Decider<'_> {
         Ok(StoredContent::read(self.tables.source(), seq)?.map(|stored| (seq, stored.depth())))
     }
 
-    fn word_delta(&self, before: InForce, observation: &Observation) -> Result<WordDelta, ArchiveError> {
+    /// How the content differs from the one in force before it.
+    fn summary(&self, before: InForce, observation: &Observation) -> Result<DiffSummary, ArchiveError> {
         if let Some(prepared) = observation.prepared.as_ref().filter(|it| it.base_seq == Some(before.created_seq)) {
-            return Ok(prepared.word_delta.unwrap_or_default());
+            return Ok(prepared.summary.unwrap_or_default());
         }
         let bytes = self.content_bytes(before.created_seq)?;
         let unreadable = || StoreError::damaged_at(before.created_seq, "a content cannot be read");
         let base = content::from_bytes(&bytes).ok_or_else(unreadable)?;
-        Ok(diff::word_delta(&base, &observation.content))
+        Ok(diff::summary(&base, &observation.content))
     }
 
     fn content_bytes(&self, seq: Seq) -> Result<bytes::Bytes, StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! All pages of a list of articles or revisions are read at one read point: each hands on the snapshot of the first
 //! page and its place in the order, so that the list neither skips nor repeats an item while the archive is written to.
-//! A page is bounded in items, in bytes and in articles examined. So it may be short, or even empty, with more to come;
+//! A page is bounded in items, in bytes and in items examined. So it may be short, or even empty, with more to come;
 //! only `next` says whether the list has ended.
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,16 +13,18 @@ use crate::archive::read::article::{
     ArticleAt, InForceAt, RevisionAt, View, in_force_at, known, labels, latest_below, render, revision_of, urls,
 };
 use crate::archive::read::cache::HeadEntry;
-use crate::archive::read::matching::{StateInForce, attributes_pass, labels_pass, name_passes, state_passes};
+use crate::archive::read::matching::{
+    StateInForce, attributes_pass, changed_parts_pass, labels_pass, name_passes, state_passes,
+};
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::model::{ArticleFilter, ArticleKey, ArticleName, RevisionNumber, Seq, SourceId, Timestamp};
+use crate::model::{ArticleFilter, ArticleKey, ArticleName, ContentParts, RevisionNumber, Seq, SourceId, Timestamp};
 use crate::store::engine::Direction;
 use crate::store::key::article::TimeTable;
 use crate::store::stats::SourceStats;
 use crate::store::{StoreError, Tables};
 
-/// The maximum number of articles that one page examines.
+/// The maximum number of articles or revisions that one page examines.
 pub const EXAMINED_MAX: usize = 20_000;
 /// A page ends with the item that takes it over this many bytes, so that not much more is read than a reply can hold.
 /// The exact size of the reply is checked where it is encoded.
@@ -57,6 +59,9 @@ pub struct ListPage<T, P> {
 pub struct RevisionQuery {
     /// The order of the list.
     pub order: RevisionOrder,
+    /// Restricts the list to revisions that changed one of these parts; see
+    /// [`RevisionRecord::has_changed`](crate::model::RevisionRecord::has_changed).
+    pub changed_parts: ContentParts,
     /// How much of each revision is read.
     pub view: View,
     /// The maximum number of revisions per page.
@@ -205,7 +210,8 @@ fn passes(
     if !state_passes(filter, StateInForce { withdrawn, since: in_force.step.since }) {
         return Ok(false);
     }
-    if !attributes_pass(filter, &*reader.change(in_force.step.created_seq)?) {
+    let created_by = reader.change(in_force.step.created_seq)?;
+    if !(attributes_pass(filter, &created_by) && changed_parts_pass(filter.changed_parts, &created_by)) {
         return Ok(false);
     }
     if !filter.labels.is_empty() && !labels_pass(filter, &labels(reader, entry, point.below())?.labels) {
@@ -234,11 +240,19 @@ pub(crate) fn revisions(
     let sightings = sightings(&reader, point, &entry)?;
     let mut page = ListPage { items: Vec::new(), next: None };
     let (mut last, mut bytes) = (None, 0);
-    for revision in tables.revisions(entry.article, numbers, direction, point.below()) {
+    for (examined, revision) in tables.revisions(entry.article, numbers, direction, point.below()).enumerate() {
         let (number, seq) = revision?;
+        if examined == EXAMINED_MAX {
+            page.next = last;
+            break;
+        }
         let change = reader.change(seq)?;
         let created_at = Some(change.entry.observe_time).filter(|time| point.observe_time.is_none_or(|at| *time <= at));
-        let Some(seen) = ObservationStats::combine(created_at, sightings.get(&number)) else { continue };
+        let seen = ObservationStats::combine(created_at, sightings.get(&number));
+        let Some(seen) = seen.filter(|_| changed_parts_pass(query.changed_parts, &change)) else {
+            last = Some(number);
+            continue;
+        };
         if page.items.len() == query.page_size || bytes > PAGE_CONTENT_BYTES {
             page.next = last;
             break;

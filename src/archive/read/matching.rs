@@ -3,7 +3,7 @@
 //! The checks are separate functions, so that callers can make the cheapest ones first. Contents are never read.
 
 use crate::model::filter::language_matches;
-use crate::model::{ArticleFilter, ArticleName, Change, Timestamp};
+use crate::model::{ArticleFilter, ArticleName, Change, ContentParts, Timestamp};
 
 /// The part of an article's state that a filter checks without reading the log.
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +19,19 @@ pub(crate) fn name_passes(filter: &ArticleFilter, name: &ArticleName) -> bool {
         && (filter.articles.is_empty() || filter.articles.contains(name))
 }
 
-/// Whether the filter selects by anything other than the name.
+/// Whether the filter selects articles by anything other than the name and the [changed parts](changed_parts_pass).
 pub(crate) fn checks_attributes(filter: &ArticleFilter) -> bool {
-    let ArticleFilter { sources: _, articles: _, withdrawn, languages, labels, url_prefix, observe_time, publish_time } =
-        filter;
+    let ArticleFilter {
+        sources: _,
+        articles: _,
+        withdrawn,
+        languages,
+        labels,
+        url_prefix,
+        observe_time,
+        publish_time,
+        changed_parts: _,
+    } = filter;
     withdrawn.is_some()
         || !languages.is_empty()
         || !labels.is_empty()
@@ -37,13 +46,20 @@ pub(crate) fn state_passes(filter: &ArticleFilter, state: StateInForce) -> bool 
         && filter.observe_time.contains(Some(state.since))
 }
 
-/// Whether the attributes of the revision that `created_by` created match. Labels and URLs are not checked here.
+/// Whether the attributes of the revision that `created_by` created match. Labels, URLs and changed parts are not
+/// checked here.
 pub(crate) fn attributes_pass(filter: &ArticleFilter, created_by: &Change) -> bool {
     let Some(record) = created_by.entry.new_revision.as_deref() else { return false };
     let publish_time = record.publish_time.as_ref().map(|claim| claim.time);
     let language_passes = |range: &String| language_matches(range, &record.language);
     (filter.languages.is_empty() || filter.languages.iter().any(language_passes))
         && filter.publish_time.contains(publish_time)
+}
+
+/// Whether the revision that a change created changed one of the selected parts. A change that creates no revision
+/// passes.
+pub(crate) fn changed_parts_pass(selected: ContentParts, change: &Change) -> bool {
+    change.entry.new_revision.as_deref().is_none_or(|revision| revision.has_changed(selected))
 }
 
 /// Whether an article with these labels matches.

@@ -1,5 +1,5 @@
-//! The work on an observation that does not need the writer thread: packing its content and original, and counting the
-//! words that changed.
+//! The work on an observation that does not need the writer thread: packing its content and original, and summarising
+//! what changed.
 //!
 //! It is done against the article's newest content at this moment. If the article changes before the writer thread
 //! reaches the operation, the writer thread does it again. So this is an optimisation only: it decides nothing, and it
@@ -61,7 +61,7 @@ impl Preparation {
         let original = || observation.original.as_ref().map(PackedOriginal::pack);
         let Some(entry) = reader.head(&self.name)? else {
             let packed = PackedContent::pack(&observation.bytes, None);
-            return Ok(Some(Prepared { base_seq: None, packed, word_delta: None, original: original() }));
+            return Ok(Some(Prepared { base_seq: None, packed, summary: None, original: original() }));
         };
         let newest = reader.change(entry.head.newest.created_seq)?;
         let latest = entry.head.recent.last().filter(|latest| latest.seq == newest.seq);
@@ -77,7 +77,7 @@ impl Preparation {
         Ok(Some(Prepared {
             base_seq: Some(newest.seq),
             packed: PackedContent::pack(&observation.bytes, Some(base)),
-            word_delta: Some(diff::word_delta(&before.content, &observation.content)),
+            summary: Some(diff::summary(&before.content, &observation.content)),
             original: original(),
         }))
     }

@@ -21,7 +21,7 @@ use self::export::ExportArgs;
 use self::feed::{SubscriptionsArgs, WatchArgs};
 use self::globals::Globals;
 use self::import::ImportArgs;
-use self::selection::{AsOfArgs, FilterArgs, RangeArgs};
+use self::selection::{AsOfArgs, ChangedPart, FilterArgs, RangeArgs};
 use self::values::{
     State, article_id, article_url, instant, label, language, limit, request_id, revision_number, source_id, state,
 };
@@ -243,6 +243,9 @@ pub(in crate::cli) struct LogArgs {
     pub(in crate::cli) article: ArticleRef,
     #[command(flatten)]
     pub(in crate::cli) as_of: AsOfArgs,
+    /// List only revisions that changed one of these parts, and the first; separated by commas
+    #[arg(long, value_name = "PART", value_enum, value_delimiter = ',')]
+    pub(in crate::cli) changed: Vec<ChangedPart>,
     /// List the oldest revision first
     #[arg(long)]
     pub(in crate::cli) oldest_first: bool,
@@ -275,11 +278,12 @@ pub(in crate::cli) struct DiffArgs {
 }
 
 /// The options of `list` that select or order articles; `--sources` conflicts with each of them.
-const LIST_OPTIONS: [&str; 13] = [
+const LIST_OPTIONS: [&str; 14] = [
     "source",
     "state",
     "language",
     "label",
+    "changed",
     "url_prefix",
     "published_from",
     "published_to",

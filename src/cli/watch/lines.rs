@@ -1,11 +1,11 @@
-//! Formats a change as a line: archive time, kind, article, headline, and what changed in words.
+//! Formats a change as a line: archive time, kind, article, headline, and what changed.
 
 use crate::wire::instant;
 use anstyle::Style;
 
 use crate::cli::output::Output;
 use crate::cli::short_name::short;
-use crate::cli::{count, label_edit, style, words};
+use crate::cli::{changed_parts, count, label_edit, style, words};
 use crate::wire::pb;
 
 /// The width of the longest kinds, `rolled-back` and `reinstated`.
@@ -65,16 +65,17 @@ fn kind(change: &pb::Change) -> (&'static str, Style) {
     }
 }
 
-/// Describes what changed, such as `+9 -29 words; late, seen 2026-05-16 18:00`.
+/// Describes what changed, such as `+9 -29 words; headline, body; late, seen 2026-05-16 18:00`.
 fn what_changed(change: &pb::Change, out: &Output) -> String {
     let nothing = pb::Revision::default();
     let revision = change.revision.as_ref().unwrap_or(&nothing);
+    let parts = changed_parts(revision);
     let mut what = match change.kind() {
         pb::ChangeKind::Created => vec![count(revision.word_count.into(), "word")],
-        pb::ChangeKind::Revised => revision.word_delta.map(words).into_iter().collect(),
+        pb::ChangeKind::Revised => revision.word_delta.map(words).into_iter().chain([parts]).collect(),
         pb::ChangeKind::RolledBack => {
             let again = format!("revision {} again", revision.rollback_of);
-            revision.word_delta.map(words).into_iter().chain([again]).collect()
+            revision.word_delta.map(words).into_iter().chain([parts, again]).collect()
         }
         pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated => vec![style::safe_line(&change.reason)],
         pb::ChangeKind::Aliased => change.urls.iter().map(|url| style::safe_line(&url.url)).collect(),

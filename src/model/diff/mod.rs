@@ -22,7 +22,7 @@ use self::align::{Aligner, ChangedRange};
 use self::blocks::{BlockAlignment, BlockStep};
 use self::text::{TextLine, Vocabulary};
 use self::words::Side;
-use super::{Block, Content};
+use super::{Block, Content, ContentParts};
 
 /// The difference between a base and a target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +96,15 @@ pub enum SpanKind {
     Insert,
     /// The text is only in the base.
     Delete,
+}
+
+/// How much a content differs from the one in force before it, as a revision records it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiffSummary {
+    /// The words inserted and deleted; see [`word_delta`].
+    pub word_delta: WordDelta,
+    /// The parts that differ.
+    pub changed_parts: ContentParts,
 }
 
 /// The number of words inserted and deleted. Words are split as Unicode (UAX #29) says.
@@ -174,6 +183,11 @@ pub fn word_delta(base: &Content, target: &Content) -> WordDelta {
         .fold(WordDelta::default(), |delta, (from, to)| delta.plus(field_delta(from, to, &mut aligner)));
     let same_kinds = base.blocks.iter().map(|block| &block.kind).eq(target.blocks.iter().map(|block| &block.kind));
     if same_kinds { in_fields } else { in_fields.plus(body_delta(&base.blocks, &target.blocks, &mut aligner)) }
+}
+
+/// The summary that a revision with the content `target` records, if `base` was in force before it.
+pub fn summary(base: &Content, target: &Content) -> DiffSummary {
+    DiffSummary { word_delta: word_delta(base, target), changed_parts: ContentParts::that_differ(base, target) }
 }
 
 fn field_delta(base: &str, target: &str, aligner: &mut Aligner) -> WordDelta {

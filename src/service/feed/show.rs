@@ -10,7 +10,8 @@ use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
 use crate::wire::writer::MessageWriter;
 use crate::wire::{
-    claim_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb,
+    claim_to_pb, content_parts_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb,
+    word_delta_to_pb,
 };
 
 /// Appends the encoded `Change`, without the flags that differ between subscribers.
@@ -68,6 +69,7 @@ fn encode_revision(revision: &RevisionAt, writer: &mut MessageWriter<'_>) {
     writer.number(10, record.rollback_of.map_or(0, |number| number.get().into()));
     writer.generated(11, record.original.as_ref().map(render::original).as_ref());
     writer.generated(12, created_by.entry.fetch.as_deref().map(fetch_to_pb).as_ref());
+    writer.choices(13, &content_parts_to_pb(record.changed_parts));
 }
 
 /// Writes the part of a `Content` that the log record has.

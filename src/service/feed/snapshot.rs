@@ -9,7 +9,7 @@ use crate::archive::ReadPoint;
 use crate::archive::changefeed::FeedView;
 use crate::archive::read::article::{ArticleAt, View};
 use crate::archive::read::list::{ArticleQuery, ListPage};
-use crate::model::ArticleName;
+use crate::model::{ArticleFilter, ArticleName, ContentParts};
 use crate::service::sink::Sink;
 use crate::service::status::Refusal;
 use crate::service::{page_space, render};
@@ -54,7 +54,8 @@ impl Subscriber {
         let (requested, view) = self.requested();
         let query = ArticleQuery {
             source: None,
-            filter: requested.filter.clone(),
+            // Changed parts select among changes; they do not affect which articles match.
+            filter: ArticleFilter { changed_parts: ContentParts::NONE, ..requested.filter.clone() },
             view: if view == FeedView::Basic { View::Basic } else { View::Full },
             page_size: EVENT_ARTICLES_MAX,
             content_bytes_max: EVENT_CONTENT_BYTES,

@@ -6,7 +6,8 @@ use super::super::field_errors::{all, every};
 use super::super::{FieldError, FieldErrors, pb};
 use super::timestamp;
 use crate::model::{
-    ArticleFilter, ArticleName, ChangeKind, ChangeKinds, FeedQuery, Limits, SourceId, TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ArticleName, ChangeKind, ChangeKinds, ContentPart, ContentParts, FeedQuery, Limits, SourceId,
+    TimeRange, Timestamp, UrlKey,
 };
 
 pub(in crate::wire) const FILTER_VALUES_MAX: usize = 100;
@@ -47,8 +48,9 @@ pub fn article_filter(message: Option<pb::ArticleFilter>, limits: &Limits) -> Re
     let url_prefix = url_prefix(&message.url_prefix, limits);
     let observe_time = time_range("filter.observe_time", message.observe_time);
     let publish_time = time_range("filter.publish_time", message.publish_time);
-    let (_, sources, articles, withdrawn, url_prefix, observe_time, publish_time) =
-        all!(counts, sources, articles, withdrawn, url_prefix, observe_time, publish_time)?;
+    let changed_parts = content_parts("filter.changed_parts", &message.changed_parts);
+    let (_, sources, articles, withdrawn, url_prefix, observe_time, publish_time, changed_parts) =
+        all!(counts, sources, articles, withdrawn, url_prefix, observe_time, publish_time, changed_parts)?;
     Ok(ArticleFilter {
         sources,
         articles,
@@ -58,6 +60,7 @@ pub fn article_filter(message: Option<pb::ArticleFilter>, limits: &Limits) -> Re
         url_prefix,
         observe_time,
         publish_time,
+        changed_parts,
     })
 }
 
@@ -68,6 +71,7 @@ fn check_counts(message: &pb::ArticleFilter) -> Result<Vec<()>, FieldErrors> {
         ("states", message.states.len()),
         ("languages", message.languages.len()),
         ("labels", message.labels.len()),
+        ("changed_parts", message.changed_parts.len()),
     ];
     every(counts.into_iter().map(|(field, count)| {
         if count <= FILTER_VALUES_MAX {
@@ -100,6 +104,33 @@ fn states(states: &[i32]) -> Result<Option<bool>, FieldErrors> {
         }))?;
     let (live, withdrawn) = (is_withdrawn.contains(&false), is_withdrawn.contains(&true));
     Ok((live != withdrawn).then_some(withdrawn))
+}
+
+/// Validates selected parts of a content in the field `path`.
+pub fn content_parts(path: &str, parts: &[i32]) -> Result<ContentParts, FieldErrors> {
+    let part = |(index, part): (usize, &i32)| {
+        let unknown = || FieldError::filter(format!("{path}[{index}]"), "is not a known part of a content");
+        pb::ContentPart::try_from(*part).ok().and_then(content_part).ok_or_else(unknown)
+    };
+    every(parts.iter().enumerate().map(part)).map(ContentParts::of)
+}
+
+fn content_part(part: pb::ContentPart) -> Option<ContentPart> {
+    Some(match part {
+        pb::ContentPart::Unspecified => return None,
+        pb::ContentPart::Headline => ContentPart::Headline,
+        pb::ContentPart::Standfirst => ContentPart::Standfirst,
+        pb::ContentPart::Body => ContentPart::Body,
+        pb::ContentPart::Captions => ContentPart::Captions,
+        pb::ContentPart::Byline => ContentPart::Byline,
+        pb::ContentPart::Section => ContentPart::Section,
+        pb::ContentPart::Keywords => ContentPart::Keywords,
+        pb::ContentPart::ClaimedTimes => ContentPart::ClaimedTimes,
+        pb::ContentPart::Address => ContentPart::Address,
+        pb::ContentPart::Markup => ContentPart::Markup,
+        pb::ContentPart::Language => ContentPart::Language,
+        pb::ContentPart::Rights => ContentPart::Rights,
+    })
 }
 
 fn url_prefix(prefix: &str, limits: &Limits) -> Result<Option<UrlKey>, FieldError> {

@@ -13,7 +13,7 @@ use crate::model::{AsOf, KnownAt, Limits, LogDigest, Seq, Timestamp, UrlKey};
 pub use content::{check_label, claimed_time, content, fetch, labels, language_tag};
 #[cfg(feature = "archive")]
 pub(super) use filter::FILTER_VALUES_MAX;
-pub use filter::{article_filter, feed_query};
+pub use filter::{article_filter, content_parts, feed_query};
 
 /// Converts an instant. One that is unset or outside the calendar is `None`.
 pub fn instant(time: Option<&prost_types::Timestamp>) -> Option<Timestamp> {

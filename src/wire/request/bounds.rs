@@ -137,14 +137,16 @@ pub(super) fn bound(field: &str) -> Option<Bound> {
         "Content.blocks" | "Content.bylines" | "Content.keywords" | "List.items" => {
             (|_| Limits::BLOCKS_MAX, FieldErrorKind::TooLarge)
         }
-        "SubscribeRequest.kinds" | "ListChangesRequest.kinds" | "Subscription.kinds" => {
-            (|_| ENUM_VALUES_MAX, FieldErrorKind::Filter)
-        }
+        "SubscribeRequest.kinds"
+        | "ListChangesRequest.kinds"
+        | "Subscription.kinds"
+        | "ListRevisionsRequest.changed_parts" => (|_| ENUM_VALUES_MAX, FieldErrorKind::Filter),
         "ArticleFilter.sources"
         | "ArticleFilter.articles"
         | "ArticleFilter.states"
         | "ArticleFilter.languages"
-        | "ArticleFilter.labels" => (|_| FILTER_VALUES_MAX, FieldErrorKind::Filter),
+        | "ArticleFilter.labels"
+        | "ArticleFilter.changed_parts" => (|_| FILTER_VALUES_MAX, FieldErrorKind::Filter),
         _ => return None,
     };
     Some(Bound { elements_max, kind })

@@ -8,7 +8,8 @@ use dateline::internals::archive::read::article::{ArticleAt, View};
 use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
-    ArticleFilter, ArticleName, AsOf, ChangeKinds, FeedQuery, KnownAt, RevisionSelector, Seq, Snapshot, Timestamp,
+    ArticleFilter, ArticleName, AsOf, ChangeKinds, ContentParts, FeedQuery, KnownAt, RevisionSelector, Seq, Snapshot,
+    Timestamp,
 };
 
 use crate::support;
@@ -32,7 +33,12 @@ pub(super) async fn answers(archive: &Archive, bound: Seq, instants: &[Option<Ti
         for name in &names {
             let article = archive.article(point, name.clone(), View::Full).await.map(without_etag);
             said.push(text(&article));
-            let query = RevisionQuery { order: RevisionOrder::OldestFirst, view: View::Full, page_size: PAGE_SIZE };
+            let query = RevisionQuery {
+                order: RevisionOrder::OldestFirst,
+                changed_parts: ContentParts::NONE,
+                view: View::Full,
+                page_size: PAGE_SIZE,
+            };
             let revisions = archive.revisions(point, name.clone(), query, None).await;
             said.push(text(&revisions));
         }

@@ -2,6 +2,7 @@
 
 mod add;
 mod backup;
+mod changed;
 mod clock;
 mod display;
 mod export;

@@ -49,10 +49,10 @@ fn a_line_says_what_changed() {
         without_time(&cli.ok(&ALL)),
         [
             "created\tpress/a\tFerry returns\t4 words",
-            "revised\tpress/a\tFerry returns\t+1 -1 words",
+            "revised\tpress/a\tFerry returns\t+1 -1 words; body",
             "withdrawn\tpress/a\tFerry returns\ton legal advice",
             "reinstated\tpress/a\tFerry returns\t",
-            "rolled-back\tpress/a\tFerry returns\t+1 -1 words; revision 1 again",
+            "rolled-back\tpress/a\tFerry returns\t+1 -1 words; body; revision 1 again",
             "revised\tpress/a\tFerry leaves\tlate, seen 2026-02-01T10:00:00Z",
         ]
     );

@@ -9,8 +9,8 @@ use dateline::internals::archive::read::compare::StateSelector;
 use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
-    ArticleFilter, ArticleName, ArticleUrl, AsOf, ChangeKind, ChangeKinds, FeedQuery, KnownAt, RevisionSelector, Seq,
-    Snapshot, SubscriptionId, Timestamp,
+    ArticleFilter, ArticleName, ArticleUrl, AsOf, ChangeKind, ChangeKinds, ContentParts, FeedQuery, KnownAt,
+    RevisionSelector, Seq, Snapshot, SubscriptionId, Timestamp,
 };
 
 use super::answers::{self, Answer, Answers, shown};
@@ -19,8 +19,12 @@ use crate::support;
 const FEED_PAGE: usize = 24;
 /// Comparing large contents takes longer than everything else.
 const COMPARISONS_MAX: u32 = 6;
-const ALL_REVISIONS: RevisionQuery =
-    RevisionQuery { order: RevisionOrder::OldestFirst, view: View::Basic, page_size: 1_000 };
+const ALL_REVISIONS: RevisionQuery = RevisionQuery {
+    order: RevisionOrder::OldestFirst,
+    changed_parts: ContentParts::NONE,
+    view: View::Basic,
+    page_size: 1_000,
+};
 
 /// Every kind of change.
 const KINDS: [ChangeKind; 7] = [

@@ -113,6 +113,7 @@ impl Truth {
             rollback_of: made.rollback_of.unwrap_or_default(),
             original: None,
             fetch: fetch(made),
+            changed_parts: wire::content_parts_to_pb(made.changed_parts),
         }
     }
 

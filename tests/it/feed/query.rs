@@ -4,6 +4,8 @@ use dateline::internals::wire::{self, pb, timestamp_to_pb};
 use dateline::model::filter::language_matches;
 use dateline::model::{Timestamp, UrlKey};
 
+use crate::model::naive::{Record, makes_revision};
+use crate::model::parts::selects;
 use crate::support;
 
 use super::truth::LatestState;
@@ -39,7 +41,25 @@ pub(crate) fn many() -> Vec<Query> {
         }),
         Query { kinds: vec![pb::ChangeKind::Sighted, pb::ChangeKind::Withdrawn], ..Query::default() },
         of(pb::ArticleFilter { articles: vec!["sources/courier/articles/none".to_owned()], ..all() }),
+        of(pb::ArticleFilter { changed_parts: parts(&[pb::ContentPart::Language, pb::ContentPart::Rights]), ..all() }),
+        of(pb::ArticleFilter {
+            languages: vec!["en".to_owned()],
+            changed_parts: parts(&[pb::ContentPart::ClaimedTimes]),
+            ..all()
+        }),
+        Query {
+            filter: pb::ArticleFilter {
+                languages: vec!["en-GB".to_owned()],
+                changed_parts: parts(&[pb::ContentPart::Address, pb::ContentPart::Body]),
+                ..all()
+            },
+            kinds: vec![pb::ChangeKind::Revised, pb::ChangeKind::Aliased],
+        },
     ]
+}
+
+fn parts(parts: &[pb::ContentPart]) -> Vec<i32> {
+    parts.iter().map(|part| i32::from(*part)).collect()
 }
 
 impl Query {
@@ -60,12 +80,14 @@ impl Query {
             && within(filter.publish_time.as_ref(), publish_time)
     }
 
-    /// Whether a change of this kind is delivered. By default, a sighting is delivered only if the article enters or
-    /// leaves the filter by it.
-    pub(crate) fn wants(&self, kind: pb::ChangeKind, crosses_filter: bool) -> bool {
+    /// Whether a change of this kind is delivered. By default, a sighting and a revision that changed none of the
+    /// requested parts are delivered only if the article enters or leaves the filter by it.
+    pub(crate) fn wants(&self, kind: pb::ChangeKind, record: &Record, crosses_filter: bool) -> bool {
+        let wanted = wire::content_parts("changed_parts", &self.filter.changed_parts).unwrap();
+        let has_changed = !makes_revision(record.kind) || selects(wanted, record.changed_parts);
         match self.kinds.as_slice() {
-            [] => kind != pb::ChangeKind::Sighted || crosses_filter,
-            kinds => kinds.contains(&kind),
+            [] => kind != pb::ChangeKind::Sighted && has_changed || crosses_filter,
+            kinds => kinds.contains(&kind) && has_changed,
         }
     }
 }

@@ -114,6 +114,7 @@ fn of_reports() -> Vec<Case> {
         misreported(|it, _| changes(it, 1)[0].revision = None),
         misreported(|it, _| changes(it, 1)[0].revision.as_mut().unwrap().number = 2),
         misreported(|it, _| changes(it, 1)[0].revision.as_mut().unwrap().content_digest.fill(0)),
+        misreported(|it, _| changes(it, 1)[0].revision.as_mut().unwrap().changed_parts.push(12)),
         misreported(|it, _| changes(it, 1)[0].diff = Some(pb::ChangeDiff::default())),
     ]
 }

@@ -212,7 +212,7 @@ impl Truth {
         for seq in 0..self.tail() {
             let before = self.before(seq).is_some_and(|before| query.takes(before));
             let after = query.takes(self.after(seq));
-            if (after || before) && query.wants(self.kind(seq), after != before) {
+            if (after || before) && query.wants(self.kind(seq), self.record(seq), after != before) {
                 let batch_first = self.record(seq).batch_first;
                 if let Some(earlier) = wanted.last_mut().filter(|earlier| earlier.seq >= batch_first) {
                     earlier.batch_end = false;

@@ -12,6 +12,7 @@ pub(crate) mod asked;
 mod laws;
 mod log;
 pub(crate) mod naive;
+pub(crate) mod parts;
 mod place;
 pub(crate) mod plan;
 pub(crate) mod random;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dateline::internals::archive::request::Outcome;
-use dateline::model::{ArticleName, ArticleUrl, LogKind, SourceId, Timestamp, UrlKey, WordDelta};
+use dateline::model::{ArticleName, ArticleUrl, ContentParts, LogKind, SourceId, Timestamp, UrlKey, WordDelta};
 
 use super::plan::Text;
 
@@ -25,6 +25,8 @@ pub(crate) struct Record {
     /// The fetch of the page.
     pub(crate) fetch: Option<u8>,
     pub(crate) word_delta: Option<WordDelta>,
+    /// The parts that a new revision changed; empty if nothing was in force before it.
+    pub(crate) changed_parts: ContentParts,
     pub(crate) urls: Vec<ArticleUrl>,
     /// The labels that the change adds and removes; `None` if it does neither.
     pub(crate) labels: Option<LabelEdit>,

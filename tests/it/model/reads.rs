@@ -7,8 +7,12 @@ use dateline::internals::archive::read::compare::StateSelector;
 use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::filter::language_matches;
-use dateline::model::{ArticleFilter, ArticleName, AsOf, KnownAt, RevisionSelector, Seq, TimeRange, Timestamp, UrlKey};
+use dateline::model::{
+    ArticleFilter, ArticleName, AsOf, ContentPart, ContentParts, KnownAt, RevisionSelector, Seq, TimeRange, Timestamp,
+    UrlKey,
+};
 
+use super::parts::selects;
 use super::rules::Model;
 use super::shown::{
     Missed, ShownArticle, ShownEntry, ShownRevision, content, delta, expected_article, expected_entries,
@@ -142,15 +146,20 @@ impl Reads<'_> {
         for (index, name) in self.names.clone().iter().enumerate() {
             let newest_first = (index + turn).is_multiple_of(2);
             let order = if newest_first { RevisionOrder::NewestFirst } else { RevisionOrder::OldestFirst };
+            let changed_parts = selected_parts(index + turn);
             let mut expected = expected_entries(self.model, point.below().0, point.observe_time, name, full);
-            if let Ok(entries) = &mut expected
-                && newest_first
-            {
-                entries.reverse();
+            if let Ok(entries) = &mut expected {
+                let known = self.model.below(point.below().0);
+                let has_changed = |number| selects(changed_parts, known.made(name, number).unwrap().1.changed_parts);
+                entries.retain(|entry| has_changed(entry.number()));
+                if newest_first {
+                    entries.reverse();
+                }
             }
-            let read = self.entries(point, name, RevisionQuery { order, view, page_size: 1 + turn % 3 }).await;
+            let query = RevisionQuery { order, changed_parts, view, page_size: 1 + turn % 3 };
+            let read = self.entries(point, name, query).await;
             self.compared += 1;
-            same(|| Self::place(point, &format!("revisions of {name}")), read, expected)?;
+            same(|| Self::place(point, &format!("revisions of {name}, {query:?},")), read, expected)?;
         }
         Ok(())
     }
@@ -250,6 +259,7 @@ impl Reads<'_> {
                 known.urls(name).iter().any(|(url, _)| url.key.as_str().starts_with(prefix.as_str()))
             })
             && within(&filter.observe_time, run.from)
+            && selects(filter.changed_parts, made.changed_parts)
             && (publish_time == TimeRange::default() || claimed.is_some_and(|time| within(&publish_time, time)))
     }
 
@@ -378,7 +388,18 @@ impl Reads<'_> {
     }
 }
 
-/// One of a dozen queries, with small pages.
+/// One of four selections of changed parts.
+fn selected_parts(turn: usize) -> ContentParts {
+    let parts: &[ContentPart] = match turn % 4 {
+        0 => &[],
+        1 => &[ContentPart::Body],
+        2 => &[ContentPart::Language, ContentPart::Rights],
+        _ => &[ContentPart::ClaimedTimes, ContentPart::Address],
+    };
+    ContentParts::of(parts.iter().copied())
+}
+
+/// One of fourteen queries, with small pages.
 fn query(turn: usize) -> ArticleQuery {
     let mut query = ArticleQuery {
         source: None,
@@ -388,7 +409,7 @@ fn query(turn: usize) -> ArticleQuery {
         content_bytes_max: usize::MAX,
     };
     let filter = &mut query.filter;
-    match turn % 12 {
+    match turn % 14 {
         0 => query.source = Some(support::source(0)),
         1 => filter.sources = vec![support::source(1)],
         2 => filter.articles = vec![support::article(0), support::article(1)],
@@ -403,6 +424,8 @@ fn query(turn: usize) -> ArticleQuery {
             filter.languages = vec!["de".to_owned(), "en-GB".to_owned()];
             filter.withdrawn = Some(false);
         }
+        11 => filter.changed_parts = selected_parts(2),
+        12 => filter.changed_parts = selected_parts(3),
         _ => {}
     }
     query

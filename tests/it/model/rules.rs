@@ -2,9 +2,10 @@
 
 use dateline::internals::archive::request::Outcome;
 use dateline::model::diff::word_delta;
-use dateline::model::{ArticleName, ArticleUrl, LogKind, SourceId, Timestamp};
+use dateline::model::{ArticleName, ArticleUrl, ContentParts, LogKind, SourceId, Timestamp};
 
 use super::naive::{Answer, Known, LabelEdit, Record, Sighted, is_observation, makes_revision};
+use super::parts::changed_parts;
 use super::plan::Text;
 use crate::support;
 
@@ -133,6 +134,7 @@ impl Model {
             original: None,
             fetch: None,
             word_delta: None,
+            changed_parts: ContentParts::NONE,
             urls: Vec::new(),
             labels: None,
             reason: String::new(),
@@ -298,7 +300,11 @@ impl Model {
         record.kind = if count == 0 { LogKind::Created } else { LogKind::Revised };
         record.revision = Some(count + 1);
         record.original = original;
-        record.word_delta = before.map(|before| word_delta(&support::content(before.text), &support::content(text)));
+        if let Some(before) = before {
+            let (base, target) = (support::content(before.text), support::content(text));
+            record.word_delta = Some(word_delta(&base, &target));
+            record.changed_parts = changed_parts(&base, &target);
+        }
         record.answer.outcome = if count == 0 { Outcome::Created } else { Outcome::Revised };
         Ok(true)
     }

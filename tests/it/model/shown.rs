@@ -10,7 +10,8 @@ use dateline::internals::archive::read::list::RevisionEntry;
 use dateline::internals::archive::request::{Receipt, Warning};
 use dateline::model::diff::word_delta;
 use dateline::model::{
-    ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, LabelChange, LogKind, Timestamp, WordDelta,
+    ArticleName, ArticleUrl, Change, Content, ContentDigest, ContentParts, Fetch, LabelChange, LogKind, Timestamp,
+    WordDelta,
 };
 
 use super::naive::{Answer, Known, Record, makes_revision};
@@ -77,6 +78,7 @@ struct ShownRecord {
     text: Option<Text>,
     words: Option<u32>,
     word_delta: Option<WordDelta>,
+    changed_parts: ContentParts,
     rollback_of: Option<u32>,
     original_bytes: Option<u64>,
 }
@@ -106,6 +108,7 @@ impl ShownChange {
                 text: text_of_digest(made.digest),
                 words: Some(made.word_count),
                 word_delta: made.word_delta,
+                changed_parts: made.changed_parts,
                 rollback_of: made.rollback_of.map(|number| number.get()),
                 original_bytes: made.original.as_ref().map(|original| original.size_bytes),
             }),
@@ -135,6 +138,7 @@ impl ShownChange {
                 text: record.text,
                 words: record.text.map(|text| WORD_COUNTS[usize::from(text.0)]),
                 word_delta: record.word_delta,
+                changed_parts: record.changed_parts,
                 rollback_of: record.rollback_of,
                 original_bytes: record.original.map(|number| support::original(number).data.len() as u64),
             }),
@@ -310,6 +314,11 @@ pub(super) struct ShownEntry {
 }
 
 impl ShownEntry {
+    /// The revision's number.
+    pub(super) fn number(&self) -> u32 {
+        self.revision.number
+    }
+
     pub(super) fn of(entry: &RevisionEntry) -> Self {
         Self {
             revision: ShownRevision::of(&entry.revision),

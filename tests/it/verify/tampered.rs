@@ -11,7 +11,7 @@ use dateline::internals::store::engine::{Batch, Engine, Entry};
 use dateline::internals::store::record::encode;
 use dateline::internals::store::seal::{seal, unseal};
 use dateline::model::verification::{Finding, Table};
-use dateline::model::{ChangeEntry, LabelChange, LogKind, Seq};
+use dateline::model::{ChangeEntry, ContentPart, ContentParts, LabelChange, LogKind, Seq};
 
 use super::{entries, verified};
 use crate::model::filled;
@@ -124,6 +124,28 @@ fn labels_that_do_not_follow_from_the_changes_before_are_found() {
     invented.labels = Some(Box::new(labels));
     invented.latest_state.labels_seq = Some(last.seq);
     found(&invented, "a change of labels does not follow from the labels before it");
+}
+
+/// A log whose digests are right, but in which the last revision says that other parts changed, or none.
+#[test]
+fn changed_parts_that_do_not_follow_from_the_contents_are_found() {
+    let tampered = Tampered::new();
+    let tables = Tables::new(&tampered.engine);
+    let tail = tables.last_change().unwrap().unwrap().seq.0 + 1;
+    let change = |seq| tables.change(Seq(seq)).unwrap().unwrap();
+    let revises = |seq: &u64| change(*seq).entry.new_revision.is_some_and(|made| made.word_delta.is_some());
+    let revised = change((0..tail).rev().find(revises).expect("an article has a second revision"));
+    let before = change(revised.seq.previous().unwrap().0).log_digest;
+    let intact = encode(revised.seq, before, &revised.entry);
+    for parts in [ContentParts::NONE, ContentParts::of([ContentPart::Rights])] {
+        let mut forged = revised.entry.clone();
+        forged.new_revision.as_mut().unwrap().changed_parts = parts;
+        let forged = encode(revised.seq, before, &forged).value;
+        let findings = tampered.with(&(intact.key.clone(), intact.value.clone()), Some(forged));
+        let detail = "the parts that a revision changed do not follow";
+        let found = findings.iter().any(|finding| finding.seq == Some(revised.seq) && finding.detail.contains(detail));
+        assert!(found, "{parts:?} has {findings:?}");
+    }
 }
 
 #[test]

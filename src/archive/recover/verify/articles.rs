@@ -9,14 +9,15 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::archive::project::projection::reproject;
+use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::contents;
 use crate::archive::recover::verify::compare::IndexComparison;
 use crate::archive::recover::verify::log::LogSummary;
 use crate::archive::recover::verify::payload;
 use crate::archive::recover::verify::report::{Stopped, VerificationReport, describe_article};
 use crate::model::verification::{Finding, Phase, Table};
-use crate::model::{ArticleKey, ArticleName, Change, RevisionRecord, Seq};
-use crate::store::content::{DEPTH_LIMIT, StoredContent, StoredOriginal};
+use crate::model::{ArticleKey, ArticleName, Change, ContentParts, RevisionRecord, Seq};
+use crate::store::content::{self, DEPTH_LIMIT, StoredContent, StoredOriginal};
 use crate::store::engine::{Direction, EngineError, Entry, KeyRange, Read, Scan};
 use crate::store::head::ArticleHead;
 use crate::store::overlay::Overlay;
@@ -133,6 +134,7 @@ impl ArticleCheck<'_, '_> {
             let depth = self.check_payload(change, &mut recent_contents)?;
             if can_project {
                 let read = Overlay::new(&EmptyEngine, &expected);
+                self.check_changed_parts(change, &Tables::new(&read), &recent_contents)?;
                 match reproject(&Tables::new(&read), head.take(), change, depth) {
                     Ok(projected) => {
                         head = Some(projected.head);
@@ -182,6 +184,38 @@ impl ArticleCheck<'_, '_> {
         }
     }
 
+    /// Checks that the parts which a revision is recorded to have changed are those that differ from the content in
+    /// force before it. `before` has what follows from the changes before. Contents that cannot be read are reported by
+    /// [`Self::check_payload`].
+    fn check_changed_parts(
+        &mut self,
+        change: &Change,
+        before: &Tables<'_>,
+        recent_contents: &RecentContents,
+    ) -> Result<(), Stopped> {
+        let Some(new_revision) = &change.entry.new_revision else { return Ok(()) };
+        let timeline = TimelineReader::Stored(*before, self.key);
+        let base = match timeline.in_force(Some(change.entry.observe_time), change.seq) {
+            Ok(base) => base,
+            Err(error) => return self.add_error(Table::Log, Some(change.seq), error),
+        };
+        let content = |seq| {
+            let bytes = contents::load_bytes(self.read, seq, |seq| recent_contents.get(seq)).ok()?;
+            content::from_bytes(&bytes)
+        };
+        let expected = match base {
+            None => Some(ContentParts::NONE),
+            Some(base) => content(base.created_seq)
+                .zip(content(change.seq))
+                .map(|(base, target)| ContentParts::that_differ(&base, &target)),
+        };
+        if expected.is_none_or(|expected| expected == new_revision.changed_parts) {
+            return Ok(());
+        }
+        let detail = "the parts that a revision changed do not follow from its content and the one before it";
+        self.add(Table::Log, Some(change.seq), detail.to_owned())
+    }
+
     fn add(&mut self, table: Table, seq: Option<Seq>, detail: String) -> Result<(), Stopped> {
         self.report.add(Finding { table, seq, article: self.name.clone(), detail })
     }
@@ -224,6 +258,7 @@ fn check_content(
     payload::check_depth(read, seq, Some(&stored))?;
     let repeated = RevisionRecord {
         word_delta: new_revision.word_delta,
+        changed_parts: new_revision.changed_parts,
         rollback_of: new_revision.rollback_of,
         original: new_revision.original.clone(),
         ..RevisionRecord::of(&loaded.content, new_revision.digest, loaded.content.word_count())
