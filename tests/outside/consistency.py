@@ -139,11 +139,15 @@ class Stubs:
 def reason(e):
     for k, v in (e.trailing_metadata() or ()):
         if k == "grpc-status-details-bin":
-            s = status_pb2.Status.FromString(v)
-            for d in s.details:
-                i = error_details_pb2.ErrorInfo()
-                if d.Unpack(i):
-                    return i.reason
+            return reason_of(status_pb2.Status.FromString(v))
+    return ""
+
+
+def reason_of(status):
+    for d in status.details:
+        i = error_details_pb2.ErrorInfo()
+        if d.Unpack(i):
+            return i.reason
     return ""
 
 
@@ -421,11 +425,11 @@ async def do_import(st, rnd):
                 for o, y in zip(ops, x.recorded.responses):
                     o["status"], o["resp"] = "ok", y
                     BYID[(o["name"], o["rid"])] = o
-            elif x.error.reason == "DRAINING" or x.error.code in (14,):
+            elif reason_of(x.error) == "DRAINING" or x.error.code in (14,):
                 N["import item drained"] += 1
             else:
                 for o in ops:
-                    o["status"], o["why"] = "error", x.error.reason
+                    o["status"], o["why"] = "error", reason_of(x.error)
         if got != [k for k, _ in msgs]:
             finding("IMPORT_ANSWERS", f"ended OK; sent {[k for k, _ in msgs]}, answered {got}")
         N["imports whole"] += 1
