@@ -147,3 +147,43 @@ async fn the_last_etag_of_a_batch_guards_the_next_write() {
     assert_eq!(etags.last(), Some(&current(&client).await));
     assert_eq!(etags.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "{etags:?}");
 }
+
+/// A dry run once returned the etag of a state that did not exist. A write that came later could give the article that
+/// very etag, with other content, and a precondition on it would hold.
+#[tokio::test]
+async fn a_dry_run_returns_no_etag_of_a_state_that_does_not_exist() {
+    let (_directory, _server, client) = fresh().await;
+    let mut archive = client.archive.clone();
+    let dry = |text: &str| pb::RecordObservationRequest { validate_only: true, ..publish("bridge", text) };
+    let created = archive.record_observation(dry("It closes.")).await.unwrap().into_inner();
+    assert_eq!((created.outcome(), created.etag.as_str()), (pb::ObservationOutcome::Created, ""));
+    archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
+    let now = current(&client).await;
+
+    let requests = vec![dry("It opens."), dry("It closes.")];
+    let batch = archive.batch_record_observations(pb::BatchRecordObservationsRequest { requests }).await.unwrap();
+    assert!(batch.into_inner().responses.iter().all(|recorded| recorded.etag.is_empty()));
+    let rollback = pb::RollbackArticleRequest {
+        name: name("bridge"),
+        revision_number: 1,
+        validate_only: true,
+        ..Default::default()
+    };
+    assert_eq!(archive.rollback_article(rollback).await.unwrap().into_inner().etag, "");
+    let withdraw = pb::WithdrawArticleRequest { name: name("bridge"), validate_only: true, ..Default::default() };
+    let withdrawn = archive.withdraw_article(withdraw).await.unwrap().into_inner();
+    assert_eq!((withdrawn.etag.as_str(), withdrawn.state()), ("", pb::ArticleState::Withdrawn));
+    let article = withdrawn.article.unwrap();
+    assert_eq!((article.etag.as_str(), article.state()), ("", pb::ArticleState::Live));
+    let reinstate = pb::ReinstateArticleRequest { name: name("bridge"), validate_only: true, ..Default::default() };
+    assert_eq!(archive.reinstate_article(reinstate).await.unwrap().into_inner().etag, "");
+    let label = pb::LabelArticleRequest {
+        name: name("bridge"),
+        add_labels: vec!["flood".to_owned()],
+        validate_only: true,
+        ..Default::default()
+    };
+    let labelled = archive.label_article(label).await.unwrap().into_inner();
+    assert_eq!((labelled.etag.as_str(), labelled.article.unwrap().etag), ("", now.clone()));
+    assert_eq!(current(&client).await, now);
+}

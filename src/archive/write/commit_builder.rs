@@ -90,6 +90,10 @@ impl CommitBuilder {
             |receipt: &&mut Receipt| !receipt.replayed || receipt.snapshot.next_seq > self.position.next_seq;
         for receipt in receipts.iter_mut().filter(is_of_this_job) {
             receipt.snapshot = snapshot;
+            if mode == WriteMode::Validate {
+                // The state that it would name does not exist, and another write may get the same etag.
+                receipt.etag.clear();
+            }
         }
         if mode == WriteMode::Commit {
             self.position = job.position;
