@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use dateline::server;
-use dateline::{Archive, ArchiveOptions, Client, SystemClock, pb};
+use dateline::{Archive, Client, pb};
 
 /// 1 May 2026, 09:00 UTC, in seconds since 1970.
 const FIRST_SEEN: i64 = 1_777_626_000;
@@ -16,7 +16,7 @@ const HOUR: i64 = 3_600;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let archive = Arc::new(Archive::in_memory(&ArchiveOptions::default(), Arc::new(SystemClock))?);
+    let archive = Arc::new(Archive::in_memory()?);
     let client = Client::over(server::in_process(archive, &server::Options::default()).await?);
     for line in archive_and_ask(client).await? {
         println!("{line}");
@@ -63,7 +63,7 @@ fn time(seconds: i64) -> prost_types::Timestamp {
 #[cfg(test)]
 #[tokio::test]
 async fn an_article_reads_as_it_was_at_each_time() -> Result<(), Box<dyn std::error::Error>> {
-    let archive = Arc::new(Archive::in_memory(&ArchiveOptions::default(), Arc::new(SystemClock))?);
+    let archive = Arc::new(Archive::in_memory()?);
     let client = Client::over(server::in_process(archive, &server::Options::default()).await?);
     let expected = [
         "the second capture: OBSERVATION_OUTCOME_REVISED",

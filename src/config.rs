@@ -209,32 +209,37 @@ impl Settings {
 
     /// The limits on input, each checked against its permitted range.
     pub fn limits(&self) -> Result<Limits, ConfigError> {
-        let default = Limits::default();
+        let (default, most) = (Limits::default(), Limits::GREATEST);
         Ok(Limits {
             content_bytes_max: bytes(
                 "content_bytes_max",
                 self.content_bytes_max,
                 default.content_bytes_max,
-                Limits::CONTENT_BYTES_CEILING,
+                most.content_bytes_max,
             )?,
             original_bytes_max: bytes(
                 "original_bytes_max",
                 self.original_bytes_max,
                 default.original_bytes_max,
-                256 << 20,
+                most.original_bytes_max,
             )?,
-            url_bytes_max: bytes("url_bytes_max", self.url_bytes_max, default.url_bytes_max, 4 << 10)?,
-            urls_max: within("urls_max", self.urls_max, default.urls_max, 0, 256)?,
+            url_bytes_max: bytes("url_bytes_max", self.url_bytes_max, default.url_bytes_max, most.url_bytes_max)?,
+            urls_max: within("urls_max", self.urls_max, default.urls_max, 0, most.urls_max)?,
             batch_items_max: within(
                 "batch_items_max",
                 self.batch_items_max,
                 default.batch_items_max,
                 1,
-                Limits::COMMIT_CHANGES_MAX,
+                most.batch_items_max,
             )?,
-            batch_bytes_max: bytes("batch_bytes_max", self.batch_bytes_max, default.batch_bytes_max, 256 << 20)?,
-            labels_max: within("labels_max", self.labels_max, default.labels_max, 0, 256)?,
-            page_size_max: within("page_size_max", self.page_size_max, default.page_size_max, 1, 10_000)?,
+            batch_bytes_max: bytes(
+                "batch_bytes_max",
+                self.batch_bytes_max,
+                default.batch_bytes_max,
+                most.batch_bytes_max,
+            )?,
+            labels_max: within("labels_max", self.labels_max, default.labels_max, 0, most.labels_max)?,
+            page_size_max: within("page_size_max", self.page_size_max, default.page_size_max, 1, most.page_size_max)?,
         })
     }
 }

@@ -1,26 +1,103 @@
 //! Dateline: an archive of articles that never forgets what a page said.
 //!
-//! Data flows one way, and each layer knows only those below it. In reading order:
+//! A program can open an archive itself, or use one that a server has open.
 //!
-//! - `model`: the terms of the product as plain types;
-//! - `store`: records and keys on an ordered key-value engine;
-//! - `backup`: backups as files, without an open archive;
-//! - `archive`: the product's rules: decide, commit and read, on both time axes;
-//! - `wire`: the generated contract, and conversions between it and the model;
-//! - `service`: the gRPC handlers: parse, call, render;
-//! - `server`: the listener, middleware, services and shutdown;
-//! - `client`: a typed client, for the command line, tests and other programs;
-//! - `ingest`: converts documents to articles;
-//! - `export`: converts articles to documents;
-//! - `fetch`: fetches web pages: an address in, bytes out;
-//! - `capture`: captures pages, feeds and collections, and exports articles, without a terminal;
-//! - `config`: the settings of `serve`;
-//! - `cli`: the command line;
-//! - `clock` and `telemetry`: the time and the diagnostic log.
+//! # Open an archive
 //!
-//! Cargo features select the layers. `client`, `archive` (with `store`, `backup`, `service` and `server`) and `ingest`
-//! (with `export` and `fetch`) can each be used without the others; `cli`, the default, is everything. `model` and
-//! `clock` are always there, and `wire` comes with the layers that use it.
+//! With `dateline = { version = "0.1", default-features = false, features = ["archive"] }` and a [tokio] runtime:
+//!
+//! ```
+//! use dateline::{Archive, AsOf, Content, FeedStart, Observation, Timestamp};
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("articles");
+//! let archive = Archive::open(path)?;
+//! let name = "express/harbour".parse()?;
+//!
+//! // What the page said each time we looked. Times may arrive in any order; the default is now.
+//! let closes = Content::new("Bridge to close in June").paragraph("Lorries will cross by ferry.");
+//! archive.record(&name, Observation::new(closes).observed_at("2026-05-01T09:00:00Z".parse()?)).await?;
+//! archive.record(&name, Content::new("Bridge closes today").paragraph("Lorries cross by ferry.")).await?;
+//!
+//! // What does it say now, what did it say on 2 May, and which revisions are there?
+//! let now = archive.get(&name, AsOf::NEWEST).await?;
+//! let then = archive.get(&name, "2026-05-02T00:00:00Z".parse::<Timestamp>()?).await?;
+//! assert_eq!((now.headline(), then.headline()), ("Bridge closes today", "Bridge to close in June"));
+//! assert_eq!(archive.history(&name).await?.len(), 2);
+//!
+//! // Every change, in order, from the beginning or from a stored position on.
+//! let mut changes = archive.subscribe(FeedStart::Beginning).until_caught_up();
+//! while let Some(change) = changes.next().await {
+//!     let change = change?;
+//!     println!("{} {:?} {}", change.seq(), change.kind, change.revision.headline());
+//! }
+//! archive.close().await;
+//! # Ok(()) }
+//! ```
+//!
+//! [`Archive`] has all there is to do, [`Observation`] everything that can be recorded with a content, and
+//! [`ArchiveError`] what can go wrong. `examples/embed.rs` is a longer example.
+//!
+//! # Use a server
+//!
+//! With `features = ["client"]`. Requests and responses are the messages of the gRPC contract, in [`pb`]:
+//!
+//! ```no_run
+//! use dateline::{Client, Followed, pb};
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut client = Client::connect("http://127.0.0.1:7411").await?;
+//! let name = "sources/express/articles/harbour".to_owned();
+//! let request = pb::GetArticleRequest { name, ..Default::default() };
+//! let article = client.archive.get_article(request).await?.into_inner().article;
+//!
+//! // Reconnects by itself, and neither loses nor repeats a change.
+//! let mut events = client.follow(pb::SubscribeRequest::default());
+//! while let Some(event) = events.next().await {
+//!     if let Followed::Change(change) = event? {
+//!         println!("{} {}", change.seq, change.article);
+//!     }
+//! }
+//! # drop(article); Ok(()) }
+//! ```
+//!
+//! `examples/subscribe.rs` follows a server and continues where it stopped. [`server`] serves an archive from a program
+//! of your own.
+//!
+//! # Features
+//!
+//! | feature | for | what it has |
+//! | --- | --- | --- |
+//! | none | names, contents, digests and comparisons | [`model`] |
+//! | `client` | programs that call a server | [`Client`], [`pb`] |
+//! | `archive` | programs that open an archive, or serve it | [`Archive`], [`server`], [`pb`] |
+//! | `cli`, the default | the command line | everything |
+//!
+//! There is a feature `ingest`, too, which is for the command line only for now: it has no public items.
+//!
+//! [tokio]: https://docs.rs/tokio
+
+// The layers, in reading order. Data flows one way, and each knows only those below it:
+//
+// - `model`: the terms of the product as plain types, and the rules for what may be recorded;
+// - `store`: records and keys on an ordered key-value engine;
+// - `backup`: backups as files, without an open archive;
+// - `archive`: the product's rules: decide, commit and read, on both time axes;
+// - `wire`: the generated contract, and conversions between it and the model;
+// - `service`: the gRPC handlers: parse, call, render;
+// - `server`: the listener, middleware, services and shutdown;
+// - `client`: a typed client, for the command line, tests and other programs;
+// - `ingest`: converts documents to articles;
+// - `export`: converts articles to documents;
+// - `fetch`: fetches web pages: an address in, bytes out;
+// - `capture`: captures pages, feeds and collections, and exports articles, without a terminal;
+// - `config`: the settings of `serve`;
+// - `cli`: the command line;
+// - `clock` and `telemetry`: the time and the diagnostic log.
+//
+// Cargo features select them: `archive` is also `store`, `backup`, `service` and `server`, `ingest` is also `export`
+// and `fetch`. `model` and `clock` are always there, and `wire` comes with the layers that use it.
 
 // `pub` items of private modules are those that the project's tests use, through `internals`.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "`internals` makes these items public"))]
@@ -59,13 +136,32 @@ mod telemetry;
 mod wire;
 
 #[cfg(feature = "archive")]
-pub use crate::archive::{Archive, OpenArchiveError, Options as ArchiveOptions};
+pub use crate::archive::changefeed::{ArticleChange, Changes, FeedStart};
+#[cfg(feature = "archive")]
+pub use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable};
+#[cfg(feature = "archive")]
+pub use crate::archive::observation::Observation;
+#[cfg(feature = "archive")]
+pub use crate::archive::read::article::{ArticleAt, RevisionAt, StateChangeAt};
+#[cfg(feature = "archive")]
+pub use crate::archive::read::list::RevisionEntry;
+#[cfg(feature = "archive")]
+pub use crate::archive::request::{Outcome, Receipt, Warning};
+#[cfg(feature = "archive")]
+pub use crate::archive::{
+    Archive, ArchiveError, ArchiveInfo, Articles, ClockFault, EditOptions, OpenArchiveError, OpenError,
+    Options as ArchiveOptions,
+};
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use crate::cli::main;
 #[cfg(feature = "client")]
 pub use crate::client::{Client, FieldViolation, Followed, Following, ServerError};
 pub use crate::clock::{Clock, SystemClock};
+pub use crate::model::{
+    ArticleFilter, ArticleName, AsOf, Block, BlockKind, ChangeKind, Content, Fetch, FieldError, FieldErrors, KnownAt,
+    Limits, Original, Position, RevisionNumber, Seq, Snapshot, SourceId, Timestamp,
+};
 #[cfg(feature = "wire")]
 pub use crate::wire::pb;
 

@@ -49,6 +49,8 @@ enum NextPart {
     Nothing,
 }
 
+/// For the layers above.
+#[doc(hidden)]
 impl Archive {
     /// Begins a backup of the changes from `since` up to the durable tail. A start that belongs to a different history,
     /// or is after the tail, is [`ArchiveError::Bound`].

@@ -1,16 +1,22 @@
 //! The errors of the archive: one small enum per cause, each message with a way out if there is one.
 //!
+//! Programs must expect more variants in later versions; the project's own tests are to notice each new one.
+//!
 //! They know nothing of gRPC: `service` maps each variant to a status, and clients act on the reason in it, not on the
 //! text. Details that only the operator can use are logged where the error occurs and are not part of it.
 
 use crate::archive::clock_watch::ClockFault;
 use crate::model::url_key::without_credentials;
-use crate::model::{ArticleName, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp};
+use crate::model::{ArticleName, FieldError, FieldErrors, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp};
 use crate::store::StoreError;
 
 /// Why a request failed. A failed request has written nothing, unless the storage failed while it was being committed.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub enum ArchiveError {
+    /// The request has invalid fields. The error lists them.
+    #[error(transparent)]
+    Invalid(#[from] FieldErrors),
     /// The requested article or revision does not exist at the requested point.
     #[error(transparent)]
     Missing(#[from] Missing),
@@ -49,6 +55,19 @@ pub enum ArchiveError {
     Internal,
 }
 
+impl ArchiveError {
+    /// Whether the article or revision does not exist at the requested point, so that it may be recorded.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing(_))
+    }
+}
+
+impl From<FieldError> for ArchiveError {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(error.into())
+    }
+}
+
 /// Why a batch of operations was rejected. Nothing of it was written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
@@ -68,6 +87,7 @@ impl<E: Into<ArchiveError>> From<E> for BatchError {
 
 /// Why a requested article or revision does not exist at the requested point.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub enum Missing {
     /// No article has this name.
     #[error("there is no article {0}")]
@@ -114,6 +134,7 @@ pub fn excerpt(text: &str) -> String {
 
 /// Why a write conflicts with the article's recorded state.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub enum Conflict {
     /// The precondition requires that the article does not exist, and it does.
     #[error("{0} already exists")]
@@ -179,6 +200,7 @@ fn difference(current: RevisionNumber, etag: &str, required: Option<RevisionNumb
 
 /// Why a point of the archive axis cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub enum InvalidReadPoint {
     /// The position is beyond the end of the log.
     #[error("position {next_seq} is beyond the end of the log, {tail}; the changes below it may still change")]
@@ -209,6 +231,7 @@ pub enum InvalidReadPoint {
 
 /// Why a durable subscription does not allow a request.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub enum SubscriptionError {
     /// No subscription has this id.
     #[error("there is no subscription {0}")]
@@ -270,6 +293,7 @@ pub enum SubscriptionError {
 
 /// Why the archive cannot carry out a request at the moment.
 #[derive(Clone, Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub enum Unavailable {
     /// The queue of writes is full.
     #[error("too many writes are waiting; try again in a moment")]

@@ -10,6 +10,8 @@
 //! | [`subscriptions`] | keeps a position and an epoch for each durable subscription |
 //! | [`recover`] | restores an archive, verifies it, and rebuilds a database from its log |
 //!
+//! [`embed`] has the methods for programs that embed an archive; the service uses those below it.
+//!
 //! This layer is the bridge between the synchronous store and async callers. It does not know gRPC. A caller may drop
 //! its future at any await; a write that is already queued is carried out regardless.
 
@@ -17,7 +19,9 @@ pub mod backup;
 pub mod changefeed;
 mod clock_watch;
 mod decide;
+mod embed;
 pub mod error;
+pub mod observation;
 mod open;
 mod pools;
 mod position;
@@ -33,7 +37,10 @@ mod writes;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 pub use crate::archive::clock_watch::ClockFault;
+pub use crate::archive::embed::{Articles, EditOptions};
 pub use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::error::{InvalidReadPoint, Unavailable};
 pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
@@ -52,7 +59,7 @@ use crate::archive::write::queue::Queue;
 pub use crate::archive::write::queue::{Pending, QueueShare};
 use crate::clock::Clock;
 use crate::model::{
-    ArticleName, AsOf, KnownAt, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId, Timestamp, UrlKey,
+    ArticleName, AsOf, KnownAt, Limits, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId, Timestamp, UrlKey,
 };
 pub use crate::store::engine::OpenError;
 pub use crate::store::engine::directory::Directory;
@@ -63,13 +70,22 @@ use crate::store::stats::SourceStats;
 /// How long a read waits for a position to become durable.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// An open archive. It holds the lock on its directory until it is closed or dropped.
+/// An open archive. Cloning is cheap, and clones are the same archive. It holds the lock on its directory until the
+/// last clone is dropped.
+///
+/// The methods need a tokio runtime. A write is durable when it returns. Writes are fastest when many are awaited at
+/// once: all that are waiting are committed together. [`Archive::close`] finishes them in an orderly way.
+#[derive(Clone)]
 pub struct Archive {
     shared: Arc<Shared>,
-    queue: Queue,
+    queue: Arc<Queue>,
     /// Threads for blocking work, so that async threads are never blocked.
-    pools: Pools,
-    info: ArchiveInfo,
+    pools: Arc<Pools>,
+    info: Arc<ArchiveInfo>,
+    /// The limits on what a program that embeds the archive may write. A server has its own.
+    limits: Limits,
+    /// Cancelled when the archive is closed.
+    closed: CancellationToken,
 }
 
 impl Archive {
@@ -78,6 +94,27 @@ impl Archive {
         &self.info
     }
 
+    /// The durable tail: every change below its position can be read, and nothing at or after it can.
+    pub fn tail(&self) -> Snapshot {
+        self.shared.tail().snapshot()
+    }
+
+    /// The number of articles at the durable tail, withdrawn ones included.
+    pub fn article_count(&self) -> u64 {
+        self.shared.tail().position.next_article.0
+    }
+
+    /// Finishes the writes that were accepted, and releases the store. Later writes are [`Unavailable::Draining`], and
+    /// subscriptions end. The lock on the directory is released when the last clone is dropped.
+    pub async fn close(&self) {
+        self.queue.close().await;
+        self.closed.cancel();
+    }
+}
+
+/// For the layers above.
+#[doc(hidden)]
+impl Archive {
     /// The clock that archive times come from.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.shared.clock
@@ -94,16 +131,6 @@ impl Archive {
         let fault = self.clock_fault().map(|fault| fault.to_string());
         let last = self.tail().archive_time;
         fault.or_else(|| self.shared.clock_watch.long_pause(last).map(|pause| pause.to_string()))
-    }
-
-    /// The durable tail: every change below its position can be read, and nothing at or after it can.
-    pub fn tail(&self) -> Snapshot {
-        self.shared.tail().snapshot()
-    }
-
-    /// The number of articles at the durable tail, withdrawn ones included.
-    pub fn article_count(&self) -> u64 {
-        self.shared.tail().position.next_article.0
     }
 
     /// Whether the storage failed. From then on the archive accepts no writes.
@@ -353,11 +380,6 @@ impl Archive {
         // Comparing takes too long for an async thread even if the caches have both contents.
         self.on_engine(&self.pools.comparisons, move |reader| compare::compare(reader, &point, &name, base, target))
             .await
-    }
-
-    /// Finishes the writes that were accepted, and releases the store. Later writes are [`Unavailable::Draining`].
-    pub async fn close(&self) {
-        self.queue.close().await;
     }
 
     /// Tries `read` with the caches alone; if anything is missing there, runs it again on a blocking thread, with the

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::archive::Archive;
 use crate::archive::clock_watch::{ClockWatch, JumpPolicy};
 use crate::archive::pools::Pools;
@@ -22,7 +24,7 @@ use crate::archive::subscriptions::Subscriptions;
 use crate::archive::write::queue::{CLOSED_TIMES_MAX, EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
 use crate::archive::write::writer::{Writer, WriterStart};
 use crate::clock::Clock;
-use crate::model::{ArticleKey, LogDigest, Seq, Timestamp};
+use crate::model::{ArticleKey, Limits, LogDigest, Seq, Timestamp};
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::memory::MemoryEngine;
@@ -34,6 +36,13 @@ use crate::store::key::meta::MetaKey;
 use crate::store::{StoreError, Tables, parts};
 
 /// The options for opening an archive.
+///
+/// ```no_run
+/// use dateline::ArchiveOptions;
+///
+/// let archive = ArchiveOptions { cache_bytes: 256 << 20, ..ArchiveOptions::default() }.open("articles")?;
+/// # Ok::<(), dateline::OpenArchiveError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Memory for the engine's cache, in bytes. The engine may use up to 2.6 times as much. Default 64 MiB.
@@ -49,6 +58,9 @@ pub struct Options {
     pub readers_max: usize,
     /// Whether writes are accepted after the clock has jumped ahead by more than a day. Default no.
     pub clock_jump_allowed: bool,
+    /// The limits on what a program that embeds the archive may write, each at most [`Limits::GREATEST`]. A server has
+    /// its own.
+    pub limits: Limits,
 }
 
 impl Default for Options {
@@ -60,6 +72,7 @@ impl Default for Options {
             flush_deadline: Duration::from_secs(60),
             readers_max: 16,
             clock_jump_allowed: false,
+            limits: Limits::default(),
         }
     }
 }
@@ -83,6 +96,7 @@ pub struct ArchiveInfo {
 
 /// Why an archive could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[cfg_attr(not(feature = "internals"), non_exhaustive)]
 pub enum OpenArchiveError {
     /// The directory or its database could not be opened.
     #[error(transparent)]
@@ -117,9 +131,11 @@ impl OpenArchiveError {
     }
 }
 
+/// For the layers above.
+#[doc(hidden)]
 impl Archive {
     /// Creates an empty archive in memory. Nothing of it is on disk.
-    pub fn in_memory(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenArchiveError> {
+    pub fn in_memory_with(options: &Options, clock: Arc<dyn Clock>) -> Result<Self, OpenArchiveError> {
         Self::over(Arc::new(MemoryEngine::new()), options, clock)
     }
 
@@ -127,7 +143,7 @@ impl Archive {
     /// processes can report which process holds the archive.
     ///
     /// Opening reads what was written since the archive was last opened, which takes one to two seconds per gigabyte.
-    pub fn open(
+    pub fn open_existing(
         path: &Path,
         options: &Options,
         clock: Arc<dyn Clock>,
@@ -136,7 +152,7 @@ impl Archive {
         Self::in_directory(Directory::open(path, holder)?, options, clock)
     }
 
-    /// Like [`Archive::open`], but creates the archive if there is none.
+    /// Like [`Archive::open_existing`], but creates the archive if there is none.
     pub fn open_or_create(
         path: &Path,
         options: &Options,
@@ -195,8 +211,14 @@ impl Archive {
         let writer =
             Writer::start(Arc::clone(&shared), start, received, events.clone()).map_err(OpenArchiveError::Thread)?;
         let info = ArchiveInfo { id, directory: path, opened };
-        let pools = Pools::new(options.readers_max);
-        Ok(Self { shared, queue: Queue::new(events, writer), pools, info })
+        Ok(Self {
+            shared,
+            queue: Arc::new(Queue::new(events, writer)),
+            pools: Arc::new(Pools::new(options.readers_max)),
+            info: Arc::new(info),
+            limits: options.limits.capped(),
+            closed: CancellationToken::new(),
+        })
     }
 }
 

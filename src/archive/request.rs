@@ -1,16 +1,18 @@
 //! The write requests that the archive accepts, and the receipts that it returns for them.
 //!
-//! Requests arrive here validated, as far as that is possible without reading the archive. This module does not know
-//! the wire format.
+//! Requests arrive here validated, as far as that is possible without reading the archive: by
+//! [`observation`](super::observation), [`embed`](super::embed) and [`check`]. This module does not know the wire
+//! format.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::model::diff::DiffSummary;
+use crate::model::field_errors::{FieldErrors, all};
 use crate::model::{
     ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Limits, Original, RequestDigest, RequestId,
-    RevisionNumber, Seq, Snapshot, SourceId, Timestamp,
+    RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
 };
 use crate::store::content::{self, PackedContent, PackedOriginal};
 
@@ -74,6 +76,23 @@ pub enum Action {
         /// The reason that the client gave, for people. May be empty.
         reason: String,
     },
+}
+
+impl Action {
+    /// A change of labels, with the labels and the reason checked.
+    pub(crate) fn label(
+        add: Vec<String>,
+        remove: Vec<String>,
+        reason: String,
+        limits: &Limits,
+    ) -> Result<Self, FieldErrors> {
+        let distinct = check::labels_distinct(&add, &remove);
+        let add = check::labels("add_labels", add, limits);
+        let remove = check::labels("remove_labels", remove, limits);
+        let reason = check::reason(reason);
+        let (add, remove, (), reason) = all!(add, remove, distinct, reason)?;
+        Ok(Self::Label { edit: LabelEdit { add, remove, count_max: limits.labels_max }, reason })
+    }
 }
 
 /// Labels to add to an article and to remove from it. What is so already changes nothing.
@@ -175,6 +194,17 @@ pub enum Precondition {
     Revision(RevisionNumber),
 }
 
+impl Precondition {
+    /// The parts of a request's digest that say what the condition is.
+    pub(crate) fn digest_parts(&self) -> Vec<Vec<u8>> {
+        match self {
+            Self::MustNotExist => vec![b"must not exist".to_vec()],
+            Self::Etag(etag) => vec![b"etag".to_vec(), etag.clone().into_bytes()],
+            Self::Revision(number) => vec![b"revision".to_vec(), number.get().to_be_bytes().to_vec()],
+        }
+    }
+}
+
 /// What an operation did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -199,8 +229,8 @@ pub struct Receipt {
     pub created_by: Arc<Change>,
     /// The number of that revision.
     pub revision: RevisionNumber,
-    /// The etag of the article's newest state after the operation. A repeated request gets the etag that the first one
-    /// got.
+    /// The etag of the article's newest state after the operation; empty if it was only validated. A repeated request
+    /// gets the etag that the first one got.
     pub etag: String,
     /// Whether the article is withdrawn at the end of the observe axis, at the same point as `etag`.
     pub withdrawn: bool,

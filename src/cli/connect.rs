@@ -257,7 +257,7 @@ async fn open(path: &Path, access: Access, options: Options, command: &str) -> R
     let holder = holder(command);
     let path = path.to_path_buf();
     let opened = tokio::task::spawn_blocking(move || {
-        let open = if access == Access::Create { Archive::open_or_create } else { Archive::open };
+        let open = if access == Access::Create { Archive::open_or_create } else { Archive::open_existing };
         open(&path, &options, Arc::new(SystemClock), holder)
     });
     match opened.await {
@@ -290,7 +290,7 @@ fn is_missing(error: &OpenArchiveError) -> bool {
 }
 
 fn empty() -> Result<Archive, Failure> {
-    Archive::in_memory(&Options::default(), Arc::new(SystemClock)).map_err(open_failure)
+    Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).map_err(open_failure)
 }
 
 /// The failure of a command whose archive could not be opened.

@@ -2,6 +2,7 @@
 //! what was in force.
 
 use super::Timestamp;
+use super::content::{field_bytes, framed_bytes, varint_bytes};
 
 /// A time as the publisher states it, with its precision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,15 @@ impl ClaimedTime {
             Precision::Year => "2025".len(),
         };
         instant.get(..length).unwrap_or(&instant).to_owned()
+    }
+
+    /// The size in the contract's encoding, in bytes.
+    pub(super) fn encoded_bytes(&self) -> usize {
+        let (seconds, nanos) = self.time.seconds_and_nanos();
+        let number = |number: u64| if number == 0 { 0 } else { 1 + varint_bytes(number) };
+        let time = number(seconds.cast_unsigned()) + number(u64::from(nanos.unsigned_abs()));
+        // The precision, which is never 0 there, takes two bytes.
+        framed_bytes(time) + 2 + field_bytes(&self.words) + field_bytes(&self.found_in) + 2 * usize::from(self.relative)
     }
 }
 

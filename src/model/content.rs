@@ -130,6 +130,47 @@ pub enum BlockKind {
 }
 
 impl Content {
+    /// A content with a headline and nothing else yet.
+    ///
+    /// ```
+    /// use dateline::Content;
+    ///
+    /// let content = Content::new("Bridge closes today").paragraph("Lorries cross by ferry.");
+    /// assert_eq!(content.word_count(), 4);
+    /// // Every field is public, and any may be left out:
+    /// let content = Content { section: "Local".into(), blocks: vec!["Lorries cross by ferry.".into()], ..content };
+    /// assert_eq!(content.headline, "Bridge closes today");
+    /// ```
+    pub fn new(headline: impl Into<String>) -> Self {
+        Self { headline: headline.into(), ..Self::default() }
+    }
+
+    /// The content with one more paragraph at the end of its body.
+    #[must_use]
+    pub fn paragraph(self, text: impl Into<String>) -> Self {
+        self.block(BlockKind::Paragraph { text: text.into() })
+    }
+
+    /// The content with one more block at the end of its body.
+    #[must_use]
+    pub fn block(mut self, block: impl Into<Block>) -> Self {
+        self.blocks.push(block.into());
+        self
+    }
+
+    /// The size that counts towards [`Limits::content_bytes_max`](crate::model::Limits::content_bytes_max), in bytes:
+    /// that of the content's message in the gRPC contract. It is the size of all text in UTF-8, and a few bytes more
+    /// for each field, list item and block.
+    pub fn encoded_bytes(&self) -> usize {
+        let Self { headline, standfirst, section, language, canonical_url, rights, .. } = self;
+        let fields = [headline, standfirst, section, language, canonical_url, rights].map(|text| field_bytes(text));
+        let items = self.bylines.iter().chain(&self.keywords).map(|text| framed_bytes(text.len()));
+        let times = [&self.publish_time, &self.modify_time].into_iter().flatten();
+        let times = times.map(|time| framed_bytes(time.encoded_bytes()));
+        let blocks = self.blocks.iter().map(|block| framed_bytes(block.encoded_bytes()));
+        fields.into_iter().chain(items).chain(times).chain(blocks).sum()
+    }
+
     /// The approximate memory footprint in bytes: all text, and the structures that hold it.
     pub fn weight_bytes(&self) -> usize {
         self.text_bytes() + self.structure_bytes()
@@ -206,6 +247,60 @@ impl BlockKind {
             }
         };
         self.texts().iter().chain(rest.into_iter().flatten())
+    }
+}
+
+/// The size of a text field in the contract's encoding, in bytes: nothing if it is empty.
+pub(super) fn field_bytes(text: &str) -> usize {
+    if text.is_empty() { 0 } else { framed_bytes(text.len()) }
+}
+
+/// The size of `bytes` bytes with the tag and the length that precede them in the contract's encoding.
+pub(super) fn framed_bytes(bytes: usize) -> usize {
+    1 + varint_bytes(bytes as u64) + bytes
+}
+
+/// The size of a number in the contract's encoding, in bytes: 7 bits in each.
+pub(super) fn varint_bytes(number: u64) -> usize {
+    usize::try_from((64 - (number | 1).leading_zeros()).div_ceil(7)).unwrap_or(10)
+}
+
+impl Block {
+    /// The size in the contract's encoding, in bytes.
+    fn encoded_bytes(&self) -> usize {
+        let confidence = self.confidence_percent.filter(|percent| *percent > 0);
+        framed_bytes(self.kind.encoded_bytes()) + confidence.map_or(0, |percent| 1 + varint_bytes(percent.into()))
+    }
+}
+
+impl BlockKind {
+    /// The size in the contract's encoding, in bytes.
+    fn encoded_bytes(&self) -> usize {
+        match self {
+            Self::List { items, ordered } => {
+                items.iter().map(|item| framed_bytes(item.len())).sum::<usize>() + if *ordered { 2 } else { 0 }
+            }
+            Self::Paragraph { .. }
+            | Self::Subheading { .. }
+            | Self::Caption { .. }
+            | Self::Quote { .. }
+            | Self::Embed { .. }
+            | Self::CorrectionNote { .. } => self.strings().map(|text| field_bytes(text)).sum(),
+        }
+    }
+}
+
+/// A paragraph with this text.
+impl From<&str> for Block {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+/// A paragraph with this text.
+impl From<String> for Block {
+    fn from(text: String) -> Self {
+        BlockKind::Paragraph { text }.into()
     }
 }
 

@@ -3,7 +3,7 @@
 /// The configurable limits on input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The total text of one content, over all fields and blocks, in bytes of UTF-8. Default 1 MiB.
+    /// The size of one content, over all fields and blocks, as `Content::encoded_bytes` counts it. Default 1 MiB.
     pub content_bytes_max: usize,
     /// The size of one kept original, in bytes. Default 8 MiB.
     pub original_bytes_max: usize,
@@ -29,7 +29,7 @@ impl Limits {
     /// The greatest value of `content_bytes_max`. A complete article with the maximum number of URLs then stays below
     /// the 4 MiB that gRPC clients accept by default.
     pub const CONTENT_BYTES_CEILING: usize = 3 << 19;
-    /// The number of blocks in one content.
+    /// The number of blocks in one content, of items in one list of it, of its bylines, and of its keywords.
     pub const BLOCKS_MAX: usize = 20_000;
     /// The number of URLs that lead to one article.
     pub const ARTICLE_URLS_MAX: u32 = 256;
@@ -41,8 +41,40 @@ impl Limits {
     pub const ETAG_BYTES_MAX: usize = 1024;
     /// The length of a `Last-Modified` header, in bytes.
     pub const LAST_MODIFIED_BYTES_MAX: usize = 128;
+    /// The longest time within which sightings can be coalesced, in seconds: 10,000 years of 365.25 days.
+    pub const COALESCE_SECONDS_MAX: u64 = 315_576_000_000;
     /// How far an observe time may be ahead of the server's clock, in microseconds: one minute.
     pub const AHEAD_MICROS_MAX: i64 = 60_000_000;
+}
+
+impl Limits {
+    /// The greatest value of each limit.
+    pub const GREATEST: Self = Self {
+        content_bytes_max: Self::CONTENT_BYTES_CEILING,
+        original_bytes_max: 256 << 20,
+        url_bytes_max: 4 << 10,
+        urls_max: 256,
+        batch_items_max: Self::COMMIT_CHANGES_MAX,
+        batch_bytes_max: 256 << 20,
+        labels_max: 256,
+        page_size_max: 10_000,
+    };
+
+    /// These limits, each lowered to its greatest value.
+    #[must_use]
+    pub fn capped(self) -> Self {
+        let most = Self::GREATEST;
+        Self {
+            content_bytes_max: self.content_bytes_max.min(most.content_bytes_max),
+            original_bytes_max: self.original_bytes_max.min(most.original_bytes_max),
+            url_bytes_max: self.url_bytes_max.min(most.url_bytes_max),
+            urls_max: self.urls_max.min(most.urls_max),
+            batch_items_max: self.batch_items_max.min(most.batch_items_max),
+            batch_bytes_max: self.batch_bytes_max.min(most.batch_bytes_max),
+            labels_max: self.labels_max.min(most.labels_max),
+            page_size_max: self.page_size_max.min(most.page_size_max),
+        }
+    }
 }
 
 impl Default for Limits {

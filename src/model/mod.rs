@@ -1,10 +1,12 @@
 //! The terms of Dateline as plain types: names, instants, contents, revisions, digests and limits.
 //!
 //! Everything here is a value. Nothing reads a clock, a file or a socket, and nothing knows how a value is stored or
-//! sent. A value that exists is valid: each type is parsed once, at the edge, and trusted from then on.
+//! sent. Names, instants and digests that exist are valid: each is parsed once, at the edge, and trusted from then on.
+//! A [`Content`] can be filled in freely; [`check`] has the rules that the archive applies before it records one.
 
 pub mod as_of;
 pub mod change;
+pub mod check;
 pub mod claimed;
 pub mod content;
 pub mod content_part;
@@ -12,6 +14,7 @@ pub mod diff;
 pub mod digest;
 pub mod feed;
 pub mod fetch;
+pub mod field_errors;
 pub mod filter;
 pub mod limits;
 pub mod name;
@@ -34,12 +37,13 @@ pub use diff::WordDelta;
 pub use digest::{ContentDigest, LogDigest, RequestDigest};
 pub use feed::{ChangeKind, ChangeKinds, FeedQuery};
 pub use fetch::Fetch;
+pub use field_errors::{FieldError, FieldErrorKind, FieldErrors};
 pub use filter::{ArticleFilter, TimeRange};
 pub use limits::Limits;
 pub use name::{
     ArticleId, ArticleName, NameError, RequestId, RevisionNumber, RevisionSelector, SourceId, SubscriptionId,
 };
-pub use seq::{Seq, Snapshot};
+pub use seq::{Position, PositionError, Seq, Snapshot};
 pub use time_text::TimeTextError;
 pub use timestamp::Timestamp;
 pub use url_key::{ArticleUrl, UrlKey};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::Limits;
@@ -171,11 +172,14 @@ impl ArticleName {
     /// Parses `sources/{source}/articles/{article}`. Any other form is a [`NameError::Shape`].
     pub fn parse(name: &str) -> Result<Self, NameError> {
         match name.split('/').collect::<Vec<_>>().as_slice() {
-            ["sources", source, "articles", article] => {
-                Ok(Self { source: SourceId::parse(source)?, article: ArticleId::parse(article)? })
-            }
+            ["sources", source, "articles", article] => Self::new(source, article),
             _ => Err(shape(name, "sources/{source}/articles/{article}")),
         }
+    }
+
+    /// The name of the article `article` of `source`, each a valid identifier.
+    pub fn new(source: &str, article: &str) -> Result<Self, NameError> {
+        Ok(Self { source: SourceId::parse(source)?, article: ArticleId::parse(article)? })
     }
 
     /// The resource name of one of the article's revisions.
@@ -184,6 +188,21 @@ impl ArticleName {
     }
 }
 
+/// Parses `{source}/{article}`, such as `express/harbour`, or the resource name
+/// `sources/{source}/articles/{article}`.
+impl FromStr for ArticleName {
+    type Err = NameError;
+
+    fn from_str(name: &str) -> Result<Self, NameError> {
+        match name.split('/').collect::<Vec<_>>().as_slice() {
+            [source, article] => Self::new(source, article),
+            ["sources", _, "articles", _] => Self::parse(name),
+            _ => Err(shape(name, "{source}/{article}")),
+        }
+    }
+}
+
+/// The resource name: `sources/{source}/articles/{article}`.
 impl fmt::Display for ArticleName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/articles/{}", self.source, self.article.as_str())

@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn no_more_than_two_verifications_run_at_once() {
         let handler = AdminHandler::new(Context {
-            archive: Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap()),
+            archive: Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap()),
             limits: Limits::default(),
             stopping: CancellationToken::new(),
             subscribers: TaskTracker::new(),

@@ -159,7 +159,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_import_ends_with_the_reader_of_its_responses_even_if_no_message_arrives() {
-        let archive = Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap());
+        let archive = Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap());
         let context = Context {
             archive: Arc::clone(&archive),
             limits: Limits::default(),

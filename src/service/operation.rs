@@ -5,10 +5,11 @@ use prost::Message;
 
 use super::Context;
 use super::status::Refusal;
-use crate::archive::request::{Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition, WriteMode};
+use crate::archive::observation::Observation;
+use crate::archive::request::{Action, ArticleTarget, Operation, Precondition, WriteMode};
 use crate::model::{
-    ArticleId, ArticleName, ArticleUrl, ClaimedTime, Content, Limits, Original, Precision, RequestDigest, RequestId,
-    RevisionNumber, SourceId, Timestamp, slug,
+    ArticleId, ArticleName, ClaimedTime, Content, Limits, Original, Precision, RequestDigest, RequestId,
+    RevisionNumber, SourceId, Timestamp, check,
 };
 use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, FieldErrors, all, pb};
@@ -24,42 +25,28 @@ pub(super) fn observation(
     mut request: pb::RecordObservationRequest,
 ) -> Result<ParsedObservation, FieldErrors> {
     let limits = &context.limits;
-    let digest = (!request.request_id.is_empty())
+    let request_digest = (!request.request_id.is_empty())
         .then(|| request_digest(&pb::RecordObservationRequest { validate_only: false, ..request.clone() }));
     let source = SourceId::parse_name(&request.parent).map_err(|error| FieldError::invalid("parent", error));
     let article = article_id(&request.article_id);
-    let content = wire::content(request.content.take(), limits);
-    let urls = urls(&request.urls, limits);
-    let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now());
-    let original = original(request.original, limits);
-    let coalesce = wire::coalesce_within(request.coalesce_within.as_ref());
-    let precondition = precondition(request.precondition);
-    let id = request_id(&request.request_id, digest);
-    let fetch = wire::fetch(request.fetch, limits);
-    let labels = wire::labels("labels", request.labels, limits);
-    let (
-        source,
-        article,
-        content,
-        urls,
-        observe_time,
-        original,
-        coalesce_within_micros,
-        precondition,
-        id,
-        fetch,
-        labels,
-    ) = all!(source, article, content, urls, observe_time, original, coalesce, precondition, id, fetch, labels)?;
-    let urls = with_canonical(&content, urls, limits)?;
-    let target = target(source, article, &content, &urls)?;
-    let warnings = claim_warnings(&content, observe_time);
-    let fetch = fetch.map(Box::new);
-    let labels = LabelEdit::adding(labels, limits.labels_max);
-    let observation =
-        Observation { original, fetch, labels, coalesce_within_micros, ..Observation::new(content, urls) };
-    let action = Action::Observe(Box::new(observation));
-    let operation = Operation { target, observe_time, precondition, request: id, action };
-    Ok(ParsedObservation { operation, warnings })
+    let observe_time = request.observe_time.as_ref().map(|time| wire::timestamp("observe_time", time)).transpose();
+    let given = Observation {
+        content: wire::content(request.content.take(), limits),
+        urls: request.urls,
+        observe_time: observe_time.map_err(FieldErrors::from),
+        original: request.original.map(original),
+        coalesce_within: wire::coalesce_within(request.coalesce_within.as_ref()).map_err(FieldErrors::from),
+        precondition: precondition(request.precondition).map_err(FieldErrors::from),
+        request_id: request.request_id,
+        request_digest,
+        fetch: wire::fetch(request.fetch, limits),
+        labels: request.labels,
+    };
+    let checked = given.check(limits, context.archive.clock().now());
+    let (source, article, checked) = all!(source, article, checked)?;
+    let target = checked.target(source, article)?;
+    let warnings = claim_warnings(checked.content(), checked.observe_time());
+    Ok(ParsedObservation { operation: checked.into_operation(target), warnings })
 }
 
 /// The fields that rollbacks, state changes and changes of labels share.
@@ -94,26 +81,12 @@ pub(super) fn label(
     remove: Vec<String>,
     why: String,
 ) -> Result<Action, FieldErrors> {
-    let limits = &context.limits;
-    let both = remove.iter().position(|label| add.contains(label));
-    let distinct = match both {
-        Some(index) => Err(FieldError::invalid(format!("remove_labels[{index}]"), "is also to be added")),
-        None => Ok(()),
-    };
-    let add = wire::labels("add_labels", add, limits);
-    let remove = wire::labels("remove_labels", remove, limits);
-    let reason = reason(why);
-    let (add, remove, (), reason) = all!(add, remove, distinct, reason)?;
-    Ok(Action::Label { edit: LabelEdit { add, remove, count_max: limits.labels_max }, reason })
+    Action::label(add, remove, why, &context.limits)
 }
 
 /// Validates the reason given with a state change or with labels.
 pub(super) fn reason(reason: String) -> Result<String, FieldError> {
-    if reason.len() <= Limits::REASON_BYTES_MAX {
-        return Ok(reason);
-    }
-    let problem = format!("has {} bytes; at most {} are allowed", reason.len(), Limits::REASON_BYTES_MAX);
-    Err(FieldError::invalid("reason", problem))
+    check::reason(reason)
 }
 
 pub(super) fn revision_number(field: &str, number: u32) -> Result<RevisionNumber, FieldError> {
@@ -123,8 +96,7 @@ pub(super) fn revision_number(field: &str, number: u32) -> Result<RevisionNumber
 
 fn request_id(id: &str, digest: Option<RequestDigest>) -> Result<Option<(RequestId, RequestDigest)>, FieldError> {
     let Some(digest) = digest else { return Ok(None) };
-    let id = RequestId::parse(id).map_err(|error| FieldError::invalid("request_id", error))?;
-    Ok(Some((id, digest)))
+    Ok(Some((check::request_id(id)?, digest)))
 }
 
 fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition>, FieldError> {
@@ -143,88 +115,15 @@ fn precondition(message: Option<pb::Precondition>) -> Result<Option<Precondition
     }
 }
 
-/// Validates an article's URLs, except the canonical one.
-fn urls(given: &[String], limits: &Limits) -> Result<Vec<ArticleUrl>, FieldErrors> {
-    if given.len() > limits.urls_max {
-        let problem = format!("has {} URLs; at most {} are allowed", given.len(), limits.urls_max);
-        return Err(FieldError::invalid("urls", problem).into());
-    }
-    wire::every(given.iter().enumerate().map(|(index, original)| {
-        let key = wire::check_url(&format!("urls[{index}]"), original, limits)?;
-        Ok::<_, FieldError>(ArticleUrl { original: original.clone(), key })
-    }))
-}
-
-/// The article's URLs without duplicate keys, the canonical one first.
-fn with_canonical(content: &Content, more: Vec<ArticleUrl>, limits: &Limits) -> Result<Vec<ArticleUrl>, FieldError> {
-    let mut urls: Vec<ArticleUrl> = Vec::with_capacity(more.len() + 1);
-    let original = &content.canonical_url;
-    if !original.is_empty() {
-        let key = wire::check_url("content.canonical_url", original, limits)?;
-        urls.push(ArticleUrl { original: original.clone(), key });
-    }
-    for url in more {
-        if urls.iter().all(|other| other.key != url.key) {
-            urls.push(url);
-        }
-    }
-    Ok(urls)
-}
-
 fn article_id(id: &str) -> Result<Option<ArticleId>, FieldError> {
     let parse = |id| ArticleId::parse(id).map_err(|error| FieldError::invalid("article_id", error));
     (!id.is_empty()).then_some(id).map(parse).transpose()
 }
 
-/// Determines the article. Without an id it is found by its URLs, or named after the first of them or after its
-/// headline.
-fn target(
-    source: SourceId,
-    id: Option<ArticleId>,
-    content: &Content,
-    urls: &[ArticleUrl],
-) -> Result<ArticleTarget, FieldError> {
-    if let Some(article) = id {
-        return Ok(ArticleTarget::Named(ArticleName { source, article }));
-    }
-    let derived = match urls.first() {
-        Some(url) => slug::article_id(url.key.as_str(), &slug::readable_from_url(&url.key)),
-        None => slug::article_id(&headline_key(&content.headline), &content.headline),
-    };
-    let article = derived.map_err(|error| FieldError::invalid("article_id", error))?;
-    Ok(ArticleTarget::ByUrl { derived: ArticleName { source: source.clone(), article }, source })
-}
-
-/// The part of a headline that identifies an article, ignoring letter case and white space.
-fn headline_key(headline: &str) -> String {
-    headline.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn original(original: Option<pb::Original>, limits: &Limits) -> Result<Option<Original>, FieldErrors> {
-    let Some(original) = original else { return Ok(None) };
-    let data = original_data(original.data, limits);
-    let media_type = match original.media_type.len() {
-        bytes if bytes > Limits::NAME_BYTES_MAX => {
-            let problem = format!("is longer than {} bytes", Limits::NAME_BYTES_MAX);
-            Err(FieldError::invalid("original.media_type", problem))
-        }
-        _ => Ok(original.media_type),
-    };
-    let (data, media_type) = all!(data, media_type)?;
-    Ok(Some(Original { media_type, data }))
-}
-
-fn original_data(data: Bytes, limits: &Limits) -> Result<Bytes, FieldError> {
-    match data.len() {
-        0 => Err(FieldError::invalid("original.data", "is empty; omit the original instead")),
-        bytes if bytes > limits.original_bytes_max => {
-            let problem = format!("has {bytes} bytes; at most {} are allowed", limits.original_bytes_max);
-            Err(FieldError::too_large("original.data", problem))
-        }
-        // A copy, because the data is a slice of its message: it would keep all of the message in memory until it is
-        // written, including what no limit counts, such as unknown fields.
-        _ => Ok(Bytes::copy_from_slice(&data)),
-    }
+fn original(original: pb::Original) -> Original {
+    // A copy, because the data is a slice of its message: it would keep all of the message in memory until it is
+    // written, including what no limit counts, such as unknown fields.
+    Original { media_type: original.media_type, data: Bytes::copy_from_slice(&original.data) }
 }
 
 const DAY_MICROS: i64 = 86_400_000_000;
@@ -317,14 +216,14 @@ mod tests {
     /// An original of one byte kept the 17 MiB of its message alive in the queue, where only the byte counted.
     #[test]
     fn an_original_does_not_keep_the_rest_of_its_message_in_memory() {
-        let original = pb::Original { data: Bytes::from_static(b"x"), ..pb::Original::default() };
-        let request = pb::RecordObservationRequest { original: Some(original), ..Default::default() };
+        let given = pb::Original { data: Bytes::from_static(b"x"), ..pb::Original::default() };
+        let request = pb::RecordObservationRequest { original: Some(given), ..Default::default() };
         let message = Bytes::from(request.encode_to_vec());
         let read = pb::RecordObservationRequest::decode(message.clone()).unwrap();
-        let data = read.original.unwrap().data;
+        let read = read.original.unwrap();
         let range = message.as_ptr_range();
-        assert!(range.contains(&data.as_ptr()), "the decoder takes a slice of the message");
-        let kept = original_data(data, &Limits::default()).unwrap();
+        assert!(range.contains(&read.data.as_ptr()), "the decoder takes a slice of the message");
+        let kept = original(read).data;
         assert!(!range.contains(&kept.as_ptr()));
         assert_eq!(kept, "x");
     }

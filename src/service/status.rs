@@ -209,6 +209,7 @@ impl From<ArchiveError> for Refusal {
             ArchiveError::Bound(error) => bad_bound(&error),
             ArchiveError::Unavailable(error) => unavailable(&error),
             ArchiveError::Subscription(error) => subscription(&error),
+            ArchiveError::Invalid(fields) => fields.into(),
             ArchiveError::TooLarge { .. } => FieldError::too_large("content", error).into(),
             ArchiveError::Damaged { seq, detail } => {
                 tracing::error!(seq = seq.map(|seq| seq.0), detail, "stored data is damaged");

@@ -1,10 +1,9 @@
 //! What goes over the wire: the generated code of `proto/dateline/v1`, conversions between it and the model, JSON, and
 //! the tokens that clients pass back.
 //!
-//! Conversions from the wire validate everything that can be checked without the archive, and name the fields that are
-//! wrong. No layer above this one sees an unchecked message.
+//! Conversions from the wire reject what the model cannot express. They, or the archive, apply the model's rules
+//! (`model/check.rs`) to the rest. Both name the fields that are wrong.
 
-mod field_errors;
 #[cfg(feature = "archive")]
 pub mod frame;
 mod from_pb;
@@ -30,12 +29,13 @@ pub mod pb {
     include!(concat!(env!("OUT_DIR"), "/feed_server/dateline.v1.ChangeFeedService.rs"));
 }
 
+pub use crate::model::check::{label as check_label, language_tag, url as check_url};
 #[cfg(feature = "archive")]
-pub(crate) use field_errors::all;
-pub use field_errors::{FieldError, FieldErrorKind, FieldErrors, every};
+pub(crate) use crate::model::field_errors::all;
+pub use crate::model::field_errors::{FieldError, FieldErrorKind, FieldErrors, every};
 pub use from_pb::{
-    article_filter, as_of, as_of_at, check_label, check_url, claimed_time, coalesce_within, content, content_parts,
-    duration, feed_query, fetch, instant, labels, language_tag, log_digest, observe_time, timestamp,
+    article_filter, as_of, as_of_at, claimed_time, coalesce_within, content, content_parts, duration, feed_query,
+    fetch, instant, log_digest, observe_time, timestamp,
 };
 pub use to_pb::{
     article_filter_to_pb, basic_content_to_pb, claim_to_pb, content_parts_to_pb, content_to_pb, diff_to_pb,

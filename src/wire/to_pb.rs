@@ -234,3 +234,51 @@ fn span_to_pb(span: &Span) -> pb::Span {
     };
     pb::Span { kind: kind.into(), text: span.text.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::model::{BlockKind, Precision};
+
+    /// The limit on the size of a content counts the bytes of its message, and the model does not know messages.
+    #[test]
+    fn the_model_knows_the_size_of_a_content_s_message() {
+        let texts = ["", "x", "Überschrift", &"long ".repeat(40), &"longer ".repeat(4_000)];
+        for (index, text) in texts.into_iter().enumerate() {
+            let text = || text.to_owned();
+            let claim = |seconds, nanos, relative| {
+                let time = Timestamp::from_seconds_and_nanos(seconds, nanos).unwrap();
+                Some(ClaimedTime { time, precision: Precision::Instant, words: text(), found_in: text(), relative })
+            };
+            let kinds = [
+                BlockKind::Paragraph { text: text() },
+                BlockKind::Subheading { text: text() },
+                BlockKind::Caption { text: text(), image_url: text(), credit: text() },
+                BlockKind::Quote { text: text(), attribution: text() },
+                BlockKind::List { items: vec![text(), String::new()], ordered: true },
+                BlockKind::List { items: Vec::new(), ordered: false },
+                BlockKind::Embed { url: text(), text: text() },
+                BlockKind::CorrectionNote { text: text() },
+            ];
+            let mut blocks: Vec<Block> = kinds.into_iter().map(Block::from).collect();
+            blocks[0].confidence_percent = Some(60);
+            let content = Content {
+                headline: text(),
+                standfirst: text(),
+                bylines: vec![text(), String::new()],
+                section: text(),
+                language: text(),
+                canonical_url: text(),
+                publish_time: claim(-1, 999_999_000, true),
+                modify_time: claim(1_777_626_000, 0, false).filter(|_| index > 0),
+                keywords: vec![text()],
+                rights: text(),
+                blocks,
+            };
+            assert_eq!(content.encoded_bytes(), content_to_pb(&content).encoded_len());
+        }
+        assert_eq!(Content::default().encoded_bytes(), 0);
+    }
+}

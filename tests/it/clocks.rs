@@ -22,7 +22,7 @@ const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 async fn served(clock_jump_allowed: bool) -> (TestServer, Client, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(support::now()));
     let options = Options { clock_jump_allowed, ..Options::default() };
-    let archive = Archive::in_memory(&options, Arc::clone(&clock) as _).unwrap();
+    let archive = Archive::in_memory_with(&options, Arc::clone(&clock) as _).unwrap();
     let server = TestServer::over(archive, server::Options::default()).await;
     let client = server.client().await;
     (server, client, clock)

@@ -26,7 +26,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 async fn server(options: server::Options) -> TestServer {
-    TestServer::over(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap(), options).await
+    TestServer::over(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap(), options).await
 }
 
 async fn connect(server: &TestServer, say: &[u8]) -> TcpStream {

@@ -348,7 +348,8 @@ async fn a_page_reads_no_more_contents_than_it_may_return() {
     }
     server.stop().await;
     let clock = std::sync::Arc::new(dateline::internals::clock::SystemClock);
-    let (archive, _) = Archive::open(directory.path(), &Options::default(), clock, crate::server::holder()).unwrap();
+    let (archive, _) =
+        Archive::open_existing(directory.path(), &Options::default(), clock, crate::server::holder()).unwrap();
     let cut = archive.read_point(AsOf::default(), Seq(0)).await.unwrap();
     let query = ArticleQuery {
         source: None,

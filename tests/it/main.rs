@@ -12,6 +12,7 @@ mod connections;
 mod corpus;
 mod damage;
 mod default_client;
+mod embed;
 mod etags;
 mod export;
 mod faults;

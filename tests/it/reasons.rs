@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The only files that create statuses.
 const STATUSES: [&str; 2] = ["src/service/status.rs", "src/wire/request/error.rs"];
 /// The files with the reasons.
-const REASONS: [&str; 3] = ["src/service/status.rs", "src/wire/field_errors.rs", "src/wire/request/error.rs"];
+const REASONS: [&str; 3] = ["src/service/status.rs", "src/model/field_errors.rs", "src/wire/request/error.rs"];
 
 fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()

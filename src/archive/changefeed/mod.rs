@@ -29,6 +29,7 @@ mod page;
 mod replay_request;
 pub(crate) mod ring;
 mod start;
+mod subscribe;
 mod view;
 
 mod sync {
@@ -45,6 +46,7 @@ pub use crate::archive::changefeed::page::Render;
 pub use crate::archive::changefeed::replay_request::ReplayRequest;
 pub(crate) use crate::archive::changefeed::ring::AnnouncedEnd;
 pub use crate::archive::changefeed::start::FeedStart;
+pub use crate::archive::changefeed::subscribe::{ArticleChange, Changes};
 pub use crate::archive::changefeed::view::ChangeAt;
 use crate::archive::position::Tail;
 use crate::archive::read::reader::Reader;
@@ -113,6 +115,8 @@ impl AnnouncedEnd for Tail {
     }
 }
 
+/// For the layers above.
+#[doc(hidden)]
 impl Archive {
     /// Returns a handle on the durable tail, to wait with.
     pub fn feed_end(&self) -> FeedEnd {

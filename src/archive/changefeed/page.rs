@@ -1,4 +1,5 @@
-//! Reads one page of the feed: the matching changes from a position on, encoded, and the position to continue from.
+//! Reads one page of the feed: the matching changes from a position on, encoded or as they are, and the position to
+//! continue from.
 //!
 //! Invariants:
 //! - A page always makes progress: it examines at least one change, or everything below `end`.
@@ -17,6 +18,7 @@ use bytes::Bytes;
 
 use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::changefeed::filter::filter_match;
+use crate::archive::changefeed::subscribe::ArticleChange;
 use crate::archive::changefeed::view::{ChangeAt, change_at};
 use crate::archive::changefeed::{FeedItem, FeedPage, FeedView};
 use crate::archive::position::snapshot_after;
@@ -44,39 +46,118 @@ pub struct PagePlan {
     pub examined_max: usize,
 }
 
+/// When a page ends. Each maximum must be at least 1, so that a page makes progress.
+#[derive(Clone, Copy)]
+struct PageBounds {
+    changes_max: usize,
+    bytes_max: usize,
+    examined_max: usize,
+}
+
+/// The bounds of a page of changes that are not encoded.
+const WHOLE_CHANGES: PageBounds = PageBounds { changes_max: 256, bytes_max: 1 << 20, examined_max: 4_096 };
+
 /// Reads a page of the changes from `from` on and below `end`, which must have been announced as the durable tail. A
 /// gap in the log is [`StoreError::Damaged`].
 pub(crate) fn page(reader: &Reader<'_>, from: Snapshot, end: Seq, plan: &PagePlan) -> Result<FeedPage, ReadError> {
-    let mut builder = PageBuilder::new(from);
+    let PagePlan { changes_max, bytes_max, examined_max, .. } = *plan;
+    let bounds = PageBounds { changes_max, bytes_max, examined_max };
+    let mut encoded = EncodedChanges { plan, items: Vec::new(), unshared: Vec::new(), ends: Vec::new() };
+    let scanned = scan(reader, from, end, &plan.query, bounds, &mut encoded)?;
+    Ok(FeedPage { items: encoded.finish(), next: scanned.next, from_storage: scanned.from_storage })
+}
+
+/// Reads a page like [`page`], of the changes themselves. Returns them with the snapshot to continue from.
+pub(crate) fn whole_changes(
+    reader: &Reader<'_>,
+    from: Snapshot,
+    end: Seq,
+    query: &FeedQuery,
+    view: FeedView,
+) -> Result<(Vec<ArticleChange>, Snapshot), ReadError> {
+    let mut changes = WholeChanges { view, changes: Vec::new() };
+    let scanned = scan(reader, from, end, query, WHOLE_CHANGES, &mut changes)?;
+    Ok((changes.changes, scanned.next))
+}
+
+/// Collects the matching changes of a page.
+trait Collect {
+    /// Adds a matching change, and returns its size in bytes.
+    fn add(
+        &mut self,
+        reader: &Reader<'_>,
+        entry: &FeedEntry,
+        left_filter: bool,
+        source: ChangeSource,
+    ) -> Result<usize, ReadError>;
+
+    /// Sets whether the change that was added last is the last match of its atomic batch.
+    fn set_batch_end(&mut self, batch_end: bool);
+}
+
+/// Where a change was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ChangeSource {
+    Ring,
+    Storage,
+}
+
+/// Where a scan ended, and where it read.
+struct Scanned {
+    next: Snapshot,
+    from_storage: bool,
+}
+
+/// Examines the changes from `from` on and below `end`, and collects those that match until the page is full.
+fn scan<C: Collect>(
+    reader: &Reader<'_>,
+    from: Snapshot,
+    end: Seq,
+    query: &FeedQuery,
+    bounds: PageBounds,
+    collected: &mut C,
+) -> Result<Scanned, ReadError> {
     // Enough for any page: what it may examine, then the rest of the atomic batch, then the change that ends the page.
-    let entries_max = plan.examined_max.saturating_add(Limits::COMMIT_CHANGES_MAX + 1);
-    match reader.recent(from.next_seq, end, entries_max) {
+    let entries_max = bounds.examined_max.saturating_add(Limits::COMMIT_CHANGES_MAX + 1);
+    let recent = reader.recent(from.next_seq, end, entries_max);
+    let source = if recent.is_some() { ChangeSource::Ring } else { ChangeSource::Storage };
+    let mut builder = PageBuilder {
+        query,
+        bounds,
+        source,
+        collected,
+        next: from,
+        changes: 0,
+        examined: 0,
+        bytes: 0,
+        last_batch: None,
+    };
+    match recent {
         Some(entries) => {
             for entry in entries {
-                if builder.take(reader, plan, &entry)?.is_done() {
+                if builder.take(reader, &entry)?.is_done() {
                     return Ok(builder.finish());
                 }
             }
         }
         None => {
-            builder.page.from_storage = true;
-            builder.unshared.reserve(plan.bytes_max.min(UNSHARED_BYTES_INITIAL));
             for entry in reader.log(from.next_seq, end)? {
-                if builder.take(reader, plan, &entry?)?.is_done() {
+                if builder.take(reader, &entry?)?.is_done() {
                     return Ok(builder.finish());
                 }
             }
         }
     }
-    let next_seq = builder.page.next.next_seq;
-    if next_seq < end {
-        return Err(StoreError::damaged_at(next_seq, "a change of the log is missing").into());
+    if builder.next.next_seq < end {
+        return Err(StoreError::damaged_at(builder.next.next_seq, "a change of the log is missing").into());
     }
     // An announced tail is never inside an atomic batch.
-    builder.set_batch_end(true);
+    builder.collected.set_batch_end(true);
     Ok(builder.finish())
 }
 
+/// The least size of a change that counts towards a page, in bytes.
+const ENTRY_BYTES_MIN: usize = 512;
 /// The initial capacity, in bytes, of the buffer for changes from storage. Growing the buffer step by step would take
 /// longer than filling it.
 const UNSHARED_BYTES_INITIAL: usize = 112 << 10;
@@ -93,16 +174,19 @@ pub(crate) fn without_match(reader: &Reader<'_>, from: Snapshot, end: Seq, query
 }
 
 /// A page that is being read.
-struct PageBuilder {
-    page: FeedPage,
+struct PageBuilder<'a, C> {
+    query: &'a FeedQuery,
+    bounds: PageBounds,
+    source: ChangeSource,
+    collected: &'a mut C,
+    /// The snapshot after the last change examined.
+    next: Snapshot,
+    /// The number of matching changes so far.
+    changes: usize,
     /// The number of changes examined so far.
     examined: usize,
-    /// The size of the page's encoded changes so far.
+    /// The size of the page's changes so far.
     bytes: usize,
-    /// The encoded changes from storage, one after the other.
-    unshared: Vec<u8>,
-    /// Where in `unshared` each change ends.
-    ends: Vec<usize>,
     /// The first position of the atomic batch that the last matching change belongs to.
     last_batch: Option<Seq>,
 }
@@ -120,75 +204,130 @@ impl PageStatus {
     }
 }
 
-impl PageBuilder {
-    fn new(from: Snapshot) -> Self {
-        let page = FeedPage { items: Vec::new(), next: from, from_storage: false };
-        Self { page, examined: 0, bytes: 0, unshared: Vec::new(), ends: Vec::new(), last_batch: None }
-    }
-
+impl<C: Collect> PageBuilder<'_, C> {
     /// Examines the next change of the log and adds it to the page if it matches. Once the page is full, this only
     /// checks whether the atomic batch of the page's last change has another match, to set `batch_end`.
-    fn take(&mut self, reader: &Reader<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<PageStatus, ReadError> {
+    fn take(&mut self, reader: &Reader<'_>, entry: &FeedEntry) -> Result<PageStatus, ReadError> {
         let first = entry.change.entry.batch_first;
         let same_batch = self.last_batch == Some(first);
-        let is_full = self.is_full(plan);
+        let is_full = self.is_full();
         if is_full && !same_batch {
-            self.set_batch_end(true);
+            self.collected.set_batch_end(true);
             return Ok(PageStatus::Done);
         }
-        let filter_match = filter_match(reader, &plan.query, entry)?;
+        let filter_match = filter_match(reader, self.query, entry)?;
         if is_full && filter_match.is_some() {
-            self.set_batch_end(false);
+            self.collected.set_batch_end(false);
             return Ok(PageStatus::Done);
         }
         if let Some(filter_match) = filter_match {
-            self.set_batch_end(!same_batch);
-            let bytes = self.encode(reader, plan, entry)?;
-            self.page.items.push(FeedItem { bytes, left_filter: filter_match.left_filter, batch_end: false });
+            self.collected.set_batch_end(!same_batch);
+            self.bytes += self.collected.add(reader, entry, filter_match.left_filter, self.source)?;
+            self.changes += 1;
             self.last_batch = Some(first);
         }
         self.examined += 1;
-        self.page.next = snapshot_after(&entry.change);
+        self.next = snapshot_after(&entry.change);
         Ok(PageStatus::More)
     }
 
-    /// Encodes a change. For a change from the ring, this returns the bytes that all subscribers share. The bytes of a
-    /// change from storage are appended to the page's buffer; this returns no bytes, and [`Self::finish`] fills them
-    /// in.
-    fn encode(&mut self, reader: &Reader<'_>, plan: &PagePlan, entry: &FeedEntry) -> Result<Bytes, ReadError> {
-        if self.page.from_storage {
-            let before = self.unshared.len();
-            (plan.render)(&change_at(reader, entry, plan.view)?, &mut self.unshared);
-            self.ends.push(self.unshared.len());
-            self.bytes += self.unshared.len() - before;
-            return Ok(Bytes::new());
-        }
-        let bytes = entry.rendering(reader, plan.view, || {
-            let mut bytes = Vec::new();
-            (plan.render)(&change_at(reader, entry, plan.view)?, &mut bytes);
-            Ok(bytes.into())
-        })?;
-        self.bytes += bytes.len();
-        Ok(bytes)
+    fn is_full(&self) -> bool {
+        self.changes >= self.bounds.changes_max
+            || self.bytes >= self.bounds.bytes_max
+            || self.examined >= self.bounds.examined_max
     }
 
+    fn finish(self) -> Scanned {
+        Scanned { next: self.next, from_storage: self.source == ChangeSource::Storage }
+    }
+}
+
+/// Collects the changes of a page encoded.
+struct EncodedChanges<'a> {
+    plan: &'a PagePlan,
+    items: Vec<FeedItem>,
+    /// The encoded changes from storage, one after the other.
+    unshared: Vec<u8>,
+    /// Where in `unshared` each change ends.
+    ends: Vec<usize>,
+}
+
+impl Collect for EncodedChanges<'_> {
+    /// Encodes a change. A change from the ring gets the bytes that all subscribers share. The bytes of a change from
+    /// storage are appended to the page's buffer, and [`EncodedChanges::finish`] fills them in.
+    fn add(
+        &mut self,
+        reader: &Reader<'_>,
+        entry: &FeedEntry,
+        left_filter: bool,
+        source: ChangeSource,
+    ) -> Result<usize, ReadError> {
+        let PagePlan { view, render, bytes_max, .. } = *self.plan;
+        let (bytes, size) = match source {
+            ChangeSource::Ring => {
+                let bytes = entry.rendering(reader, view, || {
+                    let mut bytes = Vec::new();
+                    render(&change_at(reader, entry, view)?, &mut bytes);
+                    Ok(bytes.into())
+                })?;
+                let size = bytes.len();
+                (bytes, size)
+            }
+            ChangeSource::Storage => {
+                if self.ends.is_empty() {
+                    self.unshared.reserve(bytes_max.min(UNSHARED_BYTES_INITIAL));
+                }
+                let before = self.unshared.len();
+                render(&change_at(reader, entry, view)?, &mut self.unshared);
+                self.ends.push(self.unshared.len());
+                (Bytes::new(), self.unshared.len() - before)
+            }
+        };
+        self.items.push(FeedItem { bytes, left_filter, batch_end: false });
+        Ok(size)
+    }
+
+    fn set_batch_end(&mut self, batch_end: bool) {
+        if let Some(last) = self.items.last_mut() {
+            last.batch_end = batch_end;
+        }
+    }
+}
+
+impl EncodedChanges<'_> {
     /// Finishes the page: assigns each change from storage its part of the buffer.
-    fn finish(mut self) -> FeedPage {
+    fn finish(mut self) -> Vec<FeedItem> {
         let (unshared, mut start) = (Bytes::from(self.unshared), 0);
-        for (item, end) in self.page.items.iter_mut().zip(self.ends) {
+        for (item, end) in self.items.iter_mut().zip(self.ends) {
             item.bytes = unshared.slice(start..end);
             start = end;
         }
-        self.page
+        self.items
+    }
+}
+
+/// Collects the changes of a page as they are.
+struct WholeChanges {
+    view: FeedView,
+    changes: Vec<ArticleChange>,
+}
+
+impl Collect for WholeChanges {
+    fn add(
+        &mut self,
+        reader: &Reader<'_>,
+        entry: &FeedEntry,
+        left_filter: bool,
+        _: ChangeSource,
+    ) -> Result<usize, ReadError> {
+        let change = ArticleChange::new(change_at(reader, entry, self.view)?, left_filter);
+        let size = ENTRY_BYTES_MIN + change.revision.weight_bytes();
+        self.changes.push(change);
+        Ok(size)
     }
 
-    fn is_full(&self, plan: &PagePlan) -> bool {
-        self.page.items.len() >= plan.changes_max || self.bytes >= plan.bytes_max || self.examined >= plan.examined_max
-    }
-
-    /// Sets whether the page's last change is the last match of its atomic batch.
     fn set_batch_end(&mut self, batch_end: bool) {
-        if let Some(last) = self.page.items.last_mut() {
+        if let Some(last) = self.changes.last_mut() {
             last.batch_end = batch_end;
         }
     }

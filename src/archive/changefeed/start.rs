@@ -24,6 +24,8 @@ pub enum FeedStart {
     Now,
 }
 
+/// For the layers above.
+#[doc(hidden)]
 impl Archive {
     /// The snapshot at a position. A position that this log has not reached is [`ArchiveError::Bound`].
     pub(crate) async fn snapshot_at(&self, next_seq: Seq) -> Result<Snapshot, ArchiveError> {

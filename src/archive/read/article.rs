@@ -79,13 +79,28 @@ pub struct RevisionAt {
     pub number: RevisionNumber,
     /// The change that created it. The attributes are in there.
     pub created_by: Arc<Change>,
-    /// Its content; `None` if the view is [`View::Basic`].
+    /// Its content; `None` if it was read without it, or the article is withdrawn.
     pub content: Option<Arc<Content>>,
     /// The bytes of the kept original; `None` if they were not requested, or no original was kept.
     pub original: Option<Bytes>,
 }
 
 impl RevisionAt {
+    /// The headline.
+    pub fn headline(&self) -> &str {
+        self.record().map_or("", |record| record.headline.as_str())
+    }
+
+    /// When it was seen first: the observe time of the observation that created it.
+    pub fn observe_time(&self) -> Timestamp {
+        self.created_by.entry.observe_time
+    }
+
+    /// When the archive recorded it.
+    pub fn archive_time(&self) -> Timestamp {
+        self.created_by.entry.archive_time
+    }
+
     /// The attributes, from the log. `None` cannot happen unless the database is damaged.
     pub fn record(&self) -> Option<&RevisionRecord> {
         self.created_by.entry.new_revision.as_deref()
@@ -110,6 +125,16 @@ impl ArticleAt {
         let fetch = self.latest_fetch().map_or(0, Fetch::text_bytes);
         let labels: usize = self.labels.iter().map(String::len).sum();
         self.revision.weight_bytes() + urls.sum::<usize>() + reason + fetch + labels
+    }
+
+    /// The content in force; `None` if the article is withdrawn, or was read without its content.
+    pub fn content(&self) -> Option<&Content> {
+        self.revision.content.as_deref()
+    }
+
+    /// The headline of the revision in force, also if the article is withdrawn.
+    pub fn headline(&self) -> &str {
+        self.revision.headline()
     }
 
     /// Whether the article is withdrawn at the read point.

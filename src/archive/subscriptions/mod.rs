@@ -110,6 +110,8 @@ impl Drop for Attachment {
     }
 }
 
+/// For the layers above.
+#[doc(hidden)]
 impl Archive {
     /// Creates a subscription at the position `next_seq`. Durable when this returns.
     pub async fn create_subscription(

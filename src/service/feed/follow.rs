@@ -372,7 +372,7 @@ mod tests {
 
     fn context(stalled_after: Duration, memory: Memory) -> Context {
         Context {
-            archive: Arc::new(Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap()),
+            archive: Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap()),
             limits: Limits::default(),
             stopping: CancellationToken::new(),
             subscribers: TaskTracker::new(),

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::own_file;
+use crate::model::Timestamp;
 
 /// The process that holds an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,14 @@ pub struct Holder {
     pub address: Option<String>,
     /// When the process acquired the lock: an RFC 3339 time.
     pub since: String,
+}
+
+impl Holder {
+    /// This process, with its command line.
+    pub fn this_process(since: Timestamp) -> Self {
+        let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+        Self { pid: std::process::id(), command: words.join(" "), address: None, since: since.to_string() }
+    }
 }
 
 /// Why a lock was not acquired.

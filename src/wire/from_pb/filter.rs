@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::super::field_errors::{all, every};
-use super::super::{FieldError, FieldErrors, pb};
+use super::super::pb;
 use super::timestamp;
+use crate::model::field_errors::{FieldError, FieldErrors, all, every};
 use crate::model::{
     ArticleFilter, ArticleName, ChangeKind, ChangeKinds, ContentPart, ContentParts, FeedQuery, Limits, SourceId,
     TimeRange, Timestamp, UrlKey,

@@ -6,11 +6,11 @@ mod filter;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::field_errors::all;
-use super::{DURATION_MAX, FieldError, FieldErrors, pb};
-use crate::model::{AsOf, KnownAt, Limits, LogDigest, Seq, Timestamp, UrlKey};
+use super::{DURATION_MAX, pb};
+use crate::model::field_errors::{FieldError, FieldErrors, all};
+use crate::model::{AsOf, KnownAt, LogDigest, Seq, Timestamp, check};
 
-pub use content::{check_label, claimed_time, content, fetch, labels, language_tag};
+pub use content::{claimed_time, content, fetch};
 #[cfg(feature = "archive")]
 pub(super) use filter::FILTER_VALUES_MAX;
 pub use filter::{article_filter, content_parts, feed_query};
@@ -29,31 +29,7 @@ pub fn timestamp(path: &str, time: &prost_types::Timestamp) -> Result<Timestamp,
 /// Validates an observe time: `now` if unset, and at most one minute ahead of `now`.
 pub fn observe_time(time: Option<&prost_types::Timestamp>, now: Timestamp) -> Result<Timestamp, FieldError> {
     let Some(time) = time else { return Ok(now) };
-    let time = timestamp("observe_time", time)?;
-    if time.micros_since(now) > Limits::AHEAD_MICROS_MAX {
-        let problem = format!("{time} is more than one minute ahead of the server's clock, {now}");
-        return Err(FieldError::invalid("observe_time", problem));
-    }
-    Ok(time)
-}
-
-/// Validates a URL that identifies an article, and returns its key.
-pub fn check_url(path: &str, url: &str, limits: &Limits) -> Result<UrlKey, FieldError> {
-    check_bytes(path, url, limits.url_bytes_max)?;
-    let key = UrlKey::of(url).map_err(|error| FieldError::invalid(path, error))?;
-    // Escapes make a key longer than its URL, and the key becomes part of a database key.
-    if key.as_str().len() > limits.url_bytes_max {
-        return Err(FieldError::invalid(path, "is too long after normalisation"));
-    }
-    Ok(key)
-}
-
-fn check_bytes(path: &str, text: &str, bytes_max: usize) -> Result<(), FieldError> {
-    if text.len() <= bytes_max {
-        return Ok(());
-    }
-    let problem = format!("has {} bytes; at most {bytes_max} are allowed", text.len());
-    Err(FieldError::invalid(path, problem))
+    check::observe_time(timestamp("observe_time", time)?, now)
 }
 
 /// A point to read at. The last hours of the year 9999 are outside the range of recordable times; like any later
@@ -123,15 +99,10 @@ pub fn duration(
     given.ok_or_else(|| FieldError::invalid(path, format!("must be from {least} s to {most} s")))
 }
 
-/// Validates `coalesce_within` and converts it to microseconds; 0 if unset.
-pub fn coalesce_within(given: Option<&prost_types::Duration>) -> Result<i64, FieldError> {
-    let Some(given) = given else { return Ok(0) };
-    let micros = unsigned(given).and_then(|given| i64::try_from(given.as_micros()).ok());
-    let bad = || {
-        let problem = format!("must be from 0 s to {} s, with nanos from 0 to 999,999,999", DURATION_MAX.seconds);
-        FieldError::invalid("coalesce_within", problem)
-    };
-    micros.ok_or_else(bad)
+/// Converts `coalesce_within`; zero if unset.
+pub fn coalesce_within(given: Option<&prost_types::Duration>) -> Result<Duration, FieldError> {
+    let Some(given) = given else { return Ok(Duration::ZERO) };
+    unsigned(given).ok_or_else(check::coalesce_out_of_range)
 }
 
 /// Converts a duration that `google.protobuf.Duration` allows and that is not negative.
@@ -163,10 +134,11 @@ mod tests {
             assert!(coalesce_within(Some(&given)).is_err(), "{given:?}");
             assert!(duration("wait", Some(given), Duration::ZERO, 0..=u64::MAX).is_err(), "{given:?}");
         }
-        assert_eq!(coalesce_within(Some(&DURATION_MAX)), Ok(315_576_000_000_000_000));
+        let micros = |given| coalesce_within(given).and_then(check::coalesce_within);
+        assert_eq!(micros(Some(&DURATION_MAX)), Ok(315_576_000_000_000_000));
         let longest = prost_types::Duration { nanos: 999_999_999, ..DURATION_MAX };
-        assert_eq!(coalesce_within(Some(&longest)), Ok(315_576_000_000_999_999));
-        assert_eq!(coalesce_within(None), Ok(0));
+        assert_eq!(micros(Some(&longest)), Ok(315_576_000_000_999_999));
+        assert_eq!(micros(None), Ok(0));
     }
 
     #[test]

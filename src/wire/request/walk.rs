@@ -5,6 +5,7 @@ use super::super::FieldError;
 use super::bounds::{Bounds, ELEMENTS_BYTES_MAX};
 use super::error::RequestError;
 use super::plan::{self, FieldPlan, Repeated, RequestPlan};
+use crate::model::check::too_many_elements;
 
 /// The number of repeated fields that can be counted.
 pub(super) const SLOTS: usize = 32;
@@ -112,7 +113,7 @@ impl MessageWalk<'_> {
         *count += elements;
         let elements_max = (repeated.bound.elements_max)(&self.bounds.limits);
         if *count > elements_max {
-            return Err(rejection(format!("has too many elements; at most {elements_max} are allowed")));
+            return Err(rejection(too_many_elements(elements_max)));
         }
         self.bytes += elements * repeated.bytes;
         if self.bytes > ELEMENTS_BYTES_MAX {

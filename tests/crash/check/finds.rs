@@ -16,7 +16,7 @@ use crate::work::Work;
 
 /// An archive in memory after a writer's work, and what the writer reported.
 async fn worked_on() -> (Archive, Vec<Line>) {
-    let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
+    let archive = Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap();
     let mut told = Vec::new();
     for writer in 0..2 {
         let mut work = Work::new((11, 0, writer), (2, 0));

@@ -168,7 +168,7 @@ fn differing(answer: &str, intact: &str) -> (String, String) {
 fn open(path: &Path) -> Result<Archive, OpenArchiveError> {
     // The clock is behind the closed time, so only that keeps the next archive time above those already returned.
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(support::now()));
-    Archive::open(path, &options(), clock, holder()).map(|(archive, _)| archive)
+    Archive::open_existing(path, &options(), clock, holder()).map(|(archive, _)| archive)
 }
 
 /// Asks an intact archive in `directory`.

@@ -16,7 +16,7 @@ use crate::{model, support};
 
 async fn empty() -> (Arc<Archive>, Client) {
     let clock = Arc::new(ManualClock::new(support::now()));
-    let archive = Arc::new(Archive::in_memory(&Options::default(), clock).unwrap());
+    let archive = Arc::new(Archive::in_memory_with(&Options::default(), clock).unwrap());
     let channel = server::in_process(Arc::clone(&archive), &server::Options::default()).await.unwrap();
     (archive, Client::over(channel))
 }

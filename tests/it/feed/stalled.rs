@@ -19,7 +19,7 @@ use crate::server::{TestServer, publish};
 
 /// A server that disconnects stalled readers after a short time.
 async fn impatient() -> TestServer {
-    let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
+    let archive = Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap();
     let options = server::Options { stalled_after: Duration::from_millis(50), ..server::Options::default() };
     TestServer::over(archive, options).await
 }
@@ -82,7 +82,7 @@ async fn a_stalled_reader_is_disconnected_with_its_token_and_misses_nothing() {
 
 #[tokio::test]
 async fn streams_are_limited_and_a_closed_one_makes_room() {
-    let archive = Archive::in_memory(&Options::default(), Arc::new(SystemClock)).unwrap();
+    let archive = Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap();
     let server = TestServer::over(archive, server::Options { subscribers_max: 1, ..Default::default() }).await;
     let client = server.client().await;
     let mut feed = client.feed.clone();

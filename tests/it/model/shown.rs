@@ -254,6 +254,7 @@ impl Missed {
             ArchiveError::Unavailable(Unavailable::StorageFailed) => Self::StorageFailed,
             ArchiveError::Unavailable(_)
             | ArchiveError::Subscription(_)
+            | ArchiveError::Invalid(_)
             | ArchiveError::TooLarge { .. }
             | ArchiveError::Damaged { .. }
             | ArchiveError::Internal => Self::Other(error.to_string()),

@@ -57,6 +57,8 @@ fn read_all(
     entries::read_entries(read, &log, report)
 }
 
+/// For the layers above.
+#[doc(hidden)]
 impl Archive {
     /// Verifies the archive while it is in use, and reports progress and findings to `listener`. Runs on a blocking
     /// thread; if [`crate::archive::VERIFICATIONS_MAX`] are running already, it waits for one to end. Returns `None` if

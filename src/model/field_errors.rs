@@ -17,6 +17,7 @@ pub struct FieldError {
 
 /// Kinds of error that a client may want to distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FieldErrorKind {
     /// The value is malformed or missing.
     Invalid,
@@ -29,7 +30,7 @@ pub enum FieldErrorKind {
 }
 
 impl FieldErrorKind {
-    /// The stable reason for `google.rpc.ErrorInfo`.
+    /// The stable reason, by which a program can distinguish errors.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Invalid => "FIELD_INVALID",
@@ -67,7 +68,7 @@ impl FieldError {
         Self { path: format!("{outer}.{}", self.path), ..self }
     }
 
-    /// The metadata for `google.rpc.ErrorInfo`: the field and, in a batch, the item that contains it.
+    /// The field and, in a batch, the item that contains it, as pairs for a program to read.
     pub fn metadata(&self) -> HashMap<String, String> {
         let (item, field) = match self.path.split_once('.') {
             Some((item, field)) if item.starts_with("requests[") => (Some(item), field),
@@ -159,7 +160,7 @@ macro_rules! all {
         match ($($value,)+) {
             ($(Ok($value),)+) => Ok(($($value,)+)),
             ($($value,)+) => {
-                let mut errors = $crate::wire::FieldErrors::default();
+                let mut errors = $crate::model::FieldErrors::default();
                 $(if let Err(error) = $value {
                     errors.add(error);
                 })+
