@@ -721,6 +721,39 @@ class Durable:
         self.acked, self.tried, self.runs, self.next, self.made = 0, 0, [], 0, False
         self.handled = []
         self.joins = 0
+        # seq -> (the change as received, whether it is parked; None if a reply was lost)
+        self.parked = {}
+
+    async def park(self, st, epoch, change):
+        """Parks a change, or resolves it if it is parked; sometimes twice, as if the first reply was lost."""
+        res, seq = f"subscriptions/{self.name}", change.seq
+        resolves = self.parked.get(seq, (None, False))[1] is True
+        self.parked[seq] = (change, None)
+        for _ in range(self.rnd.choice([1, 1, 2])):
+            if resolves:
+                await st.f.ResolveParkedChanges(f.ResolveParkedChangesRequest(name=res, seqs=[seq]), timeout=3)
+            else:
+                await st.f.ParkChange(f.ParkChangeRequest(name=res, epoch=epoch, seq=seq, reason="at random", attempts=2), timeout=3)
+        self.parked[seq] = (change, not resolves)
+        N["parked or resolved"] += 1
+
+    async def check_parked(self, st):
+        """Exactly what was parked is listed, as it was received."""
+        found, q = {}, f.ListParkedChangesRequest(name=f"subscriptions/{self.name}", page_size=50)
+        while True:
+            page = await st.f.ListParkedChanges(q, timeout=5)
+            found.update((p.change.seq, p.change) for p in page.parked_changes)
+            if not page.next_page_token:
+                break
+            q.page_token = page.next_page_token
+        for seq in found.keys() - self.parked.keys():
+            finding("PARKED_UNASKED", f"{self.name}: nobody parked {seq}")
+        for seq, (change, parked) in self.parked.items():
+            if parked is not None and parked != (seq in found):
+                finding("PARKED_LOST", f"{self.name}: {seq} was parked: {parked}, and is not so now")
+            if seq in found and found[seq] != change:
+                finding("PARKED_DIFFERS", f"{self.name}: {seq} was received as\n{change}\nand is listed as\n{found[seq]}")
+        N["parked at the end"] += len(found)
 
     async def run(self, address):
         st = Stubs(address)
@@ -733,8 +766,8 @@ class Durable:
                 await st.f.CreateSubscription(f.CreateSubscriptionRequest(subscription_id=self.name, subscription=sub, start=f.FeedStart(beginning=True)), timeout=3)
                 self.made = True
             except grpc.aio.AioRpcError as e:
-                if e.code() == grpc.StatusCode.ALREADY_EXISTS:
-                    self.made = True
+                if e.code() not in UNSURE:
+                    finding("DURABLE_CREATE", f"{self.name}: {e.code().name} {reason(e)}")
                 await asyncio.sleep(0.1)
         while not stop or self.acked < final_tail():
             if gave_up():
@@ -761,6 +794,8 @@ class Durable:
                     if b is not None:
                         run[2] = b.next_seq
                         upto = b.next_seq
+                        if k == "delivery" and e.delivery.changes and self.rnd.random() < 0.1:
+                            await self.park(st, epoch, self.rnd.choice(e.delivery.changes))
                         if k == "delivery" and e.delivery.changes and self.rnd.random() < 0.3:
                             upto = self.rnd.choice(e.delivery.changes).seq + 1
                         if upto > self.acked and (self.rnd.random() < 0.5 or stop):
@@ -1264,6 +1299,7 @@ async def main():
                 g = (await st.f.GetSubscription(f.GetSubscriptionRequest(name=f"subscriptions/{s.name}"), timeout=5)).subscription
                 if g.next_seq != TAIL[0] or g.lag_changes:
                     finding("DURABLE_LAG", f"{s.name}: {g.next_seq} of {TAIL[0]}, lag {g.lag_changes}")
+                await s.check_parked(st)
         for item in ASKS:
             await ask_again(st, item, "at the end")
         for op in R.sample(list(BYID.values()), min(400, len(BYID))):

@@ -176,6 +176,38 @@ test("a subscriber receives each change once and resumes", async () => {
   );
 });
 
+test("a change that cannot be processed is parked and resolved", async () => {
+  const source = newSource();
+  const subscriptionId = source.replace("sources/", "");
+  const name = `subscriptions/${subscriptionId}`;
+  const start = { position: { case: /** @type {const} */ ("beginning"), value: true } };
+  await feed.createSubscription({ subscriptionId, subscription: { filter: { sources: [source] } }, start });
+  await archive.recordObservation(observation(source, 8, "12 people"));
+  const abort = new AbortController();
+  let epoch = 0n;
+  let seq = -1n;
+  for await (const { event } of feed.subscribe({ subscription: name }, { signal: abort.signal, timeoutMs: 0 })) {
+    if (event.case === "started") {
+      epoch = event.value.epoch;
+    } else if (event.case === "delivery" && event.value.changes[0]) {
+      seq = event.value.changes[0].seq;
+      break;
+    }
+  }
+  const reason = "no such field";
+  const parked = await feed.parkChange({ name, epoch, seq, reason, attempts: 3 });
+  assert.equal(parked.subscription?.parkedCount, 1);
+  await feed.acknowledgeSubscription({ name, epoch, nextSeq: seq + 1n });
+  abort.abort();
+  const listed = await feed.listParkedChanges({ name });
+  assert.deepEqual(
+    listed.parkedChanges.map((parked) => [parked.change?.seq, parked.reason, parked.attempts]),
+    [[seq, reason, 3]],
+  );
+  const resolved = await feed.resolveParkedChanges({ name, seqs: [seq] });
+  assert.equal(resolved.subscription?.parkedCount, 0);
+});
+
 test("an import reports each message and continues after a rejected one", async () => {
   const source = newSource();
   async function* messages() {

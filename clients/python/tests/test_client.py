@@ -122,6 +122,41 @@ def test_a_subscriber_receives_each_change_once_and_resumes(
     events.cancel()
 
 
+def test_a_change_that_cannot_be_processed_is_parked_and_resolved(
+    archive: ArchiveServiceStub, feed: ChangeFeedServiceStub, source: str
+) -> None:
+    name = f"subscriptions/{source.removeprefix('sources/')}"
+    request = feed_service.CreateSubscriptionRequest(
+        subscription_id=name.removeprefix("subscriptions/"),
+        subscription=feed_service.Subscription(filter=pb.ArticleFilter(sources=[source])),
+        start=feed_service.FeedStart(beginning=True),
+    )
+    created = feed.CreateSubscription(request, timeout=DEADLINE_S)
+    assert feed.CreateSubscription(request, timeout=DEADLINE_S) == created, "as if the first reply was lost"
+    archive.RecordObservation(observation(source, 8, "12 people"), timeout=DEADLINE_S)
+    events = feed.Subscribe(feed_service.SubscribeRequest(subscription=name), timeout=DEADLINE_S)
+    epoch = next(events).started.epoch
+    received, _ = changes(events, 1)
+    parked = feed.ParkChange(
+        feed_service.ParkChangeRequest(name=name, epoch=epoch, seq=received[0].seq, reason="no such field", attempts=3),
+        timeout=DEADLINE_S,
+    )
+    assert parked.subscription.parked_count == 1
+    feed.AcknowledgeSubscription(
+        feed_service.AcknowledgeSubscriptionRequest(name=name, epoch=epoch, next_seq=received[0].seq + 1),
+        timeout=DEADLINE_S,
+    )
+    events.cancel()
+    listed = feed.ListParkedChanges(feed_service.ListParkedChangesRequest(name=name), timeout=DEADLINE_S)
+    assert [(parked.change, parked.reason, parked.attempts) for parked in listed.parked_changes] == [
+        (received[0], "no such field", 3)
+    ]
+    resolved = feed.ResolveParkedChanges(
+        feed_service.ResolveParkedChangesRequest(name=name, seqs=[received[0].seq]), timeout=DEADLINE_S
+    )
+    assert resolved.subscription.parked_count == 0
+
+
 def test_an_import_reports_each_message_and_continues_after_a_rejected_one(
     archive: ArchiveServiceStub, source: str
 ) -> None:
