@@ -7,7 +7,9 @@
 
 use crate::archive::clock_watch::ClockFault;
 use crate::model::url_key::without_credentials;
-use crate::model::{ArticleName, FieldError, FieldErrors, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp};
+use crate::model::{
+    ArticleName, FieldError, FieldErrors, Limits, RequestId, RevisionNumber, Seq, SubscriptionId, Timestamp,
+};
 use crate::store::StoreError;
 
 /// Why a request failed. A failed request has written nothing, unless the storage failed while it was being committed.
@@ -236,10 +238,26 @@ pub enum SubscriptionError {
     /// No subscription has this id.
     #[error("there is no subscription {0}")]
     Unknown(SubscriptionId),
-    /// A subscription with this id exists.
+    /// A subscription with this id exists, and another request created it.
     #[error("{0} already exists; subscribe to it, or choose another id")]
     Exists(SubscriptionId),
-    /// A consumer is attached, so the subscription cannot be moved or deleted.
+    /// The subscription does not have the required etag.
+    #[error("{id} does not have the required etag: it has {etag}; read it again before you retry")]
+    Changed {
+        /// The subscription that the request was for.
+        id: SubscriptionId,
+        /// Its present etag.
+        etag: String,
+    },
+    /// The request id was already used on the subscription, for a different request.
+    #[error("request id {request} was already used on {id} for a different request; use a new id")]
+    RequestIdReused {
+        /// The subscription that the request was for.
+        id: SubscriptionId,
+        /// The id that was used twice.
+        request: RequestId,
+    },
+    /// A consumer is attached, so the subscription cannot be moved, updated or deleted.
     #[error("{id} has a consumer attached ({}); stop it first", if consumer.is_empty() { "without a label" } else { consumer })]
     InUse {
         /// The subscription that the request was for.
@@ -247,17 +265,19 @@ pub enum SubscriptionError {
         /// The label that the consumer gave itself; may be empty.
         consumer: String,
     },
-    /// The epoch is not current: another consumer has attached since, the subscription was moved, or the server was
-    /// restarted.
+    /// The epoch is not current: another consumer has attached since, the subscription was moved or updated, or the
+    /// server was restarted.
     #[error(
-        "epoch {epoch} of {id} is no longer valid: another consumer has attached, the subscription was moved, or the \
-         server was restarted; subscribe again"
+        "epoch {epoch} of {id} is no longer valid: another consumer has attached, the subscription was moved or \
+         updated, or the server was restarted; everything below change {next_seq} is acknowledged; subscribe again"
     )]
     ConsumerFenced {
         /// The subscription that the request was for.
         id: SubscriptionId,
         /// The epoch that the consumer gave.
         epoch: u64,
+        /// The position below which everything is acknowledged.
+        next_seq: Seq,
     },
     /// The archive was restored, and the consumer may have received changes that were lost by that.
     #[error(
@@ -270,25 +290,44 @@ pub enum SubscriptionError {
         /// Its position in the backup.
         next_seq: Seq,
     },
-    /// The acknowledged position is after the last one delivered.
+    /// Changes that were not delivered are to be acknowledged or parked.
     #[error(
-        "{id}: the acknowledged position, {next_seq}, is after everything delivered so far; acknowledge at most \
-         {delivered}"
+        "{id}: not everything below position {next_seq} was delivered; acknowledge or park only what was delivered, \
+         which is everything below {delivered}"
     )]
-    AcknowledgedBeyond {
+    BeyondDelivered {
         /// The subscription that the request was for.
         id: SubscriptionId,
-        /// The position that was acknowledged.
+        /// The position after the last change to acknowledge or to park.
         next_seq: Seq,
         /// The position below which everything that matches was delivered.
         delivered: Seq,
     },
     /// The archive has the maximum number of subscriptions.
-    #[error(
-        "the archive has {} subscriptions, which is the maximum; delete one first",
-        crate::model::Limits::SUBSCRIPTIONS_MAX
-    )]
+    #[error("the archive has {} subscriptions, which is the maximum; delete one first", Limits::SUBSCRIPTIONS_MAX)]
     TooMany,
+    /// The subscription, or the archive, has the maximum number of parked changes.
+    #[error(
+        "{id} has {parked} parked changes, and at most {parked_max} are allowed{}; deal with some and resolve them \
+         first",
+        if *parked_max == Limits::PARKED_TOTAL_MAX { " over all subscriptions" } else { "" }
+    )]
+    TooManyParked {
+        /// The subscription that the request was for.
+        id: SubscriptionId,
+        /// How many parked changes it has.
+        parked: usize,
+        /// The limit that applies: that of one subscription, or that of all.
+        parked_max: usize,
+    },
+    /// The change to park is not one that the subscription delivers.
+    #[error("{id} does not deliver change {seq}; park only a change that was delivered")]
+    NotDelivered {
+        /// The subscription that the request was for.
+        id: SubscriptionId,
+        /// The position of the change.
+        seq: Seq,
+    },
 }
 
 /// Why the archive cannot carry out a request at the moment.

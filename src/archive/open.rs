@@ -4,6 +4,7 @@
 //! so before the archive is used, the end of the log is compared with the watermark, a file outside the database. If
 //! sled dropped anything, everything is verified first.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::store::engine::watermark::{DurableState, Watermark};
 use crate::store::engine::{Engine, EngineError, OpenError};
 use crate::store::format::{self, FormatError};
 use crate::store::key::meta::MetaKey;
+use crate::store::key::parked::ParkedKey;
 use crate::store::{StoreError, Tables, parts};
 
 /// The options for opening an archive.
@@ -267,8 +269,15 @@ pub(crate) fn read_commits(tables: &Tables<'_>) -> Result<u64, StoreError> {
 }
 
 fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> {
-    let records = tables.subscriptions().map(|entry| entry.map(|(id, record)| (id, Arc::new(record))));
-    Ok(Subscriptions::new(records.collect::<Result<_, _>>()?))
+    let mut records = tables.subscriptions().collect::<Result<BTreeMap<_, _>, _>>()?;
+    for entry in tables.parked_changes() {
+        let (ParkedKey { subscription, seq }, parked) = entry?;
+        // Verification reports a parked change without a subscription; nobody can reach it.
+        if let Some(record) = records.get_mut(&subscription) {
+            Arc::make_mut(&mut record.parked).insert(seq, parked);
+        }
+    }
+    Ok(Subscriptions::new(records.into_iter().map(|(id, record)| (id, Arc::new(record))).collect()))
 }
 
 /// Checks that nothing that was acknowledged is missing from the database.

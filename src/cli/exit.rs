@@ -139,9 +139,6 @@ fn exit_of(error: &ServerError) -> Exit {
     if error.is_of_transport() || foreign_answer(error).is_some() {
         return Exit::Unreachable;
     }
-    if error.reason == "REQUEST_ID_REUSED" {
-        return Exit::Conflict;
-    }
     match error.code {
         Code::NotFound => Exit::NotFound,
         Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition => Exit::Conflict,
@@ -188,6 +185,11 @@ fn hint_of(error: &ServerError) -> Option<String> {
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
         "SUBSCRIPTION_UNKNOWN" => {
             "`dateline subscriptions` lists them; `dateline watch --durable NAME` creates one".to_owned()
+        }
+        "TOO_MANY_PARKED" => {
+            let id = metadata("subscription");
+            let id = id.strip_prefix("subscriptions/").unwrap_or(id);
+            format!("`dateline subscriptions parked {id}` lists them, and `retry` and `resolve` remove them")
         }
         "SUBSCRIPTION_EXISTS" => "`dateline watch --durable NAME` continues it".to_owned(),
         "CONSUMER_FENCED" => "give each consumer a subscription of its own".to_owned(),

@@ -51,8 +51,10 @@ pub(super) fn option_of(path: &str) -> &str {
     if path.starts_with("urls[") {
         return "a URL of the article";
     }
+    let path_in_request = path;
+    let path = path.strip_prefix("subscription.").unwrap_or(path);
     let is_of = |field: &str| path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('['));
-    NAMES.iter().find(|(field, _)| is_of(field)).map_or(path, |(_, option)| option)
+    NAMES.iter().find(|(field, _)| is_of(field)).map_or(path_in_request, |(_, option)| option)
 }
 
 /// The name of a field in JSON: each part of its path in lower camel case, so that `article_id` becomes `articleId`.
@@ -85,6 +87,8 @@ mod tests {
             ("as_of.observe_time", "--at"),
             ("filter.observe_time.end_time", "--observed-to"),
             ("filter.labels[3]", "--label"),
+            ("subscription.filter.labels[3]", "--label"),
+            ("subscription.other", "subscription.other"),
             ("filter.sources", "--source"),
             ("start.resume_token", "--resume"),
             ("content.headline", "content.headline"),

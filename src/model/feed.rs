@@ -46,6 +46,9 @@ impl ChangeKind {
 pub struct ChangeKinds(u32);
 
 impl ChangeKinds {
+    /// Selects every kind, also those that the contract will add.
+    pub const ALL: Self = Self(u32::MAX);
+
     /// Selects these kinds; without any, the result is [`ChangeKinds::default`].
     pub fn of(kinds: impl IntoIterator<Item = ChangeKind>) -> Self {
         Self(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u32))

@@ -24,6 +24,14 @@ pub struct Limits {
 impl Limits {
     /// The maximum number of durable subscriptions of an archive.
     pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+    /// The maximum number of parked changes of one durable subscription.
+    pub const PARKED_MAX: usize = 1_000;
+    /// The maximum number of parked changes of all durable subscriptions. They are kept in memory.
+    pub const PARKED_TOTAL_MAX: usize = 100_000;
+    /// The length of the reason given with a parked change, in bytes.
+    pub const PARK_REASON_BYTES_MAX: usize = 512;
+    /// How many moves with a request id a durable subscription remembers.
+    pub const MOVES_REMEMBERED: usize = 16;
     /// The greatest number of changes in one commit, and therefore in one atomic batch.
     pub const COMMIT_CHANGES_MAX: usize = 256;
     /// The greatest value of `content_bytes_max`. A complete article with the maximum number of URLs then stays below

@@ -34,7 +34,7 @@ pub enum Table {
     Url,
     /// Facts about the archive as a whole, such as its id and format.
     Meta,
-    /// The durable subscriptions, which the log does not record.
+    /// The durable subscriptions and their parked changes, which the log does not record.
     Subscription,
     /// A key that belongs to no known table.
     Unknown,

@@ -94,7 +94,10 @@ pub(super) fn revision_number(field: &str, number: u32) -> Result<RevisionNumber
     RevisionNumber::new(number).ok_or_else(zero)
 }
 
-fn request_id(id: &str, digest: Option<RequestDigest>) -> Result<Option<(RequestId, RequestDigest)>, FieldError> {
+pub(super) fn request_id(
+    id: &str,
+    digest: Option<RequestDigest>,
+) -> Result<Option<(RequestId, RequestDigest)>, FieldError> {
     let Some(digest) = digest else { return Ok(None) };
     Ok(Some((check::request_id(id)?, digest)))
 }

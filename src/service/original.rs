@@ -53,7 +53,8 @@ impl Context {
         let full_name = name.revision(revision.number);
         let Some(size_bytes) = size(&revision) else { return Err(Refusal::original_unknown(&full_name)) };
         let kib = u32::try_from(size_bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB);
-        let memory = MEMORY.try_acquire_many(kib).map_err(|_| Refusal::originals_being_read())?;
+        let memory =
+            MEMORY.try_acquire_many(kib).map_err(|_| Refusal::originals_being_read(u64::from(MEMORY_KIB) << 10))?;
         let number = RevisionSelector::Number(revision.number);
         let read = self.archive.revision_with_original(point, name, number, View::Basic).await?;
         let data = read.original.clone().ok_or_else(|| Refusal::original_unknown(&full_name))?;

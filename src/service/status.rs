@@ -91,10 +91,15 @@ impl Refusal {
             .with("size_bytes", size_bytes)
     }
 
-    /// Originals being read use all the memory they may.
-    pub(super) fn originals_being_read() -> Self {
-        let message = "the memory for reading originals is in use; try again in a moment";
-        Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).worth_retrying()
+    /// Originals being read use all the memory they may, which is `memory_bytes_max`.
+    pub(super) fn originals_being_read(memory_bytes_max: u64) -> Self {
+        let message = format!(
+            "the originals being read take the {} MiB of memory there is for them; try again in a moment",
+            memory_bytes_max >> 20
+        );
+        Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message)
+            .with("memory_bytes_max", memory_bytes_max)
+            .worth_retrying()
     }
 
     /// The `grpc-timeout` header is malformed.
@@ -265,10 +270,9 @@ fn conflict(error: &Conflict) -> Refusal {
                 .with("labels", count)
                 .with("labels_max", count_max)
         }
-        Conflict::RequestIdReused { article, id } => Refusal::new(Code::InvalidArgument, "REQUEST_ID_REUSED", error)
+        Conflict::RequestIdReused { article, id } => Refusal::new(Code::FailedPrecondition, "REQUEST_ID_REUSED", error)
             .with("article", article)
-            .with("request_id", id)
-            .of_fields(FieldError::invalid("request_id", "was used for another request")),
+            .with("request_id", id),
     }
 }
 
@@ -294,18 +298,32 @@ fn subscription(error: &SubscriptionError) -> Refusal {
         SubscriptionError::InUse { id, consumer } => {
             refusal(Code::FailedPrecondition, "SUBSCRIPTION_IN_USE", id).with("consumer", consumer)
         }
-        SubscriptionError::ConsumerFenced { id, epoch } => {
-            refusal(Code::Aborted, "CONSUMER_FENCED", id).with("epoch", epoch)
+        SubscriptionError::Changed { id, etag } => {
+            refusal(Code::Aborted, "SUBSCRIPTION_CONFLICT", id).with("etag", etag)
+        }
+        SubscriptionError::RequestIdReused { id, request } => {
+            refusal(Code::FailedPrecondition, "REQUEST_ID_REUSED", id).with("request_id", request)
+        }
+        SubscriptionError::ConsumerFenced { id, epoch, next_seq } => {
+            refusal(Code::Aborted, "CONSUMER_FENCED", id).with("epoch", epoch).with("next_seq", next_seq)
         }
         SubscriptionError::Restored { id, next_seq } => {
             refusal(Code::FailedPrecondition, "HISTORY_DIVERGED", id).with("next_seq", next_seq)
         }
-        SubscriptionError::AcknowledgedBeyond { id, next_seq, delivered } => {
+        SubscriptionError::BeyondDelivered { id, next_seq, delivered } => {
             refusal(Code::OutOfRange, "ACK_BEYOND_DELIVERED", id)
                 .with("next_seq", next_seq)
                 .with("delivered_next_seq", delivered)
         }
         SubscriptionError::TooMany => Refusal::new(Code::ResourceExhausted, "TOO_MANY_SUBSCRIPTIONS", error),
+        SubscriptionError::TooManyParked { id, parked, parked_max } => {
+            refusal(Code::ResourceExhausted, "TOO_MANY_PARKED", id)
+                .with("parked", parked)
+                .with("parked_max", parked_max)
+        }
+        SubscriptionError::NotDelivered { id, .. } => {
+            Refusal::from(FieldError::invalid("seq", error)).with("subscription", id)
+        }
     }
 }
 

@@ -1,13 +1,18 @@
-//! Storage of durable subscriptions.
+//! Storage of durable subscriptions and of the changes that their consumers have parked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use prost::Message;
 
+use super::key::parked::ParkedKey;
 use super::key::subscription::SubscriptionKey;
 use super::record::{name_from_stored, name_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{
-    ArticleFilter, ChangeKinds, ContentParts, FeedQuery, Seq, SourceId, SubscriptionId, TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ChangeKinds, ContentParts, FeedQuery, RequestDigest, RequestId, Seq, SourceId, SubscriptionId,
+    TimeRange, Timestamp, UrlKey,
 };
 
 /// The stored state of a durable subscription.
@@ -26,10 +31,57 @@ pub struct SubscriptionRecord {
     /// a rebuild found its position after the end of the log. A consumer can then attach only if it shows that it
     /// received no lost change, or after the subscription is moved with a seek.
     pub restored: bool,
+    /// The digest of the request that created the subscription.
+    pub created_by: RequestDigest,
+    /// The latest moves that had a request id, the earliest first.
+    pub moves: Vec<(RequestId, RequestDigest)>,
+    /// The parked changes. Each is stored under a key of its own.
+    pub parked: Arc<BTreeMap<Seq, ParkedChange>>,
+}
+
+impl SubscriptionRecord {
+    /// Stands for the filter, the kinds and the epoch. Everything that changes one of them raises the epoch, which never
+    /// recurs.
+    pub fn etag(&self) -> String {
+        format!("s{:x}", self.epoch)
+    }
+
+    /// The record as it can be kept with a log that ends at `end`: the position is lowered to that, and parked changes
+    /// from there on are dropped.
+    #[must_use]
+    pub fn within(mut self, end: Seq) -> Self {
+        self.next_seq = self.next_seq.min(end);
+        if self.parked.keys().next_back().is_some_and(|last| *last >= end) {
+            Arc::make_mut(&mut self.parked).retain(|seq, _| *seq < end);
+        }
+        self
+    }
+}
+
+/// A change that a consumer could not process and put aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedChange {
+    /// The reason that the consumer gave.
+    pub reason: Arc<str>,
+    /// How often the consumer tried it.
+    pub attempts: u32,
+    /// When it was first parked.
+    pub park_time: Timestamp,
+    /// Whether the article had left the subscription's filter with it.
+    pub left_filter: bool,
+    /// Whether it was the last change of its atomic batch that matched.
+    pub batch_end: bool,
 }
 
 impl Batch {
-    /// Writes a subscription; `None` removes it.
+    /// Writes a parked change; `None` removes it.
+    pub fn put_parked(&mut self, id: &SubscriptionId, seq: Seq, parked: Option<&ParkedChange>) {
+        let key = ParkedKey { subscription: id.clone(), seq }.encode();
+        let value = parked.map(|parked| seal(&key, parked_to_stored(seq, parked).encode_to_vec()));
+        self.writes.insert(key, value);
+    }
+
+    /// Writes a subscription, without its parked changes; `None` removes it.
     pub fn put_subscription(&mut self, id: &SubscriptionId, record: Option<&SubscriptionRecord>) {
         let key = SubscriptionKey(id.clone()).encode();
         let value = record.map(|record| seal(&key, to_stored(record).encode_to_vec()));
@@ -37,12 +89,43 @@ impl Batch {
     }
 }
 
-/// Decodes the subscription stored under `key`.
+/// Decodes the subscription stored under `key`, which does not include its parked changes.
 pub fn decode(key: &[u8], value: &[u8]) -> Result<(SubscriptionId, SubscriptionRecord), StoreError> {
     let malformed = || StoreError::damaged(key, "a subscription cannot be read");
     let id = SubscriptionKey::decode(key).ok_or_else(malformed)?.0;
     let message = stored::Subscription::decode(unseal(key, value)?).map_err(|_| malformed())?;
     Ok((id, from_stored(message).ok_or_else(malformed)?))
+}
+
+/// Decodes the parked change stored under `key`.
+pub fn decode_parked(key: &[u8], value: &[u8]) -> Result<(ParkedKey, ParkedChange), StoreError> {
+    let malformed = || StoreError::damaged(key, "a parked change cannot be read");
+    let parked_key = ParkedKey::decode(key).ok_or_else(malformed)?;
+    let message = stored::ParkedChange::decode(unseal(key, value)?).map_err(|_| malformed())?;
+    let (seq, parked) = parked_from_stored(message).ok_or_else(malformed)?;
+    if seq == parked_key.seq { Ok((parked_key, parked)) } else { Err(malformed()) }
+}
+
+pub(super) fn parked_to_stored(seq: Seq, parked: &ParkedChange) -> stored::ParkedChange {
+    stored::ParkedChange {
+        seq: seq.0,
+        reason: parked.reason.to_string(),
+        attempts: parked.attempts,
+        park_time: parked.park_time.micros(),
+        left_filter: parked.left_filter,
+        batch_end: parked.batch_end,
+    }
+}
+
+pub(super) fn parked_from_stored(message: stored::ParkedChange) -> Option<(Seq, ParkedChange)> {
+    let parked = ParkedChange {
+        reason: message.reason.into(),
+        attempts: message.attempts,
+        park_time: Timestamp::from_micros(message.park_time)?,
+        left_filter: message.left_filter,
+        batch_end: message.batch_end,
+    };
+    Some((Seq(message.seq), parked))
 }
 
 pub(super) fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
@@ -53,7 +136,21 @@ pub(super) fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
         epoch: record.epoch,
         create_time: record.create_time.micros(),
         restored: record.restored,
+        created_by: record.created_by.0.to_vec(),
+        moves: record.moves.iter().map(move_to_stored).collect(),
     }
+}
+
+fn move_to_stored((id, digest): &(RequestId, RequestDigest)) -> stored::SubscriptionMove {
+    stored::SubscriptionMove { request_id: id.as_str().to_owned(), request_digest: digest.0.to_vec() }
+}
+
+fn move_from_stored(message: &stored::SubscriptionMove) -> Option<(RequestId, RequestDigest)> {
+    Some((RequestId::parse(&message.request_id).ok()?, request_digest(&message.request_digest)?))
+}
+
+fn request_digest(bytes: &[u8]) -> Option<RequestDigest> {
+    bytes.try_into().ok().map(RequestDigest)
 }
 
 pub(super) fn from_stored(message: stored::Subscription) -> Option<SubscriptionRecord> {
@@ -64,6 +161,9 @@ pub(super) fn from_stored(message: stored::Subscription) -> Option<SubscriptionR
         epoch: message.epoch,
         create_time: Timestamp::from_micros(message.create_time)?,
         restored: message.restored,
+        created_by: request_digest(&message.created_by)?,
+        moves: message.moves.iter().map(move_from_stored).collect::<Option<_>>()?,
+        parked: Arc::default(),
     })
 }
 
@@ -129,11 +229,30 @@ mod tests {
             epoch: 3,
             create_time: at(9).unwrap(),
             restored: true,
+            created_by: RequestDigest([7; 16]),
+            moves: vec![(RequestId::parse("back-to-friday").unwrap(), RequestDigest([8; 16]))],
+            parked: Arc::default(),
         };
         let id = SubscriptionId::parse("index").unwrap();
         let mut batch = Batch::default();
         batch.put_subscription(&id, Some(&record));
         let (key, value) = batch.writes.pop_first().unwrap();
         assert_eq!(decode(&key, &value.unwrap()).unwrap(), (id, record));
+    }
+
+    #[test]
+    fn a_parked_change_is_read_as_it_was_written() {
+        let parked = ParkedChange {
+            reason: "the command failed".into(),
+            attempts: 3,
+            park_time: Timestamp::from_micros(9).unwrap(),
+            left_filter: true,
+            batch_end: true,
+        };
+        let key = ParkedKey { subscription: SubscriptionId::parse("index").unwrap(), seq: Seq(7) };
+        let mut batch = Batch::default();
+        batch.put_parked(&key.subscription, key.seq, Some(&parked));
+        let (stored_key, value) = batch.writes.pop_first().unwrap();
+        assert_eq!(decode_parked(&stored_key, &value.unwrap()).unwrap(), (key, parked));
     }
 }

@@ -13,12 +13,13 @@ use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
 use super::key::log::LogKey;
 use super::key::meta::MetaKey;
 use super::key::name::NameKey;
+use super::key::parked::ParkedKey;
 use super::key::source::SourceKey;
 use super::key::subscription::SubscriptionKey;
 use super::key::url::UrlIndexKey;
 use super::seal::{seal, unseal};
 use super::stats::{self, SourceStats};
-use super::subscription::{self, SubscriptionRecord};
+use super::subscription::{self, ParkedChange, SubscriptionRecord};
 use super::{Batch, StoreError, record};
 use crate::model::{
     ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, SubscriptionId, Timestamp, UrlKey,
@@ -294,13 +295,21 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// All durable subscriptions, by name.
+    /// All durable subscriptions by name, without their parked changes.
     pub fn subscriptions(
         &self,
     ) -> impl Iterator<Item = Result<(SubscriptionId, SubscriptionRecord), StoreError>> + use<'a> {
         self.read.scan(SubscriptionKey::all(), Direction::Forward).map(|entry| {
             let (key, value) = entry?;
             subscription::decode(&key, &value)
+        })
+    }
+
+    /// The parked changes of all durable subscriptions, by subscription and position.
+    pub fn parked_changes(&self) -> impl Iterator<Item = Result<(ParkedKey, ParkedChange), StoreError>> + use<'a> {
+        self.read.scan(ParkedKey::all(), Direction::Forward).map(|entry| {
+            let (key, value) = entry?;
+            subscription::decode_parked(&key, &value)
         })
     }
 

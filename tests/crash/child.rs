@@ -7,16 +7,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dateline::internals::archive::changefeed::{FeedView, PagePlan};
+use dateline::internals::archive::error::SubscriptionError;
 use dateline::internals::archive::request::{Operation, WriteMode};
-use dateline::internals::archive::{Archive, BatchError, Holder, OpenArchiveError, Options, Pending};
+use dateline::internals::archive::subscriptions::ParkRequest;
+use dateline::internals::archive::{Archive, ArchiveError, BatchError, Holder, OpenArchiveError, Options, Pending};
 use dateline::internals::clock::{Clock, SystemClock};
-use dateline::model::{AsOf, FeedQuery, KnownAt, Seq, SubscriptionId, Timestamp};
+use dateline::model::{AsOf, FeedQuery, KnownAt, RequestDigest, Seq, SubscriptionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
 use crate::told::{Answer, Line, Stamp};
 use crate::work::Work;
 
+/// The digest of every request that creates a subscription: each child sends the same one.
+const CREATION: RequestDigest = RequestDigest([1; 16]);
 /// The environment variable with the child's task.
 pub(crate) const TASK: &str = "DATELINE_CRASH_TASK";
 
@@ -162,7 +167,8 @@ async fn consume(archive: Arc<Archive>, mut dice: Dice, turns: u64) {
     let id = format!("index-{}", dice.below(3));
     let subscription = SubscriptionId::parse(&id).unwrap();
     Line::SubscriptionAsked { id: id.clone(), next_seq: 0 }.say();
-    if let Ok(made) = archive.create_subscription(subscription.clone(), FeedQuery::default(), Seq::ZERO).await {
+    if let Ok(made) = archive.create_subscription(subscription.clone(), FeedQuery::default(), Seq::ZERO, CREATION).await
+    {
         Line::Subscription { id: id.clone(), epoch: made.record.epoch, next_seq: 0 }.say();
     }
     for _ in 0..turns / 8 + 1 {
@@ -180,6 +186,50 @@ async fn consume(archive: Arc<Archive>, mut dice: Dice, turns: u64) {
                 Ok(at) => Line::Subscription { id: id.clone(), epoch, next_seq: at.record.next_seq.0 }.say(),
                 Err(error) => return Line::Failed(format!("acknowledging {id} failed: {error}")).say(),
             }
+            if let Err(error) = put_aside(&archive, &subscription, &mut dice, epoch, end).await {
+                return Line::Failed(format!("parking a change of {id} failed: {error}")).say();
+            }
         }
     }
+}
+
+/// Parks a change that was delivered, or resolves one that is parked.
+async fn put_aside(
+    archive: &Archive,
+    subscription: &SubscriptionId,
+    dice: &mut Dice,
+    epoch: u64,
+    end: Seq,
+) -> Result<(), ArchiveError> {
+    let id = subscription.as_str().to_owned();
+    let parked = archive.subscription(subscription.clone()).await?.record.parked.clone();
+    if let Some(seq) = parked.keys().next().copied().filter(|_| dice.percent(40)) {
+        Line::ParkAsked { id: id.clone(), seq: seq.0 }.say();
+        archive.resolve_parked(subscription.clone(), vec![seq]).await?;
+        Line::Parked { id, seq: seq.0, parked: false }.say();
+        return Ok(());
+    }
+    if end == Seq::ZERO {
+        return Ok(());
+    }
+    let seq = Seq(dice.below(end.0));
+    let request = ParkRequest { epoch, seq, reason: "put aside".to_owned(), attempts: 1 };
+    let plan = PagePlan {
+        query: Arc::default(),
+        view: FeedView::Basic,
+        render: |_, _| {},
+        changes_max: 1,
+        bytes_max: 1,
+        examined_max: 1,
+    };
+    Line::ParkAsked { id: id.clone(), seq: seq.0 }.say();
+    match archive.park_change(subscription.clone(), request, plan).await {
+        Ok(_) => Line::Parked { id, seq: seq.0, parked: true }.say(),
+        // The subscription's filter leaves out sightings.
+        Err(ArchiveError::Subscription(SubscriptionError::NotDelivered { .. })) => {
+            Line::Parked { id, seq: seq.0, parked: parked.contains_key(&seq) }.say();
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }

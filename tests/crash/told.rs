@@ -27,6 +27,10 @@ pub(crate) enum Line {
     Failed(String),
     /// It is about to create a subscription, attach to it, or acknowledge it up to a position.
     SubscriptionAsked { id: String, next_seq: u64 },
+    /// It is about to park a change, or to resolve it.
+    ParkAsked { id: String, seq: u64 },
+    /// A change is parked, or no longer.
+    Parked { id: String, seq: u64, parked: bool },
     /// The state of a subscription, as returned.
     Subscription { id: String, epoch: u64, next_seq: u64 },
     /// The snapshot of a read as known at an instant that was the present.

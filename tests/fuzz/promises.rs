@@ -209,7 +209,7 @@ pub(crate) type ReadsRequest = (&'static str, fn(Bytes));
 
 macro_rules! requests {
     ($($request:ident)*) => {
-        /// Every request of the contract.
+        /// Every request of the contract. New ones come last: the corpus selects a request by its place.
         pub(crate) const REQUESTS: &[ReadsRequest] = &[$((stringify!($request), request::<pb::$request>)),*];
     };
 }
@@ -221,6 +221,7 @@ requests! {
     ListRevisionsRequest ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest ReadOriginalRequest
     RecordObservationRequest ReinstateArticleRequest RollbackArticleRequest SeekSubscriptionRequest
     StreamBackupRequest SubscribeRequest VerifyRequest WithdrawArticleRequest
+    UpdateSubscriptionRequest ParkChangeRequest ListParkedChangesRequest ResolveParkedChangesRequest
 }
 
 /// Longer messages are rejected by their length alone.

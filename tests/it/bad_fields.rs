@@ -313,8 +313,25 @@ async fn each_bad_field_of_a_feed_request_is_reported() {
     };
     let (fields, _) = refused(feed.create_subscription(create).await, "FIELD_INVALID");
     assert_eq!(fields, ["subscription_id", "subscription.kinds[1]", "start.beginning"]);
-    let seek = pb::SeekSubscriptionRequest { name: "x".into(), start: None };
-    assert_eq!(refused(feed.seek_subscription(seek).await, "FIELD_INVALID").0, ["name", "start"]);
+    let seek = pb::SeekSubscriptionRequest { name: "x".into(), request_id: "a b".into(), ..Default::default() };
+    assert_eq!(refused(feed.seek_subscription(seek).await, "FIELD_INVALID").0, ["name", "start", "request_id"]);
+    let subscription = pb::Subscription { name: "x".into(), kinds: vec![99], ..Default::default() };
+    let paths = ["filter", "filter.labels", "next_seq"].map(str::to_owned).to_vec();
+    let update = pb::UpdateSubscriptionRequest {
+        subscription: Some(subscription),
+        update_mask: Some(prost_types::FieldMask { paths }),
+    };
+    let expected = ["subscription.name", "update_mask.paths[1]", "update_mask.paths[2]", "subscription.kinds[0]"];
+    assert_eq!(refused(feed.update_subscription(update).await, "FIELD_INVALID").0, expected);
+    let nothing = pb::UpdateSubscriptionRequest::default();
+    let (fields, _) = refused(feed.update_subscription(nothing).await, "FIELD_INVALID");
+    assert_eq!(fields, ["subscription.name", "update_mask"]);
+    let park = pb::ParkChangeRequest { name: "x".into(), reason: "x".repeat(600), ..Default::default() };
+    assert_eq!(refused(feed.park_change(park).await, "FIELD_INVALID").0, ["name", "epoch", "reason"]);
+    let list = pb::ListParkedChangesRequest { name: "x".into(), page_size: -1, view: 9, ..Default::default() };
+    assert_eq!(refused(feed.list_parked_changes(list).await, "FIELD_INVALID").0, ["name", "page_size", "view"]);
+    let resolve = pb::ResolveParkedChangesRequest { name: "x".into(), seqs: Vec::new() };
+    assert_eq!(refused(feed.resolve_parked_changes(resolve).await, "FIELD_INVALID").0, ["name", "seqs"]);
     let acknowledge = pb::AcknowledgeSubscriptionRequest { name: "x".into(), epoch: 0, next_seq: 1 };
     assert_eq!(refused(feed.acknowledge_subscription(acknowledge).await, "FIELD_INVALID").0, ["name", "epoch"]);
     server.stop().await;

@@ -110,6 +110,27 @@ impl ChangeFeedService for Script {
     ) -> Result<Response<pb::SeekSubscriptionResponse>, Status> {
         unreachable!()
     }
+    async fn update_subscription(
+        &self,
+        _: Request<pb::UpdateSubscriptionRequest>,
+    ) -> Result<Response<pb::UpdateSubscriptionResponse>, Status> {
+        unreachable!()
+    }
+    async fn park_change(&self, _: Request<pb::ParkChangeRequest>) -> Result<Response<pb::ParkChangeResponse>, Status> {
+        unreachable!()
+    }
+    async fn list_parked_changes(
+        &self,
+        _: Request<pb::ListParkedChangesRequest>,
+    ) -> Result<Response<pb::ListParkedChangesResponse>, Status> {
+        unreachable!()
+    }
+    async fn resolve_parked_changes(
+        &self,
+        _: Request<pb::ResolveParkedChangesRequest>,
+    ) -> Result<Response<pb::ResolveParkedChangesResponse>, Status> {
+        unreachable!()
+    }
 }
 
 /// Subscribes to a server that plays `acts`.

@@ -284,6 +284,20 @@ async fn subscriptions(archive: &Archive, text: &mut String) {
         write!(text, ", sources {sources:?}, articles {articles:?}, labels {:?}", filter.labels).unwrap();
         write!(text, ", languages {:?}, urls {prefix:?}, withdrawn {:?}", filter.languages, filter.withdrawn).unwrap();
         writeln!(text, ", kinds {:#x}", kinds.bits()).unwrap();
+        for (request, digest) in &record.moves {
+            writeln!(text, "  moved by request {request} with digest {:x?}", digest.0).unwrap();
+        }
+        for (seq, parked) in record.parked.iter() {
+            let dateline::internals::store::subscription::ParkedChange {
+                reason,
+                attempts,
+                park_time,
+                left_filter,
+                batch_end,
+            } = parked;
+            write!(text, "  put aside {seq} at {park_time} after {attempts} attempts because {reason:?}").unwrap();
+            writeln!(text, ", left {left_filter}, batch end {batch_end}").unwrap();
+        }
     }
 }
 

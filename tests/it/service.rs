@@ -87,7 +87,7 @@ async fn a_request_id_always_gets_the_same_reply_even_after_a_restart() {
     assert_eq!(again, pb::RecordObservationResponse { replayed: true, ..first });
     let other = pb::RecordObservationRequest { request_id: "crawl-1".into(), ..publish("a", "three") };
     let error = ServerError::from(client.archive.record_observation(other).await.unwrap_err());
-    assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
     drop(client);
     server.stop().await;
 }

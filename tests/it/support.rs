@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dateline::internals::archive::changefeed::{FeedView, PagePlan};
 use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::clock::ManualClock;
@@ -145,6 +146,21 @@ pub(crate) fn request(number: u32, words: &str) -> (RequestId, RequestDigest) {
 }
 
 /// A revision number.
+/// The digest of a request that creates a durable subscription. All calls with it count as one request.
+pub(crate) const CREATION: RequestDigest = RequestDigest([1; 16]);
+
+/// How a consumer receives the changes that it parks. What matters here is only that they match.
+pub(crate) fn parking_plan() -> PagePlan {
+    PagePlan {
+        query: Arc::default(),
+        view: FeedView::Basic,
+        render: |_, _| {},
+        changes_max: 1,
+        bytes_max: 1,
+        examined_max: 1,
+    }
+}
+
 pub(crate) fn number(number: u32) -> RevisionNumber {
     RevisionNumber::new(number).unwrap()
 }

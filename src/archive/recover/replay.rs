@@ -48,7 +48,8 @@ pub(crate) struct UnloggedState {
     pub(crate) closed_time: Option<Timestamp>,
     /// The number of commits since the archive was created.
     pub(crate) commits: u64,
-    /// The durable subscriptions. Their positions must be at or below the end of the log.
+    /// The durable subscriptions. Their positions, and those after their parked changes, must be at or below the end of
+    /// the log.
     pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionRecord>,
 }
 
@@ -135,6 +136,9 @@ impl<'a> LogReplay<'a> {
         }
         for (id, record) in &unlogged.subscriptions {
             self.batch.put_subscription(id, Some(record));
+            for (seq, parked) in record.parked.iter() {
+                self.batch.put_parked(id, *seq, Some(parked));
+            }
         }
         self.commit()?;
         Ok(snapshot)

@@ -166,8 +166,8 @@ fn fill(
 
 type SubscriptionRecords = BTreeMap<SubscriptionId, SubscriptionRecord>;
 
-/// Lowers the positions of subscriptions to at most `end`. Also returns those that were lowered, with their former
-/// positions.
+/// Lowers the positions of subscriptions to at most `end`, and drops parked changes from there on. Also returns the
+/// subscriptions that were lowered, with their former positions.
 fn lower_positions(
     subscriptions: Vec<(SubscriptionId, SubscriptionRecord)>,
     end: Seq,
@@ -177,7 +177,7 @@ fn lower_positions(
         if record.next_seq > end {
             set_back.push((id.clone(), record.next_seq));
         }
-        (id, SubscriptionRecord { next_seq: record.next_seq.min(end), ..record })
+        (id, record.within(end))
     });
     (lowered.collect(), set_back)
 }

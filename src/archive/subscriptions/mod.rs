@@ -1,8 +1,9 @@
-//! Durable subscriptions: a filter, a position and an epoch that the archive keeps for one consumer at a time.
+//! Durable subscriptions: a filter, a position and an epoch that the archive keeps for one consumer at a time, and the
+//! changes that the consumer has parked because it could not process them.
 //!
 //! | | kept on disk | after a restart |
 //! | --- | --- | --- |
-//! | filter, position, epoch | yes | unchanged; a fenced-off epoch stays fenced off |
+//! | filter, position, epoch, parked changes | yes | unchanged; a fenced-off epoch stays fenced off |
 //! | the attached consumer, and what was delivered to it | no | forgotten; the consumer attaches again |
 //!
 //! Invariants:
@@ -11,11 +12,14 @@
 //! - One consumer at a time: attaching raises the epoch. As soon as the higher epoch, or the deletion of the
 //!   subscription, is durable, the consumer with the lower epoch is fenced off.
 //! - Delivery is at least once. Only an acknowledgement moves the position, and only up to what was delivered.
+//! - A parked change stays until it is resolved or the subscription is deleted. Neither an acknowledgement nor a move
+//!   removes it.
 //! - After a restore, new epochs are above all that were ever assigned.
 //!
 //! Delivering changes is not done here: a consumer reads the change feed like any other subscriber.
 
 mod decision;
+mod parked;
 pub(crate) mod registry;
 
 use std::sync::Arc;
@@ -27,10 +31,12 @@ use crate::archive::error::SubscriptionError;
 use crate::archive::shared::Shared;
 pub(crate) use crate::archive::subscriptions::decision::decide;
 pub(crate) use crate::archive::subscriptions::decision::{Decided, SubscriptionChange, SubscriptionEdit};
+pub use crate::archive::subscriptions::decision::{EditCondition, QueryUpdate};
+pub use crate::archive::subscriptions::parked::ParkRequest;
 use crate::archive::subscriptions::registry::Consumer;
 pub(crate) use crate::archive::subscriptions::registry::Subscriptions;
 use crate::archive::{Archive, ArchiveError, ListPage};
-use crate::model::{FeedQuery, Seq, Snapshot, SubscriptionId, Timestamp};
+use crate::model::{FeedQuery, RequestDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::subscription::SubscriptionRecord;
 
 /// A durable subscription as it is now.
@@ -94,12 +100,10 @@ impl Attachment {
     /// [`SubscriptionError::Unknown`] if the subscription was deleted.
     pub async fn fenced(&self) -> ArchiveError {
         self.fence.cancelled().await;
-        let is_deleted = self.shared.subscriptions.durable(&self.id).is_none();
         let (id, epoch) = (self.id.clone(), self.epoch);
-        if is_deleted {
-            SubscriptionError::Unknown(id).into()
-        } else {
-            SubscriptionError::ConsumerFenced { id, epoch }.into()
+        match self.shared.subscriptions.durable(&self.id) {
+            None => SubscriptionError::Unknown(id).into(),
+            Some(record) => SubscriptionError::ConsumerFenced { id, epoch, next_seq: record.next_seq }.into(),
         }
     }
 }
@@ -114,19 +118,24 @@ impl Drop for Attachment {
 #[doc(hidden)]
 impl Archive {
     /// Creates a subscription at the position `next_seq`. Durable when this returns.
+    ///
+    /// `request` is the digest of the request. If it comes again, the subscription that it created is returned as it is
+    /// then; any other request for the same id is [`SubscriptionError::Exists`].
     pub async fn create_subscription(
         &self,
         id: SubscriptionId,
         query: FeedQuery,
         next_seq: Seq,
+        request: RequestDigest,
     ) -> Result<SubscriptionAt, ArchiveError> {
-        self.edit(id.clone(), SubscriptionEdit::Create { query, next_seq }).await?;
+        self.edit(id.clone(), SubscriptionEdit::Create { query, next_seq, request }).await?;
         self.subscription(id).await
     }
 
-    /// Deletes a subscription to which no consumer is attached. Durable when this returns.
-    pub async fn delete_subscription(&self, id: SubscriptionId) -> Result<(), ArchiveError> {
-        self.edit(id, SubscriptionEdit::Delete).await.map(drop)
+    /// Deletes a subscription to which no consumer is attached, with its parked changes. If `etag` is given, the
+    /// subscription must have it. Durable when this returns.
+    pub async fn delete_subscription(&self, id: SubscriptionId, etag: Option<String>) -> Result<(), ArchiveError> {
+        self.edit(id, SubscriptionEdit::Delete { etag }).await.map(drop)
     }
 
     /// Acknowledges everything below `next_seq`, for the consumer with this epoch. Durable when this returns.
@@ -140,9 +149,27 @@ impl Archive {
         self.subscription(id).await
     }
 
-    /// Moves a subscription to which no consumer is attached. Durable when this returns.
-    pub async fn seek_subscription(&self, id: SubscriptionId, next_seq: Seq) -> Result<SubscriptionAt, ArchiveError> {
-        self.change(&id, SubscriptionChange::Seek { next_seq }).await?;
+    /// Moves a subscription to which no consumer is attached. Durable when this returns. A request that was carried out
+    /// before has no effect, even if a consumer has attached since.
+    pub async fn seek_subscription(
+        &self,
+        id: SubscriptionId,
+        next_seq: Seq,
+        condition: EditCondition,
+    ) -> Result<SubscriptionAt, ArchiveError> {
+        self.change(&id, SubscriptionChange::Seek { next_seq, condition }).await?;
+        self.subscription(id).await
+    }
+
+    /// Replaces the filter, the kinds or both of a subscription to which no consumer is attached. If `etag` is given,
+    /// the subscription must have it. Durable when this returns. An update that changes nothing always succeeds.
+    pub async fn update_subscription(
+        &self,
+        id: SubscriptionId,
+        update: QueryUpdate,
+        etag: Option<String>,
+    ) -> Result<SubscriptionAt, ArchiveError> {
+        self.change(&id, SubscriptionChange::Update { update, etag }).await?;
         self.subscription(id).await
     }
 

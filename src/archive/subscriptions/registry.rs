@@ -21,6 +21,13 @@ pub(crate) struct Subscriptions {
     state: Mutex<RegistryState>,
 }
 
+/// How many subscriptions and parked changes an archive has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) subscriptions: usize,
+    pub(crate) parked: usize,
+}
+
 struct RegistryState {
     durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>,
     consumers: BTreeMap<SubscriptionId, Consumer>,
@@ -64,12 +71,16 @@ impl Subscriptions {
         self.state().durable.get(id).cloned()
     }
 
-    /// The number of subscriptions once `edits` are durable. If several have the same id, the last one counts.
-    pub(crate) fn count_with<'a>(&self, edits: impl Iterator<Item = &'a Edited>) -> usize {
+    /// How many there will be once `edits` are durable. If several have the same id, the last one counts.
+    pub(crate) fn totals_with<'a>(&self, edits: impl Iterator<Item = &'a Edited>) -> Totals {
         let edited: BTreeMap<_, _> = edits.flatten().collect();
         let state = self.state();
-        let unedited = state.durable.len() - edited.keys().filter(|id| state.durable.contains_key(**id)).count();
-        unedited + edited.values().filter(|record| record.is_some()).count()
+        let unedited = state.durable.iter().filter(|(id, _)| !edited.contains_key(id)).map(|(_, record)| record);
+        let records = unedited.chain(edited.values().filter_map(|record| record.as_ref()));
+        records.fold(Totals::default(), |totals, record| Totals {
+            subscriptions: totals.subscriptions + 1,
+            parked: totals.parked + record.parked.len(),
+        })
     }
 
     /// At most `count` subscriptions after `after`, in order of id.
@@ -113,11 +124,11 @@ impl Subscriptions {
     /// Registers a consumer, unless its epoch is no longer current.
     pub(crate) fn register(&self, id: &SubscriptionId, consumer: Consumer) -> Result<(), SubscriptionError> {
         let mut state = self.state();
-        let epoch = state.durable.get(id).map(|record| record.epoch);
-        match epoch {
+        match state.durable.get(id) {
             None => Err(SubscriptionError::Unknown(id.clone())),
-            Some(epoch) if epoch != consumer.epoch => {
-                Err(SubscriptionError::ConsumerFenced { id: id.clone(), epoch: consumer.epoch })
+            Some(record) if record.epoch != consumer.epoch => {
+                let (id, epoch, next_seq) = (id.clone(), consumer.epoch, record.next_seq);
+                Err(SubscriptionError::ConsumerFenced { id, epoch, next_seq })
             }
             Some(_) => {
                 state.consumers.insert(id.clone(), consumer);
@@ -137,23 +148,39 @@ impl Subscriptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::FeedQuery;
+    use crate::model::{FeedQuery, RequestDigest};
+    use crate::store::subscription::ParkedChange;
 
     fn id(name: &str) -> SubscriptionId {
         SubscriptionId::parse(name).unwrap()
     }
 
+    fn record(parked: u64) -> SubscriptionRecord {
+        let at = Timestamp::MIN;
+        let one = ParkedChange { reason: "".into(), attempts: 1, park_time: at, left_filter: false, batch_end: true };
+        SubscriptionRecord {
+            query: FeedQuery::default(),
+            next_seq: Seq(0),
+            epoch: 0,
+            create_time: at,
+            restored: false,
+            created_by: RequestDigest([0; 16]),
+            moves: Vec::new(),
+            parked: Arc::new((0..parked).map(|seq| (Seq(seq), one.clone())).collect()),
+        }
+    }
+
     #[test]
-    fn the_limit_counts_subscriptions_created_and_deleted_in_commits_not_yet_durable() {
-        let (query, create_time) = (FeedQuery::default(), Timestamp::MIN);
-        let record = Arc::new(SubscriptionRecord { query, next_seq: Seq(0), epoch: 0, create_time, restored: false });
+    fn the_limits_count_what_is_added_and_removed_in_commits_not_yet_durable() {
+        let record = Arc::new(record(2));
         let kept = |name| (id(name), Some(Arc::clone(&record)));
         let durable = ["a", "b"].map(|name| (id(name), Arc::clone(&record)));
         let subscriptions = Subscriptions::new(BTreeMap::from(durable));
         let in_flight = Edited::from([kept("b"), kept("c"), kept("d")]);
         let next = Edited::from([(id("a"), None), (id("c"), None), kept("e")]);
-        assert_eq!(subscriptions.count_with([].into_iter()), 2);
-        assert_eq!(subscriptions.count_with([&in_flight].into_iter()), 4);
-        assert_eq!(subscriptions.count_with([&in_flight, &next].into_iter()), 3, "b, d and e");
+        let totals = |subscriptions, parked| Totals { subscriptions, parked };
+        assert_eq!(subscriptions.totals_with([].into_iter()), totals(2, 4));
+        assert_eq!(subscriptions.totals_with([&in_flight].into_iter()), totals(4, 8));
+        assert_eq!(subscriptions.totals_with([&in_flight, &next].into_iter()), totals(3, 6), "b, d and e");
     }
 }

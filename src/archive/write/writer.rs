@@ -304,10 +304,13 @@ impl Writer {
         };
         let subscriptions = &self.shared.subscriptions;
         let in_flight = self.in_flight.as_ref().map(|in_flight| &in_flight.writes.subscriptions);
-        let count = || subscriptions.count_with(in_flight.into_iter().chain([&writes.subscriptions]));
-        let decided = subscriptions::decide(subscriptions, id, current, &edit.edit, self.shared.clock.now(), count);
-        if let Ok(Decided { record, differs: true }) = &decided {
+        let totals = || subscriptions.totals_with(in_flight.into_iter().chain([&writes.subscriptions]));
+        let decided = subscriptions::decide(subscriptions, id, current, &edit.edit, self.shared.clock.now(), totals);
+        if let Ok(Decided { record, differs: true, parked }) = &decided {
             writes.batch.put_subscription(id, record.as_deref());
+            for (seq, parked) in parked {
+                writes.batch.put_parked(id, *seq, parked.as_ref());
+            }
             writes.subscriptions.insert(id.clone(), record.clone());
         }
         let result = decided.map(|decided| decided.record).map_err(ArchiveError::from);

@@ -1,5 +1,7 @@
 //! The arguments of `watch` and `subscriptions`: where the change feed begins, and which changes it delivers.
 
+use std::num::NonZeroU32;
+
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -39,6 +41,10 @@ pub(in crate::cli) struct WatchArgs {
     /// until it succeeds
     #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
     pub(in crate::cli) exec: Option<String>,
+    /// Park a change for which the command has failed this many times, and continue with the next one;
+    /// `dateline subscriptions parked` lists them
+    #[arg(long, value_name = "N", requires = "durable", requires = "exec")]
+    pub(in crate::cli) park_after: Option<NonZeroU32>,
     /// Include this much of each change in --json and --exec [default: basic]
     #[arg(long, value_enum)]
     pub(in crate::cli) view: Option<View>,
@@ -69,6 +75,63 @@ pub(in crate::cli) enum SubscriptionsAction {
         #[arg(long, value_name = "beginning|now|SEQ|TIME", value_parser = start)]
         from: Start,
     },
+    /// Change the filter or the kinds of a subscription that no consumer is attached to; its position stays
+    Update(UpdateArgs),
+    /// List the changes that a consumer could not process and has parked
+    Parked {
+        /// The name of the subscription
+        #[arg(value_name = "NAME", value_parser = subscription_id)]
+        name: SubscriptionId,
+        /// Include this much of each change in --json [default: basic]
+        #[arg(long, value_enum)]
+        view: Option<View>,
+    },
+    /// Run a command once for each parked change, and resolve those for which it succeeds
+    Retry {
+        /// The name of the subscription
+        #[arg(value_name = "NAME", value_parser = subscription_id)]
+        name: SubscriptionId,
+        /// The shell command, which receives the change as a line of JSON on its standard input
+        #[arg(long, value_name = "COMMAND", value_parser = NonEmptyStringValueParser::new())]
+        exec: String,
+        /// Include this much of each change [default: basic]
+        #[arg(long, value_enum)]
+        view: Option<View>,
+    },
+    /// Remove parked changes that need no further processing
+    Resolve {
+        /// The name of the subscription
+        #[arg(value_name = "NAME", value_parser = subscription_id)]
+        name: SubscriptionId,
+        /// The positions of the changes, as `parked` lists them
+        #[arg(value_name = "SEQ", required = true, num_args = 1..=RESOLVED_AT_ONCE)]
+        seqs: Vec<u64>,
+    },
+}
+
+/// The most parked changes that one command resolves by position.
+const RESOLVED_AT_ONCE: usize = 1_000;
+
+/// The arguments of `subscriptions update`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct UpdateArgs {
+    /// The name of the subscription
+    #[arg(value_name = "NAME", value_parser = subscription_id)]
+    pub(in crate::cli) name: SubscriptionId,
+    /// Select this article; can be repeated. All options that select articles together replace the filter
+    #[arg(long, short)]
+    pub(in crate::cli) article: Vec<ArticleRef>,
+    #[command(flatten)]
+    pub(in crate::cli) filter: FilterArgs,
+    /// Select all articles
+    #[arg(long, conflicts_with_all = ["article", "source", "state", "language", "label", "changed", "url_prefix"])]
+    pub(in crate::cli) all_articles: bool,
+    /// Select changes of this kind; can be repeated
+    #[arg(long, value_enum)]
+    pub(in crate::cli) kind: Vec<Kind>,
+    /// Select changes of all kinds but sighted
+    #[arg(long, conflicts_with = "kind")]
+    pub(in crate::cli) default_kinds: bool,
 }
 
 /// Where the change feed begins.

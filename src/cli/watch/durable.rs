@@ -1,5 +1,8 @@
 //! The position of a watch that the archive keeps.
 
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use super::kinds;
@@ -13,6 +16,19 @@ use crate::model::{Limits, RequestDigest, SubscriptionId};
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::token::query_digest;
 use crate::wire::{self, FieldErrors, pb};
+
+/// How long to wait before a change is parked again whose first request got no reply.
+const PARK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The outcome of a request to park a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Parked {
+    Yes,
+    /// The epoch is no longer current, so the change is delivered again.
+    Fenced,
+    /// A signal asked to stop before the server replied.
+    Stopped,
+}
 
 /// A durable subscription to which this process is attached as the consumer.
 pub(super) struct Durable {
@@ -109,6 +125,27 @@ impl Durable {
             Err(error) => Err(Failure::of_call(error)),
         }
     }
+
+    /// Parks a change. A broken connection is no reason to skip the change, so this repeats the request until the server
+    /// replies.
+    pub(super) async fn park(
+        &mut self,
+        request: pb::ParkChangeRequest,
+        stopping: &CancellationToken,
+    ) -> Result<Parked, Failure> {
+        loop {
+            match self.feed.park_change(request.clone()).await.map_err(ServerError::from) {
+                Ok(_) => return Ok(Parked::Yes),
+                Err(error) if error.reason == "CONSUMER_FENCED" => return Ok(Parked::Fenced),
+                Err(error) if error.is_passing() => {}
+                Err(error) => return Err(Failure::of_call(error)),
+            }
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(Parked::Stopped),
+                () = tokio::time::sleep(PARK_AGAIN_AFTER) => {}
+            }
+        }
+    }
 }
 
 async fn find(session: &Session, id: &SubscriptionId) -> Result<Option<pb::Subscription>, Failure> {
@@ -147,10 +184,9 @@ fn check(
 ) -> Result<(), Failure> {
     let differs = |what: &str| {
         let id = id.as_str();
-        let message = format!("{what} is not that of the subscription {id}, which cannot be changed");
+        let message = format!("{what} is not that of the subscription {id}");
         Failure::new(Exit::Usage, message).hint(format!(
-            "leave {what} out to continue it, or use another name; `dateline subscriptions delete {id}` makes room \
-             for a new one"
+            "leave {what} out to continue it, or use another name; `dateline subscriptions update {id}` changes it"
         ))
     };
     let has_filter = *filter != pb::ArticleFilter::default();

@@ -51,7 +51,7 @@ impl Lines {
 }
 
 /// The kind, spelled as `--kind` accepts it, and its style.
-fn kind(change: &pb::Change) -> (&'static str, Style) {
+pub(in crate::cli) fn kind(change: &pb::Change) -> (&'static str, Style) {
     match change.kind() {
         pb::ChangeKind::Created => ("created", style::GOOD),
         pb::ChangeKind::Revised => ("revised", style::CHANGED),

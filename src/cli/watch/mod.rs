@@ -5,19 +5,23 @@
 //! durable subscription ([`durable`]), so that unfinished changes are delivered again.
 
 mod durable;
-mod exec;
-mod lines;
+pub(super) mod exec;
+pub(super) mod lines;
+
+use std::num::NonZeroU32;
+use std::process::ExitStatus;
 
 use tokio_util::sync::CancellationToken;
 
-use self::durable::Durable;
+use self::durable::{Durable, Parked};
+use self::exec::Executed;
 use self::lines::Lines;
 use super::args::feed::{Kind, Start, View, WatchArgs};
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::signals::Signals;
-use super::style;
+use super::{count, style};
 use crate::client::{Followed, Following, ServerError};
 use crate::wire::pb;
 use crate::wire::pb::feed_start::Position;
@@ -60,6 +64,7 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         following,
         durable,
         command: args.exec.as_deref(),
+        park_after: args.park_after,
         lines: Lines::default(),
         stopping,
         reconnects: !session.is_embedded(),
@@ -124,6 +129,8 @@ struct Watch<'a> {
     durable: Option<Durable>,
     /// The command to run for each change; without one, a line is written.
     command: Option<&'a str>,
+    /// After how many failures of the command a change is parked; `None` never.
+    park_after: Option<NonZeroU32>,
     lines: Lines,
     stopping: CancellationToken,
     /// Whether a lost connection can be restored.
@@ -172,8 +179,17 @@ impl Watch<'_> {
             return Ok(None);
         }
         if let Some(command) = self.command {
-            if !exec::until_done(command, change, &self.stopping, out).await? {
-                return Ok(Some(End::Stopped));
+            match exec::until_done(command, change, self.park_after, &self.stopping, out).await? {
+                Executed::Done => {}
+                Executed::Stopped => return Ok(Some(End::Stopped)),
+                Executed::Failed { attempts, status } => match self.park(change, attempts, status, out).await? {
+                    Parked::Yes => {}
+                    Parked::Fenced => {
+                        self.holds_epoch = false;
+                        return Ok(None);
+                    }
+                    Parked::Stopped => return Ok(Some(End::Stopped)),
+                },
             }
             self.done(change);
             self.acknowledge(change.seq.saturating_add(1)).await?;
@@ -192,6 +208,30 @@ impl Watch<'_> {
         }
         self.done(change);
         Ok(None)
+    }
+
+    /// Parks a change that the command failed to process.
+    async fn park(
+        &mut self,
+        change: &pb::Change,
+        attempts: NonZeroU32,
+        status: ExitStatus,
+        out: &Output,
+    ) -> Result<Parked, Failure> {
+        let Some(durable) = &mut self.durable else { return Ok(Parked::Fenced) };
+        let request = pb::ParkChangeRequest {
+            name: durable.name().to_owned(),
+            epoch: self.following.epoch(),
+            seq: change.seq,
+            reason: format!("the command failed ({status})"),
+            attempts: attempts.get(),
+        };
+        let parked = durable.park(request, &self.stopping).await?;
+        if parked == Parked::Yes {
+            let (seq, times) = (change.seq, count(attempts.get().into(), "attempt"));
+            out.note(format_args!("dateline: change {seq}: parked after {times}; the command failed ({status})"));
+        }
+        Ok(parked)
     }
 
     fn done(&mut self, change: &pb::Change) {

@@ -4,12 +4,15 @@ use prost::Message;
 
 use super::super::lists::{page_token, position};
 use super::super::status::Refusal;
-use super::super::{Context, page_space, render};
+use super::super::{Context, operation, page_space, render};
 use super::query::{RequestedQuery, RequestedStart};
-use crate::archive::subscriptions::{ConsumerAt, SubscriptionAt};
-use crate::model::{RequestDigest, Seq, SubscriptionId, Timestamp};
+use crate::archive::ArchiveError;
+use crate::archive::error::SubscriptionError;
+use crate::archive::subscriptions::{ConsumerAt, EditCondition, QueryUpdate, SubscriptionAt};
+use crate::model::{FeedQuery, RequestDigest, Seq, SubscriptionId, Timestamp};
+use crate::wire::pb::feed_start::Position;
 use crate::wire::token::{PageToken, query_digest, request_digest};
-use crate::wire::{self, FieldError, all, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb};
+use crate::wire::{self, FieldError, FieldErrors, all, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb};
 
 /// The maximum encoded size of a durable subscription's filter. The filter is stored with the subscription, and both
 /// must fit into one stored value.
@@ -23,21 +26,34 @@ impl Context {
         let id = SubscriptionId::parse(&request.subscription_id);
         let id = id.map_err(|error| FieldError::invalid("subscription_id", error));
         let subscription = request.subscription.unwrap_or_default();
-        let size = match subscription.filter.as_ref().map_or(0, Message::encoded_len) {
-            bytes if bytes > FILTER_BYTES_MAX => {
-                let problem = format!("has {bytes} bytes; durable subscriptions allow at most {FILTER_BYTES_MAX}");
-                Err(FieldError::filter("subscription.filter", problem))
-            }
-            _ => Ok(()),
-        };
+        let size = filter_size(subscription.filter.as_ref());
         let query = wire::feed_query(subscription.filter, &subscription.kinds, &self.limits);
         let query = query.map_err(|errors| errors.within("subscription"));
-        let start = RequestedStart::read_in_log(request.start);
+        let start = RequestedStart::read_in_log(request.start.clone());
         let (id, (), query, start) = all!(id, size, query, start)?;
         let requested = RequestedQuery::new(query);
+        let digest = creation_digest(&requested.query, request.start);
         let place = self.begin_in_log(start, requested.digest).await?;
-        let created = self.archive.create_subscription(id, requested.query, place.next_seq).await?;
+        let created = self.archive.create_subscription(id, requested.query, place.next_seq, digest).await?;
         Ok(self.show_subscription(&created))
+    }
+
+    pub(super) async fn update_subscription(
+        &self,
+        request: pb::UpdateSubscriptionRequest,
+    ) -> Result<pb::Subscription, Refusal> {
+        let subscription = request.subscription.unwrap_or_default();
+        let name = SubscriptionId::parse_name(&subscription.name);
+        let id = name.map_err(|error| FieldError::invalid("subscription.name", error));
+        let mask = UpdateMask::read(request.update_mask, &subscription);
+        let size = filter_size(subscription.filter.as_ref());
+        let query = wire::feed_query(subscription.filter, &subscription.kinds, &self.limits);
+        let query = query.map_err(|errors| errors.within("subscription"));
+        let (id, mask, (), query) = all!(id, mask, size, query)?;
+        let update =
+            QueryUpdate { filter: mask.filter.then_some(query.filter), kinds: mask.kinds.then_some(query.kinds) };
+        let updated = self.archive.update_subscription(id, update, given(subscription.etag)).await?;
+        Ok(self.show_subscription(&updated))
     }
 
     pub(super) async fn get_subscription(&self, name: &str) -> Result<pb::Subscription, Refusal> {
@@ -68,21 +84,20 @@ impl Context {
         })
     }
 
-    pub(super) async fn delete_subscription(&self, name: &str) -> Result<(), Refusal> {
-        Ok(self.archive.delete_subscription(parse(name)?).await?)
+    pub(super) async fn delete_subscription(&self, request: pb::DeleteSubscriptionRequest) -> Result<(), Refusal> {
+        match self.archive.delete_subscription(parse(&request.name)?, given(request.etag)).await {
+            Err(ArchiveError::Subscription(SubscriptionError::Unknown(_))) if request.allow_missing => Ok(()),
+            deleted => Ok(deleted?),
+        }
     }
 
     pub(super) async fn acknowledge_subscription(
         &self,
         request: pb::AcknowledgeSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
-        let id = parse(&request.name);
-        let epoch = match request.epoch {
-            0 => Err(FieldError::invalid("epoch", "is missing; use the epoch from the Started event")),
-            _ => Ok(()),
-        };
-        let (id, ()) = all!(id, epoch)?;
-        let acknowledged = self.archive.acknowledge_subscription(id, request.epoch, Seq(request.next_seq)).await?;
+        let (id, epoch) = (parse(&request.name), epoch(request.epoch));
+        let (id, epoch) = all!(id, epoch)?;
+        let acknowledged = self.archive.acknowledge_subscription(id, epoch, Seq(request.next_seq)).await?;
         Ok(self.show_subscription(&acknowledged))
     }
 
@@ -90,19 +105,22 @@ impl Context {
         &self,
         request: pb::SeekSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
-        let id = parse(&request.name);
+        let digest = (!request.request_id.is_empty()).then(|| request_digest(&request));
+        let request_id = operation::request_id(&request.request_id, digest);
+        let (id, request_etag) = (parse(&request.name), request.etag);
         let start = match request.start {
             Some(start) if start.position.is_some() => RequestedStart::read_in_log(Some(start)),
             Some(_) | None => Err(FieldError::invalid("start", "is missing").into()),
         };
-        let (id, start) = all!(id, start)?;
+        let (id, start, request) = all!(id, start, request_id)?;
         let record = self.archive.subscription(id.clone()).await?.record;
         let place = self.begin_in_log(start, query_digest(&record.query)).await?;
-        let moved = self.archive.seek_subscription(id, place.next_seq).await?;
+        let condition = EditCondition { request, etag: given(request_etag) };
+        let moved = self.archive.seek_subscription(id, place.next_seq, condition).await?;
         Ok(self.show_subscription(&moved))
     }
 
-    fn show_subscription(&self, at: &SubscriptionAt) -> pb::Subscription {
+    pub(super) fn show_subscription(&self, at: &SubscriptionAt) -> pb::Subscription {
         let query = &at.record.query;
         let now = self.archive.clock().now();
         pb::Subscription {
@@ -115,12 +133,86 @@ impl Context {
             lag: Some(lag(at.waiting_since, now)),
             consumer: at.consumer.as_ref().map(consumer),
             restored: at.record.restored,
+            parked_count: u32::try_from(at.record.parked.len()).unwrap_or(u32::MAX),
+            etag: at.record.etag(),
         }
     }
 }
 
-fn parse(name: &str) -> Result<SubscriptionId, FieldError> {
+/// Which parts of a subscription an update replaces.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct UpdateMask {
+    filter: bool,
+    kinds: bool,
+}
+
+impl UpdateMask {
+    /// Reads the mask. Without one, the update replaces what is set.
+    fn read(mask: Option<prost_types::FieldMask>, subscription: &pb::Subscription) -> Result<Self, FieldErrors> {
+        let paths = mask.map(|mask| mask.paths).unwrap_or_default();
+        if paths.is_empty() {
+            let mask = Self { filter: subscription.filter.is_some(), kinds: !subscription.kinds.is_empty() };
+            let is_empty = mask == Self::default();
+            let problem = "names nothing to update; name filter, kinds or both";
+            return if is_empty { Err(FieldError::invalid("update_mask", problem).into()) } else { Ok(mask) };
+        }
+        let mut mask = Self::default();
+        wire::every(paths.iter().enumerate().map(|(index, path)| {
+            match path.as_str() {
+                "filter" => mask.filter = true,
+                "kinds" => mask.kinds = true,
+                "*" => mask = Self { filter: true, kinds: true },
+                _ => {
+                    let problem = "is not a field that can be updated; only filter and kinds can";
+                    return Err(FieldError::invalid(format!("update_mask.paths[{index}]"), problem));
+                }
+            }
+            Ok(())
+        }))?;
+        Ok(mask)
+    }
+}
+
+/// The digest of the request that creates a subscription, by which it is recognised if it comes again. Requests that mean
+/// the same have the same digest.
+fn creation_digest(query: &FeedQuery, start: Option<pb::FeedStart>) -> RequestDigest {
+    let position = start.and_then(|start| start.position).unwrap_or(Position::Now(true));
+    request_digest(&pb::CreateSubscriptionRequest {
+        subscription_id: String::new(),
+        subscription: Some(pb::Subscription {
+            filter: Some(article_filter_to_pb(&query.filter)),
+            kinds: feed_kinds_to_pb(query.kinds),
+            ..pb::Subscription::default()
+        }),
+        start: Some(pb::FeedStart { position: Some(position) }),
+    })
+}
+
+fn filter_size(filter: Option<&pb::ArticleFilter>) -> Result<(), FieldError> {
+    match filter.map_or(0, Message::encoded_len) {
+        bytes if bytes > FILTER_BYTES_MAX => {
+            let problem = format!("has {bytes} bytes; durable subscriptions allow at most {FILTER_BYTES_MAX}");
+            Err(FieldError::filter("subscription.filter", problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An etag that the request gives, if any.
+fn given(etag: String) -> Option<String> {
+    (!etag.is_empty()).then_some(etag)
+}
+
+pub(super) fn parse(name: &str) -> Result<SubscriptionId, FieldError> {
     SubscriptionId::parse_name(name).map_err(|error| FieldError::invalid("name", error))
+}
+
+/// The epoch that a consumer gives.
+pub(super) fn epoch(epoch: u64) -> Result<u64, FieldError> {
+    match epoch {
+        0 => Err(FieldError::invalid("epoch", "is missing; use the epoch from the Started event")),
+        _ => Ok(epoch),
+    }
 }
 
 fn list_digest() -> RequestDigest {

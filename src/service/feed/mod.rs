@@ -5,6 +5,7 @@ mod ending;
 mod follow;
 mod memory;
 mod pages;
+mod parked;
 mod query;
 mod request;
 mod show;
@@ -108,7 +109,7 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::DeleteSubscriptionRequest>,
     ) -> RpcResult<pb::DeleteSubscriptionResponse> {
-        self.context.delete_subscription(&request.into_inner().name).await?;
+        self.context.delete_subscription(request.into_inner()).await?;
         Ok(Response::new(pb::DeleteSubscriptionResponse {}))
     }
 
@@ -126,5 +127,33 @@ impl ChangeFeedService for FeedHandler {
     ) -> RpcResult<pb::SeekSubscriptionResponse> {
         let subscription = Some(self.context.seek_subscription(request.into_inner()).await?);
         Ok(Response::new(pb::SeekSubscriptionResponse { subscription }))
+    }
+
+    async fn update_subscription(
+        &self,
+        request: Request<pb::UpdateSubscriptionRequest>,
+    ) -> RpcResult<pb::UpdateSubscriptionResponse> {
+        let subscription = Some(self.context.update_subscription(request.into_inner()).await?);
+        Ok(Response::new(pb::UpdateSubscriptionResponse { subscription }))
+    }
+
+    async fn park_change(&self, request: Request<pb::ParkChangeRequest>) -> RpcResult<pb::ParkChangeResponse> {
+        let subscription = Some(self.context.park_change(request.into_inner()).await?);
+        Ok(Response::new(pb::ParkChangeResponse { subscription }))
+    }
+
+    async fn list_parked_changes(
+        &self,
+        request: Request<pb::ListParkedChangesRequest>,
+    ) -> RpcResult<pb::ListParkedChangesResponse> {
+        Ok(Response::new(self.context.list_parked_changes(request.into_inner()).await?))
+    }
+
+    async fn resolve_parked_changes(
+        &self,
+        request: Request<pb::ResolveParkedChangesRequest>,
+    ) -> RpcResult<pb::ResolveParkedChangesResponse> {
+        let subscription = Some(self.context.resolve_parked_changes(request.into_inner()).await?);
+        Ok(Response::new(pb::ResolveParkedChangesResponse { subscription }))
     }
 }

@@ -15,7 +15,7 @@ use crate::wire::{self, FieldErrors, all, pb};
 
 /// A page ends with the change that takes it to this many bytes. Together with the largest change that the default
 /// limits allow, it fits into gRPC's default limit of 4 MiB.
-const PAGE_BYTES_MAX: usize = 1 << 20;
+pub(super) const PAGE_BYTES_MAX: usize = 1 << 20;
 /// The most changes that one page examines.
 const PAGE_EXAMINED_MAX: usize = 20_000;
 /// How long a page may wait, in seconds.

@@ -7,6 +7,7 @@ pub mod content;
 pub mod log;
 pub mod meta;
 pub mod name;
+pub mod parked;
 pub mod source;
 pub mod subscription;
 pub mod url;
@@ -38,6 +39,8 @@ pub enum Kind {
     Meta = 8,
     /// subscription → its filter, position and epoch.
     Subscription = 9,
+    /// subscription, `seq` → a parked change.
+    Parked = 10,
 }
 
 /// The range of all keys that begin with `prefix`.

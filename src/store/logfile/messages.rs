@@ -1,12 +1,15 @@
 //! Converts between the protobuf messages of a log file and the types that its reader and writer use.
 
+use std::sync::Arc;
+
 use prost::Message;
 
 use super::{LogEnd, LogHeader};
 use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::content::{StoredContent, StoredOriginal};
 use crate::store::full_change::FullChange;
-use crate::store::{StoreError, stored, subscription};
+use crate::store::subscription::{self, SubscriptionRecord};
+use crate::store::{StoreError, stored};
 
 /// A segment, with its records still compressed.
 pub(super) struct PackedSegment {
@@ -137,6 +140,7 @@ pub(super) fn encode_end(end: &LogEnd, next_seq: Seq, log_digest: LogDigest, seg
     let subscriptions = end.subscriptions.iter().map(|(id, record)| stored::LogSubscription {
         id: id.as_str().to_owned(),
         subscription: Some(subscription::to_stored(record)),
+        parked: record.parked.iter().map(|(seq, parked)| subscription::parked_to_stored(*seq, parked)).collect(),
     });
     let message = stored::LogEnd {
         next_seq: next_seq.0,
@@ -153,7 +157,9 @@ pub(super) fn decode_end(payload: &[u8]) -> Option<(LogEnd, Seq, LogDigest, u64)
     let message = stored::LogEnd::decode(payload).ok()?;
     let subscriptions = message.subscriptions.into_iter().map(|entry| {
         let id = SubscriptionId::parse(&entry.id).ok()?;
-        Some((id, subscription::from_stored(entry.subscription?)?))
+        let parked = entry.parked.into_iter().map(subscription::parked_from_stored).collect::<Option<_>>()?;
+        let record = subscription::from_stored(entry.subscription?)?;
+        Some((id, SubscriptionRecord { parked: Arc::new(parked), ..record }))
     });
     let end = LogEnd {
         closed_time: optional_time(message.closed_time)?,

@@ -131,6 +131,8 @@ pub(super) fn bound(field: &str) -> Option<Bound> {
             (|limits| limits.batch_items_max, FieldErrorKind::Invalid)
         }
         "BatchGetArticlesRequest.names" => (|limits| limits.page_size_max, FieldErrorKind::Invalid),
+        "ResolveParkedChangesRequest.seqs" => (|_| Limits::PARKED_MAX, FieldErrorKind::Invalid),
+        "FieldMask.paths" => (|_| ENUM_VALUES_MAX, FieldErrorKind::Invalid),
         "RecordObservationRequest.labels" | "LabelArticleRequest.add_labels" | "LabelArticleRequest.remove_labels" => {
             (|limits| limits.labels_max, FieldErrorKind::Invalid)
         }

@@ -21,6 +21,7 @@ pub(super) fn acknowledged_is_there(told: &[Line], found: &Found, verdict: &mut 
             // Jobs are checked below, and subscriptions in `subscribed`.
             Line::Asked { .. } | Line::Receipt { .. } | Line::Refused { .. } => {}
             Line::SubscriptionAsked { .. } | Line::Subscription { .. } => {}
+            Line::ParkAsked { .. } | Line::Parked { .. } => {}
             Line::Opening | Line::Opened | Line::Closed => {}
         }
     }

@@ -1,6 +1,6 @@
 //! The contents of an archive, read through its public functions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,6 +34,8 @@ pub(crate) struct Found {
     pub(super) originals: BTreeMap<u64, Bytes>,
     /// The epoch and the position of each subscription.
     pub(super) subscriptions: BTreeMap<String, (u64, u64)>,
+    /// The subscription and position of each parked change.
+    pub(super) parked: BTreeSet<(String, u64)>,
 }
 
 impl Found {
@@ -47,11 +49,13 @@ impl Found {
             contents: BTreeMap::new(),
             originals: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
+            parked: BTreeSet::new(),
         };
         found.read_contents(archive, read_before, dice).await?;
         let subscriptions = archive.subscriptions(None, 1_000).await.map_err(|error| error.to_string())?;
         for at in subscriptions.items {
             let id = at.id.to_string().replace("subscriptions/", "");
+            found.parked.extend(at.record.parked.keys().map(|seq| (id.clone(), seq.0)));
             found.subscriptions.insert(id, (at.record.epoch, at.record.next_seq.0));
         }
         Ok(found)

@@ -49,6 +49,8 @@ pub(super) fn jobs(told: &[Line]) -> Vec<Job<'_>> {
             | Line::Failed(_)
             | Line::SubscriptionAsked { .. }
             | Line::Subscription { .. }
+            | Line::ParkAsked { .. }
+            | Line::Parked { .. }
             | Line::Closed => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Acknowledged changes to subscriptions are durable.
+//! Acknowledged changes to subscriptions are durable, and so are parked changes.
 
 use std::collections::BTreeMap;
 
@@ -36,5 +36,28 @@ pub(super) fn subscriptions_are_there(told: &[Line], found: &Found) -> Vec<Fault
             faults.push(Fault::Lost(format!("{id} was {told:?}, and is {now:?}")));
         }
     }
+    faults.extend(parked_changes_are_there(told, found));
+    faults
+}
+
+/// A change is parked, or is not, as the last reply said, unless a later request got no reply.
+fn parked_changes_are_there(told: &[Line], found: &Found) -> Vec<Fault> {
+    // What the last reply said; `None` if a request followed.
+    let mut changes: BTreeMap<(&str, u64), Option<bool>> = BTreeMap::new();
+    for line in told {
+        if let Line::ParkAsked { id, seq } = line {
+            changes.insert((id, *seq), None);
+        } else if let Line::Parked { id, seq, parked } = line {
+            changes.insert((id, *seq), Some(*parked));
+        }
+    }
+    let is_parked = |id: &str, seq: u64| found.parked.contains(&(id.to_owned(), seq));
+    let known = changes.iter().filter_map(|((id, seq), parked)| Some((*id, *seq, (*parked)?)));
+    let mut faults: Vec<_> = known
+        .filter(|(id, seq, parked)| is_parked(id, *seq) != *parked)
+        .map(|(id, seq, parked)| Fault::Lost(format!("change {seq} of {id} was parked: {parked}, and is not so now")))
+        .collect();
+    let unasked = found.parked.iter().filter(|(id, seq)| !changes.contains_key(&(id.as_str(), *seq)));
+    faults.extend(unasked.map(|(id, seq)| Fault::Broken(format!("nobody parked change {seq} of {id}"))));
     faults
 }

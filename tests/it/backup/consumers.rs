@@ -1,10 +1,12 @@
 //! What an incremental backup saves of durable subscriptions when there is no new change: their positions.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dateline::internals::archive::changefeed::FeedStart;
 use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::subscriptions::{EditCondition, ParkRequest};
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::backup::{BackupChain, BackupFile, IncomingBackup, Until, check, find};
 use dateline::internals::clock::{Clock, ManualClock};
@@ -16,6 +18,7 @@ use super::{batches, keep, open, restore, stream_backup};
 use crate::model::asked;
 use crate::model::plan::{Text, observe};
 use crate::support::{self, block_on};
+use crate::verify::verified;
 
 /// An archive with changes, its clock, and the folder of its backup.
 struct Saved {
@@ -38,7 +41,7 @@ impl Saved {
             let operations = batch.iter().map(|write| asked::operation(write, None)).collect();
             archive.write(operations, WriteMode::Commit).await.unwrap();
         }
-        archive.create_subscription(index(), FeedQuery::default(), Seq::ZERO).await.unwrap();
+        archive.create_subscription(index(), FeedQuery::default(), Seq::ZERO, support::CREATION).await.unwrap();
         Self { archive, clock, directory: TempDir::new().unwrap() }
     }
 
@@ -52,7 +55,7 @@ impl Saved {
     }
 
     async fn move_to(&self, seq: u64) {
-        self.archive.seek_subscription(index(), Seq(seq)).await.unwrap();
+        self.archive.seek_subscription(index(), Seq(seq), EditCondition::default()).await.unwrap();
     }
 
     /// Moves the clock on or back.
@@ -125,8 +128,53 @@ fn positions_of_consumers_are_saved_without_a_new_change() {
         assert_eq!(saved.restored(Until::End).await, 12);
         let chain = BackupChain::from_files(find(&[saved.folder()]).unwrap()).unwrap();
         assert_eq!(chain.files.len(), 3, "the file at the earlier tail is no longer needed");
-        saved.archive.delete_subscription(index()).await.unwrap();
+        saved.archive.delete_subscription(index(), None).await.unwrap();
         assert!(saved.new_since().await.is_some(), "a deleted subscription needs a backup");
+    });
+}
+
+/// Parked changes are saved without a new change, and come back with the subscription. A restore to an earlier point drops
+/// those that the log then no longer has.
+#[test]
+fn parked_changes_are_saved_and_restored() {
+    block_on(async {
+        let saved = Saved::new().await;
+        saved.full().await;
+        let attached = saved.archive.attach_subscription(index(), String::new(), None).await.unwrap();
+        attached.deliver(Seq(11));
+        let park = async |seq| {
+            let request = ParkRequest { epoch: attached.epoch, seq, reason: "broken".to_owned(), attempts: 2 };
+            saved.archive.park_change(index(), request, support::parking_plan()).await.unwrap().record
+        };
+        let mut parked = Vec::new();
+        for seq in (0..11).map(Seq) {
+            let request = ParkRequest { epoch: attached.epoch, seq, reason: String::new(), attempts: 1 };
+            if saved.archive.park_change(index(), request, support::parking_plan()).await.is_ok() {
+                parked.push(seq);
+            }
+        }
+        let (first, last) = (parked[0], *parked.last().unwrap());
+        park(first).await;
+        let record = park(last).await;
+        assert_eq!(record.parked.keys().copied().collect::<Vec<_>>(), parked);
+        assert_eq!(saved.new_since().await.unwrap().header.changes(), 0);
+        assert!(saved.new_since().await.is_none(), "nothing is new");
+        let full = saved.directory.path().join("full");
+        keep(&stream_backup(&saved.archive, FeedStart::Beginning).await, &full);
+        for (folder, until) in [(saved.folder(), Until::End), (full.clone(), Until::End), (full, Until::Seq(last))] {
+            let into = saved.directory.path().join("parked");
+            let end = restore(&[folder], &into, until).unwrap().end.next_seq;
+            assert_eq!(end > last, until == Until::End);
+            let restored = open(&into);
+            let found = restored.subscription(index()).await.unwrap().record.parked.clone();
+            let kept = record.parked.iter().filter(|(seq, _)| **seq < end);
+            assert_eq!(*found, kept.map(|(seq, parked)| (*seq, parked.clone())).collect::<BTreeMap<_, _>>());
+            let (summary, findings) = verified(&restored).await;
+            assert_eq!((summary.findings, findings), (0, Vec::new()));
+            restored.close().await;
+            drop(restored);
+            std::fs::remove_dir_all(into).unwrap();
+        }
     });
 }
 
@@ -175,7 +223,7 @@ fn a_restored_archive_continues_the_backup_in_the_same_folder() {
         let options = Options { free_space_floor_bytes: 0, ..Options::default() };
         let restored = Arc::new(support::open_directory(&into, &options, &clock));
         assert!(new_since(&restored, &saved.folder()).await.is_none(), "only the epochs differ from the backup");
-        restored.seek_subscription(index(), Seq(9)).await.unwrap();
+        restored.seek_subscription(index(), Seq(9), EditCondition::default()).await.unwrap();
         assert!(new_since(&restored, &saved.folder()).await.is_some());
         restored.close().await;
         assert_eq!(saved.restored(Until::End).await, 9);

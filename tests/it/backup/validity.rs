@@ -233,7 +233,7 @@ async fn open(client: &Client, token: Option<String>) -> Result<Streaming<pb::Su
 
 async fn seek(client: &Client, position: Position) {
     let start = Some(pb::FeedStart { position: Some(position) });
-    let request = pb::SeekSubscriptionRequest { name: "subscriptions/index".to_owned(), start };
+    let request = pb::SeekSubscriptionRequest { name: "subscriptions/index".to_owned(), start, ..Default::default() };
     client.feed.clone().seek_subscription(request).await.unwrap();
 }
 

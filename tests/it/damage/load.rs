@@ -6,6 +6,7 @@
 
 use dateline::internals::archive::error::Unavailable;
 use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, WriteMode};
+use dateline::internals::archive::subscriptions::ParkRequest;
 use dateline::internals::archive::{Archive, BatchError};
 use dateline::internals::{archive::ArchiveError, clock::ManualClock};
 use dateline::model::{
@@ -124,19 +125,25 @@ impl Load {
         (0..bytes).map(|_| letter(&mut self.dice)).collect()
     }
 
-    /// Creates a subscription, or attaches to one and acknowledges a part of what it delivers, or deletes it.
+    /// Creates a subscription, or attaches to one and acknowledges a part of what it delivers and parks a change, or
+    /// deletes it.
     async fn subscription(&mut self, archive: &Archive) {
         let id = SubscriptionId::parse(&format!("consumer-{}", self.dice.below(SUBSCRIPTIONS))).unwrap();
         let tail = archive.tail().next_seq;
         if archive.subscription(id.clone()).await.is_err() {
-            archive.create_subscription(id, FeedQuery::default(), Seq::ZERO).await.unwrap();
+            archive.create_subscription(id, FeedQuery::default(), Seq::ZERO, support::CREATION).await.unwrap();
         } else if self.dice.percent(15) {
-            archive.delete_subscription(id).await.unwrap();
+            archive.delete_subscription(id, None).await.unwrap();
         } else {
             let attachment = archive.attach_subscription(id.clone(), "a consumer".to_owned(), None).await.unwrap();
             attachment.deliver(tail);
             let next_seq = Seq(attachment.start.next_seq.0.midpoint(tail.0));
-            archive.acknowledge_subscription(id, attachment.epoch, next_seq).await.unwrap();
+            archive.acknowledge_subscription(id.clone(), attachment.epoch, next_seq).await.unwrap();
+            if let Some(seq) = next_seq.previous() {
+                let park = ParkRequest { epoch: attachment.epoch, seq, reason: "no".to_owned(), attempts: 1 };
+                // A change that the default filter leaves out cannot be parked.
+                drop(archive.park_change(id, park, support::parking_plan()).await);
+            }
         }
     }
 }

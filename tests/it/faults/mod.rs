@@ -162,7 +162,7 @@ async fn maintenance_writes_continue_while_a_full_disk_rejects_others() {
     // The writer handles its messages in order: all three wait until the first commit continues.
     let (point, created, ()) = tokio::join!(
         archive.read_point(as_of, Seq::ZERO),
-        archive.create_subscription(reader.clone(), FeedQuery::default(), Seq::ZERO),
+        archive.create_subscription(reader.clone(), FeedQuery::default(), Seq::ZERO, support::CREATION),
         async { engine.release() },
     );
     first.reply().await.unwrap();

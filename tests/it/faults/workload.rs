@@ -109,7 +109,10 @@ impl Player {
                 Ok(format!("{point:?}"))
             }
             Step::Create => {
-                let created = self.archive.create_subscription(reader(), FeedQuery::default(), Seq::ZERO).await?;
+                let created = self
+                    .archive
+                    .create_subscription(reader(), FeedQuery::default(), Seq::ZERO, support::CREATION)
+                    .await?;
                 Ok(format!("{:?}", created.record))
             }
             Step::Attach => {

@@ -1,4 +1,7 @@
-//! A consumer of a durable subscription that acknowledges some of what it receives, leaves, and comes back at random.
+//! A consumer of a durable subscription that acknowledges some of what it receives, parks some, leaves, and comes back at
+//! random.
+
+use std::collections::BTreeMap;
 
 use dateline::internals::client::{Client, ServerError};
 use dateline::internals::wire::pb;
@@ -22,6 +25,8 @@ pub(super) struct Consumer {
     acknowledged: (u64, u64),
     /// The last epoch.
     epoch: u64,
+    /// The changes that are parked, as received. `None`: the reply to parking or resolving it was lost.
+    parked: BTreeMap<u64, (pb::Change, Option<bool>)>,
 }
 
 impl Consumer {
@@ -42,7 +47,16 @@ impl Consumer {
         let made = client.feed.clone().create_subscription(request).await.unwrap().into_inner().subscription.unwrap();
         let dice = Dice::for_task(seed, 2_000 + number);
         let recording = Recording { query, sessions: Vec::new() };
-        Self { client, recording, name: made.name, progress, dice, acknowledged: (0, 0), epoch: 0 }
+        Self {
+            client,
+            recording,
+            name: made.name,
+            progress,
+            dice,
+            acknowledged: (0, 0),
+            epoch: 0,
+            parked: BTreeMap::new(),
+        }
     }
 
     /// Attaches, receives and acknowledges for a while, and leaves. Sometimes another consumer takes its place.
@@ -75,6 +89,7 @@ impl Consumer {
         self.acknowledge(attached.epoch, end).await?;
         attached.session.ended = Ended::Left;
         self.recording.sessions.push(attached.session);
+        self.check_parked().await?;
         let kept = self.read().await?;
         assert_eq!((kept.next_seq, kept.lag_changes), (end, 0), "{}", self.name);
         Ok(())
@@ -123,10 +138,52 @@ impl Consumer {
         {
             place = self.dice.one_of(&batch.changes).seq + 1;
         }
+        let parked = if let Event::Delivery(batch) = event
+            && self.dice.percent(10)
+        {
+            Some(self.dice.one_of(&batch.changes).clone())
+        } else {
+            None
+        };
+        if let Some(change) = parked {
+            self.park(attached.epoch, change).await?;
+        }
         if self.dice.percent(50) {
             self.acknowledge(attached.epoch, place).await?;
         }
         Ok(true)
+    }
+
+    /// Parks a change, or resolves it if it is parked.
+    async fn park(&mut self, epoch: u64, change: pb::Change) -> Result<(), Status> {
+        let (name, seq) = (self.name.clone(), change.seq);
+        let resolves = self.parked.get(&seq).is_some_and(|(_, parked)| *parked == Some(true));
+        self.parked.insert(seq, (change.clone(), None));
+        if resolves {
+            let request = pb::ResolveParkedChangesRequest { name, seqs: vec![seq] };
+            self.client.feed.resolve_parked_changes(request).await?;
+        } else {
+            let request = pb::ParkChangeRequest { name, epoch, seq, reason: "at random".to_owned(), attempts: 1 };
+            self.client.feed.park_change(request).await?;
+        }
+        self.parked.insert(seq, (change, Some(!resolves)));
+        Ok(())
+    }
+
+    /// Checks that exactly what was parked is listed, as it was received.
+    async fn check_parked(&mut self) -> Result<(), Status> {
+        let request = pb::ListParkedChangesRequest { name: self.name.clone(), page_size: 1_000, ..Default::default() };
+        let listed = self.client.feed.list_parked_changes(request).await?.into_inner();
+        assert_eq!(listed.next_page_token, "");
+        let changes = listed.parked_changes.into_iter().map(|parked| parked.change.unwrap());
+        let listed: BTreeMap<_, _> = changes.map(|change| (change.seq, change)).collect();
+        assert!(listed.keys().all(|seq| self.parked.contains_key(seq)), "{}: nobody parked it", self.name);
+        for (seq, (change, parked)) in &self.parked {
+            let found = listed.get(seq);
+            assert!(found.is_none_or(|found| found == change), "{}: {found:?} was {change:?}", self.name);
+            assert!(parked.is_none_or(|parked| parked == found.is_some()), "{}: {seq} {parked:?}", self.name);
+        }
+        Ok(())
     }
 
     async fn acknowledge(&mut self, epoch: u64, next_seq: u64) -> Result<(), Status> {

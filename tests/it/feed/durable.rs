@@ -77,6 +77,7 @@ async fn unacknowledged_changes_are_delivered_again_even_after_a_restart() {
     assert_eq!(get(&client).await.next_seq, 2);
     let lost = acknowledge(&client, epoch, 3).await.unwrap_err();
     assert_eq!(lost.reason, "CONSUMER_FENCED", "the epoch ended with the server");
+    assert_eq!(lost.metadata["next_seq"], "2", "so a consumer whose reply was lost knows what is acknowledged");
     let (mut stream, new_epoch, begins) = attach(&client, "second").await;
     assert!(new_epoch > epoch);
     assert_eq!((begins, batch(&mut stream).await), (2, vec![2]));
@@ -130,8 +131,12 @@ async fn a_subscription_in_use_is_neither_moved_nor_deleted() {
     let (stream, _, begins) = attach(&client, "indexer").await;
     assert_eq!(begins, 1);
     let mut feed = client.feed.clone();
-    let seek = pb::SeekSubscriptionRequest { name: NAME.into(), start: Some(start(Position::Beginning(true))) };
-    let delete = pb::DeleteSubscriptionRequest { name: NAME.into() };
+    let seek = pb::SeekSubscriptionRequest {
+        name: NAME.into(),
+        start: Some(start(Position::Beginning(true))),
+        ..Default::default()
+    };
+    let delete = pb::DeleteSubscriptionRequest { name: NAME.into(), ..Default::default() };
     let error = ServerError::from(feed.seek_subscription(seek.clone()).await.unwrap_err());
     assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "SUBSCRIPTION_IN_USE"));
     let error = ServerError::from(feed.delete_subscription(delete.clone()).await.unwrap_err());

@@ -110,12 +110,17 @@ async fn invalid_durable_subscriptions_are_rejected() {
     let large = pb::CreateSubscriptionRequest { subscription: Some(large), ..create("a", Position::Now(true)) };
     is(&error(feed.create_subscription(large).await.unwrap_err()), Code::InvalidArgument, "FILTER_INVALID");
     feed.create_subscription(create("a", Position::Now(true))).await.unwrap();
-    let again = error(feed.create_subscription(create("a", Position::Now(true))).await.unwrap_err());
+    feed.create_subscription(create("a", Position::Now(true))).await.expect("the same request came again");
+    let again = error(feed.create_subscription(create("a", Position::Seq(0))).await.unwrap_err());
     is(&again, Code::AlreadyExists, "SUBSCRIPTION_EXISTS");
     let name = || "subscriptions/b".to_owned();
     let unknown = [
         error(feed.get_subscription(pb::GetSubscriptionRequest { name: name() }).await.unwrap_err()),
-        error(feed.delete_subscription(pb::DeleteSubscriptionRequest { name: name() }).await.unwrap_err()),
+        error(
+            feed.delete_subscription(pb::DeleteSubscriptionRequest { name: name(), ..Default::default() })
+                .await
+                .unwrap_err(),
+        ),
         error(
             feed.acknowledge_subscription(pb::AcknowledgeSubscriptionRequest { name: name(), epoch: 1, next_seq: 0 })
                 .await
@@ -125,6 +130,7 @@ async fn invalid_durable_subscriptions_are_rejected() {
             feed.seek_subscription(pb::SeekSubscriptionRequest {
                 name: name(),
                 start: Some(start(Position::Now(true))),
+                ..Default::default()
             })
             .await
             .unwrap_err(),

@@ -19,7 +19,9 @@ use crate::store::key::content::{ContentKey, OriginalKey};
 use crate::store::key::log::LogKey;
 use crate::store::key::meta::MetaKey;
 use crate::store::key::name::NameKey;
+use crate::store::key::parked::ParkedKey;
 use crate::store::key::source::SourceKey;
+use crate::store::key::subscription::SubscriptionKey;
 use crate::store::key::url::UrlIndexKey;
 use crate::store::seal::unseal;
 use crate::store::{StoreError, Tables, record, subscription};
@@ -76,7 +78,8 @@ impl EntryCheck<'_, '_> {
         let table = table_of(key);
         match self.is_accounted_for(table, key, value) {
             Ok(true) => Ok(()),
-            // An orphan chunk may have been removed since, and its position given to a change.
+            // An orphan chunk may have been removed since, and its position given to a change; a parked change may have
+            // been resolved.
             Ok(false) if self.is_gone(table, key) => Ok(()),
             Ok(false) => {
                 let error = StoreError::damaged(key, "nothing in the log accounts for an entry");
@@ -124,6 +127,7 @@ impl EntryCheck<'_, '_> {
                 let meta_keys = [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClosedTime, MetaKey::Commits];
                 Ok(meta_keys.iter().any(|meta_key| meta_key.encode() == key))
             }
+            Table::Subscription if key.first() == Some(&(Kind::Parked as u8)) => self.is_parked(key, value),
             Table::Subscription => {
                 let (_, record) = subscription::decode(key, value)?;
                 Ok(record.next_seq <= self.log.end || self.is_new(Seq(record.next_seq.0.saturating_sub(1)))?)
@@ -132,9 +136,10 @@ impl EntryCheck<'_, '_> {
         }
     }
 
-    /// Whether a chunk has been removed since the scan read it.
+    /// Whether a chunk or a parked change has been removed since the scan read it.
     fn is_gone(&self, table: Table, key: &[u8]) -> bool {
-        matches!(table, Table::Content | Table::Original) && self.read.get(key).is_ok_and(|value| value.is_none())
+        matches!(table, Table::Content | Table::Original | Table::Subscription)
+            && self.read.get(key).is_ok_and(|value| value.is_none())
     }
 
     /// Whether a position is after the end of the log. Nothing reads what is stored there: the first parts of a commit
@@ -199,6 +204,13 @@ impl EntryCheck<'_, '_> {
         Ok(change.is_some_and(|entry| entry.kind == LogKind::Created && entry.article == article && entry.name == name))
     }
 
+    /// Whether the subscription of a parked change exists, and the log has the change.
+    fn is_parked(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        let (ParkedKey { subscription, seq }, _) = subscription::decode_parked(key, value)?;
+        let has_subscription = self.read.get(&SubscriptionKey(subscription).encode())?.is_some();
+        Ok(has_subscription && (seq < self.log.end || self.is_new(seq)?))
+    }
+
     fn is_url(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         unseal(key, value)?;
         let Some(UrlIndexKey { url, seq }) = UrlIndexKey::decode(key) else { return Ok(false) };
@@ -208,7 +220,7 @@ impl EntryCheck<'_, '_> {
 }
 
 fn table_of(key: &[u8]) -> Table {
-    const TABLES: [(Kind, Table); 9] = [
+    const TABLES: [(Kind, Table); 10] = [
         (Kind::Log, Table::Log),
         (Kind::Content, Table::Content),
         (Kind::Original, Table::Original),
@@ -218,6 +230,7 @@ fn table_of(key: &[u8]) -> Table {
         (Kind::Url, Table::Url),
         (Kind::Meta, Table::Meta),
         (Kind::Subscription, Table::Subscription),
+        (Kind::Parked, Table::Subscription),
     ];
     let of_kind = |(kind, _): &&(Kind, Table)| key.first() == Some(&(*kind as u8));
     TABLES.iter().find(of_kind).map_or(Table::Unknown, |(_, table)| *table)

@@ -22,6 +22,7 @@ use crate::store::engine::sled::SledEngine;
 use crate::store::engine::watermark::Watermark;
 use crate::store::format::{self, FormatError};
 use crate::store::full_change::FullChange;
+use crate::store::key::parked::ParkedKey;
 use crate::store::subscription::SubscriptionRecord;
 use crate::store::{Engine, StoreError, Tables};
 
@@ -179,10 +180,9 @@ fn read_subscriptions(
     for entry in tables.subscriptions() {
         match entry {
             Ok((id, record)) => {
-                let next_seq = record.next_seq.min(end);
                 // If the position is after the end of the log, the consumer has received changes that are lost.
-                let restored = record.restored || next_seq < record.next_seq;
-                subscriptions.insert(id, SubscriptionRecord { next_seq, restored, ..record });
+                let restored = record.restored || record.next_seq > end;
+                subscriptions.insert(id, SubscriptionRecord { restored, ..record }.within(end));
             }
             Err(error) => {
                 let detail = error.to_string();
@@ -190,5 +190,29 @@ fn read_subscriptions(
             }
         }
     }
+    read_parked(tables, end, &mut subscriptions, report)?;
     Ok(subscriptions)
+}
+
+/// Adds the parked changes below `end` to their subscriptions. Those of a subscription that cannot be read are left out.
+fn read_parked(
+    tables: &Tables<'_>,
+    end: Seq,
+    subscriptions: &mut BTreeMap<SubscriptionId, SubscriptionRecord>,
+    report: &mut VerificationReport<'_>,
+) -> Result<(), RebuildFailure> {
+    for entry in tables.parked_changes() {
+        match entry {
+            Ok((ParkedKey { subscription, seq }, parked)) => {
+                if let Some(record) = subscriptions.get_mut(&subscription).filter(|_| seq < end) {
+                    Arc::make_mut(&mut record.parked).insert(seq, parked);
+                }
+            }
+            Err(error) => {
+                let detail = error.to_string();
+                report.add(Finding { table: Table::Subscription, seq: None, article: None, detail })?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,8 +1,10 @@
-//! `subscriptions`: lists, moves and deletes durable subscriptions.
+//! `subscriptions`: lists, moves, updates and deletes durable subscriptions, and deals with their parked changes.
 
-use super::args::feed::{Start, SubscriptionsAction, SubscriptionsArgs};
+mod parked;
+
+use super::args::feed::{Kind, Start, SubscriptionsAction, SubscriptionsArgs, UpdateArgs, View};
 use super::connect::Session;
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::table::table;
 use super::{count, style, times};
@@ -16,6 +18,10 @@ pub(super) async fn run(session: &Session, args: &SubscriptionsArgs, out: &mut O
         None => list(session, out).await,
         Some(SubscriptionsAction::Delete { name }) => delete(session, name, out).await,
         Some(SubscriptionsAction::Seek { name, from }) => seek(session, name, *from, out).await,
+        Some(SubscriptionsAction::Update(args)) => update(session, args, out).await,
+        Some(SubscriptionsAction::Parked { name, view }) => parked::list(session, name, *view, out).await,
+        Some(SubscriptionsAction::Retry { name, exec, view }) => parked::retry(session, name, exec, *view, out).await,
+        Some(SubscriptionsAction::Resolve { name, seqs }) => parked::resolve(session, name, seqs, out).await,
     }
 }
 
@@ -33,7 +39,7 @@ async fn list(session: &Session, out: &mut Output) -> Result<(), Failure> {
 }
 
 async fn delete(session: &Session, id: &SubscriptionId, out: &mut Output) -> Result<(), Failure> {
-    let request = pb::DeleteSubscriptionRequest { name: id.to_string() };
+    let request = pb::DeleteSubscriptionRequest { name: id.to_string(), ..Default::default() };
     session.feed().delete_subscription(request).await?;
     if out.is_terminal() && !out.json {
         out.line(format_args!("deleted  {}", out.painter().paint(style::NAME, id.as_str())))?;
@@ -42,9 +48,37 @@ async fn delete(session: &Session, id: &SubscriptionId, out: &mut Output) -> Res
 }
 
 async fn seek(session: &Session, id: &SubscriptionId, from: Start, out: &mut Output) -> Result<(), Failure> {
-    let request = pb::SeekSubscriptionRequest { name: id.to_string(), start: Some(from.to_pb()) };
+    let request = pb::SeekSubscriptionRequest { name: id.to_string(), start: Some(from.to_pb()), ..Default::default() };
     let moved = session.feed().seek_subscription(request).await?.into_inner();
     print(moved.subscription.as_slice(), out)
+}
+
+async fn update(session: &Session, args: &UpdateArgs, out: &mut Output) -> Result<(), Failure> {
+    let mut filter = args.filter.to_pb();
+    for article in &args.article {
+        filter.articles.push(article.resolve(session, None).await?);
+    }
+    let has_filter = args.all_articles || filter != pb::ArticleFilter::default();
+    let has_kinds = args.default_kinds || !args.kind.is_empty();
+    let paths = [("filter", has_filter), ("kinds", has_kinds)];
+    let paths: Vec<_> = paths.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path.to_owned()).collect();
+    if paths.is_empty() {
+        let message = "nothing to update; say which articles or which kinds of change to select";
+        return Err(Failure::new(Exit::Usage, message)
+            .hint("--all-articles selects all articles, and --default-kinds all kinds but sighted"));
+    }
+    let subscription = pb::Subscription {
+        name: args.name.to_string(),
+        filter: Some(filter),
+        kinds: args.kind.iter().copied().map(Kind::to_pb).map(i32::from).collect(),
+        ..pb::Subscription::default()
+    };
+    let request = pb::UpdateSubscriptionRequest {
+        subscription: Some(subscription),
+        update_mask: Some(prost_types::FieldMask { paths }),
+    };
+    let updated = session.feed().update_subscription(request).await.map_err(|error| Failure::of_call(error.into()))?;
+    print(updated.into_inner().subscription.as_slice(), out)
 }
 
 fn print(subscriptions: &[pb::Subscription], out: &mut Output) -> Result<(), Failure> {
@@ -55,8 +89,8 @@ fn print(subscriptions: &[pb::Subscription], out: &mut Output) -> Result<(), Fai
     table(&rows, out)
 }
 
-/// The columns: name, position, lag in changes, lag in time, and consumer.
-fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Style); 5] {
+/// The columns: name, position, lag in changes, lag in time, parked changes, and consumer.
+fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Style); 6] {
     let plain = anstyle::Style::new();
     let name = subscription.name.strip_prefix("subscriptions/").unwrap_or(&subscription.name).to_owned();
     let lag = subscription.lag_changes;
@@ -79,7 +113,19 @@ fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Styl
         None if subscription.restored => "held since a restore; use seek".to_owned(),
         None => nobody.to_owned(),
     };
-    [(name, style::NAME), (position, plain), (changes, lag_style), (time, style::FAINT), (consumer, plain)]
+    let parked = match subscription.parked_count {
+        0 if out.is_terminal() => String::new(),
+        count if out.is_terminal() => format!("{count} parked"),
+        count => count.to_string(),
+    };
+    [
+        (name, style::NAME),
+        (position, plain),
+        (changes, lag_style),
+        (time, style::FAINT),
+        (parked, style::CHANGED),
+        (consumer, plain),
+    ]
 }
 
 /// The label of an attached consumer; `attached` if it has none.
