@@ -15,7 +15,8 @@ use crate::archive::{Archive, ArchiveError, Holder, OpenArchiveError, Options, R
 use crate::clock::{Clock, SystemClock};
 use crate::model::field_errors::{FieldError, all};
 use crate::model::{
-    ArticleFilter, ArticleName, AsOf, RequestDigest, RevisionNumber, RevisionSelector, Seq, SourceId, Timestamp, check,
+    ArticleFilter, ArticleName, AsOf, ContentParts, RequestDigest, RevisionNumber, RevisionSelector, Seq, SourceId,
+    Timestamp, check,
 };
 
 /// The most items that are read at once.
@@ -283,7 +284,12 @@ impl Archive {
     /// the content of one.
     pub async fn history(&self, name: &ArticleName) -> Result<Vec<RevisionEntry>, ArchiveError> {
         let point = self.point(AsOf::NEWEST).await?;
-        let query = RevisionQuery { order: RevisionOrder::OldestFirst, view: View::Basic, page_size: PAGE_ITEMS };
+        let query = RevisionQuery {
+            order: RevisionOrder::OldestFirst,
+            changed_parts: ContentParts::default(),
+            view: View::Basic,
+            page_size: PAGE_ITEMS,
+        };
         let (mut revisions, mut after) = (Vec::new(), None);
         loop {
             let page = self.revisions(point, name.clone(), query, after).await?;

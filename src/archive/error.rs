@@ -161,8 +161,8 @@ pub enum Conflict {
         /// The observe time from which it is withdrawn.
         since: Timestamp,
     },
-    /// The article would be withdrawn or reinstated before it was first observed.
-    #[error("{article} was first observed at {first}; it cannot be withdrawn or reinstated before that")]
+    /// The article would be withdrawn, reinstated or found missing before it was first observed.
+    #[error("{article} was first observed at {first}; it cannot be withdrawn, reinstated or missing before that")]
     StateTooEarly {
         /// The article that the write was for.
         article: ArticleName,

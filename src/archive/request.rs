@@ -11,8 +11,8 @@ use bytes::Bytes;
 use crate::model::diff::DiffSummary;
 use crate::model::field_errors::{FieldErrors, all};
 use crate::model::{
-    ArticleName, ArticleUrl, Change, Content, ContentDigest, Fetch, Limits, Original, RequestDigest, RequestId,
-    RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
+    AbsenceLook, ArticleName, ArticleState, ArticleUrl, Change, Content, ContentDigest, Fetch, Limits, Original,
+    RequestDigest, RequestId, RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
 };
 use crate::store::content::{self, PackedContent, PackedOriginal};
 
@@ -53,6 +53,8 @@ pub enum ArticleTarget {
         /// The name to use if no URL is bound to an article of the source.
         derived: ArticleName,
     },
+    /// By one of its URLs, which must be bound to an article.
+    AtUrl(ArticleUrl),
 }
 
 /// What to do to an article.
@@ -69,6 +71,8 @@ pub enum Action {
         /// The client's reason, in words for people. May be empty.
         reason: String,
     },
+    /// Record an absence: a look that found the article's page missing.
+    Absent(Box<AbsenceLookRequest>),
     /// Add labels to the article, and remove labels from it. The operation's observe time is ignored.
     Label {
         /// The labels to add and to remove.
@@ -93,6 +97,18 @@ impl Action {
         let (add, remove, (), reason) = all!(add, remove, distinct, reason)?;
         Ok(Self::Label { edit: LabelEdit { add, remove, count_max: limits.labels_max }, reason })
     }
+}
+
+/// One look at an article that found its page missing.
+#[derive(Clone, Debug)]
+pub struct AbsenceLookRequest {
+    /// What the look found.
+    pub look: AbsenceLook,
+    /// The HTTP facts of the fetch.
+    pub fetch: Option<Box<Fetch>>,
+    /// The absence is not recorded if it follows the previous one within this time, in microseconds, and the article is
+    /// gone already. 0 records every absence.
+    pub coalesce_within_micros: i64,
 }
 
 /// Labels to add to an article and to remove from it. What is so already changes nothing.
@@ -210,7 +226,7 @@ impl Precondition {
 pub enum Outcome {
     /// It created the article.
     Created,
-    /// It created a revision, or changed the article's state or labels.
+    /// It created a revision, recorded an absence, or changed the article's state or labels.
     Revised,
     /// It confirmed what was already recorded.
     Unchanged,
@@ -232,8 +248,8 @@ pub struct Receipt {
     /// The etag of the article's newest state after the operation; empty if it was only validated. A repeated request
     /// gets the etag that the first one got.
     pub etag: String,
-    /// Whether the article is withdrawn at the end of the observe axis, at the same point as `etag`.
-    pub withdrawn: bool,
+    /// The article's state at the end of the observe axis, at the same point as `etag`.
+    pub state: ArticleState,
     /// Whether this is the result of an earlier request with the same request id, which was not carried out again.
     pub replayed: bool,
     /// Parts of the request that had no effect.

@@ -22,11 +22,26 @@ pub use self::error::{CaptureError, PageError};
 use crate::ingest::Document;
 use crate::wire::pb;
 
+/// What was recorded.
+#[derive(Debug)]
+pub enum Recorded {
+    /// An observation, with the archive's response.
+    Observation(Box<pb::RecordObservationResponse>),
+    /// An absence: the page of an archived article is missing. With the archive's response.
+    Absence(Box<pb::RecordAbsenceResponse>),
+}
+
+impl Default for Recorded {
+    fn default() -> Self {
+        Self::Observation(Box::default())
+    }
+}
+
 /// The outcome of one document, and the remarks on it.
 #[derive(Debug, Default)]
 pub struct Captured {
-    /// The archive's response.
-    pub response: pb::RecordObservationResponse,
+    /// What was recorded.
+    pub recorded: Recorded,
     /// What the reader inferred because the document did not state it, one line each.
     pub guesses: Vec<String>,
     /// Other remarks for the user, one line each.
@@ -41,8 +56,25 @@ impl Captured {
 
     /// The resource name of the article; empty before it is archived.
     pub fn article(&self) -> String {
-        let revision = self.response.revision.as_ref();
-        revision.map(|revision| article_of_revision(&revision.name).to_owned()).unwrap_or_default()
+        match &self.recorded {
+            Recorded::Observation(response) => {
+                let revision = response.revision.as_ref();
+                revision.map(|revision| article_of_revision(&revision.name).to_owned()).unwrap_or_default()
+            }
+            Recorded::Absence(response) => {
+                response.article.as_ref().map(|article| article.name.clone()).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Whether the page is missing, but not often enough yet for its article to be gone.
+    pub fn needs_another_look(&self) -> bool {
+        match &self.recorded {
+            Recorded::Observation(_) => false,
+            Recorded::Absence(response) => {
+                response.article.as_ref().is_some_and(|article| article.state() == pb::ArticleState::Live)
+            }
+        }
     }
 }
 

@@ -1,16 +1,18 @@
 //! Archives web pages: fetches them, extracts their articles, and records the observations.
 //!
 //! If the archive knows a URL, the request to its server is conditional on what that server returned last time. A
-//! response that nothing has changed saves the transfer of the page and is recorded as a sighting.
+//! response that nothing has changed saves the transfer of the page and is recorded as a sighting. If the page is
+//! missing, that is recorded as an absence; the page of an article that the archive does not know is an error.
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use url::Url;
 
-use super::{CaptureError, Captured, PageError};
+use super::{CaptureError, Captured, PageError, Recorded};
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::fetch::{Fetched, Fetcher, NotModified, Page, Redirect, Validators};
+use crate::fetch::{FetchError, Fetched, Fetcher, NotModified, Page, Redirect, Validators};
 use crate::ingest::{self, Document, Format};
 use crate::model::{ArticleName, SourceId, Timestamp};
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
@@ -30,6 +32,9 @@ pub struct PageOverrides {
     pub urls: Vec<String>,
     /// Whether the page's bytes become the revision's original.
     pub keep_original: bool,
+    /// How many looks in a row that find the page missing make the article gone; `None` for 3, or 1 if the site says
+    /// that the page was removed permanently.
+    pub gone_after: Option<u32>,
     /// The condition under which the observation is recorded.
     pub precondition: Option<pb::Precondition>,
     /// The request id; empty for none.
@@ -62,13 +67,26 @@ impl<'a> Pages<'a> {
     pub async fn archive(&self, address: &Url, before: Option<&ArticleName>) -> Result<Captured, CaptureError> {
         let known = self.known(address).await?;
         let validators = known.as_ref().and_then(validators);
-        match self.fetcher.fetch(address, validators.as_ref()).await? {
+        let fetched = match (self.fetcher.fetch(address, validators.as_ref()).await, &known) {
+            (Ok(fetched), _) => fetched,
+            (Err(error), Some(known)) => match MissingPage::of_error(&error) {
+                Some(missing) => return self.record_absence(known, missing).await,
+                None => return Err(error.into()),
+            },
+            (Err(error), None) => return Err(error.into()),
+        };
+        match fetched {
             Fetched::NotModified(unchanged) => {
                 let known = known.unwrap_or_default();
                 self.record(sighting(known, &unchanged, self.clock.now()), Captured::default()).await
             }
             Fetched::Page(page) => {
-                reject_front_page(address, &page)?;
+                if leads_to_front_page(address, &page) {
+                    let known = known.filter(|_| ingest::site(address) == ingest::site(&page.url));
+                    let front_page = || PageError::FrontPage { url: page.url.to_string() };
+                    let missing = MissingPage::at_front_page(&page);
+                    return self.record_absence(&known.ok_or_else(front_page)?, missing).await;
+                }
                 let observed = self.clock.now();
                 let document = read(&page, observed)?;
                 let name = known.and_then(|known| ArticleName::parse(&known.name).ok());
@@ -192,7 +210,55 @@ impl<'a> Pages<'a> {
         request.request_id.clone_from(&self.overrides.request_id);
         request.validate_only = self.overrides.dry_run;
         let response = self.client.archive.clone().record_observation(request).await?.into_inner();
-        Ok(Captured { response, ..remarks })
+        Ok(Captured { recorded: Recorded::Observation(Box::new(response)), ..remarks })
+    }
+
+    /// Records that the page of an archived article is missing.
+    async fn record_absence(&self, known: &pb::Article, missing: MissingPage) -> Result<Captured, CaptureError> {
+        let default = u32::from(missing.reason == pb::AbsenceReason::Gone);
+        let request = pb::RecordAbsenceRequest {
+            target: Some(pb::record_absence_request::Target::Name(known.name.clone())),
+            observe_time: Some(timestamp_to_pb(self.clock.now())),
+            reason: missing.reason.into(),
+            http_status: missing.http_status,
+            fetch: Some(missing.fetch),
+            // 0 lets the archive choose.
+            gone_after: self.overrides.gone_after.unwrap_or(default),
+            precondition: self.overrides.precondition.clone(),
+            request_id: self.overrides.request_id.clone(),
+            validate_only: self.overrides.dry_run,
+            ..pb::RecordAbsenceRequest::default()
+        };
+        let response = self.client.archive.clone().record_absence(request).await?.into_inner();
+        Ok(Captured { recorded: Recorded::Absence(Box::new(response)), ..Captured::default() })
+    }
+}
+
+/// A response that says that a page is missing.
+struct MissingPage {
+    reason: pb::AbsenceReason,
+    http_status: u32,
+    fetch: pb::Fetch,
+}
+
+impl MissingPage {
+    /// `None` if the error says nothing about whether there is a page.
+    fn of_error(error: &FetchError) -> Option<Self> {
+        let FetchError::Status { url, code, .. } = error else { return None };
+        let reason = match *code {
+            StatusCode::NOT_FOUND => pb::AbsenceReason::NotFound,
+            StatusCode::GONE => pb::AbsenceReason::Gone,
+            _ => return None,
+        };
+        let fetch = pb::Fetch { url: url.clone(), ..pb::Fetch::default() };
+        Some(Self { reason, http_status: code.as_u16().into(), fetch })
+    }
+
+    /// The page leads to the front page of its site. The status is that of the first redirect.
+    fn at_front_page(page: &Page) -> Self {
+        let http_status = page.redirects.first().map_or(0, |hop| hop.status.as_u16().into());
+        let fetch = pb::Fetch { url: page.url.to_string(), ..pb::Fetch::default() };
+        Self { reason: pb::AbsenceReason::Redirected, http_status, fetch }
     }
 }
 
@@ -228,7 +294,7 @@ fn unchanged_page(article: pb::Article) -> Captured {
         outcome: pb::ObservationOutcome::Unchanged.into(),
         ..pb::RecordObservationResponse::default()
     };
-    Captured { response, ..Captured::default() }
+    Captured { recorded: Recorded::Observation(Box::new(response)), ..Captured::default() }
 }
 
 /// Builds the request that records a sighting of the unchanged page.
@@ -255,13 +321,10 @@ fn downgrade_note(hop: &Redirect) -> String {
     format!("{} redirects from https to http; the page was fetched without encryption", hop.from)
 }
 
-/// Rejects a redirect to the front page of the site, which usually means that the article is gone. Otherwise, the front
-/// page would become the article's next revision.
-fn reject_front_page(address: &Url, page: &Page) -> Result<(), PageError> {
-    if ingest::is_front_page(&page.url) && !ingest::is_front_page(address) {
-        return Err(PageError::FrontPage { url: page.url.to_string() });
-    }
-    Ok(())
+/// Whether the page redirects to the front page of a site, which usually means that the article is gone. The front page
+/// must not become the article's next revision.
+fn leads_to_front_page(address: &Url, page: &Page) -> bool {
+    ingest::is_front_page(&page.url) && !ingest::is_front_page(address)
 }
 
 /// Extracts the document of a page; relative times in it count from the day of `observed`.

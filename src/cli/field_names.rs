@@ -3,7 +3,7 @@
 /// Fields, and the option or argument that sets each of them. Each entry covers the items of a repeated field as well.
 ///
 /// A field that a document may state, such as `content.language`, has no entry: the user may have given no option.
-const NAMES: [(&str, &str); 38] = [
+const NAMES: [(&str, &str); 40] = [
     ("name", "ARTICLE"),
     ("parent", "--source"),
     ("article_id", "--article"),
@@ -13,6 +13,8 @@ const NAMES: [(&str, &str); 38] = [
     ("url", "ARTICLE"),
     ("observe_time", "--observed-at"),
     ("reason", "--reason"),
+    ("http_status", "--status"),
+    ("gone_after", "--gone-after"),
     ("request_id", "--request-id"),
     ("revision_number", "--to"),
     ("precondition.revision_number", "--if-revision"),

@@ -72,6 +72,7 @@ fn overrides(args: &FollowArgs) -> PageOverrides {
         source: args.source.clone(),
         labels: args.label.clone(),
         keep_original: args.keep_original,
+        gone_after: args.fetch.gone_after,
         dry_run: args.dry_run,
         ..PageOverrides::default()
     }

@@ -83,8 +83,11 @@ type Row = [(String, anstyle::Style); 5];
 fn row(article: &pb::Article, out: &Output) -> Row {
     let revision = article.revision.clone().unwrap_or_default();
     let plain = anstyle::Style::new();
-    let withdrawn = article.state() == pb::ArticleState::Withdrawn;
-    let (state, state_style) = if withdrawn { ("withdrawn", style::BAD) } else { ("live", style::GOOD) };
+    let (state, state_style) = match article.state() {
+        pb::ArticleState::Withdrawn => ("withdrawn", style::BAD),
+        pb::ArticleState::Gone => ("gone", style::BAD),
+        pb::ArticleState::Live | pb::ArticleState::Unspecified => ("live", style::GOOD),
+    };
     let since = instant(article.valid_from.as_ref()).map(|time| out.brief_time(time)).unwrap_or_default();
     let headline = revision.content.map(|content| style::safe_line(&content.headline)).unwrap_or_default();
     [

@@ -4,6 +4,7 @@ use super::args::LogArgs;
 use super::args::selection::changed_parts;
 use super::connect::Session;
 use super::exit::Failure;
+use super::missing::{missing, verb};
 use super::output::Output;
 use super::{status, style, words};
 use crate::client::{as_of, as_of_snapshot};
@@ -43,8 +44,8 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
     Ok(())
 }
 
-/// Prints a line if the article is withdrawn, and one if it has labels, and returns the point at which to list the
-/// revisions.
+/// Prints a line if the article is withdrawn, one if its page is missing, and one if it has labels, and returns the
+/// point at which to list the revisions.
 async fn print_state(
     session: &Session,
     name: &str,
@@ -62,10 +63,20 @@ async fn print_state(
     if article.state() == pb::ArticleState::Withdrawn {
         out.line(withdrawn(&article, out))?;
     }
+    if let Some(line) = missing_line(&article, out) {
+        out.line(line)?;
+    }
     if !article.labels.is_empty() {
         out.line(format_args!("labels {}", style::safe_line(&article.labels.join(", "))))?;
     }
     Ok(as_of_snapshot(found.snapshot.as_ref(), args.as_of.at()))
+}
+
+/// Formats the absences of an article as `gone: last seen …, first missed …; 3 looks, status 404`; `None` if the latest
+/// look did not find its page missing.
+pub(super) fn missing_line(article: &pb::Article, out: &Output) -> Option<String> {
+    let missing = missing(article, out)?;
+    Some(format!("{}: {missing}", out.painter().paint(style::BAD, verb(article))))
 }
 
 /// Formats the state of a withdrawn article as `withdrawn since …: reason`.

@@ -4,6 +4,7 @@
 //! the same in both cases ([`connect`]). All output goes through [`output`], and [`exit`] defines exit statuses. The
 //! rules of the archive itself are not implemented here.
 
+mod absent;
 mod add;
 mod args;
 mod article;
@@ -22,6 +23,7 @@ mod label;
 mod list;
 mod listener;
 mod log;
+mod missing;
 mod outcomes;
 mod output;
 mod progress;
@@ -116,6 +118,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         Command::Withdraw(_) => ("withdraw", Access::Existing),
         Command::Reinstate(_) => ("reinstate", Access::Existing),
         Command::Rollback(_) => ("rollback", Access::Existing),
+        Command::Absent(_) => ("absent", Access::Existing),
         Command::Export(_) => ("export", Access::Existing),
         Command::Watch(_) => ("watch", Access::Existing),
         Command::Subscriptions(_) => ("subscriptions", Access::Existing),
@@ -159,6 +162,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Withdraw(args) => withdraw::run(session, args, out).await,
         Command::Reinstate(args) => reinstate::run(session, args, out).await,
         Command::Rollback(args) => rollback::run(session, &args, out).await,
+        Command::Absent(args) => absent::run(session, args, out).await,
         Command::Export(args) => export::run(session, &args, globals, out).await,
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,

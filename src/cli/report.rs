@@ -7,8 +7,8 @@ use super::failures::{Failures, error_line};
 use super::outcomes::Outcomes;
 use super::output::{Output, say};
 use super::progress::Progress;
-use super::{style, units, words};
-use crate::capture::{Captured, article_of_revision};
+use super::{absent, style, units, words};
+use crate::capture::{Captured, Recorded, article_of_revision};
 use crate::cli::short_name::short;
 use crate::wire::pb;
 use crate::wire::pb::ObservationOutcome as Outcome;
@@ -62,7 +62,11 @@ impl<'a> Report<'a> {
     }
 
     fn captured(&mut self, label: &str, captured: &Captured) -> Result<(), Failure> {
-        let Captured { response, guesses, notes } = captured;
+        let Captured { recorded, guesses, notes } = captured;
+        let response = match recorded {
+            Recorded::Observation(response) => response,
+            Recorded::Absence(response) => return self.missing(response),
+        };
         self.outcomes.add(response.outcome());
         let is_quiet = response.outcome() == Outcome::Unchanged;
         let Self { out, progress, dry_run, .. } = self;
@@ -75,8 +79,15 @@ impl<'a> Report<'a> {
             for note in warnings.chain(notes.iter().filter(|_| !is_quiet)) {
                 out.note(format_args!("{label}: {}", style::safe_line(note)));
             }
-            if out.json { out.message(response) } else { print(response, *dry_run, out) }
+            if out.json { out.message(&**response) } else { print(response, *dry_run, out) }
         })
+    }
+
+    /// Reports that the page of an archived article is missing, which is no failure: it is recorded.
+    fn missing(&mut self, response: &pb::RecordAbsenceResponse) -> Result<(), Failure> {
+        self.outcomes.missing += 1;
+        let Self { out, progress, dry_run, .. } = self;
+        progress.beside(|| if out.json { out.message(response) } else { absent::print(response, *dry_run, out) })
     }
 
     fn failure(&mut self, label: &str, failure: Failure) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::args::ShowArgs;
 use super::connect::Session;
 use super::exit::{Exit, Failure};
+use super::missing::missing;
 use super::output::Output;
 use super::{log, status, style};
 use crate::cli::short_name::short;
@@ -117,7 +118,13 @@ fn facts(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let time = |time: Option<&prost_types::Timestamp>| instant(time).map(|time| out.time(time));
-    let withdrawn = article.state() == pb::ArticleState::Withdrawn;
+    let state = match article.state() {
+        pb::ArticleState::Withdrawn => Some(log::withdrawn(article, out)),
+        pb::ArticleState::Live | pb::ArticleState::Gone | pb::ArticleState::Unspecified => {
+            log::missing_line(article, out)
+        }
+    };
+    let missing = missing(article, out).filter(|_| article.state() == pb::ArticleState::Withdrawn);
     let rollback = match revision.rollback_of {
         0 => String::new(),
         number => format!(", with the content of revision {number}"),
@@ -135,7 +142,8 @@ fn facts(
     let given = |text: &str| (!text.is_empty()).then(|| style::safe_line(text));
     let rows = [
         ("Article", Some(out.painter().paint(style::NAME, &short(&article.name)))),
-        ("State", withdrawn.then(|| log::withdrawn(article, out))),
+        ("State", state),
+        ("Page", missing.map(|missing| format!("missing: {missing}"))),
         ("Revision", Some(format!("{} of {}{rollback}", revision.number, article.revision_count))),
         ("Published", content.publish_time.as_ref().and_then(|claim| claimed(claim, out))),
         ("Modified", content.modify_time.as_ref().and_then(|claim| claimed(claim, out))),

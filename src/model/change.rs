@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::diff::WordDelta;
 use super::{
-    ArticleName, ArticleUrl, ClaimedTime, Content, ContentDigest, ContentParts, Fetch, LogDigest, RequestDigest,
-    RequestId, RevisionNumber, Seq, Timestamp,
+    AbsenceRecord, ArticleName, ArticleState, ArticleUrl, ClaimedTime, Content, ContentDigest, ContentParts, Fetch,
+    LogDigest, RequestDigest, RequestId, RevisionNumber, Seq, Timestamp,
 };
 
 /// An article's internal number: 0, 1, 2, … in the order of first changes. It is never exposed to clients.
@@ -32,10 +32,10 @@ pub struct ChangeEntry {
     pub name: ArticleName,
     /// What happened to the article.
     pub kind: LogKind,
-    /// The revision that was created or confirmed; `None` for state changes and URLs.
+    /// The revision that was created or confirmed; `None` for absences, state changes and URLs.
     pub revision: Option<RevisionNumber>,
-    /// When the content was seen, or from when the state change is effective. Labels have no observe time: a change of
-    /// labels alone has the time from which the newest revision is in force.
+    /// When the content was seen, or the page was missing, or from when the state change is effective. Labels have no
+    /// observe time: a change of labels alone has the time from which the newest revision is in force.
     pub observe_time: Timestamp,
     /// When the change was committed. All changes of one commit share it.
     pub archive_time: Timestamp,
@@ -51,9 +51,11 @@ pub struct ChangeEntry {
     pub new_revision: Option<Box<RevisionRecord>>,
     /// The change of the article's labels; `None` if the change leaves them as they are.
     pub labels: Option<Box<LabelChange>>,
+    /// The absence; `None` unless the change records or repeats one.
+    pub absence: Option<Box<AbsenceRecord>>,
     /// The reason given with a state change or with labels; empty otherwise.
     pub reason: String,
-    /// The HTTP facts of an observation that created a revision or was recorded as a sighting.
+    /// The HTTP facts of an observation that created a revision or was recorded as a sighting, or of an absence.
     pub fetch: Option<Box<Fetch>>,
     /// Whether a rollback requested the change, which created or confirmed a revision.
     pub by_rollback: bool,
@@ -68,9 +70,12 @@ pub struct LatestState {
     pub created_seq: Seq,
     /// When that revision came into force, on the observe axis.
     pub since: Timestamp,
-    /// Whether the article is withdrawn.
-    pub withdrawn: bool,
-    /// Whether the change itself is in force there. A late observation or state change is not.
+    /// The article's state.
+    pub state: ArticleState,
+    /// The change that last altered that state, or was a withdrawal or reinstatement, in force or not; `None` without
+    /// such a change.
+    pub state_seq: Option<Seq>,
+    /// Whether the change itself is in force there. A late observation, absence or state change is not.
     pub is_newest: bool,
     /// The change that last set the article's labels; `None` if it never had any. Labels have no observe time: they
     /// apply to the article as a whole, from this change on.
@@ -113,6 +118,25 @@ pub enum LogKind {
     Labelled,
     /// A client repeated a change of labels that had been made, under a new request id.
     LabelsRepeated,
+    /// An absence: a look found the page missing.
+    Absent,
+    /// A client repeated a recorded absence under a new request id.
+    AbsenceRepeated,
+}
+
+impl LatestState {
+    /// The latest change of the article's state or labels. With the newest revision, it tells this state of the article
+    /// from every earlier one.
+    pub fn last_edit(&self) -> Option<Seq> {
+        self.state_seq.max(self.labels_seq)
+    }
+}
+
+impl Change {
+    /// Whether the change altered the newest state of its article, or is a withdrawal or reinstatement.
+    pub fn alters_state(&self) -> bool {
+        self.entry.latest_state.state_seq == Some(self.seq)
+    }
 }
 
 impl LogKind {

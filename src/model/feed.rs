@@ -21,6 +21,8 @@ pub enum ChangeKind {
     Aliased,
     /// Labels were added to the article or removed from it, and nothing else.
     Labelled,
+    /// A look found the page of the article missing.
+    Absent,
 }
 
 impl ChangeKind {
@@ -34,9 +36,14 @@ impl ChangeKind {
             LogKind::Reinstated => Self::Reinstated,
             LogKind::Aliased => Self::Aliased,
             LogKind::Labelled => Self::Labelled,
+            LogKind::Absent => Self::Absent,
             LogKind::Sighted | LogKind::Repeated if !change.entry.bound_urls.is_empty() => Self::Aliased,
             LogKind::Sighted | LogKind::Repeated if change.entry.labels.is_some() => Self::Labelled,
-            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::LabelsRepeated => Self::Sighted,
+            LogKind::Sighted
+            | LogKind::Repeated
+            | LogKind::StateRepeated
+            | LogKind::LabelsRepeated
+            | LogKind::AbsenceRepeated => Self::Sighted,
         }
     }
 }
@@ -82,7 +89,8 @@ pub struct FeedQuery {
     /// the filter, a change that creates a revision must have changed one of them, or move the article into or out of
     /// the filter.
     pub filter: ArticleFilter,
-    /// The kinds to deliver. By default a sighting is left out unless it moves the article into or out of the filter.
+    /// The kinds to deliver. By default a sighting is left out unless it alters the article's newest state, or moves
+    /// the article into or out of the filter.
     pub kinds: ChangeKinds,
 }
 

@@ -1,6 +1,6 @@
 //! Selects the articles of a list, a feed or an export.
 
-use super::{ArticleName, ContentParts, SourceId, Timestamp, UrlKey};
+use super::{ArticleName, ArticleState, ContentParts, SourceId, Timestamp, UrlKey};
 
 /// A selection of articles by attribute. Fields are ANDed, the values of one field are ORed, and an empty field matches
 /// every article. It is evaluated on attributes alone, never on the body.
@@ -10,8 +10,8 @@ pub struct ArticleFilter {
     pub sources: Vec<SourceId>,
     /// The articles to select, by name.
     pub articles: Vec<ArticleName>,
-    /// Only withdrawn articles (`true`) or only live ones (`false`).
-    pub withdrawn: Option<bool>,
+    /// The states in force to select, sorted and unique.
+    pub states: Vec<ArticleState>,
     /// Language ranges as in RFC 4647: `en` matches `en` and `en-GB`.
     pub languages: Vec<String>,
     /// The labels that the archive's users assigned.

@@ -45,6 +45,8 @@ impl Limits {
     pub const NAME_BYTES_MAX: usize = 128;
     /// The length of the reason given with a state change or with labels, in bytes.
     pub const REASON_BYTES_MAX: usize = 1024;
+    /// How many absences in a row a writer may require at most, before the article counts as gone.
+    pub const GONE_AFTER_MAX: u32 = 1_000;
     /// The length of an `ETag` header, in bytes.
     pub const ETAG_BYTES_MAX: usize = 1024;
     /// The length of a `Last-Modified` header, in bytes.

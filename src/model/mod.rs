@@ -4,6 +4,7 @@
 //! sent. Names, instants and digests that exist are valid: each is parsed once, at the edge, and trusted from then on.
 //! A [`Content`] can be filled in freely; [`check`] has the rules that the archive applies before it records one.
 
+pub mod absence;
 pub mod as_of;
 pub mod change;
 pub mod check;
@@ -26,6 +27,7 @@ pub mod unseen;
 pub mod url_key;
 pub mod verification;
 
+pub use absence::{Absence, AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleState};
 pub use as_of::{AsOf, KnownAt};
 pub use change::{
     ArticleKey, Change, ChangeEntry, LabelChange, LatestState, LogKind, Original, OriginalRecord, RevisionRecord,

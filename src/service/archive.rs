@@ -211,7 +211,7 @@ impl ArchiveService for ArchiveHandler {
             outcome: render::outcome(written.outcome).into(),
             replayed: written.replayed,
             snapshot: Some(snapshot_to_pb(&written.snapshot)),
-            state: render::state(written.withdrawn).into(),
+            state: wire::article_state_to_pb(written.state).into(),
             etag: written.etag,
         }))
     }
@@ -274,13 +274,31 @@ impl ArchiveService for ArchiveHandler {
             state: changed.state.into(),
         }))
     }
+
+    async fn record_absence(&self, request: Request<pb::RecordAbsenceRequest>) -> RpcResult<pb::RecordAbsenceResponse> {
+        let caller = Caller::of(&request);
+        let request = request.into_inner();
+        let mode = write_mode(request.validate_only);
+        let operation = operation::absence(&self.0, request).map_err(Refusal::from)?;
+        let written = self.write_one(&caller, operation, mode).await?;
+        let as_of = AsOf { observe_time: Some(written.observe_time), ..AsOf::default() };
+        let changed = self.changed(written, as_of).await?;
+        Ok(Response::new(pb::RecordAbsenceResponse {
+            article: Some(changed.article),
+            changed: changed.changed,
+            replayed: changed.replayed,
+            snapshot: changed.snapshot,
+            etag: changed.etag,
+            state: changed.state.into(),
+        }))
+    }
 }
 
 fn write_mode(validate_only: bool) -> WriteMode {
     if validate_only { WriteMode::Validate } else { WriteMode::Commit }
 }
 
-/// The result of a change of an article's state or labels.
+/// The result of an absence, or of a change of an article's state or labels.
 struct ArticleChanged {
     article: pb::Article,
     changed: bool,
@@ -337,7 +355,7 @@ impl ArchiveHandler {
             replayed: written.replayed,
             snapshot: Some(snapshot_to_pb(&snapshot)),
             etag: written.etag,
-            state: render::state(written.withdrawn),
+            state: wire::article_state_to_pb(written.state),
         })
     }
 

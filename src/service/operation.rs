@@ -6,10 +6,10 @@ use prost::Message;
 use super::Context;
 use super::status::Refusal;
 use crate::archive::observation::Observation;
-use crate::archive::request::{Action, ArticleTarget, Operation, Precondition, WriteMode};
+use crate::archive::request::{AbsenceLookRequest, Action, ArticleTarget, Operation, Precondition, WriteMode};
 use crate::model::{
-    ArticleId, ArticleName, ClaimedTime, Content, Limits, Original, Precision, RequestDigest, RequestId,
-    RevisionNumber, SourceId, Timestamp, check,
+    AbsenceLook, AbsenceReason, ArticleId, ArticleName, ArticleUrl, ClaimedTime, Content, Limits, Original, Precision,
+    RequestDigest, RequestId, RevisionNumber, SourceId, Timestamp, check,
 };
 use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, FieldErrors, all, pb};
@@ -72,6 +72,63 @@ pub(super) fn article_operation<E: Into<FieldErrors>>(
     let id = request_id(&request.request_id, digest);
     let (name, action, observe_time, precondition, request) = all!(name, action, observe_time, precondition, id)?;
     Ok(Operation { target: ArticleTarget::Named(name), observe_time, precondition, request, action })
+}
+
+/// Parses a request to record an absence.
+pub(super) fn absence(context: &Context, request: pb::RecordAbsenceRequest) -> Result<Operation, FieldErrors> {
+    let limits = &context.limits;
+    let digest = (!request.request_id.is_empty())
+        .then(|| request_digest(&pb::RecordAbsenceRequest { validate_only: false, ..request.clone() }));
+    let target = absence_target(request.target, limits);
+    let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now());
+    let reason = match pb::AbsenceReason::try_from(request.reason) {
+        Ok(pb::AbsenceReason::NotFound) => Ok(AbsenceReason::NotFound),
+        Ok(pb::AbsenceReason::Gone) => Ok(AbsenceReason::Gone),
+        Ok(pb::AbsenceReason::Redirected) => Ok(AbsenceReason::Redirected),
+        Ok(pb::AbsenceReason::Unspecified) => Err(FieldError::invalid("reason", "is missing")),
+        Err(_) => Err(FieldError::invalid("reason", "is not a known reason")),
+    };
+    let http_status = match request.http_status {
+        status @ (0 | 100..=599) => Ok(status),
+        status => Err(FieldError::invalid("http_status", format!("is {status}; 100 to 599, or 0 if it is unknown"))),
+    };
+    let gone_after = match request.gone_after {
+        0 => Ok(GONE_AFTER_DEFAULT),
+        count if count <= Limits::GONE_AFTER_MAX => Ok(count),
+        count => {
+            Err(FieldError::invalid("gone_after", format!("is {count}; 1 to {} are allowed", Limits::GONE_AFTER_MAX)))
+        }
+    };
+    let fetch = wire::fetch(request.fetch, limits);
+    let coalesce = wire::coalesce_within(request.coalesce_within.as_ref()).and_then(check::coalesce_within);
+    let precondition = precondition(request.precondition);
+    let id = request_id(&request.request_id, digest);
+    let (target, observe_time, reason, http_status, gone_after, fetch, coalesce_within_micros, precondition, request) =
+        all!(target, observe_time, reason, http_status, gone_after, fetch, coalesce, precondition, id)?;
+    let look = AbsenceLook { reason, http_status, gone_after };
+    let absence = AbsenceLookRequest { look, fetch: fetch.map(Box::new), coalesce_within_micros };
+    Ok(Operation { target, observe_time, precondition, request, action: Action::Absent(Box::new(absence)) })
+}
+
+/// How many absences in a row make an article gone, unless the client says otherwise.
+const GONE_AFTER_DEFAULT: u32 = 3;
+
+fn absence_target(
+    target: Option<pb::record_absence_request::Target>,
+    limits: &Limits,
+) -> Result<ArticleTarget, FieldError> {
+    use pb::record_absence_request::Target;
+    match target {
+        None => Err(FieldError::invalid("name", "is missing; give the article's name or its url")),
+        Some(Target::Name(name)) => {
+            let name = ArticleName::parse(&name).map_err(|error| FieldError::invalid("name", error))?;
+            Ok(ArticleTarget::Named(name))
+        }
+        Some(Target::Url(original)) => {
+            let key = wire::check_url("url", &original, limits)?;
+            Ok(ArticleTarget::AtUrl(ArticleUrl { original, key }))
+        }
+    }
 }
 
 /// Validates the labels to add and to remove, and the reason.

@@ -10,24 +10,23 @@ use crate::archive::read::list::RevisionEntry;
 use crate::archive::request::{Outcome, Receipt, Warning};
 use crate::archive::{BatchError, BatchResult};
 use crate::model::url_key::without_credentials;
-use crate::model::{Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
+use crate::model::{ArticleState, Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
 use crate::wire::{
-    basic_content_to_pb, content_parts_to_pb, content_to_pb, fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb,
-    word_delta_to_pb,
+    absence_to_pb, article_state_to_pb, basic_content_to_pb, content_parts_to_pb, content_to_pb, fetch_to_pb, pb,
+    snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
 };
 
-/// The state that an article has if it is withdrawn or not.
-pub(super) fn state(withdrawn: bool) -> pb::ArticleState {
-    if withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live }
-}
-
 pub(super) fn article(article: ArticleAt) -> pb::Article {
+    let state = article.article_state();
+    let state_time = article.state_since().map(timestamp_to_pb);
     let latest_fetch = article.latest_fetch().map(fetch_to_pb);
+    // Nobody declared that it is gone, so nobody gave a reason.
+    let declared = article.state.filter(|_| state != ArticleState::Gone);
     pb::Article {
         name: article.name.to_string(),
-        state: state(article.withdrawn()).into(),
-        state_time: article.state.as_ref().map(|state| timestamp_to_pb(state.since)),
-        state_reason: article.state.map(|state| state.reason).unwrap_or_default(),
+        state: article_state_to_pb(state).into(),
+        state_time,
+        state_reason: declared.map(|state| state.reason).unwrap_or_default(),
         revision: Some(revision(&article.revision)),
         valid_from: Some(timestamp_to_pb(article.valid_from)),
         valid_until: article.valid_until.map(timestamp_to_pb),
@@ -39,6 +38,7 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
         seq: article.latest.seq.0,
         latest_fetch,
         labels: article.labels,
+        absence: article.absence.map(|absence| absence_to_pb(absence.look, absence.run)),
     }
 }
 
@@ -122,7 +122,7 @@ pub(super) fn recorded(written: &Receipt, mut warnings: Vec<pb::Warning>) -> pb:
         warnings,
         snapshot: Some(snapshot_to_pb(&written.snapshot)),
         etag: written.etag.clone(),
-        state: state(written.withdrawn).into(),
+        state: article_state_to_pb(written.state).into(),
     }
 }
 

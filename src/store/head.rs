@@ -6,9 +6,12 @@
 use prost::Message;
 
 use super::key::article::ArticleIndexKey;
+use super::record::{absence_from_stored, absence_to_stored};
 use super::seal::{seal, unseal};
 use super::{StoreError, stored};
-use crate::model::{ArticleId, ArticleKey, ArticleName, RevisionNumber, Seq, SourceId, Timestamp};
+use crate::model::{
+    Absence, ArticleId, ArticleKey, ArticleName, ArticleState, RevisionNumber, Seq, SourceId, Timestamp,
+};
 
 /// How many of the latest contents a head lists.
 pub const RECENT_CONTENTS: usize = 8;
@@ -31,8 +34,13 @@ pub struct ArticleHead {
     pub newest: InForce,
     /// The state change in force at the end of the observe axis.
     pub state: Option<StateChange>,
-    /// The latest state change in log order, whether or not it is in force.
-    pub last_state_change: Option<Seq>,
+    /// The change that last altered the newest state, or was a withdrawal or reinstatement, in force or not; `None` if
+    /// there is none.
+    pub state_seq: Option<Seq>,
+    /// The latest look on the observe axis if it is an absence, with its run.
+    pub absence: Option<Absence>,
+    /// The observe time of the latest absence; `None` if there is none.
+    pub latest_absence_time: Option<Timestamp>,
     /// The observe time of the earliest observation.
     pub first_observe_time: Timestamp,
     /// The observe time of the latest observation.
@@ -100,15 +108,25 @@ impl ArticleHead {
         Self::from_stored(message).ok_or_else(malformed)
     }
 
-    /// Whether the article is withdrawn at the end of the observe axis.
-    pub fn withdrawn(&self) -> bool {
-        self.state.is_some_and(|state| state.withdrawn)
+    /// The article's state at the end of the observe axis.
+    pub fn article_state(&self) -> ArticleState {
+        article_state(self.state, self.absence.as_ref())
     }
 
     /// The latest change of the article's state or labels, in force or not. With the newest revision, it tells the
     /// article's newest state from every earlier one.
     pub fn last_edit(&self) -> Option<Seq> {
-        self.last_state_change.max(self.labels_seq)
+        self.state_seq.max(self.labels_seq)
+    }
+
+    /// The latest look at or before `at`, if it is an absence, as known with the change that wrote this head. The outer
+    /// `None` says that the head does not know, because there are later looks.
+    pub fn absence_at(&self, at: Timestamp) -> Option<Option<Absence>> {
+        match self.latest_absence_time {
+            None => Some(None),
+            Some(latest) if at >= latest.max(self.latest_observe_time) => Some(self.absence),
+            Some(_) => None,
+        }
     }
 
     /// Adds a change that binds URLs.
@@ -139,7 +157,7 @@ impl ArticleHead {
                 seq: state.seq.0,
                 since: state.since.micros(),
             }),
-            last_state_seq: self.last_state_change.map_or(0, |seq| seq.0),
+            last_state_seq: self.state_seq.map_or(0, |seq| seq.0),
             first_observe_time: self.first_observe_time.micros(),
             latest_observe_time: self.latest_observe_time.micros(),
             recent: self.recent.iter().map(recent_to_stored).collect(),
@@ -148,6 +166,8 @@ impl ArticleHead {
             url_count: self.url_count,
             labels: self.labels.clone(),
             labels_seq: self.labels_seq.map(|seq| seq.0),
+            absence: self.absence.map(|absence| absence_to_stored(absence.look, Some(absence.run))),
+            latest_absence_time: self.latest_absence_time.map(Timestamp::micros),
         }
     }
 
@@ -160,6 +180,17 @@ impl ArticleHead {
                 seq: Seq(state.seq),
                 since: Timestamp::from_micros(state.since)?,
             }),
+        };
+        let absence = match message.absence {
+            None => None,
+            Some(absence) => {
+                let record = absence_from_stored(&absence)?;
+                Some(Absence { look: record.look, run: record.run? })
+            }
+        };
+        let latest_absence_time = match message.latest_absence_time {
+            None => None,
+            Some(micros) => Some(Timestamp::from_micros(micros)?),
         };
         Some(Self {
             name: ArticleName {
@@ -176,8 +207,10 @@ impl ArticleHead {
                 known_seq: Seq(newest.known_seq),
             },
             state,
-            // Position 0 is never a state change: the first change of an archive creates an article.
-            last_state_change: (message.last_state_seq > 0).then_some(Seq(message.last_state_seq)),
+            // Position 0 never alters a state: the first change of an archive creates an article.
+            state_seq: (message.last_state_seq > 0).then_some(Seq(message.last_state_seq)),
+            absence,
+            latest_absence_time,
             first_observe_time: Timestamp::from_micros(message.first_observe_time)?,
             latest_observe_time: Timestamp::from_micros(message.latest_observe_time)?,
             recent: message.recent.iter().map(recent_from_stored).collect(),
@@ -186,6 +219,17 @@ impl ArticleHead {
             labels_seq: message.labels_seq.map(Seq),
             url_changes: (!message.many_url_changes).then(|| message.url_changes.into_iter().map(Seq).collect()),
         })
+    }
+}
+
+/// The state that follows from the state change in force, and from the latest look if it is an absence.
+pub fn article_state(state: Option<StateChange>, absence: Option<&Absence>) -> ArticleState {
+    if state.is_some_and(|state| state.withdrawn) {
+        ArticleState::Withdrawn
+    } else if absence.is_some_and(|absence| absence.run.is_gone) {
+        ArticleState::Gone
+    } else {
+        ArticleState::Live
     }
 }
 

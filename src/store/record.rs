@@ -9,9 +9,10 @@ use super::key::log::LogKey;
 use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{
-    ArticleId, ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts,
-    Fetch, LabelChange, LatestState, LogDigest, LogKind, OriginalRecord, Precision, RequestDigest, RequestId,
-    RevisionNumber, RevisionRecord, Seq, SourceId, Timestamp, UrlKey, WordDelta,
+    AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleId, ArticleKey, ArticleName, ArticleState,
+    ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts, Fetch, LabelChange, LatestState,
+    LogDigest, LogKind, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq,
+    SourceId, Timestamp, UrlKey, WordDelta,
 };
 
 /// A change, encoded and ready to be stored.
@@ -89,7 +90,6 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         reason: entry.reason.clone(),
         newest_offset: seq.0.saturating_sub(entry.latest_state.created_seq.0),
         newest_since_offset: entry.latest_state.since.micros_since(entry.observe_time),
-        withdrawn: entry.latest_state.withdrawn,
         superseded: !entry.latest_state.is_newest,
         fetch: entry.fetch.as_deref().map(fetch_to_stored),
         by_rollback: entry.by_rollback,
@@ -97,6 +97,9 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         labels_removed: removed,
         labels: after,
         labels_offset: entry.latest_state.labels_seq.map(|labels_seq| seq.0.saturating_sub(labels_seq.0)),
+        absence: entry.absence.as_deref().map(|absence| absence_to_stored(absence.look, absence.run)),
+        state: state_to_stored(entry.latest_state.state),
+        state_offset: entry.latest_state.state_seq.map(|state_seq| seq.0.saturating_sub(state_seq.0)),
     }
 }
 
@@ -128,12 +131,10 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
     let latest_state = LatestState {
         created_seq: Seq(seq.0.checked_sub(message.newest_offset)?),
         since: Timestamp::from_micros(observe_time.micros().checked_add(message.newest_since_offset)?)?,
-        withdrawn: message.withdrawn,
+        state: state_from_stored(message.state)?,
+        state_seq: back_from(seq, message.state_offset)?,
         is_newest: !message.superseded,
-        labels_seq: match message.labels_offset {
-            None => None,
-            Some(offset) => Some(Seq(seq.0.checked_sub(offset)?)),
-        },
+        labels_seq: back_from(seq, message.labels_offset)?,
     };
     let labels = LabelChange { added: message.labels_added, removed: message.labels_removed, after: message.labels };
     let is_labelled = !(labels.added.is_empty() && labels.removed.is_empty());
@@ -156,11 +157,21 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
         bound_urls: message.bound_urls.into_iter().map(bound).collect(),
         new_revision,
         labels: is_labelled.then(|| Box::new(labels)),
+        absence: transposed(message.absence.map(|absence| absence_from_stored(&absence)))?.map(Box::new),
         reason: message.reason,
         fetch: message.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         by_rollback: message.by_rollback,
         latest_state,
     })
+}
+
+/// The position `offset` before `seq`, if there is an offset. `None` if that is before the log.
+#[expect(clippy::option_option, reason = "the outer one is validity, the inner one presence")]
+fn back_from(seq: Seq, offset: Option<u64>) -> Option<Option<Seq>> {
+    match offset {
+        None => Some(None),
+        Some(offset) => seq.0.checked_sub(offset).map(|seq| Some(Seq(seq))),
+    }
 }
 
 /// `None` for a value that is present but malformed; `Some(None)` for an absent one.
@@ -194,6 +205,8 @@ fn kind_to_stored(kind: LogKind) -> stored::LogKind {
         LogKind::Aliased => stored::LogKind::Aliased,
         LogKind::Labelled => stored::LogKind::Labelled,
         LogKind::LabelsRepeated => stored::LogKind::LabelsRepeated,
+        LogKind::Absent => stored::LogKind::Absent,
+        LogKind::AbsenceRepeated => stored::LogKind::AbsenceRepeated,
     }
 }
 
@@ -211,7 +224,77 @@ fn kind_from_stored(kind: stored::LogKind) -> Option<LogKind> {
         stored::LogKind::Aliased => LogKind::Aliased,
         stored::LogKind::Labelled => LogKind::Labelled,
         stored::LogKind::LabelsRepeated => LogKind::LabelsRepeated,
+        stored::LogKind::Absent => LogKind::Absent,
+        stored::LogKind::AbsenceRepeated => LogKind::AbsenceRepeated,
     })
+}
+
+pub(super) fn state_to_stored(state: ArticleState) -> u32 {
+    match state {
+        ArticleState::Live => 0,
+        ArticleState::Withdrawn => 1,
+        ArticleState::Gone => 2,
+    }
+}
+
+pub(super) fn state_from_stored(state: u32) -> Option<ArticleState> {
+    match state {
+        0 => Some(ArticleState::Live),
+        1 => Some(ArticleState::Withdrawn),
+        2 => Some(ArticleState::Gone),
+        _ => None,
+    }
+}
+
+/// The number by which a way to be missing is stored.
+pub(super) fn absence_reason_to_stored(reason: AbsenceReason) -> u8 {
+    match reason {
+        AbsenceReason::NotFound => 1,
+        AbsenceReason::Gone => 2,
+        AbsenceReason::Redirected => 3,
+    }
+}
+
+pub(super) fn absence_reason_from_stored(reason: u32) -> Option<AbsenceReason> {
+    match reason {
+        1 => Some(AbsenceReason::NotFound),
+        2 => Some(AbsenceReason::Gone),
+        3 => Some(AbsenceReason::Redirected),
+        _ => None,
+    }
+}
+
+pub(super) fn absence_to_stored(look: AbsenceLook, run: Option<AbsenceRun>) -> stored::Absence {
+    stored::Absence {
+        reason: absence_reason_to_stored(look.reason).into(),
+        http_status: look.http_status,
+        gone_after: look.gone_after,
+        run: run.map(|run| stored::AbsenceRun {
+            last_seen: run.last_seen.micros(),
+            first_missed: run.first_missed.micros(),
+            last_missed: run.last_missed.micros(),
+            count: run.count,
+            gone: run.is_gone,
+        }),
+    }
+}
+
+pub(super) fn absence_from_stored(absence: &stored::Absence) -> Option<AbsenceRecord> {
+    let look = AbsenceLook {
+        reason: absence_reason_from_stored(absence.reason)?,
+        http_status: absence.http_status,
+        gone_after: absence.gone_after,
+    };
+    let run = |run: &stored::AbsenceRun| {
+        Some(AbsenceRun {
+            last_seen: Timestamp::from_micros(run.last_seen)?,
+            first_missed: Timestamp::from_micros(run.first_missed)?,
+            last_missed: Timestamp::from_micros(run.last_missed)?,
+            count: run.count,
+            is_gone: run.gone,
+        })
+    };
+    Some(AbsenceRecord { look, run: transposed(absence.run.as_ref().map(run))? })
 }
 
 fn fetch_to_stored(fetch: &Fetch) -> stored::Fetch {

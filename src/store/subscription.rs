@@ -7,7 +7,7 @@ use prost::Message;
 
 use super::key::parked::ParkedKey;
 use super::key::subscription::SubscriptionKey;
-use super::record::{name_from_stored, name_to_stored};
+use super::record::{name_from_stored, name_to_stored, state_from_stored, state_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{
@@ -171,13 +171,13 @@ fn filter_to_stored(filter: &ArticleFilter) -> stored::ArticleFilter {
     stored::ArticleFilter {
         sources: filter.sources.iter().map(|source| source.as_str().to_owned()).collect(),
         articles: filter.articles.iter().map(name_to_stored).collect(),
-        withdrawn: filter.withdrawn,
         languages: filter.languages.clone(),
         labels: filter.labels.clone(),
         url_prefix: filter.url_prefix.as_ref().map(|key| key.as_str().to_owned()).unwrap_or_default(),
         observe_time: Some(range_to_stored(filter.observe_time)),
         publish_time: Some(range_to_stored(filter.publish_time)),
         changed_parts: filter.changed_parts.bits(),
+        states: filter.states.iter().map(|state| state_to_stored(*state)).collect(),
     }
 }
 
@@ -185,7 +185,7 @@ fn filter_from_stored(filter: stored::ArticleFilter) -> Option<ArticleFilter> {
     Some(ArticleFilter {
         sources: filter.sources.iter().map(|id| SourceId::parse(id).ok()).collect::<Option<_>>()?,
         articles: filter.articles.iter().map(name_from_stored).collect::<Option<_>>()?,
-        withdrawn: filter.withdrawn,
+        states: filter.states.iter().map(|state| state_from_stored(*state)).collect::<Option<_>>()?,
         languages: filter.languages,
         labels: filter.labels,
         url_prefix: (!filter.url_prefix.is_empty()).then(|| UrlKey::from_stored(&filter.url_prefix)),
@@ -207,7 +207,7 @@ fn range_from_stored(range: stored::TimeRange) -> Option<TimeRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ArticleName, ContentPart};
+    use crate::model::{ArticleName, ArticleState, ContentPart};
 
     #[test]
     fn a_subscription_is_read_as_it_was_written() {
@@ -215,7 +215,7 @@ mod tests {
         let filter = ArticleFilter {
             sources: vec![SourceId::parse("courier").unwrap()],
             articles: vec![ArticleName::parse("sources/courier/articles/a").unwrap()],
-            withdrawn: Some(false),
+            states: vec![ArticleState::Live, ArticleState::Gone],
             languages: vec!["en".to_owned()],
             labels: vec!["flood".to_owned()],
             url_prefix: Some(UrlKey::prefix_of("https://courier.example/city/").unwrap()),

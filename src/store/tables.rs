@@ -17,12 +17,14 @@ use super::key::parked::ParkedKey;
 use super::key::source::SourceKey;
 use super::key::subscription::SubscriptionKey;
 use super::key::url::UrlIndexKey;
+use super::record::{absence_reason_from_stored, absence_reason_to_stored};
 use super::seal::{seal, unseal};
 use super::stats::{self, SourceStats};
 use super::subscription::{self, ParkedChange, SubscriptionRecord};
 use super::{Batch, StoreError, record};
 use crate::model::{
-    ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, SubscriptionId, Timestamp, UrlKey,
+    AbsenceLook, ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, SubscriptionId, Timestamp,
+    UrlKey,
 };
 
 /// An entry of the time table or the sighting table.
@@ -34,6 +36,15 @@ pub struct TimeEntry {
     pub revision: RevisionNumber,
     /// The change that created the revision.
     pub created_seq: Seq,
+}
+
+/// An entry of the table of absences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbsenceEntry {
+    /// Its point on the observe axis, and the change that recorded it.
+    pub point: TimePoint,
+    /// What the look found.
+    pub look: AbsenceLook,
 }
 
 /// The article that a URL leads to.
@@ -173,6 +184,18 @@ impl<'a> Tables<'a> {
     ) -> impl Iterator<Item = Result<StateChange, StoreError>> + use<'a> {
         let range = TimeTable::State.range(article, times.0, times.1);
         self.read.scan(range, direction).filter_map(move |entry| state_change_entry(entry, bound).transpose())
+    }
+
+    /// The absences of an article, below `bound`.
+    pub fn absences(
+        &self,
+        article: ArticleKey,
+        times: (Bound<Timestamp>, Bound<Timestamp>),
+        direction: Direction,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<AbsenceEntry, StoreError>> + use<'a> {
+        let range = TimeTable::Absence.range(article, times.0, times.1);
+        self.read.scan(range, direction).filter_map(move |entry| absence_entry(entry, bound).transpose())
     }
 
     /// The change at `seq`, which created a revision. If it is missing or created none, the database is damaged.
@@ -363,6 +386,14 @@ impl Batch {
         self.put(TimeTable::State.key(article, point).encode(), vec![u8::from(state.withdrawn)]);
     }
 
+    /// Writes an absence.
+    pub fn put_absence(&mut self, article: ArticleKey, AbsenceEntry { point, look }: AbsenceEntry) {
+        let mut value = vec![absence_reason_to_stored(look.reason)];
+        value.extend(look.http_status.to_be_bytes());
+        value.extend(look.gone_after.to_be_bytes());
+        self.put(TimeTable::Absence.key(article, point).encode(), value);
+    }
+
     /// Writes which change carried out a request.
     pub fn put_request(&mut self, article: ArticleKey, id: &RequestId, seq: Seq) {
         self.put(ArticleIndexKey::Request(article, id.clone()).encode(), seq.0.to_be_bytes().to_vec());
@@ -456,4 +487,20 @@ fn state_change_entry(
         _ => return Err(malformed()),
     };
     Ok(Some(StateChange { withdrawn, seq: point.seq, since: point.observe_time }))
+}
+
+fn absence_entry(
+    entry: Result<(Vec<u8>, Vec<u8>), EngineError>,
+    bound: Seq,
+) -> Result<Option<AbsenceEntry>, StoreError> {
+    let (key, value) = entry?;
+    let malformed = || StoreError::damaged(&key, "an absence cannot be read");
+    let Some(ArticleIndexKey::Absence(_, point)) = ArticleIndexKey::decode(&key) else { return Err(malformed()) };
+    if point.seq >= bound {
+        return Ok(None);
+    }
+    let mut fields = Fields(unseal(&key, &value)?);
+    let reason = fields.u8().and_then(|reason| absence_reason_from_stored(reason.into())).ok_or_else(malformed)?;
+    let (http_status, gone_after) = fields.u32().zip(fields.u32()).ok_or_else(malformed)?;
+    Ok(Some(AbsenceEntry { point, look: AbsenceLook { reason, http_status, gone_after } }))
 }

@@ -60,7 +60,7 @@ pub enum LineError {
     #[error("column {}: {}", .0.column, .0.reason)]
     Json(JsonError),
     /// The line has none of the requests.
-    #[error("the line has no request; it needs one of record, withdraw, reinstate, rollback, label")]
+    #[error("the line has no request; it needs one of record, withdraw, reinstate, rollback, label, recordAbsence")]
     Nothing,
 }
 

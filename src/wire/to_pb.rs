@@ -8,8 +8,9 @@ use tonic::{Code, Status};
 use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
 use crate::model::{
-    ArticleFilter, Block, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content, ContentPart, ContentParts, Fetch,
-    Precision, RevisionRecord, Snapshot, TimeRange, Timestamp, UrlKey, WordDelta,
+    AbsenceLook, AbsenceReason, AbsenceRun, ArticleFilter, ArticleState, Block, BlockKind, ChangeKind, ChangeKinds,
+    ClaimedTime, Content, ContentPart, ContentParts, Fetch, Precision, RevisionRecord, Snapshot, TimeRange, Timestamp,
+    UrlKey, WordDelta,
 };
 
 /// Converts an instant without loss of precision.
@@ -44,14 +45,10 @@ pub fn snapshot_to_pb(snapshot: &Snapshot) -> pb::Snapshot {
 
 /// Converts a filter. Its values are sorted and deduplicated, so that equal selections give equal messages.
 pub fn article_filter_to_pb(filter: &ArticleFilter) -> pb::ArticleFilter {
-    let states = filter.withdrawn.map(|withdrawn| {
-        let state = if withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
-        state.into()
-    });
     pb::ArticleFilter {
         sources: in_order(filter.sources.iter().map(ToString::to_string)),
         articles: in_order(filter.articles.iter().map(ToString::to_string)),
-        states: states.into_iter().collect(),
+        states: filter.states.iter().map(|state| article_state_to_pb(*state).into()).collect(),
         languages: in_order(filter.languages.iter().cloned()),
         labels: in_order(filter.labels.iter().cloned()),
         url_prefix: filter.url_prefix.as_ref().map(UrlKey::to_url).unwrap_or_default(),
@@ -74,7 +71,7 @@ fn time_range_to_pb(range: TimeRange) -> Option<pb::TimeRange> {
 
 /// Converts selected kinds of change. The default selection gives an empty list.
 pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
-    const ALL: [ChangeKind; 8] = [
+    const ALL: [ChangeKind; 9] = [
         ChangeKind::Created,
         ChangeKind::Revised,
         ChangeKind::Sighted,
@@ -83,6 +80,7 @@ pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
         ChangeKind::RolledBack,
         ChangeKind::Aliased,
         ChangeKind::Labelled,
+        ChangeKind::Absent,
     ];
     let requested = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.contains(*kind));
     requested.map(|kind| feed_kind_to_pb(kind).into()).collect()
@@ -99,6 +97,38 @@ pub fn feed_kind_to_pb(kind: ChangeKind) -> pb::ChangeKind {
         ChangeKind::RolledBack => pb::ChangeKind::RolledBack,
         ChangeKind::Aliased => pb::ChangeKind::Aliased,
         ChangeKind::Labelled => pb::ChangeKind::Labelled,
+        ChangeKind::Absent => pb::ChangeKind::Absent,
+    }
+}
+
+/// Converts the state of an article.
+pub fn article_state_to_pb(state: ArticleState) -> pb::ArticleState {
+    match state {
+        ArticleState::Live => pb::ArticleState::Live,
+        ArticleState::Withdrawn => pb::ArticleState::Withdrawn,
+        ArticleState::Gone => pb::ArticleState::Gone,
+    }
+}
+
+/// Converts how a page was missing.
+pub fn absence_reason_to_pb(reason: AbsenceReason) -> pb::AbsenceReason {
+    match reason {
+        AbsenceReason::NotFound => pb::AbsenceReason::NotFound,
+        AbsenceReason::Gone => pb::AbsenceReason::Gone,
+        AbsenceReason::Redirected => pb::AbsenceReason::Redirected,
+    }
+}
+
+/// Converts an absence, with the run that it ends.
+pub fn absence_to_pb(look: AbsenceLook, run: AbsenceRun) -> pb::Absence {
+    pb::Absence {
+        last_seen_time: Some(timestamp_to_pb(run.last_seen)),
+        first_missed_time: Some(timestamp_to_pb(run.first_missed)),
+        last_missed_time: Some(timestamp_to_pb(run.last_missed)),
+        count: run.count,
+        reason: absence_reason_to_pb(look.reason).into(),
+        http_status: look.http_status,
+        gone_after: look.gone_after,
     }
 }
 

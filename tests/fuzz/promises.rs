@@ -220,7 +220,7 @@ requests! {
     GetSubscriptionRequest ImportObservationsRequest LabelArticleRequest ListArticlesRequest ListChangesRequest
     ListRevisionsRequest ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest ReadOriginalRequest
     RecordObservationRequest ReinstateArticleRequest RollbackArticleRequest SeekSubscriptionRequest
-    StreamBackupRequest SubscribeRequest VerifyRequest WithdrawArticleRequest
+    StreamBackupRequest SubscribeRequest VerifyRequest WithdrawArticleRequest RecordAbsenceRequest
     UpdateSubscriptionRequest ParkChangeRequest ListParkedChangesRequest ResolveParkedChangesRequest
 }
 

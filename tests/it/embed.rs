@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dateline::internals::client::ServerError;
 use dateline::internals::wire::{content_to_pb, pb};
-use dateline::model::{ClaimedTime, Precision};
+use dateline::model::{ArticleState, ClaimedTime, Precision};
 use dateline::{
     Archive, ArticleFilter, ArticleName, AsOf, Block, BlockKind, ChangeKind, Conflict, Content, EditOptions, FeedStart,
     Fetch, InvalidReadPoint, Limits, Missing, Observation, Original, Outcome, Position, Timestamp, Unavailable,
@@ -229,7 +229,7 @@ async fn what_a_program_records_it_reads_back() {
 
     let withdrawn = archive.withdraw(&a, "a legal complaint").await.unwrap();
     let article = archive.get(&a, AsOf::NEWEST).await.unwrap();
-    assert!(article.withdrawn() && article.content().is_none());
+    assert!(article.article_state() == ArticleState::Withdrawn && article.content().is_none());
     assert_eq!(article.state.as_ref().unwrap().reason, "a legal complaint");
     assert_eq!(article.etag, Some(withdrawn.etag));
     archive.reinstate(&a, EditOptions::new()).await.unwrap();

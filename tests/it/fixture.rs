@@ -39,7 +39,7 @@ fn clock() -> Arc<ManualClock> {
 /// All answers, as known at each position and at some instants.
 async fn portrait_of(archive: &Archive) -> String {
     let bounds: Vec<u64> = (0..archive.tail().next_seq.0).step_by(7).collect();
-    let instants: Vec<Timestamp> = [4, 9, 15, 40].into_iter().map(at).collect();
+    let instants: Vec<Timestamp> = [4, 9, 15, 40, 51].into_iter().map(at).collect();
     portrait(archive, &bounds, &instants).await
 }
 
@@ -90,6 +90,8 @@ fn the_fixture_has_every_kind_of_change_and_key() {
         "Aliased",
         "Labelled",
         "LabelsRepeated",
+        "Absent",
+        "AbsenceRepeated",
     ];
     for kind in kinds {
         let is_of_kind = |line: &str| line.starts_with("change ") && line.split(' ').nth(2) == Some(kind);
@@ -112,7 +114,7 @@ fn the_fixture_has_every_kind_of_change_and_key() {
         };
         *keys.entry((key[0], part)).or_default() += 1;
     }
-    let articles = (0..=7).map(|subkind| (4, subkind));
+    let articles = (0..=8).map(|subkind| (4, subkind));
     let expected =
         [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0)].into_iter().chain(articles);
     for key in expected {

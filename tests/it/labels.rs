@@ -46,7 +46,7 @@ async fn article(client: &Client, as_of: pb::AsOf) -> pb::Article {
 async fn changes(client: &Client) -> Vec<pb::Change> {
     let position = pb::feed_start::Position::Beginning(true);
     let start = Some(pb::FeedStart { position: Some(position) });
-    let request = pb::ListChangesRequest { start, kinds: (1..=8).collect(), ..Default::default() };
+    let request = pb::ListChangesRequest { start, kinds: (1..=9).collect(), ..Default::default() };
     client.feed.clone().list_changes(request).await.unwrap().into_inner().changes
 }
 

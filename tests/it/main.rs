@@ -2,6 +2,7 @@
 //! only one has to be linked.
 #![cfg(test)]
 
+mod absences;
 mod backup;
 mod bad_fields;
 mod changed_parts;

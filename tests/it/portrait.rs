@@ -49,8 +49,8 @@ pub(crate) fn assert_same(found: &str, expected: &str, when: &str) {
 
 /// Every kind, including the one that is left out by default.
 fn every_kind() -> ChangeKinds {
-    use ChangeKind::{Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
-    ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased, Labelled])
+    use ChangeKind::{Absent, Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased, Labelled, Absent])
 }
 
 async fn changes(archive: &Archive, text: &mut String) {
@@ -110,9 +110,12 @@ fn change_line(shown: &ChangeAt) -> String {
             .unwrap();
     }
     let latest_state = entry.latest_state;
-    let (withdrawn, newest) = (latest_state.withdrawn, latest_state.is_newest);
+    if let Some(absence) = &entry.absence {
+        write!(line, ", missing {:?}, run {:?}", absence.look, absence.run).unwrap();
+    }
+    let (state, state_seq, newest) = (latest_state.state, latest_state.state_seq, latest_state.is_newest);
     write!(line, ", newest since {} by {}", latest_state.since, latest_state.created_seq).unwrap();
-    write!(line, ", withdrawn {withdrawn}, is newest {newest}, newest revision {}", shown.newest).unwrap();
+    write!(line, ", {state:?} by {state_seq:?}, is newest {newest}, newest revision {}", shown.newest).unwrap();
     line
 }
 
@@ -156,6 +159,9 @@ fn article_shown(article: &ArticleAt, text: &mut String) {
     write!(text, ", etag {etag}, created {}, latest change {}", article.create_time, article.latest.seq).unwrap();
     if let Some(mark) = &article.state {
         write!(text, ", withdrawn {} since {} for {:?}", mark.withdrawn, mark.since, mark.reason).unwrap();
+    }
+    if let Some(absence) = article.absence {
+        write!(text, ", {:?}, missing {:?}, run {:?}", article.article_state(), absence.look, absence.run).unwrap();
     }
     if !article.labels.is_empty() {
         write!(text, ", labels {:?}", article.labels).unwrap();
@@ -282,7 +288,7 @@ async fn subscriptions(archive: &Archive, text: &mut String) {
         let articles: Vec<_> = filter.articles.iter().map(ToString::to_string).collect();
         let prefix = filter.url_prefix.as_ref().map_or("", |prefix| prefix.as_str());
         write!(text, ", sources {sources:?}, articles {articles:?}, labels {:?}", filter.labels).unwrap();
-        write!(text, ", languages {:?}, urls {prefix:?}, withdrawn {:?}", filter.languages, filter.withdrawn).unwrap();
+        write!(text, ", languages {:?}, urls {prefix:?}, states {:?}", filter.languages, filter.states).unwrap();
         writeln!(text, ", kinds {:#x}", kinds.bits()).unwrap();
         for (request, digest) in &record.moves {
             writeln!(text, "  moved by request {request} with digest {:x?}", digest.0).unwrap();

@@ -53,7 +53,7 @@ from dateline.v1.admin_service_pb2_grpc import AdminServiceStub
 FINDINGS = collections.OrderedDict()          # kind -> [texts]
 N = collections.Counter()
 INF = 1 << 62
-ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8]
+ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
 def finding(kind, text):
@@ -244,6 +244,10 @@ def make_write(rnd):
     if x < 0.90:
         return dict(kind="withdraw", method="WithdrawArticle", name=name, rid=rid, t=t,
                     req=a.WithdrawArticleRequest(name=name, observe_time=tt, request_id=rid, reason="why"))
+    if x >= 0.95:
+        return dict(kind="absence", method="RecordAbsence", name=name, rid=rid, t=t,
+                    req=a.RecordAbsenceRequest(name=name, observe_time=tt, request_id=rid, reason=rnd.choice([1, 2]), http_status=404,
+                                               gone_after=rnd.choice([1, 2, 3])))
     return dict(kind="reinstate", method="ReinstateArticle", name=name, rid=rid, t=t,
                 req=a.ReinstateArticleRequest(name=name, observe_time=tt, request_id=rid))
 
@@ -916,6 +920,7 @@ class Model:
         self.obs = collections.defaultdict(list)       # name -> [(t, seq, number, key)]; each (t, key) once
         self.marks = collections.defaultdict(list)     # name -> [(t, seq, state)]
         self.made = collections.defaultdict(list)      # name -> [(seq, number, key)]
+        self.missed = collections.defaultdict(list)    # name -> [(t, seq, reason, gone after)]
         self.labelled = collections.defaultdict(list)  # name -> [(seq, labels)]: the changes of labels
         self.log = log
         for c in log:
@@ -927,6 +932,18 @@ class Model:
         self.take_labels(c, kind)
         if kind == "label":
             pass
+        elif kind == "record_absence":
+            q = c.request.record_absence
+            t = us(q.observe_time)
+            repeats = any(x[0] == t and x[2] == q.reason for x in self.missed[name])
+            if c.kind != (3 if repeats else 9):
+                finding("LOG_KIND", f"seq {c.seq}: {kind} has kind {c.kind}")
+            if not repeats:
+                self.missed[name].append((t, c.seq, q.reason, q.gone_after))
+                run = self.run(name, t, c.seq + 1)
+                told = (us(c.absence.last_seen_time), us(c.absence.first_missed_time), c.absence.count)
+                if told != run[:3]:
+                    finding("ABSENCE_RUN", f"seq {c.seq} {name} at {t}: the run is {told}, should be {run}")
         elif kind in ("withdraw", "reinstate"):
             q = getattr(c.request, kind)
             state = 2 if kind == "withdraw" else 1
@@ -1005,8 +1022,25 @@ class Model:
     def in_force(self, name, t, bound):
         return max((o for o in self.obs[name] if o[1] < bound and o[0] <= t), default=None)
 
+    def run(self, name, t, bound):
+        """The absences in a row up to t: when the page was last seen and first missed, how many there are, and whether they make
+        the article gone, with those that follow; None if the last look at or before t found it."""
+        looks = sorted([(o[0], o[1], None) for o in self.obs[name] if o[1] < bound] + [(x[0], x[1], x[3]) for x in self.missed[name] if x[1] < bound])
+        until = sum(1 for x in looks if x[0] <= t)
+        if not until or looks[until - 1][2] is None:
+            return None
+        first = until
+        while looks[first - 1][2] is not None:
+            first -= 1
+        end = next((i for i in range(first, len(looks)) if looks[i][2] is None), len(looks))
+        gone = any(x[2] <= n for n, x in enumerate(looks[first:end], 1))
+        return looks[first - 1][0], looks[first][0], until - first, gone
+
     def state(self, name, t, bound):
-        return max((m for m in self.marks[name] if m[1] < bound and m[0] <= t), default=(0, 0, 1))[2]
+        if max((m for m in self.marks[name] if m[1] < bound and m[0] <= t), default=(0, 0, 1))[2] == 2:
+            return 2
+        run = self.run(name, t, bound)
+        return 3 if run and run[3] else 1
 
     def span(self, name, t, bound):
         steps = {}
@@ -1041,6 +1075,10 @@ def check_reads(m):
             continue
         if art.state != m.state(name, T, bound):
             finding("READ_STATE", f"{name} at {t} below {bound} ({how}): state {art.state}, should be {m.state(name, T, bound)}")
+        run = m.run(name, T, bound)
+        told = (us(art.absence.last_seen_time), us(art.absence.first_missed_time), art.absence.count) if art.HasField("absence") else None
+        if told != (run and run[:3]):
+            finding("READ_ABSENCE", f"{name} at {t} below {bound} ({how}): missing {told}, should be {run}")
         if list(art.labels) != m.labels(name, bound):
             finding("READ_LABELS", f"{name} at {t} below {bound} ({how}): labels {list(art.labels)}, should be {m.labels(name, bound)}")
         if art.revision.content.blocks and key_of(art.revision.content) != keys[(name, want[2])]:
@@ -1142,6 +1180,12 @@ def check_log(log):
 
 
 def check_followers(subs, log, mirror_want):
+    # By default, a sighting is delivered if it alters the state.
+    alters, states = set(), {}
+    for c in log:
+        if states.setdefault(c.article, 1) != c.state:
+            alters.add(c.seq)
+        states[c.article] = c.state
     for s in subs:
         if isinstance(s, Durable):
             want = [c.seq for c in log if not s.source or c.article.startswith(s.source + "/")]
@@ -1165,9 +1209,10 @@ def check_followers(subs, log, mirror_want):
             N["caught up"] += s.caught
             if s.label:
                 continue
-            kinds = set(s.kinds) or {1, 2, 4, 5, 6, 7, 8}
+            kinds = set(s.kinds) or {1, 2, 4, 5, 6, 7, 8, 9}
+            altered = set() if s.kinds else alters
             want = [(c.seq, us(c.archive_time), c.kind, c.article, c.revision.number, c.is_newest, c.newest_revision_number, c.state, tuple(c.labels)) for c in log
-                    if c.kind in kinds and c.seq >= (s.first or 0) and (not s.source or c.article.startswith(s.source + "/")) and s.selects(c)]
+                    if (c.kind in kinds and s.selects(c) or c.seq in altered) and c.seq >= (s.first or 0) and (not s.source or c.article.startswith(s.source + "/"))]
             if s.seen != want:
                 w, g = {x[0]: x for x in want}, {x[0]: x for x in s.seen}
                 miss, extra = sorted(set(w) - set(g)), sorted(set(g) - set(w))

@@ -79,7 +79,7 @@ impl FilterState {
     /// The state of the article of `change`, just after it.
     fn with(reader: &Reader<'_>, change: &Arc<Change>) -> Result<Self, ReadError> {
         let latest_state = change.entry.latest_state;
-        let state = StateInForce { withdrawn: latest_state.withdrawn, since: latest_state.since };
+        let state = StateInForce { state: latest_state.state, since: latest_state.since };
         let labelled_by = labelled_by(reader, change)?;
         Ok(Self { created_by: newest(reader, change)?, state, labelled_by })
     }

@@ -2,9 +2,9 @@
 //!
 //! A change matches if it is selected and its article matches the filter after the change, or did before. Selected are
 //! the changes of the requested kinds, except revisions that changed none of the requested parts. If the query leaves
-//! the kinds at their default, a change also matches when it makes the article enter or leave the filter;
-//! `left_filter` tells the subscriber of the latter, so that it can drop the article. Whether an article matches does
-//! not depend on changed parts.
+//! the kinds at their default, a change is also selected if it alters the article's newest state, and it also matches
+//! when it makes the article enter or leave the filter; `left_filter` tells the subscriber of the latter, so that it can
+//! drop the article. Whether an article matches does not depend on changed parts.
 //!
 //! Only log records are read, never contents, and only the article's state just before and after the change counts. So
 //! the result is the same whenever the change is read. The cheap checks come first: name, then state and attributes,
@@ -31,8 +31,9 @@ pub(crate) fn filter_match(
     query: &FeedQuery,
     entry: &FeedEntry,
 ) -> Result<Option<FilterMatch>, ReadError> {
-    let is_selected = query.kinds.contains(ChangeKind::of(&entry.change))
-        && changed_parts_pass(query.filter.changed_parts, &entry.change);
+    let (kinds, change) = (query.kinds, &entry.change);
+    let is_requested = kinds.contains(ChangeKind::of(change)) && changed_parts_pass(query.filter.changed_parts, change);
+    let is_selected = is_requested || kinds.is_default() && change.alters_state();
     let may_cross = query.kinds.is_default();
     if !(is_selected || may_cross) || !name_passes(&query.filter, &entry.change.entry.name) {
         return Ok(None);

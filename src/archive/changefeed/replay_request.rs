@@ -14,7 +14,7 @@ use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::{RevisionAt, View, revision_of};
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::model::{LogKind, RevisionNumber};
+use crate::model::{AbsenceLook, LogKind, RevisionNumber};
 use crate::store::StoreError;
 
 /// The action of a replay request. Name, time, request id, labels, reason and fetch are those of
@@ -36,6 +36,8 @@ pub enum ReplayRequest {
         /// Whether to withdraw the article; otherwise it is reinstated.
         withdrawn: bool,
     },
+    /// Record an absence.
+    Absent(AbsenceLook),
     /// Add and remove the labels that the change added and removed.
     Label,
 }
@@ -75,6 +77,10 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             Ok(ReplayRequest::Rollback(record.and_then(|record| record.rollback_of).ok_or_else(missing)?))
         }
         LogKind::Labelled | LogKind::LabelsRepeated => Ok(ReplayRequest::Label),
+        LogKind::Absent | LogKind::AbsenceRepeated => {
+            let missing = || StoreError::damaged_at(change.seq, "an absence does not say what it found");
+            Ok(ReplayRequest::Absent(entry.absence.as_ref().ok_or_else(missing)?.look))
+        }
         LogKind::Withdrawn => Ok(ReplayRequest::SetState { withdrawn: true }),
         LogKind::Reinstated => Ok(ReplayRequest::SetState { withdrawn: false }),
         LogKind::StateRepeated => {

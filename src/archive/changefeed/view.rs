@@ -23,8 +23,8 @@ pub struct ChangeAt {
     pub change: Arc<Change>,
     /// Its kind, as subscribers select it.
     pub kind: ChangeKind,
-    /// The revision that it created or confirmed; for a state change, or for URLs or labels alone, the newest. It has
-    /// the article's name.
+    /// The revision that it created or confirmed; for an absence, a state change, or URLs or labels alone, the newest.
+    /// It has the article's name.
     pub revision: RevisionAt,
     /// The number of the newest revision, as known with the change.
     pub newest: RevisionNumber,

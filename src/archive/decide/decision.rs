@@ -21,10 +21,11 @@
 //! instant, are the one exception: the one recorded later is in force.
 //!
 //! Contents are compared by digest alone. This module reads tables and writes nothing; it does not know state changes,
-//! request ids or URLs.
+//! request ids or URLs, and of absences only that they keep sightings from being coalesced.
 
 use std::ops::Bound;
 
+use crate::archive::project::absence::absence_at;
 use crate::archive::project::timeline::TimelineReader;
 use crate::model::{ArticleKey, ContentDigest, RevisionNumber, Seq, Timestamp};
 use crate::store::engine::Direction;
@@ -131,7 +132,8 @@ fn recorded(
     Ok(None)
 }
 
-/// Decides a sighting of the revision in force, which is coalesced if it follows the previous observation closely.
+/// Decides a sighting of the revision in force, which is coalesced if it follows the previous observation closely, with
+/// no absence between them. One that ends a run of absences is news.
 fn sighting(
     tables: &Tables<'_>,
     candidate: &ObservationCandidate<'_>,
@@ -145,7 +147,9 @@ fn sighting(
             last_observation(tables, candidate.article, candidate.observe_time)?
         };
         let is_close = |last| candidate.observe_time.micros_since(last) <= candidate.coalesce_within_micros;
-        if last.is_some_and(is_close) {
+        if last.is_some_and(is_close)
+            && absence_at(tables, candidate.article, candidate.head, candidate.observe_time, ALL)?.is_none()
+        {
             return Ok(Decision::Coalesced);
         }
     }

@@ -31,14 +31,18 @@ impl Decider<'_> {
         }
         let outcome = match change.entry.kind {
             LogKind::Created => Outcome::Created,
-            LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated | LogKind::Labelled => {
-                Outcome::Revised
-            }
+            LogKind::Revised
+            | LogKind::RolledBack
+            | LogKind::Withdrawn
+            | LogKind::Reinstated
+            | LogKind::Labelled
+            | LogKind::Absent => Outcome::Revised,
             LogKind::Sighted
             | LogKind::Repeated
             | LogKind::StateRepeated
             | LogKind::Aliased
-            | LogKind::LabelsRepeated => Outcome::Unchanged,
+            | LogKind::LabelsRepeated
+            | LogKind::AbsenceRepeated => Outcome::Unchanged,
         };
         let observe_time = change.entry.observe_time;
         let timeline = TimelineReader::Stored(self.tables, existing.key);
@@ -46,11 +50,7 @@ impl Decider<'_> {
         let newest = timeline.in_force(None, seq.next())?.ok_or_else(missing)?;
         // The etag of that time, not the current one: it must not let the client overwrite later changes, which it has
         // not seen.
-        let last_state_change = match existing.head.last_state_change {
-            Some(last) if last > seq => timeline.last_state_change(seq.next())?,
-            last => last,
-        };
-        let last_edit = last_state_change.max(change.entry.latest_state.labels_seq);
+        let last_edit = change.entry.latest_state.last_edit();
         let etag = etag(newest.revision, last_edit, &*self.tables.creating_change(newest.created_seq)?);
         let mut warnings = Vec::new();
         for url in urls(operation) {
@@ -67,7 +67,7 @@ impl Decider<'_> {
             created_by: self.tables.creating_change(step.created_seq)?,
             revision: step.revision,
             etag,
-            withdrawn: change.entry.latest_state.withdrawn,
+            state: change.entry.latest_state.state,
             replayed: true,
             warnings,
             snapshot: self.snapshot_after_batch_of(&change)?,

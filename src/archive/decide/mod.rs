@@ -6,7 +6,7 @@
 //! 2. If the request id was used before, return the earlier result ([`idempotency`]). This comes before the
 //!    precondition: the first request may itself have changed the state that the precondition asks for.
 //! 3. Check the precondition against the newest state.
-//! 4. Apply the rules of the action: observation, rollback, state change or labels.
+//! 4. Apply the rules of the action: observation, absence, rollback, state change or labels.
 //! 5. Project what follows from the change ([`crate::archive::project::projection`]), and encode its log record.
 //!
 //! Invariants:
@@ -18,6 +18,7 @@
 //!
 //! The decider must not know which of the state is durable. It reads through an overlay and sees all as one database.
 
+mod absence;
 pub(crate) mod decision;
 pub(crate) mod idempotency;
 pub(crate) mod observation;
@@ -35,8 +36,8 @@ use crate::archive::read::article::etag;
 use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::{Action, ArticleTarget, LabelEdit, Operation, Outcome, Precondition, Receipt, Warning};
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, Change, ChangeEntry, LabelChange, LatestState, LogKind, RevisionNumber, Seq,
-    Timestamp,
+    ArticleKey, ArticleName, ArticleState, ArticleUrl, Change, ChangeEntry, LabelChange, LatestState, LogKind,
+    RevisionNumber, Seq, Timestamp,
 };
 use crate::store::content::{PackedContent, PackedOriginal};
 use crate::store::engine::{Direction, VALUE_BYTES_MAX};
@@ -117,7 +118,7 @@ impl Decider<'_> {
             None => self.tables.creating_change(newest.created_seq)?,
         };
         receipt.etag = etag(newest.revision, existing.head.last_edit(), &created_by);
-        receipt.withdrawn = existing.head.withdrawn();
+        receipt.state = existing.head.article_state();
         Ok(())
     }
 
@@ -136,9 +137,10 @@ impl Decider<'_> {
             (Action::Observe(observation), Some(existing)) => {
                 self.observe(operation, existing, &NewContent { observation, rollback_of: None })
             }
-            (Action::Rollback(_) | Action::SetState { .. } | Action::Label { .. }, None) => {
+            (Action::Rollback(_) | Action::SetState { .. } | Action::Absent(_) | Action::Label { .. }, None) => {
                 Err(Missing::Article(name).into())
             }
+            (Action::Absent(request), Some(existing)) => self.absent(operation, existing, request),
             (Action::Rollback(number), Some(existing)) => self.roll_back(operation, existing, *number),
             (Action::SetState { withdrawn, reason }, Some(existing)) => {
                 self.set_state(operation, existing, *withdrawn, reason)
@@ -161,6 +163,11 @@ impl Decider<'_> {
                     }
                 }
                 found.unwrap_or_else(|| derived.clone())
+            }
+            ArticleTarget::AtUrl(url) => {
+                let unknown = || Missing::Url(url.original.clone());
+                let binding = self.tables.url(&url.key, ALL)?.ok_or_else(unknown)?;
+                self.tables.existing_head(binding.article)?.name
             }
         };
         let existing = match self.tables.article(&name, ALL)? {
@@ -300,14 +307,17 @@ impl Decider<'_> {
             bound_urls: Vec::new(),
             new_revision: None,
             labels: None,
+            absence: None,
             reason: String::new(),
             fetch: None,
             by_rollback: false,
-            // A placeholder. `staged` replaces it, since it depends on the head after the change.
+            // A placeholder. `staged` replaces it, since it depends on the head after the change, as a run of absences
+            // does.
             latest_state: LatestState {
                 created_seq: self.position.next_seq,
                 since: operation.observe_time,
-                withdrawn: false,
+                state: ArticleState::Live,
+                state_seq: None,
                 is_newest: false,
                 labels_seq: None,
             },
@@ -323,9 +333,12 @@ impl Decider<'_> {
     ) -> Result<StagedChange, ArchiveError> {
         let (seq, article) = (self.position.next_seq, entry.article);
         let depth = payload.as_ref().map(|payload| payload.packed.depth());
-        let Projected { head, latest_state, mut batch } =
+        let Projected { head, latest_state, absence_run, mut batch } =
             project(&self.tables, before, Cause { seq, entry: &entry, depth })?;
         entry.latest_state = latest_state;
+        if let Some(absence) = &mut entry.absence {
+            absence.run = absence_run;
+        }
         let content = payload.map(|payload| payload.write(seq, &mut batch));
         let (encoded, change) = self.position.encode(entry);
         if encoded.value.len() > VALUE_BYTES_MAX {
@@ -353,7 +366,7 @@ impl Decider<'_> {
             revision,
             // Placeholders. `add_newest` replaces them.
             etag: String::new(),
-            withdrawn: false,
+            state: ArticleState::Live,
             replayed: false,
             warnings,
             snapshot: self.position.snapshot(),
@@ -378,6 +391,6 @@ pub(crate) fn label_change(
 pub(crate) fn urls(operation: &Operation) -> &[ArticleUrl] {
     match &operation.action {
         Action::Observe(observation) => &observation.urls,
-        Action::Rollback(_) | Action::SetState { .. } | Action::Label { .. } => &[],
+        Action::Rollback(_) | Action::SetState { .. } | Action::Absent(_) | Action::Label { .. } => &[],
     }
 }

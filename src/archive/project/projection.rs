@@ -15,20 +15,21 @@
 //!   from the change. So a change of the rules would not alter what an existing log projects to.
 //! - It depends only on the change, the head before it, and index entries of earlier changes. Entries of this change
 //!   and of later ones are ignored, so that a verification can run it over a database that is ahead of the change.
-//! - The change's `latest_state`, how it leaves its article, is part of the result. For a change of the log it is
-//!   recomputed and compared ([`reproject`]).
+//! - The change's `latest_state`, how it leaves its article, is part of the result, and so is the run of absences that
+//!   an absence belongs to. For a change of the log they are recomputed and compared ([`reproject`]).
 //!
 //! It must not know what a content says, who sent it, or whether the change is durable.
 
 use crate::archive::decide::decision::next_observation;
 use crate::archive::project::timeline::TimelineReader;
 use crate::model::{
-    ArticleKey, Change, ChangeEntry, ContentDigest, LabelChange, LatestState, LogKind, RevisionNumber, Seq, Timestamp,
+    Absence, AbsenceRun, ArticleKey, ArticleState, Change, ChangeEntry, ContentDigest, LabelChange, LatestState,
+    LogKind, RevisionNumber, Seq, Timestamp,
 };
 use crate::store::head::{ArticleHead, InForce, RECENT_CONTENTS, RecentContent, StateChange};
 use crate::store::key::article::{TimePoint, TimeTable};
 use crate::store::overlay::Overlay;
-use crate::store::tables::{TimeEntry, UrlBinding};
+use crate::store::tables::{AbsenceEntry, TimeEntry, UrlBinding};
 use crate::store::{Batch, StoreError, Tables};
 
 /// What follows from a change, except for the stats of its source.
@@ -37,6 +38,8 @@ pub(crate) struct Projected {
     pub(crate) head: ArticleHead,
     /// The article's state after it, as the change's log record has it.
     pub(crate) latest_state: LatestState,
+    /// The run of absences up to the change, if it records one, as the change's log record has it.
+    pub(crate) absence_run: Option<AbsenceRun>,
     /// The index entries to write, including the head.
     pub(crate) batch: Batch,
 }
@@ -46,7 +49,7 @@ pub(crate) struct Projected {
 pub(crate) struct Cause<'a> {
     /// Its position in the log.
     pub(crate) seq: Seq,
-    /// Its log record. The latest state in it is ignored.
+    /// Its log record. The latest state and the run of absences in it are ignored.
     pub(crate) entry: &'a ChangeEntry,
     /// The depth of its content in the delta chain: the number of contents that must be read first. `None` if it has no
     /// content, or none that can be read, so that no later content becomes a delta of it.
@@ -72,8 +75,13 @@ pub(crate) fn project(
         LogKind::Sighted => projection.confirm()?,
         LogKind::Withdrawn => projection.state(true)?,
         LogKind::Reinstated => projection.state(false)?,
-        LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased | LogKind::Labelled | LogKind::LabelsRepeated => {
-        }
+        LogKind::Absent => projection.absent()?,
+        LogKind::Repeated
+        | LogKind::StateRepeated
+        | LogKind::Aliased
+        | LogKind::Labelled
+        | LogKind::LabelsRepeated
+        | LogKind::AbsenceRepeated => {}
     }
     projection.bind_urls()?;
     projection.label()?;
@@ -93,6 +101,9 @@ pub(crate) fn reproject(
         return Err(StoreError::damaged_at(*seq, "a change does not refer to the article's previous change"));
     }
     let projected = project(tables, before, Cause { seq: *seq, entry, depth })?;
+    if projected.absence_run != entry.absence.as_ref().and_then(|absence| absence.run) {
+        return Err(StoreError::damaged_at(*seq, "a change's record of absences does not match the log"));
+    }
     if projected.latest_state != entry.latest_state {
         return Err(StoreError::damaged_at(*seq, "a change's record of its article's state does not match the log"));
     }
@@ -105,7 +116,10 @@ struct Projection<'a> {
     article: ArticleKey,
     /// Whether the observe time is later than that of every observation before. Then no index has to be read.
     in_order: bool,
+    /// The article's newest state before the change.
+    state_before: ArticleState,
     head: ArticleHead,
+    absence_run: Option<AbsenceRun>,
     batch: Batch,
 }
 
@@ -120,7 +134,9 @@ impl<'a> Projection<'a> {
             revision_count: RevisionNumber::FIRST,
             newest: InForce { revision: RevisionNumber::FIRST, created_seq: seq, since: at, known_seq: seq },
             state: None,
-            last_state_change: None,
+            state_seq: None,
+            absence: None,
+            latest_absence_time: None,
             first_observe_time: at,
             latest_observe_time: at,
             recent: Vec::new(),
@@ -131,12 +147,14 @@ impl<'a> Projection<'a> {
         };
         let mut batch = Batch::default();
         batch.put_name(&entry.name, entry.article, seq);
-        Self { tables, cause, article: entry.article, in_order: true, head, batch }
+        let (article, state_before, absence_run) = (entry.article, ArticleState::Live, None);
+        Self { tables, cause, article, in_order: true, state_before, head, absence_run, batch }
     }
 
     fn of_article(tables: Tables<'a>, cause: Cause<'a>, head: ArticleHead) -> Self {
         let in_order = cause.entry.observe_time > head.latest_observe_time;
-        Self { tables, cause, article: cause.entry.article, in_order, head, batch: Batch::default() }
+        let (article, state_before, absence_run) = (cause.entry.article, head.article_state(), None);
+        Self { tables, cause, article, in_order, state_before, head, absence_run, batch: Batch::default() }
     }
 
     /// Projects a change that created a revision.
@@ -194,7 +212,51 @@ impl<'a> Projection<'a> {
         self.batch.put_state_change(self.article, StateChange { withdrawn, seq, since: entry.observe_time });
         let after = Overlay::new(self.tables.source(), &self.batch);
         self.head.state = TimelineReader::Stored(Tables::new(&after), self.article).state(None, seq.next())?;
-        self.head.last_state_change = Some(seq);
+        self.head.state_seq = Some(seq);
+        Ok(())
+    }
+
+    /// Projects an absence.
+    fn absent(&mut self) -> Result<(), StoreError> {
+        let Cause { seq, entry, .. } = self.cause;
+        let at = entry.observe_time;
+        let missing = || StoreError::damaged_at(seq, "a change does not say what it found missing");
+        let look = entry.absence.as_ref().ok_or_else(missing)?.look;
+        let point = TimePoint { observe_time: at, seq };
+        self.batch.put_absence(self.article, AbsenceEntry { point, look });
+        // If this is the latest look, no index has to be read.
+        if let Some(before) = self.head.absence_at(at)
+            && at >= self.head.latest_observe_time
+        {
+            let before = before.map(|before| before.run);
+            let run = AbsenceRun::extended(before, self.head.latest_observe_time, look, at);
+            (self.absence_run, self.head.absence) = (Some(run), Some(Absence { look, run }));
+        } else {
+            let after = Overlay::new(self.tables.source(), &self.batch);
+            let timeline = TimelineReader::Stored(Tables::new(&after), self.article);
+            self.absence_run = timeline.absence(Some(at), seq.next())?.map(|absence| absence.run);
+            self.head.absence = timeline.absence(None, seq.next())?;
+        }
+        if self.absence_run.is_none() {
+            return Err(StoreError::damaged_at(seq, "a page is missing before it was first observed"));
+        }
+        self.head.latest_absence_time = self.head.latest_absence_time.max(Some(at));
+        Ok(())
+    }
+
+    /// Updates the latest absence with an observation, which ends its run if it is later. An earlier one may shorten
+    /// the run.
+    fn end_absence(&mut self) -> Result<(), StoreError> {
+        if self.head.absence.is_none() {
+            return Ok(());
+        }
+        self.head.absence = match self.head.latest_absence_time {
+            Some(latest) if self.cause.entry.observe_time < latest => {
+                let after = Overlay::new(self.tables.source(), &self.batch);
+                TimelineReader::Stored(Tables::new(&after), self.article).absence(None, self.cause.seq.next())?
+            }
+            Some(_) | None => None,
+        };
         Ok(())
     }
 
@@ -212,7 +274,7 @@ impl<'a> Projection<'a> {
         }
         self.head.first_observe_time = self.head.first_observe_time.min(at);
         self.head.latest_observe_time = self.head.latest_observe_time.max(at);
-        Ok(())
+        self.end_absence()
     }
 
     fn bind_urls(&mut self) -> Result<(), StoreError> {
@@ -248,11 +310,15 @@ impl<'a> Projection<'a> {
     fn finish(mut self) -> Projected {
         let Cause { seq, entry, .. } = self.cause;
         self.head.latest_seq = seq;
+        if self.head.article_state() != self.state_before {
+            self.head.state_seq = Some(seq);
+        }
         if let Some((id, _)) = &entry.request {
             self.batch.put_request(self.article, id, seq);
         }
         self.batch.put_head(self.article, &self.head);
-        Projected { latest_state: latest_state(&self.head, entry), head: self.head, batch: self.batch }
+        let latest_state = latest_state(&self.head, entry);
+        Projected { latest_state, absence_run: self.absence_run, head: self.head, batch: self.batch }
     }
 
     fn timeline(&self) -> TimelineReader<'a> {
@@ -295,12 +361,16 @@ fn latest_state(head: &ArticleHead, entry: &ChangeEntry) -> LatestState {
         LogKind::Withdrawn | LogKind::Reinstated | LogKind::StateRepeated => {
             head.state.is_none_or(|state| entry.observe_time >= state.since)
         }
+        LogKind::Absent | LogKind::AbsenceRepeated => {
+            head.absence.is_some_and(|absence| entry.observe_time >= absence.run.last_missed)
+        }
         LogKind::Aliased | LogKind::Labelled | LogKind::LabelsRepeated => true,
     };
     LatestState {
         created_seq: head.newest.created_seq,
         since: head.newest.since,
-        withdrawn: head.withdrawn(),
+        state: head.article_state(),
+        state_seq: head.state_seq,
         is_newest,
         labels_seq: head.labels_seq,
     }

@@ -29,11 +29,12 @@
 
 use std::ops::Bound;
 
+use crate::archive::project::absence::is_observation;
 use crate::model::{ArticleKey, RevisionNumber, Seq, Timestamp};
 use crate::store::engine::Direction;
 use crate::store::head::{InForce, StateChange};
-use crate::store::key::article::TimeTable;
-use crate::store::tables::TimeEntry;
+use crate::store::key::article::{TimePoint, TimeTable};
+use crate::store::tables::{AbsenceEntry, TimeEntry};
 use crate::store::{StoreError, Tables};
 
 /// An entry of a step function.
@@ -143,6 +144,9 @@ pub(crate) struct Timeline {
     revisions: Vec<Seq>,
     url_changes: Vec<Seq>,
     label_changes: Vec<Seq>,
+    absences: Vec<AbsenceEntry>,
+    /// The observations, in order; empty if there are no absences, since only these need them.
+    observations: Vec<TimePoint>,
     /// All changes of the article, in order of position; `None` if there are too many to keep in memory.
     changes: Option<Vec<Seq>>,
 }
@@ -178,19 +182,42 @@ impl Timeline {
         let url_changes = tables.url_changes(article, below).take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
         let label_changes = tables.label_changes(article, Direction::Forward, below).take(entries_max + 1);
         let label_changes = label_changes.collect::<Result<Vec<_>, _>>()?;
+        let absences = tables.absences(article, all, Direction::Forward, below).take(entries_max + 1);
+        let absences = absences.collect::<Result<Vec<_>, _>>()?;
+        let observations =
+            if absences.is_empty() { Vec::new() } else { observations(tables, article, &points, below, entries_max)? };
         let lengths = [points.len(), state_changes.len(), revisions.len(), url_changes.len(), label_changes.len()];
-        let most = lengths.into_iter().max().unwrap_or_default();
+        let most = lengths.into_iter().chain([absences.len(), observations.len()]).max().unwrap_or_default();
         if most > entries_max {
             return Ok(None);
         }
-        let mut timeline =
-            Self { known_below: below, points, state_changes, revisions, url_changes, label_changes, changes: None };
+        let mut timeline = Self {
+            known_below: below,
+            points,
+            state_changes,
+            revisions,
+            url_changes,
+            label_changes,
+            absences,
+            observations,
+            changes: None,
+        };
         timeline.changes = timeline.load_changes(tables, article, entries_max)?;
         Ok(Some(timeline))
     }
 
+    /// The absences, in order of their points.
+    pub(super) fn absences(&self) -> &[AbsenceEntry] {
+        &self.absences
+    }
+
+    /// The observations, in order of their points; empty if there are no absences.
+    pub(super) fn observations(&self) -> &[TimePoint] {
+        &self.observations
+    }
+
     /// Collects all changes of the article. Each has an entry in at least one of the article's tables: as a revision, a
-    /// sighting, a state change, a binding of URLs, a change of labels, or under its request id.
+    /// sighting, an absence, a state change, a binding of URLs, a change of labels, or under its request id.
     fn load_changes(
         &self,
         tables: &Tables<'_>,
@@ -207,6 +234,7 @@ impl Timeline {
         }
         changes.extend(self.points.iter().map(|entry| entry.point.seq));
         changes.extend(self.state_changes.iter().map(|state| state.seq));
+        changes.extend(self.absences.iter().map(|entry| entry.point.seq));
         changes.extend(self.revisions.iter().chain(&self.url_changes).chain(&self.label_changes));
         changes.sort_unstable();
         changes.dedup();
@@ -218,6 +246,8 @@ impl Timeline {
     pub(crate) fn weight_bytes(&self) -> usize {
         self.points.capacity() * size_of::<TimeEntry>()
             + self.state_changes.capacity() * size_of::<StateChange>()
+            + self.absences.capacity() * size_of::<AbsenceEntry>()
+            + self.observations.capacity() * size_of::<TimePoint>()
             + (self.revisions.capacity() + self.url_changes.capacity() + self.label_changes.capacity())
                 * size_of::<Seq>()
             + self.changes.as_ref().map_or(0, Vec::capacity) * size_of::<Seq>()
@@ -291,22 +321,6 @@ impl TimelineReader<'_> {
         }
     }
 
-    /// The position of the latest state change below `below`.
-    pub(crate) fn last_state_change(&self, below: Seq) -> Result<Option<Seq>, StoreError> {
-        match self {
-            Self::Loaded(timeline) => {
-                Ok(timeline.state_changes.iter().map(|state| state.seq).filter(|seq| *seq < below).max())
-            }
-            Self::Stored(tables, article) => {
-                let all = (Bound::Unbounded, Bound::Unbounded);
-                let state_changes = tables.state_changes(*article, all, Direction::Forward, below);
-                state_changes
-                    .map(|state| state.map(|state| state.seq))
-                    .try_fold(None, |last, seq| Ok(last.max(Some(seq?))))
-            }
-        }
-    }
-
     /// When the article was first observed, as known below `below`.
     pub(crate) fn first(&self, below: Seq) -> Result<Option<Timestamp>, StoreError> {
         match self {
@@ -372,6 +386,24 @@ impl TimelineReader<'_> {
             Self::Stored(tables, article) => tables.url_changes(*article, below).collect(),
         }
     }
+}
+
+/// The points of an article's observations, in order: at most one more than `entries_max` sightings, and those of
+/// `points`, the entries of the table `Time`, that are observations.
+fn observations(
+    tables: &Tables<'_>,
+    article: ArticleKey,
+    points: &[TimeEntry],
+    below: Seq,
+    entries_max: usize,
+) -> Result<Vec<TimePoint>, StoreError> {
+    let all = (Bound::Unbounded, Bound::Unbounded);
+    let sightings = tables.time_entries(TimeTable::Sighting, article, all, Direction::Forward, below);
+    let sightings = sightings.take(entries_max + 1).map(|entry| Ok(entry?.point));
+    let created = points.iter().filter(|entry| is_observation(entry)).map(|entry| Ok(entry.point));
+    let mut observations = sightings.chain(created).collect::<Result<Vec<_>, StoreError>>()?;
+    observations.sort_unstable();
+    Ok(observations)
 }
 
 fn points<'a>(

@@ -15,10 +15,10 @@ use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, Change, Content, Fetch, RevisionNumber, RevisionRecord, RevisionSelector, Seq,
-    Timestamp, UrlKey,
+    Absence, ArticleKey, ArticleName, ArticleState, ArticleUrl, Change, Content, Fetch, RevisionNumber, RevisionRecord,
+    RevisionSelector, Seq, Timestamp, UrlKey,
 };
-use crate::store::head::{InForce, StateChange};
+use crate::store::head::{InForce, StateChange, article_state};
 use crate::store::record::created_revision;
 use crate::store::{StoreError, content};
 
@@ -57,6 +57,8 @@ pub struct ArticleAt {
     pub latest: Arc<Change>,
     /// Its labels, as known at the read point, sorted.
     pub labels: Vec<String>,
+    /// The latest look at or before the read point, if it is an absence, with its run.
+    pub absence: Option<Absence>,
 }
 
 /// The state change in force at a read point.
@@ -137,16 +139,33 @@ impl ArticleAt {
         self.revision.headline()
     }
 
-    /// Whether the article is withdrawn at the read point.
-    pub fn withdrawn(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.withdrawn)
+    /// The state in force at the read point.
+    pub fn article_state(&self) -> ArticleState {
+        if self.state.as_ref().is_some_and(|state| state.withdrawn) {
+            ArticleState::Withdrawn
+        } else if self.absence.is_some_and(|absence| absence.run.is_gone) {
+            ArticleState::Gone
+        } else {
+            ArticleState::Live
+        }
     }
 
-    /// The HTTP facts of the latest change's fetch. `None` unless the newest state was read and that change found what
-    /// is in force. So if the site answers a conditional request with "not modified", the archive has the current page.
+    /// The observe time from which that state is in force; `None` if the article is live and was never withdrawn.
+    pub fn state_since(&self) -> Option<Timestamp> {
+        let declared = self.state.as_ref().map(|state| state.since);
+        match (self.article_state(), self.absence) {
+            (ArticleState::Gone, Some(absence)) => declared.max(Some(absence.run.first_missed)),
+            (ArticleState::Gone | ArticleState::Live | ArticleState::Withdrawn, _) => declared,
+        }
+    }
+
+    /// The HTTP facts of the latest change's fetch. `None` unless the newest state was read, that change found what is
+    /// in force, and no later look found the page missing. So if the site answers a conditional request with "not
+    /// modified", the archive has the current page.
     pub fn latest_fetch(&self) -> Option<&Fetch> {
         let latest = &self.latest.entry;
-        let found_newest = self.etag.is_some() && latest.latest_state.is_newest && !self.withdrawn();
+        let is_up = self.article_state() != ArticleState::Withdrawn && self.absence.is_none();
+        let found_newest = self.etag.is_some() && latest.latest_state.is_newest && is_up;
         latest.fetch.as_deref().filter(|_| found_newest)
     }
 }
@@ -179,6 +198,14 @@ pub(crate) struct InForceAt {
     pub(crate) step: InForce,
     pub(crate) state: Option<StateChange>,
     pub(crate) valid_until: Option<Timestamp>,
+    /// The latest look, if it is an absence.
+    pub(crate) absence: Option<Absence>,
+}
+
+impl InForceAt {
+    pub(crate) fn article_state(&self) -> ArticleState {
+        article_state(self.state, self.absence.as_ref())
+    }
 }
 
 /// The head of the article with this name, if the article exists at the read point. The head itself may be newer.
@@ -201,9 +228,13 @@ fn unknown(name: &ArticleName) -> ArchiveError {
 pub(crate) fn in_force_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEntry) -> Result<InForceAt, ReadError> {
     let (head, below) = (&entry.head, point.below());
     let all_known = head.latest_seq < below;
-    let newest = |at: Timestamp| at >= head.newest.since && head.state.is_none_or(|state| at >= state.since);
+    let newest = |at: Timestamp| {
+        at >= head.newest.since && head.state.is_none_or(|state| at >= state.since) && head.absence_at(at).is_some()
+    };
     if all_known && point.observe_time.is_none_or(newest) {
-        return Ok(InForceAt { step: head.newest, state: head.state, valid_until: None });
+        // If there are no absences at all, this is `None` at every instant.
+        let absence = head.absence;
+        return Ok(InForceAt { step: head.newest, state: head.state, valid_until: None, absence });
     }
     let at = point.observe_time;
     let read = reader.with_timeline(entry, below, |timeline| {
@@ -212,7 +243,8 @@ pub(crate) fn in_force_at(reader: &Reader<'_>, point: &ReadPoint, entry: &HeadEn
             Some(at) => timeline.valid_until(&step, at, below)?,
             None => None,
         };
-        Ok(Some(InForceAt { step, state: timeline.state(at, below)?, valid_until }))
+        let absence = if head.latest_absence_time.is_some() { timeline.absence(at, below)? } else { None };
+        Ok(Some(InForceAt { step, state: timeline.state(at, below)?, valid_until, absence }))
     })?;
     if let Some(read) = read {
         return Ok(read);
@@ -231,23 +263,11 @@ pub(crate) fn render(
     view: View,
 ) -> Result<ArticleAt, ReadError> {
     let (head, below) = (&entry.head, point.below());
-    let InForceAt { step, state, valid_until } = in_force;
+    let InForceAt { step, state, valid_until, absence } = in_force;
     let withdrawn = state.is_some_and(|state| state.withdrawn);
     let view = if withdrawn { View::Basic } else { view };
     let created_by = reader.change(step.created_seq)?;
     let labels = labels(reader, entry, below)?;
-    let etag = match (point.observe_time, head.last_state_change) {
-        (Some(_), _) => None,
-        (None, last_state_change) => {
-            let last_state_change = match last_state_change {
-                Some(last) if last >= below => {
-                    reader.with_timeline(entry, below, |timeline| timeline.last_state_change(below))?
-                }
-                last => last,
-            };
-            Some(etag(step.revision, last_state_change.max(labels.seq), &created_by))
-        }
-    };
     let all_known = head.latest_seq < below;
     let (revision_count, latest) = if all_known {
         (head.revision_count.get(), reader.change(head.latest_seq)?)
@@ -260,6 +280,8 @@ pub(crate) fn render(
         };
         (count, latest)
     };
+    let last_edit = latest.entry.latest_state.last_edit();
+    let etag = point.observe_time.is_none().then(|| etag(step.revision, last_edit, &created_by));
     Ok(ArticleAt {
         name: head.name.clone(),
         state: state.map(|state| state_change_at(reader, state)).transpose()?,
@@ -271,28 +293,21 @@ pub(crate) fn render(
         revision_count,
         create_time: reader.change(head.first_seq)?.entry.archive_time,
         latest,
-        labels: labels.labels,
+        labels,
+        absence,
     })
 }
 
-/// An article's labels at a read point.
-pub(crate) struct LabelsAt {
-    /// The change that last altered them; `None` if the article never had any.
-    pub(crate) seq: Option<Seq>,
-    /// The labels, sorted and unique.
-    pub(crate) labels: Vec<String>,
-}
-
-/// The labels of an article, as known below `below`: from its head if that is enough, or else from the change that set
-/// them.
-pub(crate) fn labels(reader: &Reader<'_>, entry: &HeadEntry, below: Seq) -> Result<LabelsAt, ReadError> {
+/// The labels of an article, sorted and unique, as known below `below`: from its head if that is enough, or else from
+/// the change that set them.
+pub(crate) fn labels(reader: &Reader<'_>, entry: &HeadEntry, below: Seq) -> Result<Vec<String>, ReadError> {
     let head = &entry.head;
     if head.labels_seq.is_none_or(|seq| seq < below) {
-        return Ok(LabelsAt { seq: head.labels_seq, labels: head.labels.clone() });
+        return Ok(head.labels.clone());
     }
     let seq = reader.with_timeline(entry, below, |timeline| timeline.label_change(below))?;
     let labelled_by = seq.map(|seq| labelling_change(reader, seq)).transpose()?;
-    Ok(LabelsAt { seq, labels: labels_of(labelled_by.as_ref()).to_vec() })
+    Ok(labels_of(labelled_by.as_ref()).to_vec())
 }
 
 /// The change at `seq`, which must have set an article's labels.

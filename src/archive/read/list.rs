@@ -206,15 +206,14 @@ fn passes(
     entry: &HeadEntry,
     in_force: &InForceAt,
 ) -> Result<bool, ReadError> {
-    let withdrawn = in_force.state.is_some_and(|state| state.withdrawn);
-    if !state_passes(filter, StateInForce { withdrawn, since: in_force.step.since }) {
+    if !state_passes(filter, StateInForce { state: in_force.article_state(), since: in_force.step.since }) {
         return Ok(false);
     }
     let created_by = reader.change(in_force.step.created_seq)?;
     if !(attributes_pass(filter, &created_by) && changed_parts_pass(filter.changed_parts, &created_by)) {
         return Ok(false);
     }
-    if !filter.labels.is_empty() && !labels_pass(filter, &labels(reader, entry, point.below())?.labels) {
+    if !filter.labels.is_empty() && !labels_pass(filter, &labels(reader, entry, point.below())?) {
         return Ok(false);
     }
     let Some(prefix) = &filter.url_prefix else { return Ok(true) };

@@ -3,12 +3,12 @@
 //! The checks are separate functions, so that callers can make the cheapest ones first. Contents are never read.
 
 use crate::model::filter::language_matches;
-use crate::model::{ArticleFilter, ArticleName, Change, ContentParts, Timestamp};
+use crate::model::{ArticleFilter, ArticleName, ArticleState, Change, ContentParts, Timestamp};
 
 /// The part of an article's state that a filter checks without reading the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StateInForce {
-    pub(crate) withdrawn: bool,
+    pub(crate) state: ArticleState,
     /// The observe time from which the revision is in force.
     pub(crate) since: Timestamp,
 }
@@ -24,7 +24,7 @@ pub(crate) fn checks_attributes(filter: &ArticleFilter) -> bool {
     let ArticleFilter {
         sources: _,
         articles: _,
-        withdrawn,
+        states,
         languages,
         labels,
         url_prefix,
@@ -32,7 +32,7 @@ pub(crate) fn checks_attributes(filter: &ArticleFilter) -> bool {
         publish_time,
         changed_parts: _,
     } = filter;
-    withdrawn.is_some()
+    !states.is_empty()
         || !languages.is_empty()
         || !labels.is_empty()
         || url_prefix.is_some()
@@ -42,7 +42,7 @@ pub(crate) fn checks_attributes(filter: &ArticleFilter) -> bool {
 
 /// Whether an article in this state matches.
 pub(crate) fn state_passes(filter: &ArticleFilter, state: StateInForce) -> bool {
-    filter.withdrawn.is_none_or(|required| required == state.withdrawn)
+    (filter.states.is_empty() || filter.states.contains(&state.state))
         && filter.observe_time.contains(Some(state.since))
 }
 

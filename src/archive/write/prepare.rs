@@ -44,10 +44,12 @@ struct Preparation {
 
 impl Preparation {
     fn from_operation(operation: &Operation) -> Option<Self> {
-        let (ArticleTarget::Named(name) | ArticleTarget::ByUrl { derived: name, .. }) = &operation.target;
-        match &operation.action {
-            Action::Observe(observation) => Some(Self { name: name.clone(), observation: observation.clone() }),
-            Action::Rollback(_) | Action::SetState { .. } | Action::Label { .. } => None,
+        let Action::Observe(observation) = &operation.action else { return None };
+        match &operation.target {
+            ArticleTarget::Named(name) | ArticleTarget::ByUrl { derived: name, .. } => {
+                Some(Self { name: name.clone(), observation: observation.clone() })
+            }
+            ArticleTarget::AtUrl(_) => None,
         }
     }
 

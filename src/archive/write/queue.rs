@@ -205,6 +205,7 @@ fn weight_bytes(operation: &Operation) -> usize {
                 + observation.labels.weight_bytes()
         }
         Action::Label { edit, .. } => edit.weight_bytes(),
+        Action::Absent(request) => request.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes()),
         Action::Rollback(_) | Action::SetState { .. } => 0,
     }
 }

@@ -204,7 +204,7 @@ fn fetch(client: &Client, selection: &Selection, options: LinesOptions, page_tok
 }
 
 /// All kinds of change.
-const KINDS: [pb::ChangeKind; 8] = [
+const KINDS: [pb::ChangeKind; 9] = [
     pb::ChangeKind::Created,
     pb::ChangeKind::Revised,
     pb::ChangeKind::Sighted,
@@ -213,4 +213,5 @@ const KINDS: [pb::ChangeKind; 8] = [
     pb::ChangeKind::RolledBack,
     pb::ChangeKind::Aliased,
     pb::ChangeKind::Labelled,
+    pb::ChangeKind::Absent,
 ];

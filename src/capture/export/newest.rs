@@ -93,11 +93,28 @@ impl<'a> Newest<'a> {
             };
             add(Request::Record(again));
         }
-        if is_withdrawn {
-            let withdrawal = Some(Request::Withdraw(withdrawal(article)));
-            page.add(&pb::ReplayRequest { request: withdrawal, recorded: None });
+        let state = match article.state() {
+            pb::ArticleState::Withdrawn => Some(Request::Withdraw(withdrawal(article))),
+            pb::ArticleState::Gone => Some(Request::RecordAbsence(absence(article))),
+            pb::ArticleState::Live | pb::ArticleState::Unspecified => None,
+        };
+        if state.is_some() {
+            page.add(&pb::ReplayRequest { request: state, recorded: None });
         }
         Ok(())
+    }
+}
+
+/// One absence that makes the article gone, from the time on from which it is gone.
+fn absence(article: pb::Article) -> pb::RecordAbsenceRequest {
+    let absence = article.absence.unwrap_or_default();
+    pb::RecordAbsenceRequest {
+        target: Some(pb::record_absence_request::Target::Name(article.name)),
+        observe_time: absence.first_missed_time,
+        reason: absence.reason,
+        http_status: absence.http_status,
+        gone_after: 1,
+        ..pb::RecordAbsenceRequest::default()
     }
 }
 

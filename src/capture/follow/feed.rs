@@ -164,7 +164,11 @@ async fn archive(entry: Entry, seen: &BTreeMap<String, SeenEntry>, run: &Run<'_>
             Err(error) => Err(error.into()),
         },
     };
-    let is_retried = done.as_ref().is_err_and(|error| run.retries(error));
+    // A missing page is looked at again until it is certain that it is gone.
+    let is_retried = match &done {
+        Ok(captured) => captured.needs_another_look(),
+        Err(error) => run.retries(error),
+    };
     let article = done.as_ref().map(Captured::article).unwrap_or_default();
     run.report(FeedEvent::Done(entry_name, Box::new(done))).await;
     let kept = if is_retried { known.cloned() } else { Some(SeenEntry { fingerprint, article }) };

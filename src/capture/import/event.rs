@@ -31,6 +31,8 @@ pub enum Event<'a> {
     Reinstated(pb::ReinstateArticleResponse),
     /// A change of labels was recorded, or had been made already.
     Labelled(pb::LabelArticleResponse),
+    /// An absence was recorded, or was recorded already.
+    Absent(pb::RecordAbsenceResponse),
     /// An item that is nothing to archive. The text says what it is, in the plural, such as `images`.
     Skipped(&'static str),
     /// An item could not be read, or the archive rejected it.

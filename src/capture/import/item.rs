@@ -38,6 +38,10 @@ pub(super) enum Action {
     Reinstate(pb::ReinstateArticleRequest),
     Rollback(pb::RollbackArticleRequest),
     Label(pb::LabelArticleRequest),
+    /// Record an absence of an article, which is named.
+    Absent(pb::RecordAbsenceRequest),
+    /// Record that the page at a URL was missing, if the archive has an article with this URL.
+    MissPage(pb::RecordAbsenceRequest),
     /// Record a sighting of a page that is unchanged since another time.
     Sight(Box<Revisit>),
     /// Nothing to archive, such as an image. The text says what it is, in the plural.

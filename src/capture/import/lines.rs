@@ -47,6 +47,7 @@ fn action(replay: pb::ReplayRequest) -> Action {
         Some(Request::Reinstate(request)) => Action::Reinstate(request),
         Some(Request::Rollback(request)) => Action::Rollback(request),
         Some(Request::Label(request)) => Action::Label(request),
+        Some(Request::RecordAbsence(request)) => Action::Absent(request),
         None => Action::Fail(ItemError::from(LineError::Nothing).into()),
     }
 }

@@ -133,6 +133,8 @@ impl<'a> Uploader<'a> {
             | Action::Reinstate(_)
             | Action::Rollback(_)
             | Action::Label(_)
+            | Action::Absent(_)
+            | Action::MissPage(_)
             | Action::Sight(_)) => {
                 self.next = Some(QueuedItem { item: Item { place, action, done }, permit });
                 return;
@@ -203,6 +205,16 @@ impl<'a> Uploader<'a> {
             Action::Label(request) => {
                 archive.label_article(request).await.map(|done| Event::Labelled(done.into_inner())).map_err(Into::into)
             }
+            Action::Absent(request) => {
+                archive.record_absence(request).await.map(|done| Event::Absent(done.into_inner())).map_err(Into::into)
+            }
+            Action::MissPage(request) => match archive.record_absence(request).await.map_err(ServerError::from) {
+                // Most of these never were articles.
+                Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "STATE_CHANGE_TOO_EARLY") => {
+                    Ok(Event::Skipped("missing pages that are not archived"))
+                }
+                done => done.map(|done| Event::Absent(done.into_inner())),
+            },
             Action::Sight(revisit) => match self.record_revisit(*revisit).await {
                 // Most of these are visits to images and the like, which were skipped when they were first returned.
                 Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "NOT_YET_OBSERVED") => {

@@ -1,5 +1,5 @@
-//! Reads web archives: each page that was returned is an observation, and each visit that found it unchanged is a
-//! sighting.
+//! Reads web archives: each page that was returned is an observation, each visit that found it unchanged is a sighting,
+//! and each one that found it missing is an absence.
 
 use std::path::Path;
 
@@ -49,6 +49,7 @@ pub(super) fn read(
                 (Some(page.url.clone()), observation(page, overrides).unwrap_or_else(Action::Fail))
             }
             warc::RecordContent::Revisit(revisit) => (Some(revisit.url.clone()), sighting(revisit, overrides)),
+            warc::RecordContent::Missing(missing) => (Some(missing.url.clone()), absence(missing)),
             warc::RecordContent::Other(what) => (None, Action::Skip(what)),
             warc::RecordContent::Broken(reason) => (None, Action::Fail(ItemError::Record(reason).into())),
         };
@@ -109,6 +110,21 @@ fn sighting(revisit: warc::Revisit, overrides: &Overrides) -> Action {
         url: revisit.refers_to_url,
         at: revisit.refers_to_time.map(timestamp_to_pb),
     }))
+}
+
+fn absence(missing: warc::MissingPage) -> Action {
+    let (reason, gone_after) = match missing.is_permanent {
+        true => (pb::AbsenceReason::Gone, 1),
+        false => (pb::AbsenceReason::NotFound, 0),
+    };
+    Action::MissPage(pb::RecordAbsenceRequest {
+        target: Some(pb::record_absence_request::Target::Url(missing.url)),
+        observe_time: Some(timestamp_to_pb(missing.time)),
+        reason: reason.into(),
+        http_status: missing.http_status,
+        gone_after,
+        ..pb::RecordAbsenceRequest::default()
+    })
 }
 
 /// Whether a file has the beginning of a web archive.

@@ -17,7 +17,7 @@ use super::report::Report;
 use super::signals::Signals;
 use super::{count, times};
 use crate::capture::pages::{PageOverrides, Pages};
-use crate::capture::{CaptureError, Captured};
+use crate::capture::{CaptureError, Captured, Recorded};
 use crate::ingest::times::describe_date;
 use crate::model::url_key::without_credentials;
 
@@ -126,6 +126,7 @@ fn overrides(args: &AddArgs) -> PageOverrides {
         language: args.language.clone(),
         urls: args.url.clone(),
         keep_original: args.keep_original,
+        gone_after: args.fetch.gone_after,
         precondition: document::precondition(args),
         request_id: args.write.request_id.clone().unwrap_or_default(),
         dry_run: args.write.dry_run,
@@ -140,5 +141,5 @@ async fn add_file(session: &Session, file: &Path, args: &AddArgs) -> Result<Capt
         let day = describe_date(date);
         format!("the page is dated {day}, but recorded as seen now; --observed-at {date} records it as seen then")
     });
-    Ok(Captured { response, guesses, notes: note.into_iter().collect() })
+    Ok(Captured { recorded: Recorded::Observation(Box::new(response)), guesses, notes: note.into_iter().collect() })
 }

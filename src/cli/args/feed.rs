@@ -179,6 +179,8 @@ pub(in crate::cli) enum Kind {
     Aliased,
     /// Labels were put on the article or taken off
     Labelled,
+    /// The page of the article was found missing
+    Absent,
 }
 
 impl Kind {
@@ -193,6 +195,7 @@ impl Kind {
             Self::RolledBack => pb::ChangeKind::RolledBack,
             Self::Aliased => pb::ChangeKind::Aliased,
             Self::Labelled => pb::ChangeKind::Labelled,
+            Self::Absent => pb::ChangeKind::Absent,
         }
     }
 }

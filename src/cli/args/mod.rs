@@ -23,7 +23,8 @@ use self::globals::Globals;
 use self::import::ImportArgs;
 use self::selection::{AsOfArgs, ChangedPart, FilterArgs, RangeArgs};
 use self::values::{
-    State, article_id, article_url, instant, label, language, limit, request_id, revision_number, source_id, state,
+    State, article_id, article_url, gone_after, instant, label, language, limit, request_id, revision_number,
+    source_id, state,
 };
 use self::verify::VerifyArgs;
 use self::web::{FetchArgs, FollowArgs};
@@ -119,6 +120,8 @@ pub(in crate::cli) enum Command {
     /// Record that a withdrawn article is up again
     #[command(mut_arg("article", |article| article.help("The article to reinstate")))]
     Reinstate(StateChangeArgs),
+    /// Record that an article's page was found missing; `add` and `follow` do this for the pages that they fetch
+    Absent(AbsentArgs),
     /// Record an earlier revision's content again
     Rollback(RollbackArgs),
     /// Export articles: their whole history to one file, or each one as a document
@@ -376,6 +379,39 @@ pub(in crate::cli) struct RollbackArgs {
     pub(in crate::cli) observed_at: Option<Timestamp>,
     #[command(flatten)]
     pub(in crate::cli) write: WriteArgs,
+}
+
+/// The arguments of `absent`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct AbsentArgs {
+    /// The article whose page is missing
+    #[arg(value_name = "ARTICLE")]
+    pub(in crate::cli) article: ArticleRef,
+    /// The HTTP status of the response, such as 404
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=599))]
+    pub(in crate::cli) status: Option<u32>,
+    /// How the page was missing [default: gone with --status 410, otherwise not-found]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) how: Option<MissingHow>,
+    /// Count the article as gone after this many such looks in a row, from 1 to 1000 [default: 3, or 1 if it is gone]
+    #[arg(long, value_name = "N", value_parser = gone_after())]
+    pub(in crate::cli) gone_after: Option<u32>,
+    /// Record the page as missing at this time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(in crate::cli) observed_at: Option<Timestamp>,
+    #[command(flatten)]
+    pub(in crate::cli) write: WriteArgs,
+}
+
+/// How a page can be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum MissingHow {
+    /// There is no such page, as with status 404
+    NotFound,
+    /// The page was removed permanently, as with status 410
+    Gone,
+    /// Its URL leads to the front page of the site
+    FrontPage,
 }
 
 /// The arguments of `serve`.

@@ -63,6 +63,7 @@ impl FilterArgs {
         let states = self.state.map(|state| match state {
             ArticleState::Live => pb::ArticleState::Live.into(),
             ArticleState::Withdrawn => pb::ArticleState::Withdrawn.into(),
+            ArticleState::Gone => pb::ArticleState::Gone.into(),
         });
         pb::ArticleFilter {
             sources: self.source.iter().map(SourceId::to_string).collect(),
@@ -156,8 +157,10 @@ pub(in crate::cli) fn changed_parts(selected: &[ChangedPart]) -> Vec<i32> {
 /// The states of an article.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum ArticleState {
-    /// Not taken down
+    /// Neither taken down nor gone
     Live,
     /// Taken down by the publisher
     Withdrawn,
+    /// Its page was found missing, as often as required
+    Gone,
 }

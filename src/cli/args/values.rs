@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::str::Chars;
 
 use super::super::times::{self, Moment, TimeEnd};
-use crate::model::{ArticleId, NameError, RequestId, RevisionNumber, SourceId, Timestamp, UrlKey};
+use crate::model::{ArticleId, Limits, NameError, RequestId, RevisionNumber, SourceId, Timestamp, UrlKey};
 use crate::wire::{check_label, language_tag};
 
 /// At most this many pages are fetched at once.
@@ -106,6 +106,11 @@ fn is_closed(characters: &mut Chars<'_>) -> bool {
 pub(in crate::cli) fn limit(text: &str) -> Result<usize, String> {
     let limit = text.parse().ok().filter(|limit| *limit > 0);
     limit.ok_or_else(|| format!("expected a whole number from 1 to {}", usize::MAX))
+}
+
+/// Parses how many looks in a row must find a page missing.
+pub(in crate::cli) fn gone_after() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(Limits::GONE_AFTER_MAX))
 }
 
 /// Parses how many pages are fetched at once.

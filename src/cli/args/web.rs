@@ -29,6 +29,10 @@ pub(in crate::cli) struct FetchArgs {
     /// Fetch at most this many URLs at once, from 1 to 64, and at most two of them from one host
     #[arg(long, value_name = "N", default_value = "8", value_parser = values::jobs)]
     pub(in crate::cli) jobs: NonZeroUsize,
+    /// Count an archived article as gone once this many looks in a row, from 1 to 1000, found its page missing
+    /// [default: 3, or 1 if the site says 410 Gone]
+    #[arg(long, value_name = "N", value_parser = values::gone_after())]
+    pub(in crate::cli) gone_after: Option<u32>,
     /// Send this User-Agent header to sites [default: dateline and its version]
     #[arg(long, value_name = "NAME", value_parser = user_agent)]
     pub(in crate::cli) user_agent: Option<HeaderValue>,

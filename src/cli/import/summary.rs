@@ -29,6 +29,7 @@ pub(super) struct Summary<'a> {
     outcomes: Outcomes,
     state_changes: u64,
     label_changes: u64,
+    absences: u64,
     failures: Failures,
     /// Items that are nothing to archive, by what they are.
     skipped: BTreeMap<&'static str, u64>,
@@ -45,6 +46,7 @@ impl<'a> Summary<'a> {
             outcomes: Outcomes::default(),
             state_changes: 0,
             label_changes: 0,
+            absences: 0,
             failures: Failures::default(),
             skipped: BTreeMap::new(),
             output_failure: None,
@@ -73,6 +75,7 @@ impl<'a> Summary<'a> {
             Event::Withdrawn(response) => self.state_changed(&response),
             Event::Reinstated(response) => self.state_changed(&response),
             Event::Labelled(response) => self.labelled(&response),
+            Event::Absent(response) => self.absent(&response),
             Event::Skipped(what) => {
                 *self.skipped.entry(what).or_default() += 1;
                 Ok(())
@@ -149,6 +152,12 @@ impl<'a> Summary<'a> {
         self.line(done)
     }
 
+    /// Reports an absence that was recorded, or was recorded already.
+    fn absent(&mut self, done: &pb::RecordAbsenceResponse) -> Result<(), Failure> {
+        self.absences += 1;
+        self.line(done)
+    }
+
     /// Reports an item that could not be read, or that the archive rejected.
     fn failed(&mut self, item: ItemRef<'_>, failure: Failure) -> Result<(), Failure> {
         let failure = Failure { message: format!("{}: {}", item.place, failure.message), ..failure };
@@ -167,7 +176,8 @@ impl<'a> Summary<'a> {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
         self.out.note(self.summary());
-        let total = self.observations() + self.state_changes + self.label_changes + self.failures.count();
+        let changes = self.state_changes + self.label_changes + self.absences;
+        let total = self.observations() + changes + self.failures.count();
         match self.failures.count() {
             0 => Ok(()),
             failed => Err(Failure::new(Exit::Failed, format!("{failed} of {} failed", count(total, "item")))),
@@ -193,6 +203,9 @@ impl<'a> Summary<'a> {
         }
         if self.label_changes > 0 {
             summary.push_str(&format!("; {}", count(self.label_changes, "label change")));
+        }
+        if self.absences > 0 {
+            summary.push_str(&format!("; {}", count(self.absences, "absence")));
         }
         let skipped: Vec<_> = self.skipped.iter().map(|(what, count)| format!("{what} ({count})")).collect();
         if !skipped.is_empty() {

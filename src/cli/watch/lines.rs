@@ -3,6 +3,7 @@
 use crate::wire::instant;
 use anstyle::Style;
 
+use crate::cli::missing::{how, looks};
 use crate::cli::output::Output;
 use crate::cli::short_name::short;
 use crate::cli::{changed_parts, count, label_edit, style, words};
@@ -61,6 +62,7 @@ pub(in crate::cli) fn kind(change: &pb::Change) -> (&'static str, Style) {
         pb::ChangeKind::RolledBack => ("rolled-back", style::CHANGED),
         pb::ChangeKind::Aliased => ("aliased", style::FAINT),
         pb::ChangeKind::Labelled => ("labelled", style::CHANGED),
+        pb::ChangeKind::Absent => ("absent", style::BAD),
         pb::ChangeKind::Unspecified => ("changed", style::FAINT),
     }
 }
@@ -79,6 +81,7 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
         }
         pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated => vec![style::safe_line(&change.reason)],
         pb::ChangeKind::Aliased => change.urls.iter().map(|url| style::safe_line(&url.url)).collect(),
+        pb::ChangeKind::Absent => absence(change, out),
         pb::ChangeKind::Labelled | pb::ChangeKind::Sighted | pb::ChangeKind::Unspecified => Vec::new(),
     };
     what.push(label_edit(&change.labels_added, &change.labels_removed));
@@ -94,4 +97,13 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
     }
     what.retain(|part| !part.is_empty());
     what.join("; ")
+}
+
+/// Describes an absence: whether the article is gone, how often its page was missing, and when it was last seen.
+fn absence(change: &pb::Change, out: &Output) -> Vec<String> {
+    let Some(absence) = &change.absence else { return Vec::new() };
+    let is_gone = change.state() == pb::ArticleState::Gone;
+    let gone = is_gone.then(|| "gone".to_owned());
+    let seen = instant(absence.last_seen_time.as_ref()).map(|time| format!("last seen {}", out.brief_time(time)));
+    gone.into_iter().chain([how(absence), looks(absence, is_gone)]).chain(seen).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::{Page, RecordContent};
+use super::{MissingPage, Page, RecordContent};
 use crate::ingest::DOCUMENT_BYTES_MAX;
 use crate::model::Timestamp;
 
@@ -43,6 +43,12 @@ pub(super) fn page(response: &[u8], url: String, time: Timestamp) -> RecordConte
         field.map(|field| String::from_utf8_lossy(field.value).trim().to_owned()).unwrap_or_default()
     };
     let content_type = field("content-type");
+    if let Some(code @ (404 | 410)) = head.code
+        && (content_type.is_empty() || is_html(&content_type))
+    {
+        let http_status = code.into();
+        return RecordContent::Missing(MissingPage { url, time, http_status, is_permanent: code == 410 });
+    }
     if head.code != Some(200) {
         return RecordContent::Other("responses that are not pages");
     }

@@ -56,6 +56,8 @@ pub enum RecordContent {
     Page(Page),
     /// A visit that found a page unchanged.
     Revisit(Revisit),
+    /// A visit that found no page.
+    Missing(MissingPage),
     /// A record that is not archived, with a description of its kind in the plural.
     Other(&'static str),
     /// A record that cannot be read, with the reason.
@@ -90,6 +92,19 @@ pub struct Revisit {
     pub refers_to_url: String,
     /// When the earlier capture was made; `None` if the record does not state it.
     pub refers_to_time: Option<Timestamp>,
+}
+
+/// A visit that found no page: a `response` record with the status 404 or 410.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MissingPage {
+    /// The URL visited, from `WARC-Target-URI`.
+    pub url: String,
+    /// When the URL was visited (`WARC-Date`).
+    pub time: Timestamp,
+    /// The HTTP status.
+    pub http_status: u32,
+    /// Whether the server says that the page was removed permanently: status 410.
+    pub is_permanent: bool,
 }
 
 /// Why a record could not be read.

@@ -50,6 +50,7 @@ fn seen(bytes: &[u8]) -> Vec<(u64, String)> {
     let name = |found: RecordContent| match found {
         RecordContent::Page(page) => page.url.rsplit('/').next().unwrap().to_owned(),
         RecordContent::Revisit(revisit) => format!("again {}", revisit.url),
+        RecordContent::Missing(missing) => format!("missing {} {}", missing.http_status, missing.url),
         RecordContent::Other(what) => what.to_owned(),
         RecordContent::Broken(reason) => format!("broken: {reason}"),
     };
@@ -67,13 +68,25 @@ fn a_leap_second_keeps_its_order_and_is_valid_only_in_the_last_minute_of_a_day()
         let text = String::from_utf8(response("http://q.example/a")).unwrap().replace("2025-11-08T10:00:00.25Z", time);
         match read(text.as_bytes()).remove(0).found {
             RecordContent::Page(page) => page.time.to_string(),
-            RecordContent::Revisit(_) | RecordContent::Other(_) => panic!("it is a page"),
+            RecordContent::Revisit(_) | RecordContent::Missing(_) | RecordContent::Other(_) => panic!("it is a page"),
             RecordContent::Broken(reason) => reason,
         }
     };
     assert_eq!(at("2016-12-31T23:59:60.2Z"), "2016-12-31T23:59:59.999999Z");
     assert!(at("2016-12-31T12:00:60Z").starts_with("its WARC-Date is not a valid time"));
     assert!(at("2016-12-31T12:00:00+24:00").starts_with("its WARC-Date is not a valid time"));
+}
+
+#[test]
+fn a_response_without_a_page_is_told_from_one_that_is_no_page() {
+    let found = |status: &str, kind: &str| {
+        let block = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n\r\nSorry");
+        seen(&record("response", "http://q.example/a", block.as_bytes())).remove(0).1
+    };
+    assert_eq!(found("404 Not Found", "text/html"), "missing 404 http://q.example/a");
+    assert_eq!(found("410 Gone", "text/html; charset=utf-8"), "missing 410 http://q.example/a");
+    assert_eq!(found("404 Not Found", "image/png"), "responses that are not pages");
+    assert_eq!(found("503 Busy", "text/html"), "responses that are not pages");
 }
 
 #[test]
@@ -119,7 +132,7 @@ fn records_that_are_not_pages_are_named_by_kind() {
         found,
         [
             "requests and crawl metadata",
-            "responses that are not pages",
+            "missing 404 https://example.org/404",
             "files that are not pages",
             "records that are not of web pages",
             "again https://example.org/a",

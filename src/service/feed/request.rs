@@ -4,7 +4,7 @@ use crate::archive::changefeed::ReplayRequest;
 use crate::archive::read::article::RevisionAt;
 use crate::model::Change;
 use crate::service::render;
-use crate::wire::{DURATION_MAX, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
+use crate::wire::{DURATION_MAX, absence_reason_to_pb, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
 
 pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::ReplayRequest {
     use pb::replay_request::Request;
@@ -24,6 +24,16 @@ pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::Rep
             observe_time,
             request_id,
             ..pb::RollbackArticleRequest::default()
+        }),
+        ReplayRequest::Absent(look) => Request::RecordAbsence(pb::RecordAbsenceRequest {
+            target: Some(pb::record_absence_request::Target::Name(name)),
+            observe_time,
+            reason: absence_reason_to_pb(look.reason).into(),
+            http_status: look.http_status,
+            gone_after: look.gone_after,
+            fetch: entry.fetch.as_deref().map(fetch_to_pb),
+            request_id,
+            ..pb::RecordAbsenceRequest::default()
         }),
         ReplayRequest::Label => {
             let labels = entry.labels.as_deref().cloned().unwrap_or_default();

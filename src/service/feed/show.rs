@@ -10,14 +10,14 @@ use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
 use crate::wire::writer::MessageWriter;
 use crate::wire::{
-    claim_to_pb, content_parts_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb,
-    word_delta_to_pb,
+    absence_to_pb, article_state_to_pb, claim_to_pb, content_parts_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb,
+    fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb,
 };
 
 /// Appends the encoded `Change`, without the flags that differ between subscribers.
 pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     let entry = &at.change.entry;
-    let state = if entry.latest_state.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
+    let state = article_state_to_pb(entry.latest_state.state);
     let mut writer = MessageWriter(bytes);
     writer.number(1, at.change.seq.0);
     writer.choice(2, feed_kind_to_pb(at.kind));
@@ -46,6 +46,9 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
         writer.texts(18, &labels.added);
         writer.texts(19, &labels.removed);
     }
+    // One that repeats a recorded absence has no run.
+    let absence = entry.absence.as_ref().and_then(|absence| Some(absence_to_pb(absence.look, absence.run?)));
+    writer.generated(20, absence.as_ref());
 }
 
 /// Writes the fields of a `Revision`. Rare or large parts are built as generated messages.

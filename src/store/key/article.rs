@@ -18,6 +18,7 @@ enum Subkind {
     Request = 5,
     Url = 6,
     Label = 7,
+    Absence = 8,
 }
 
 /// A key of an index entry of an article. Each variant says what its value is.
@@ -39,6 +40,8 @@ pub enum ArticleIndexKey {
     Url(ArticleKey, Seq),
     /// → nothing: the change at this position alters the article's labels.
     Label(ArticleKey, Seq),
+    /// → what the look at that point found, which is that the page was missing.
+    Absence(ArticleKey, TimePoint),
 }
 
 /// A point of the observe axis, with the change that wrote an entry there. Of two entries at one instant, the one
@@ -51,7 +54,7 @@ pub struct TimePoint {
     pub seq: Seq,
 }
 
-/// One of the three tables that are ordered by [`TimePoint`].
+/// One of the four tables that are ordered by [`TimePoint`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeTable {
     /// The points at which the revision in force changes.
@@ -60,6 +63,8 @@ pub enum TimeTable {
     Sighting,
     /// The points at which a state change takes effect.
     State,
+    /// The points at which the page was found missing.
+    Absence,
 }
 
 impl ArticleIndexKey {
@@ -74,6 +79,7 @@ impl ArticleIndexKey {
             Self::Request(article, id) => extended(*article, Subkind::Request, id.as_str().as_bytes()),
             Self::Url(article, seq) => extended(*article, Subkind::Url, &seq.0.to_be_bytes()),
             Self::Label(article, seq) => extended(*article, Subkind::Label, &seq.0.to_be_bytes()),
+            Self::Absence(article, point) => at_point(*article, Subkind::Absence, *point),
         }
     }
 
@@ -95,6 +101,7 @@ impl ArticleIndexKey {
             }
             6 => Self::Url(article, Seq(fields.u64()?)),
             7 => Self::Label(article, Seq(fields.u64()?)),
+            8 => Self::Absence(article, point(&mut fields)?),
             _ => return None,
         };
         fields.end(decoded)
@@ -148,6 +155,7 @@ impl TimeTable {
             Self::Time => ArticleIndexKey::Time(article, point),
             Self::Sighting => ArticleIndexKey::Sighting(article, point),
             Self::State => ArticleIndexKey::State(article, point),
+            Self::Absence => ArticleIndexKey::Absence(article, point),
         }
     }
 
@@ -173,6 +181,7 @@ impl TimeTable {
             Self::Time => Subkind::Time,
             Self::Sighting => Subkind::Sighting,
             Self::State => Subkind::State,
+            Self::Absence => Subkind::Absence,
         }
     }
 }
@@ -218,7 +227,7 @@ mod tests {
             observe_time: Timestamp::from_micros(micros).unwrap(),
             seq: Seq(seq),
         });
-        (0..4_u64, 0..8_u8, 1..u32::MAX, point, "[!-~]{1,9}").prop_map(|(article, subkind, number, point, id)| {
+        (0..4_u64, 0..9_u8, 1..u32::MAX, point, "[!-~]{1,9}").prop_map(|(article, subkind, number, point, id)| {
             let article = ArticleKey(article);
             match subkind {
                 0 => ArticleIndexKey::Head(article),
@@ -228,7 +237,8 @@ mod tests {
                 4 => ArticleIndexKey::State(article, point),
                 5 => ArticleIndexKey::Request(article, RequestId::parse(&id).unwrap()),
                 6 => ArticleIndexKey::Url(article, point.seq),
-                _ => ArticleIndexKey::Label(article, point.seq),
+                7 => ArticleIndexKey::Label(article, point.seq),
+                _ => ArticleIndexKey::Absence(article, point),
             }
         })
     }
@@ -242,7 +252,8 @@ mod tests {
             | ArticleIndexKey::State(article, _)
             | ArticleIndexKey::Request(article, _)
             | ArticleIndexKey::Url(article, _)
-            | ArticleIndexKey::Label(article, _) => *article,
+            | ArticleIndexKey::Label(article, _)
+            | ArticleIndexKey::Absence(article, _) => *article,
         }
     }
 

@@ -6,8 +6,8 @@ use super::super::pb;
 use super::timestamp;
 use crate::model::field_errors::{FieldError, FieldErrors, all, every};
 use crate::model::{
-    ArticleFilter, ArticleName, ChangeKind, ChangeKinds, ContentPart, ContentParts, FeedQuery, Limits, SourceId,
-    TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ArticleName, ArticleState, ChangeKind, ChangeKinds, ContentPart, ContentParts, FeedQuery, Limits,
+    SourceId, TimeRange, Timestamp, UrlKey,
 };
 
 pub(in crate::wire) const FILTER_VALUES_MAX: usize = 100;
@@ -35,6 +35,7 @@ fn feed_kind(kind: pb::ChangeKind) -> Option<ChangeKind> {
         pb::ChangeKind::RolledBack => ChangeKind::RolledBack,
         pb::ChangeKind::Aliased => ChangeKind::Aliased,
         pb::ChangeKind::Labelled => ChangeKind::Labelled,
+        pb::ChangeKind::Absent => ChangeKind::Absent,
     })
 }
 
@@ -44,17 +45,17 @@ pub fn article_filter(message: Option<pb::ArticleFilter>, limits: &Limits) -> Re
     let counts = check_counts(&message);
     let sources = each("sources", &message.sources, SourceId::parse_name);
     let articles = each("articles", &message.articles, ArticleName::parse);
-    let withdrawn = states(&message.states);
+    let states = states(&message.states);
     let url_prefix = url_prefix(&message.url_prefix, limits);
     let observe_time = time_range("filter.observe_time", message.observe_time);
     let publish_time = time_range("filter.publish_time", message.publish_time);
     let changed_parts = content_parts("filter.changed_parts", &message.changed_parts);
-    let (_, sources, articles, withdrawn, url_prefix, observe_time, publish_time, changed_parts) =
-        all!(counts, sources, articles, withdrawn, url_prefix, observe_time, publish_time, changed_parts)?;
+    let (_, sources, articles, states, url_prefix, observe_time, publish_time, changed_parts) =
+        all!(counts, sources, articles, states, url_prefix, observe_time, publish_time, changed_parts)?;
     Ok(ArticleFilter {
         sources,
         articles,
-        withdrawn,
+        states,
         languages: message.languages,
         labels: message.labels,
         url_prefix,
@@ -92,18 +93,19 @@ fn each<T, E: fmt::Display>(
     }))
 }
 
-/// `None` matches every article: no state is given, or both are.
-fn states(states: &[i32]) -> Result<Option<bool>, FieldErrors> {
-    let is_withdrawn =
-        every(states.iter().enumerate().map(|(index, state)| match pb::ArticleState::try_from(*state) {
-            Ok(pb::ArticleState::Live) => Ok(false),
-            Ok(pb::ArticleState::Withdrawn) => Ok(true),
-            Ok(pb::ArticleState::Unspecified) | Err(_) => {
-                Err(FieldError::filter(format!("filter.states[{index}]"), "is not a known state"))
-            }
-        }))?;
-    let (live, withdrawn) = (is_withdrawn.contains(&false), is_withdrawn.contains(&true));
-    Ok((live != withdrawn).then_some(withdrawn))
+/// Validates states; empty for every article: no state is given, or all are.
+fn states(states: &[i32]) -> Result<Vec<ArticleState>, FieldErrors> {
+    let mut states = every(states.iter().enumerate().map(|(index, state)| match pb::ArticleState::try_from(*state) {
+        Ok(pb::ArticleState::Live) => Ok(ArticleState::Live),
+        Ok(pb::ArticleState::Withdrawn) => Ok(ArticleState::Withdrawn),
+        Ok(pb::ArticleState::Gone) => Ok(ArticleState::Gone),
+        Ok(pb::ArticleState::Unspecified) | Err(_) => {
+            Err(FieldError::filter(format!("filter.states[{index}]"), "is not a known state"))
+        }
+    }))?;
+    states.sort_unstable();
+    states.dedup();
+    Ok(if states == ArticleState::ALL { Vec::new() } else { states })
 }
 
 /// Validates selected parts of a content in the field `path`.

@@ -134,12 +134,18 @@ fn answer_holds(
 fn outcome(kind: LogKind) -> Done {
     match kind {
         LogKind::Created => Done::Created,
-        LogKind::Revised | LogKind::RolledBack | LogKind::Withdrawn | LogKind::Reinstated | LogKind::Labelled => {
-            Done::Revised
-        }
-        LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::Aliased | LogKind::LabelsRepeated => {
-            Done::Unchanged
-        }
+        LogKind::Revised
+        | LogKind::RolledBack
+        | LogKind::Withdrawn
+        | LogKind::Reinstated
+        | LogKind::Labelled
+        | LogKind::Absent => Done::Revised,
+        LogKind::Sighted
+        | LogKind::Repeated
+        | LogKind::StateRepeated
+        | LogKind::Aliased
+        | LogKind::LabelsRepeated
+        | LogKind::AbsenceRepeated => Done::Unchanged,
     }
 }
 

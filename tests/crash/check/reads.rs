@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dateline::internals::archive::error::Missing;
 use dateline::internals::archive::read::article::{ArticleAt, View};
 use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
-use dateline::model::{ArticleName, AsOf, Change, ContentDigest, KnownAt, Seq, Timestamp, UrlKey};
+use dateline::model::{ArticleName, ArticleState, AsOf, Change, ContentDigest, KnownAt, Seq, Timestamp, UrlKey};
 
 use super::found::Found;
 use super::naive::{InForce, Naive};
@@ -101,7 +101,7 @@ fn shown(article: &ArticleAt, at: Option<Timestamp>) -> Shown {
             since: article.valid_from,
             until: at.and(article.valid_until),
         },
-        withdrawn: article.withdrawn(),
+        withdrawn: article.article_state() == ArticleState::Withdrawn,
         revisions: usize::try_from(article.revision_count).unwrap(),
         made: article.revision.created_by.seq.0,
         latest: article.latest.seq.0,

@@ -129,8 +129,8 @@ async fn a_feed_entry_is_archived_again_only_when_it_changes() {
     assert!(broken.err.contains("it is a web page, perhaps an error page"), "{}", broken.err);
 }
 
-/// What a feed says of a page is shorter than the page. A label on the article hid that it had been fetched as a page, and
-/// its text was replaced with the feed's.
+/// What a feed says of a page is shorter than the page. A label on the article hid that it had been fetched as a page,
+/// and its text was replaced with the feed's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_feed_entry_does_not_replace_a_page_even_if_the_article_was_labelled() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
@@ -234,6 +234,116 @@ async fn a_feed_entry_does_not_revise_an_archived_page() {
     let pages = run(&other, &["follow", "--allow-private", "--pages", &feed]).await;
     assert!(pages.out.contains("revised"), "{pages:?}");
     assert_eq!(other.ok(&["log", &address, "--json"]).lines().count(), 2);
+}
+
+/// A page of an archived article that is missing was an error, and nothing in the archive said that it was missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_page_of_an_archived_article_is_recorded_and_the_article_is_gone_after_three_looks() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    server.html("/", &page("The front page"));
+    server.html("/ferry", &page("The ferry returns"));
+    let ferry = url(&server, "/ferry");
+    let add = ["add", "--allow-private", &ferry];
+    let first = run(&cli, &add).await;
+    assert_eq!(first.code, 0, "{first:?}");
+    server.route("/ferry", |_| Answer::status(404));
+    let dry = run(&cli, &[&add[..], &["--dry-run"]].concat()).await;
+    assert!(dry.code == 0 && dry.out.starts_with("would record as missing"), "{dry:?}");
+    for (look, words) in [(1, "1 of 3 looks, status 404"), (2, "2 of 3 looks, status 404")] {
+        let done = run(&cli, &add).await;
+        assert_eq!(done.code, 0, "{done:?}");
+        assert!(done.out.starts_with("missing  ") && done.out.contains(words), "look {look}: {done:?}");
+    }
+    assert!(run(&cli, &["list"]).await.out.contains("live"));
+    // The third look is led to the front page, which must not become a revision of the article.
+    server.route("/ferry", |_| Answer::redirect(302, "/"));
+    let third = run(&cli, &add).await;
+    assert!(third.code == 0 && third.out.starts_with("gone  "), "{third:?}");
+    assert!(third.out.contains("3 looks, redirected to the front page"), "{third:?}");
+    let shown = run(&cli, &["show", &ferry]).await;
+    assert!(shown.out.contains("State      gone: last seen ") && shown.out.contains(BODY), "{shown:?}");
+    assert!(run(&cli, &["log", &ferry]).await.out.starts_with("gone: last seen "));
+    assert_eq!(run(&cli, &["list", "--state", "gone"]).await.out.lines().count(), 1);
+    let watched = run(&cli, &["watch", "--from", "beginning", "--until-caught-up", "--kind", "absent"]).await;
+    assert!(watched.out.lines().last().unwrap().contains("gone; redirected to the front page; 3 looks"), "{watched:?}");
+    server.html("/ferry", &page("The ferry returns"));
+    let again = run(&cli, &add).await;
+    assert_eq!((again.code, again.out.as_str()), (0, ""), "{again:?}");
+    assert_eq!(run(&cli, &["list", "--state", "live"]).await.out.lines().count(), 1);
+    // One look at a 410 is enough.
+    server.route("/ferry", |_| Answer::status(410));
+    let done = run(&cli, &add).await;
+    assert!(done.out.starts_with("gone  ") && done.out.contains("1 look, status 410"), "{done:?}");
+    let unknown = run(&cli, &["add", "--allow-private", &url(&server, "/never")]).await;
+    assert_eq!(unknown.code, 3, "{unknown:?}");
+    // A copy has the same history.
+    let lines = cli.path("lines.jsonl").display().to_string();
+    cli.ok(&["export", "--output", &lines]);
+    let copy = Cli::new();
+    let imported = copy.run(&["import", &lines]);
+    assert!(imported.code == 0 && imported.err.contains("; 4 absences"), "{imported:?}");
+    let changes = |cli: &Cli| cli.ok(&["watch", "--from", "beginning", "--until-caught-up", "--json"]);
+    let facts = |text: String| {
+        let fact = |line: &serde_json::Value| (line["kind"].clone(), line["state"].clone(), line["absence"].clone());
+        json_lines(&text).iter().map(fact).collect::<Vec<_>>()
+    };
+    assert_eq!(facts(changes(&copy)), facts(changes(&cli)));
+}
+
+/// `follow` looked at the page of an entry once, and never again while the feed said nothing new of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn follow_looks_again_at_a_missing_page_until_it_is_gone() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    server.html("/ferry", &page("The ferry returns"));
+    let ferry = url(&server, "/ferry");
+    let titles = Arc::new(AtomicUsize::new(0));
+    let (link, of_now) = (ferry.clone(), Arc::clone(&titles));
+    server.route("/feed.xml", move |_| {
+        let item = format!(
+            "<item><title>Ferry {}</title><guid>1</guid><link>{link}</link></item>",
+            of_now.load(Ordering::SeqCst)
+        );
+        Answer::ok("application/rss+xml", format!("<rss version='2.0'><channel><title>T</title>{item}</channel></rss>"))
+    });
+    let feed = url(&server, "/feed.xml");
+    let follow = ["follow", "--allow-private", "--pages", "--gone-after", "2", &feed];
+    assert_eq!(run(&cli, &follow).await.code, 0);
+    server.route("/ferry", |_| Answer::status(404));
+    titles.store(1, Ordering::SeqCst);
+    let first = run(&cli, &follow).await;
+    assert!(first.code == 0 && first.out.contains("1 of 2 looks"), "{first:?}");
+    let second = run(&cli, &follow).await;
+    assert!(second.code == 0 && second.out.starts_with("gone  "), "{second:?}");
+    let third = run(&cli, &follow).await;
+    assert_eq!((third.code, third.out.as_str()), (0, ""), "it is certain by now: {third:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absence_is_recorded_by_hand() {
+    let cli = Cli::new();
+    let file = cli.file("a.md", "# Ferry returns\n\nIt is back.\n");
+    cli.ok(&["add", &file, "--source", "press", "--article", "ferry", "--observed-at", "2026-05-01T00:00:00Z"]);
+    let absent = |args: &[&str]| cli.ok(&[&["absent", "press/ferry"], args].concat());
+    let first = absent(&["--status", "404", "--observed-at", "2026-05-02T00:00:00Z", "--gone-after", "2"]);
+    let expected = "missing  press/ferry  last seen 2026-05-01T00:00:00Z, first missed 2026-05-02T00:00:00Z; \
+                    1 of 2 looks, status 404\n";
+    assert_eq!(first, expected);
+    let second = absent(&["--how", "front-page", "--observed-at", "2026-05-03T00:00:00Z", "--gone-after", "2"]);
+    assert!(
+        second.starts_with("gone  press/ferry  last seen 2026-05-01T00:00:00Z, first missed 2026-05-02"),
+        "{second}"
+    );
+    assert!(second.ends_with("2 looks, redirected to the front page\n"), "{second}");
+    let early = cli.run(&["absent", "press/ferry", "--observed-at", "2026-04-01T00:00:00Z"]);
+    assert!(
+        early.code == 4 && early.err.contains("cannot be withdrawn, reinstated or missing before that"),
+        "{early:?}"
+    );
+    let newest = cli.path("newest.jsonl").display().to_string();
+    cli.ok(&["export", "--newest", "--output", &newest]);
+    let copy = Cli::new();
+    copy.ok(&["import", &newest]);
+    assert!(copy.ok(&["list", "--state", "gone"]).starts_with("press/ferry"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ const ALL_REVISIONS: RevisionQuery = RevisionQuery {
 };
 
 /// Every kind of change.
-const KINDS: [ChangeKind; 7] = [
+const KINDS: [ChangeKind; 9] = [
     ChangeKind::Created,
     ChangeKind::Revised,
     ChangeKind::Sighted,
@@ -35,6 +35,8 @@ const KINDS: [ChangeKind; 7] = [
     ChangeKind::Reinstated,
     ChangeKind::RolledBack,
     ChangeKind::Aliased,
+    ChangeKind::Labelled,
+    ChangeKind::Absent,
 ];
 
 /// The questions, derived from the contents of the intact archive.

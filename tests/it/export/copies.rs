@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dateline::internals::archive::request::{Action, ArticleTarget, Operation, WriteMode};
+use dateline::internals::archive::request::{
+    AbsenceLookRequest, Action, ArticleTarget, LabelEdit, Operation, WriteMode,
+};
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::client::Client;
 use dateline::internals::clock::ManualClock;
@@ -11,6 +13,7 @@ use dateline::internals::server;
 use dateline::internals::wire::pb;
 use dateline::internals::wire::pb::replay_request::Request;
 
+use crate::model::asked::look;
 use crate::model::plan::Text;
 use crate::{model, support};
 
@@ -24,7 +27,7 @@ async fn empty() -> (Arc<Archive>, Client) {
 /// All changes, in the given view.
 async fn changes(client: &Client, view: pb::FeedView) -> Vec<pb::Change> {
     use pb::feed_start::Position;
-    let kinds = (1..=8).collect();
+    let kinds = (1..=9).collect();
     let start = Some(pb::FeedStart { position: Some(Position::Beginning(true)) });
     let mut request =
         pb::ListChangesRequest { start, kinds, view: view.into(), page_size: 7, ..pb::ListChangesRequest::default() };
@@ -57,6 +60,7 @@ pub(crate) async fn make(client: &Client, request: pb::ReplayRequest, originals:
         Request::Reinstate(reinstate) => drop(archive.reinstate_article(reinstate).await.unwrap()),
         Request::Rollback(rollback) => drop(archive.rollback_article(rollback).await.unwrap()),
         Request::Label(label) => drop(archive.label_article(label).await.unwrap()),
+        Request::RecordAbsence(absence) => drop(archive.record_absence(absence).await.unwrap()),
     }
 }
 
@@ -107,7 +111,7 @@ async fn replayed_requests_reproduce_the_archive() {
         made_twice(&copied, all, &client).await;
     }
     println!("{kinds:?}");
-    use pb::ChangeKind::{Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    use pb::ChangeKind::{Absent, Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
     for (kind, request) in [
         (Created, "record"),
         (Revised, "record"),
@@ -122,6 +126,8 @@ async fn replayed_requests_reproduce_the_archive() {
         (RolledBack, "rollback"),
         (Withdrawn, "withdraw"),
         (Reinstated, "reinstate"),
+        (Absent, "absence"),
+        (Sighted, "absence"),
     ] {
         assert!(kinds.contains(&(kind.into(), Some(request))), "{kind:?} by {request} never came up");
     }
@@ -142,11 +148,19 @@ async fn made_twice(copied: &Client, requests: Vec<pb::Change>, originals: &Clie
 }
 
 /// Operations that random plans rarely produce: a rollback to before the article was known, which adds no URL, and
-/// repeated state changes with request ids of their own.
+/// repeated state changes, labels and absences with request ids of their own.
 fn rare() -> Vec<Operation> {
     let name = support::article(3);
     let to = |tick, action| support::operation(ArticleTarget::Named(name.clone()), support::at(tick), action);
     let mark = |tick, withdrawn| to(tick, Action::SetState { withdrawn, reason: "gone".to_owned() });
+    let label = || {
+        let edit = LabelEdit::adding(vec!["rare".to_owned()], 64);
+        to(8, Action::Label { edit, reason: "rare".to_owned() })
+    };
+    let absent = || {
+        let (look, fetch) = (look(0, 2), Some(Box::new(support::fetch(1))));
+        to(13, Action::Absent(Box::new(AbsenceLookRequest { look, fetch, coalesce_within_micros: 0 })))
+    };
     let again = |number, operation| Operation { request: Some(support::request(number, "again")), ..operation };
     vec![
         support::observe(&name, support::at(8), Text(1)),
@@ -155,6 +169,10 @@ fn rare() -> Vec<Operation> {
         again(8, mark(10, true)),
         mark(12, false),
         again(9, mark(12, false)),
+        label(),
+        again(10, label()),
+        absent(),
+        again(11, absent()),
     ]
 }
 
@@ -165,6 +183,7 @@ fn kind_of(request: &Request) -> &'static str {
         Request::Reinstate(_) => "reinstate",
         Request::Rollback(_) => "rollback",
         Request::Label(_) => "label",
+        Request::RecordAbsence(_) => "absence",
     }
 }
 

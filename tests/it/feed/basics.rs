@@ -3,7 +3,7 @@
 use dateline::internals::client::ServerError;
 use dateline::internals::wire::pb;
 use dateline::internals::wire::pb::ChangeKind::{
-    Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn,
+    Absent, Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn,
 };
 use dateline::internals::wire::pb::feed_start::Position;
 use dateline::internals::wire::pb::subscribe_response::Event;
@@ -17,7 +17,7 @@ fn beginning() -> pb::SubscribeRequest {
 }
 
 fn everything() -> pb::SubscribeRequest {
-    let kinds = [Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased, Labelled];
+    let kinds = [Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased, Labelled, Absent];
     pb::SubscribeRequest { kinds: kinds.map(i32::from).to_vec(), ..beginning() }
 }
 

@@ -1,10 +1,12 @@
 //! The messages that the feed must send, according to the truth.
 
-use dateline::internals::wire::{self, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
+use dateline::internals::wire::{self, article_state_to_pb, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb};
 use dateline::model::diff::{diff, word_delta};
-use dateline::model::{ArticleName, ArticleUrl, Content, ContentDigest, LogKind, RevisionRecord, Timestamp};
+use dateline::model::{
+    AbsenceReason, ArticleName, ArticleState, ArticleUrl, Content, ContentDigest, LogKind, RevisionRecord, Timestamp,
+};
 
-use crate::model::naive::{Record, makes_revision};
+use crate::model::naive::{Missing, Record, makes_revision};
 use crate::model::shown;
 use crate::support;
 
@@ -27,7 +29,11 @@ impl Truth {
         let (record, after, kind) = (self.record(seq), self.after(seq), self.kind(seq));
         let is_about_newest = matches!(
             kind,
-            pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated | pb::ChangeKind::Aliased | pb::ChangeKind::Labelled
+            pb::ChangeKind::Withdrawn
+                | pb::ChangeKind::Reinstated
+                | pb::ChangeKind::Aliased
+                | pb::ChangeKind::Labelled
+                | pb::ChangeKind::Absent
         );
         let is_of_labels_alone = matches!(record.kind, LogKind::Labelled | LogKind::LabelsRepeated);
         let edit = record.labels.clone();
@@ -43,7 +49,7 @@ impl Truth {
             revision: Some(self.revision(&record.article, shown, is_full)),
             is_newest: self.is_newest(seq),
             newest_revision_number: after.revision,
-            state: state(after.withdrawn).into(),
+            state: article_state_to_pb(after.state).into(),
             reason: record.reason.clone(),
             urls: record.urls.iter().map(|url| article_url(url, record.at)).collect(),
             diff: makes_diff.then(|| self.diff(seq)),
@@ -54,6 +60,7 @@ impl Truth {
             labels: after.labels.clone(),
             labels_added: edit.as_ref().map(|edit| edit.added.clone()).unwrap_or_default(),
             labels_removed: edit.map(|edit| edit.removed).unwrap_or_default(),
+            absence: record.run.map(absence),
         }
     }
 
@@ -68,6 +75,7 @@ impl Truth {
                 let mark = self.known(&record.article, seq + 1).mark_at(&record.article, None);
                 mark.is_some_and(|mark| mark.at <= record.at)
             }
+            LogKind::Absent | LogKind::AbsenceRepeated => record.is_latest_look,
             LogKind::Created
             | LogKind::Revised
             | LogKind::RolledBack
@@ -121,14 +129,15 @@ impl Truth {
     pub(crate) fn article(&self, name: &ArticleName, bound: u64, view: pb::FeedView) -> pb::Article {
         let known = self.known(name, bound);
         let latest = self.latest_below(bound, name).expect("the article is known below the bound");
-        let (after, mark) = (self.after(latest), known.mark_at(name, None));
+        let after = self.after(latest);
+        let mark = known.mark_at(name, None).filter(|_| after.state != ArticleState::Gone);
         let (_, first) = known.of(name).next().expect("the article is known below the bound");
-        let is_full = view != pb::FeedView::Basic && !after.withdrawn;
+        let is_full = view != pb::FeedView::Basic && after.state != ArticleState::Withdrawn;
         let urls = known.urls(name).into_iter().map(|(url, since)| article_url(&url, since));
         pb::Article {
             name: name.to_string(),
-            state: state(after.withdrawn).into(),
-            state_time: mark.as_ref().map(|mark| timestamp_to_pb(mark.at)),
+            state: article_state_to_pb(after.state).into(),
+            state_time: known.state_since(name, None).map(timestamp_to_pb),
             state_reason: mark.map(|mark| mark.reason).unwrap_or_default(),
             revision: Some(self.revision(name, after.revision, is_full)),
             valid_from: Some(timestamp_to_pb(after.since)),
@@ -141,6 +150,7 @@ impl Truth {
             seq: latest,
             latest_fetch: known.latest_fetch(name).map(|number| fetch_to_pb(&support::fetch(number))),
             labels: known.labels(name),
+            absence: known.missing_at(name, None).map(absence),
         }
     }
 }
@@ -149,8 +159,21 @@ fn fetch(record: &Record) -> Option<pb::Fetch> {
     record.fetch.map(|number| fetch_to_pb(&support::fetch(number)))
 }
 
-fn state(withdrawn: bool) -> pb::ArticleState {
-    if withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live }
+fn absence(missing: Missing) -> pb::Absence {
+    let reason = match missing.look.reason {
+        AbsenceReason::NotFound => pb::AbsenceReason::NotFound,
+        AbsenceReason::Gone => pb::AbsenceReason::Gone,
+        AbsenceReason::Redirected => pb::AbsenceReason::Redirected,
+    };
+    pb::Absence {
+        last_seen_time: Some(timestamp_to_pb(missing.last_seen)),
+        first_missed_time: Some(timestamp_to_pb(missing.first)),
+        last_missed_time: Some(timestamp_to_pb(missing.last)),
+        count: missing.count,
+        reason: reason.into(),
+        http_status: missing.look.http_status,
+        gone_after: missing.look.gone_after,
+    }
 }
 
 fn article_url(url: &ArticleUrl, since: Timestamp) -> pb::ArticleUrl {

@@ -1,6 +1,6 @@
 //! Which changes a subscriber requested, written down from the contract alone.
 
-use dateline::internals::wire::{self, pb, timestamp_to_pb};
+use dateline::internals::wire::{self, article_state_to_pb, pb, timestamp_to_pb};
 use dateline::model::filter::language_matches;
 use dateline::model::{Timestamp, UrlKey};
 
@@ -33,6 +33,7 @@ pub(crate) fn many() -> Vec<Query> {
             ..all()
         }),
         of(pb::ArticleFilter { states: vec![pb::ArticleState::Withdrawn.into()], ..all() }),
+        of(pb::ArticleFilter { states: vec![pb::ArticleState::Gone.into()], ..all() }),
         of(pb::ArticleFilter { url_prefix: "https://www.example.com/news/2".to_owned(), ..all() }),
         of(pb::ArticleFilter { observe_time: Some(since), ..all() }),
         of(pb::ArticleFilter {
@@ -67,7 +68,7 @@ impl Query {
     pub(crate) fn takes(&self, article: &LatestState) -> bool {
         let filter = &self.filter;
         let (name, content) = (article.name.to_string(), article.content);
-        let state = if article.withdrawn { pb::ArticleState::Withdrawn } else { pb::ArticleState::Live };
+        let state = article_state_to_pb(article.state);
         let source = article.name.source.to_string();
         let publish_time = content.publish_time.as_ref().map(|claim| claim.time);
         any(&filter.sources, |wanted| *wanted == source)
@@ -81,12 +82,13 @@ impl Query {
     }
 
     /// Whether a change of this kind is delivered. By default, a sighting and a revision that changed none of the
-    /// requested parts are delivered only if the article enters or leaves the filter by it.
-    pub(crate) fn wants(&self, kind: pb::ChangeKind, record: &Record, crosses_filter: bool) -> bool {
+    /// requested parts are delivered only if they alter something: the
+    /// article's state, or whether it matches the filter.
+    pub(crate) fn wants(&self, kind: pb::ChangeKind, record: &Record, alters: bool) -> bool {
         let wanted = wire::content_parts("changed_parts", &self.filter.changed_parts).unwrap();
         let has_changed = !makes_revision(record.kind) || selects(wanted, record.changed_parts);
         match self.kinds.as_slice() {
-            [] => kind != pb::ChangeKind::Sighted && has_changed || crosses_filter,
+            [] => kind != pb::ChangeKind::Sighted && has_changed || alters,
             kinds => kinds.contains(&kind) && has_changed,
         }
     }

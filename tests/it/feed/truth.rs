@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use dateline::internals::wire::pb;
-use dateline::model::{ArticleName, ArticleUrl, Content, LogKind, Timestamp};
+use dateline::model::{ArticleName, ArticleState, ArticleUrl, Content, LogKind, Timestamp};
 
 use crate::model::asked::{addressed, asked, words};
 use crate::model::naive::{Answer, Known, Record, makes_revision};
@@ -41,7 +41,9 @@ pub(crate) struct LatestState {
     pub(crate) content: &'static Content,
     /// Since when the revision is in force.
     pub(crate) since: Timestamp,
-    pub(crate) withdrawn: bool,
+    pub(crate) state: ArticleState,
+    /// Whether the change that left it so altered the state, or was a state change.
+    pub(crate) is_altered: bool,
     pub(crate) urls: Vec<ArticleUrl>,
     pub(crate) labels: Vec<String>,
 }
@@ -124,7 +126,8 @@ impl Truth {
             revision: run.revision,
             content: self.content(name, run.revision),
             since: run.from,
-            withdrawn: known.withdrawn_at(name, None),
+            state: known.state_at(name, None),
+            is_altered: self.record(bound - 1).state_seq == Some(bound - 1),
             urls: known.urls(name).into_iter().map(|(url, _)| url).collect(),
             labels: known.labels(name),
         }
@@ -200,9 +203,12 @@ impl Truth {
             LogKind::Labelled => pb::ChangeKind::Labelled,
             LogKind::Sighted | LogKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
             LogKind::Sighted | LogKind::Repeated if record.labels.is_some() => pb::ChangeKind::Labelled,
-            LogKind::Sighted | LogKind::Repeated | LogKind::StateRepeated | LogKind::LabelsRepeated => {
-                pb::ChangeKind::Sighted
-            }
+            LogKind::Absent => pb::ChangeKind::Absent,
+            LogKind::Sighted
+            | LogKind::Repeated
+            | LogKind::StateRepeated
+            | LogKind::LabelsRepeated
+            | LogKind::AbsenceRepeated => pb::ChangeKind::Sighted,
         }
     }
 
@@ -212,7 +218,8 @@ impl Truth {
         for seq in 0..self.tail() {
             let before = self.before(seq).is_some_and(|before| query.takes(before));
             let after = query.takes(self.after(seq));
-            if (after || before) && query.wants(self.kind(seq), self.record(seq), after != before) {
+            let alters = after != before || self.after(seq).is_altered;
+            if (after || before) && query.wants(self.kind(seq), self.record(seq), alters) {
                 let batch_first = self.record(seq).batch_first;
                 if let Some(earlier) = wanted.last_mut().filter(|earlier| earlier.seq >= batch_first) {
                     earlier.batch_end = false;

@@ -9,6 +9,7 @@ use dateline::internals::wire::{self, content_to_pb, fetch_to_pb, pb, timestamp_
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
+use crate::model::asked::look;
 use crate::model::plan::{Text, To, What, Write, seen};
 use crate::model::shown::{TEXTS, content};
 use crate::support;
@@ -122,13 +123,14 @@ impl Writer {
     }
 
     pub(super) fn choose(&mut self) -> Vec<Write> {
-        let what = match self.dice.below(120) {
+        let what = match self.dice.below(132) {
             0..10 => What::Withdraw(self.small(2)),
             10..22 => What::Reinstate(self.small(2)),
             22..30 => What::Rollback(1 + u32::from(self.small(3))),
             30..40 => self.label(),
             40..46 => return vec![self.again()],
             46..100 => return vec![self.observation()],
+            100..112 => self.miss(),
             _ => {
                 let count = 2 + self.dice.below(BATCH_MAX - 1);
                 return self.batch(count);
@@ -149,6 +151,11 @@ impl Writer {
         let labels = if self.dice.percent(15) { vec![self.small(3)] } else { Vec::new() };
         let (article, at) = (self.article(), self.instant());
         self.write(article, at, What::Observe { text, urls, original: None, fetch, labels, coalesce_within: 0 })
+    }
+
+    fn miss(&mut self) -> What {
+        let fetch = if self.dice.percent(30) { Some(self.small(3)) } else { None };
+        What::Miss { how: self.small(3), gone_after: 1 + u32::from(self.small(3)), fetch, coalesce_within: 0 }
     }
 
     fn label(&mut self) -> What {
@@ -230,6 +237,20 @@ impl Writer {
                 let request =
                     pb::ReinstateArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
                 one(archive.reinstate_article(request).await?.into_inner().snapshot, Told::Marked)
+            }
+            What::Miss { how, gone_after, fetch, .. } => {
+                let look = look(*how, *gone_after);
+                let request = pb::RecordAbsenceRequest {
+                    target: Some(pb::record_absence_request::Target::Name(name)),
+                    observe_time,
+                    reason: wire::absence_reason_to_pb(look.reason).into(),
+                    http_status: look.http_status,
+                    gone_after: look.gone_after,
+                    fetch: fetch.map(|number| fetch_to_pb(&support::fetch(number))),
+                    request_id,
+                    ..pb::RecordAbsenceRequest::default()
+                };
+                one(archive.record_absence(request).await?.into_inner().snapshot, Told::Marked)
             }
             What::Label { add, remove, reason } => {
                 let request = pb::LabelArticleRequest {

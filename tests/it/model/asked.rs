@@ -1,7 +1,9 @@
 //! The operations of a plan, in the forms that the archive and the model take.
 
-use dateline::internals::archive::request::{Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition};
-use dateline::model::ArticleUrl;
+use dateline::internals::archive::request::{
+    AbsenceLookRequest, Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition,
+};
+use dateline::model::{AbsenceLook, AbsenceReason, ArticleUrl};
 
 use super::plan::{To, What, Write};
 use super::rules::{Addressed, Asked};
@@ -51,12 +53,25 @@ pub(crate) fn asked(what: &What) -> Asked {
         What::Rollback(number) => Asked::Rollback(*number),
         What::Withdraw(reason) => Asked::Mark { withdrawn: true, reason: format!("reason {reason}") },
         What::Reinstate(reason) => Asked::Mark { withdrawn: false, reason: format!("reason {reason}") },
+        What::Miss { how, gone_after, fetch, coalesce_within } => {
+            Asked::Miss { look: look(*how, *gone_after), fetch: *fetch, coalesce_within: *coalesce_within }
+        }
         What::Label { add, remove, reason } => Asked::Label {
             add: support::labels(add),
             remove: support::labels(remove),
             reason: format!("reason {reason}"),
         },
     }
+}
+
+/// The nth way in which a page is missing.
+pub(crate) fn look(how: u8, gone_after: u32) -> AbsenceLook {
+    let (reason, http_status) = match how {
+        0 => (AbsenceReason::NotFound, 404),
+        1 => (AbsenceReason::NotFound, 0),
+        _ => (AbsenceReason::Redirected, 301),
+    };
+    AbsenceLook { reason, http_status, gone_after }
 }
 
 fn action(what: &Asked) -> Action {
@@ -71,6 +86,11 @@ fn action(what: &Asked) -> Action {
         }
         Asked::Rollback(number) => Action::Rollback(support::number(*number)),
         Asked::Mark { withdrawn, reason } => Action::SetState { withdrawn: *withdrawn, reason: reason.clone() },
+        Asked::Miss { look, fetch, coalesce_within } => Action::Absent(Box::new(AbsenceLookRequest {
+            look: *look,
+            fetch: fetch.map(|number| Box::new(support::fetch(number))),
+            coalesce_within_micros: *coalesce_within,
+        })),
         Asked::Label { add, remove, reason } => {
             let edit = LabelEdit { add: add.clone(), remove: remove.clone(), count_max: support::LABELS_MAX };
             Action::Label { edit, reason: reason.clone() }

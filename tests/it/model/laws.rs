@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use dateline::internals::archive::read::article::View;
-use dateline::internals::archive::request::{Action, Operation, Outcome, Receipt, WriteMode};
+use dateline::internals::archive::request::{
+    AbsenceLookRequest, Action, ArticleTarget, Operation, Outcome, Receipt, WriteMode,
+};
 use dateline::internals::archive::{Archive, BatchResult};
 use dateline::internals::clock::ManualClock;
-use dateline::model::{AsOf, Content, Seq, Timestamp};
+use dateline::model::{AbsenceRun, ArticleState, AsOf, Content, Seq, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
-use super::asked::operation;
+use super::asked::{look, operation};
 use super::place::Place;
 use super::plan::{Text, To, What, Write};
 use super::random;
@@ -77,6 +79,63 @@ fn the_order_of_arrival_does_not_change_what_was_said() {
             let (first, second): (Vec<_>, Vec<_>) =
                 (contents(history(&first).await?), contents(history(&second).await?));
             same(|| "what was said".to_owned(), second, first)
+        });
+        outcome.map_err(TestCaseError::fail)
+    });
+    result.unwrap();
+}
+
+/// A look: the content that was found, or how many absences in a row make the article gone.
+type Look = (i64, Result<Text, u32>);
+
+/// The state at each instant, and since when the page is missing.
+async fn states(
+    archive: &Archive,
+    looks: &[Look],
+) -> Result<Vec<Option<(ArticleState, Option<AbsenceRun>)>>, Mismatch> {
+    for (tick, found) in looks {
+        let name = support::article(0);
+        let operation = match found {
+            Ok(text) => support::observe(&name, support::at(2 * tick), *text),
+            Err(gone_after) => {
+                let request = AbsenceLookRequest { look: look(0, *gone_after), fetch: None, coalesce_within_micros: 0 };
+                let action = Action::Absent(Box::new(request));
+                support::operation(ArticleTarget::Named(name), support::at(2 * tick), action)
+            }
+        };
+        archive.write(vec![operation], WriteMode::Commit).await.map_err(|failed| failed.error.to_string())?;
+    }
+    let newest = archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
+    let mut states = Vec::new();
+    for observe_time in instants(TICKS) {
+        let point = dateline::internals::archive::ReadPoint { observe_time, ..newest };
+        let read = archive.articles(point, vec![support::article(0)], View::Basic).await;
+        let read = read.map_err(|error| error.to_string())?.into_iter().flatten().next();
+        states.push(read.map(|read| (read.article_state(), read.absence.map(|absence| absence.run))));
+    }
+    Ok(states)
+}
+
+/// Looks by tick, in order and shuffled. The first is always the same observation: a page that was never seen cannot be
+/// missing.
+fn looks() -> impl Strategy<Value = (Vec<Look>, Vec<Look>)> {
+    let found = prop_oneof![1 => random::text().prop_map(Ok), 2 => (1..4_u32).prop_map(Err)];
+    let looks = proptest::collection::btree_map(1..=TICKS, found, 1..=6);
+    let looks = looks.prop_map(|looks| looks.into_iter().collect::<Vec<Look>>());
+    let shuffled = looks.prop_flat_map(|looks| (Just(looks.clone()), Just(looks).prop_shuffle()));
+    shuffled.prop_map(|(in_order, shuffled)| {
+        let first = || std::iter::once((0, Ok(Text(0))));
+        (first().chain(in_order).collect(), first().chain(shuffled).collect())
+    })
+}
+
+/// The same looks give the same state at every instant, whatever the order in which they arrive.
+#[test]
+fn the_order_of_arrival_does_not_change_when_an_article_was_gone() {
+    let result = runner(150).run(&looks(), |(in_order, shuffled)| {
+        let outcome: Result<(), Mismatch> = support::block_on(async {
+            let ((_first, first), (_second, second)) = (archive(), archive());
+            same(|| "the states".to_owned(), states(&second, &shuffled).await?, states(&first, &in_order).await?)
         });
         outcome.map_err(TestCaseError::fail)
     });

@@ -111,7 +111,7 @@ fn an_archive_on_disk_answers_as_the_model_does() {
 }
 
 /// What must occur for the plans to be worthwhile: kinds of change, and reasons of rejections.
-const EVENTS: [&str; 22] = [
+const EVENTS: [&str; 24] = [
     "Created",
     "Revised",
     "Sighted",
@@ -123,6 +123,8 @@ const EVENTS: [&str; 22] = [
     "Aliased",
     "Labelled",
     "LabelsRepeated",
+    "Absent",
+    "AbsenceRepeated",
     "replayed",
     "refused: Article",
     "refused: Revision",

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dateline::internals::archive::request::Outcome;
-use dateline::model::{ArticleName, ArticleUrl, ContentParts, LogKind, SourceId, Timestamp, UrlKey, WordDelta};
+use dateline::model::{
+    AbsenceLook, ArticleName, ArticleState, ArticleUrl, ContentParts, LogKind, SourceId, Timestamp, UrlKey, WordDelta,
+};
 
 use super::plan::Text;
 
@@ -30,6 +32,15 @@ pub(crate) struct Record {
     pub(crate) urls: Vec<ArticleUrl>,
     /// The labels that the change adds and removes; `None` if it does neither.
     pub(crate) labels: Option<LabelEdit>,
+    /// What a look found that found the page missing.
+    pub(crate) absence: Option<AbsenceLook>,
+    /// The run that this absence belongs to, as known with it.
+    pub(crate) run: Option<Missing>,
+    /// Whether this is, or repeats, the latest look, which found the page missing.
+    pub(crate) is_latest_look: bool,
+    /// The newest state of the article after the change, and the change that last altered it or was a state change.
+    pub(crate) state: ArticleState,
+    pub(crate) state_seq: Option<u64>,
     pub(crate) reason: String,
     pub(crate) request: Option<(u32, String)>,
     /// The reply to its writer.
@@ -77,6 +88,27 @@ pub(crate) struct Marked {
     pub(crate) seq: u64,
     pub(crate) withdrawn: bool,
     pub(crate) reason: String,
+}
+
+/// A look at one article: an observation, or an absence with what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) at: Timestamp,
+    pub(crate) seq: u64,
+    pub(crate) missing: Option<AbsenceLook>,
+}
+
+/// Absences in a row, up to some instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) last_seen: Timestamp,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) count: u32,
+    /// The last of them.
+    pub(crate) look: AbsenceLook,
+    /// Whether they make the article gone, with those of the same run that follow.
+    pub(crate) is_gone: bool,
 }
 
 /// A run: the interval over which one revision is in force.
@@ -183,10 +215,57 @@ impl<'a> Known<'a> {
         set
     }
 
-    /// The latest change that set a state or altered the labels.
+    /// The looks at an article, by time; at the same instant, in the order in which they were recorded.
+    pub(crate) fn looks(self, article: &ArticleName) -> Vec<Look> {
+        let is_look = |record: &Record| is_observation(record.kind) || record.kind == LogKind::Absent;
+        let looks = self.of(article).filter(|(_, record)| is_look(record));
+        let mut looks: Vec<_> =
+            looks.map(|(seq, record)| Look { at: record.at, seq, missing: record.absence }).collect();
+        looks.sort_by_key(|look| (look.at, look.seq));
+        looks
+    }
+
+    /// The absences in a row up to `at`; `None` if the last look at or before it is an observation.
+    pub(crate) fn missing_at(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Missing> {
+        let looks = self.looks(article);
+        let until = looks.iter().rposition(|look| at.is_none_or(|at| look.at <= at))?;
+        let seen = looks[..=until].iter().rposition(|look| look.missing.is_none())?;
+        let run = &looks[seen + 1..];
+        let run = &run[..run.iter().position(|look| look.missing.is_none()).unwrap_or(run.len())];
+        let count = until - seen;
+        let last = *run[..count].last()?;
+        let is_gone = (1..).zip(run).any(|(number, look)| look.missing.is_some_and(|look| look.gone_after <= number));
+        Some(Missing {
+            last_seen: looks[seen].at,
+            first: run[0].at,
+            last: last.at,
+            count: u32::try_from(count).unwrap(),
+            look: last.missing?,
+            is_gone,
+        })
+    }
+
+    /// The state in force at `at`.
+    pub(crate) fn state_at(self, article: &ArticleName, at: Option<Timestamp>) -> ArticleState {
+        if self.withdrawn_at(article, at) {
+            return ArticleState::Withdrawn;
+        }
+        let is_gone = self.missing_at(article, at).is_some_and(|missing| missing.is_gone);
+        if is_gone { ArticleState::Gone } else { ArticleState::Live }
+    }
+
+    /// Since when that state is in force; `None` if the article is live and was never withdrawn.
+    pub(crate) fn state_since(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Timestamp> {
+        let mark = self.mark_at(article, at).map(|mark| mark.at);
+        let is_gone = self.state_at(article, at) == ArticleState::Gone;
+        let missed = self.missing_at(article, at).map(|missing| missing.first);
+        if is_gone { mark.max(missed) } else { mark }
+    }
+
+    /// The latest change that altered the newest state, was a state change, or altered the labels.
     pub(crate) fn last_edit(self, article: &ArticleName) -> Option<u64> {
-        let is_edit = |record: &Record| is_mark(record.kind) || record.labels.is_some();
-        self.of(article).filter(|(_, record)| is_edit(record)).map(|(seq, _)| seq).last()
+        let state_seq = self.of(article).last().and_then(|(_, latest)| latest.state_seq);
+        state_seq.max(self.last_label_change(article))
     }
 
     /// The latest change that altered the labels.
@@ -208,12 +287,12 @@ impl<'a> Known<'a> {
         self.mark_at(article, at).is_some_and(|mark| mark.withdrawn)
     }
 
-    /// The latest fetch of the newest state: that of the latest change, if it found what is in force and the article is
-    /// live.
+    /// The latest fetch of the newest state: that of the latest change, if it found what is in force, the article is
+    /// not withdrawn, and no later look found the page missing.
     pub(crate) fn latest_fetch(self, article: &ArticleName) -> Option<u8> {
         let (_, latest) = self.of(article).last()?;
         let newest = self.observed_at(article, None)?;
-        let is_up = !self.withdrawn_at(article, None);
+        let is_up = !self.withdrawn_at(article, None) && self.missing_at(article, None).is_none();
         latest.fetch.filter(|_| is_up && latest.revision == Some(newest.revision))
     }
 
@@ -270,7 +349,7 @@ pub(crate) fn makes_revision(kind: LogKind) -> bool {
     matches!(kind, LogKind::Created | LogKind::Revised | LogKind::RolledBack)
 }
 
-fn is_mark(kind: LogKind) -> bool {
+pub(crate) fn is_mark(kind: LogKind) -> bool {
     matches!(kind, LogKind::Withdrawn | LogKind::Reinstated)
 }
 

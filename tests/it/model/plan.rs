@@ -93,6 +93,8 @@ pub(crate) enum What {
     Withdraw(u8),
     /// A reinstatement, with the nth reason.
     Reinstate(u8),
+    /// A look that found the page missing, in the nth way.
+    Miss { how: u8, gone_after: u32, fetch: Option<u8>, coalesce_within: i64 },
     /// A change of labels, given by number, with the nth reason. It ignores the tick.
     Label { add: Vec<u8>, remove: Vec<u8>, reason: u8 },
 }

@@ -56,6 +56,7 @@ fn what() -> impl Strategy<Value = What> {
         3 => (0..2_u8).prop_map(What::Withdraw),
         5 => (0..2_u8).prop_map(What::Reinstate),
         4 => label(),
+        9 => miss(),
     ]
 }
 
@@ -74,6 +75,13 @@ fn observe() -> impl Strategy<Value = What> {
         labels,
         coalesce_within,
     })
+}
+
+fn miss() -> impl Strategy<Value = What> {
+    let fetch = prop_oneof![2 => Just(None), 1 => (0..3_u8).prop_map(Some)];
+    let coalesce_within = prop_oneof![2 => Just(0), 1 => 1..8_i64];
+    let parts = (0..3_u8, 1..4_u32, fetch, coalesce_within);
+    parts.prop_map(|(how, gone_after, fetch, coalesce_within)| What::Miss { how, gone_after, fetch, coalesce_within })
 }
 
 /// No label is both added and removed. Sometimes there is neither.

@@ -8,8 +8,8 @@ use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, Revi
 use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::filter::language_matches;
 use dateline::model::{
-    ArticleFilter, ArticleName, AsOf, ContentPart, ContentParts, KnownAt, RevisionSelector, Seq, TimeRange, Timestamp,
-    UrlKey,
+    ArticleFilter, ArticleName, ArticleState, AsOf, ContentPart, ContentParts, KnownAt, RevisionSelector, Seq,
+    TimeRange, Timestamp, UrlKey,
 };
 
 use super::parts::selects;
@@ -242,7 +242,7 @@ impl Reads<'_> {
         let Some(run) = known.run_at(name, point.observe_time) else { return false };
         let (_, made) = known.made(name, run.revision).unwrap();
         let (content, filter) = (content(made.text.unwrap()), &query.filter);
-        let withdrawn = known.withdrawn_at(name, point.observe_time);
+        let state = known.state_at(name, point.observe_time);
         let within = |range: &TimeRange, time: Timestamp| {
             range.start.is_none_or(|start| time >= start) && range.end.is_none_or(|end| time < end)
         };
@@ -251,7 +251,7 @@ impl Reads<'_> {
         query.source.as_ref().is_none_or(|source| name.source == *source)
             && (filter.sources.is_empty() || filter.sources.contains(&name.source))
             && (filter.articles.is_empty() || filter.articles.contains(name))
-            && filter.withdrawn.is_none_or(|wanted| wanted == withdrawn)
+            && (filter.states.is_empty() || filter.states.contains(&state))
             && (filter.languages.is_empty()
                 || filter.languages.iter().any(|range| language_matches(range, &content.language)))
             && (filter.labels.is_empty() || filter.labels.iter().any(|label| known.labels(name).contains(label)))
@@ -399,7 +399,7 @@ fn selected_parts(turn: usize) -> ContentParts {
     ContentParts::of(parts.iter().copied())
 }
 
-/// One of fourteen queries, with small pages.
+/// One of fifteen queries, with small pages.
 fn query(turn: usize) -> ArticleQuery {
     let mut query = ArticleQuery {
         source: None,
@@ -409,12 +409,12 @@ fn query(turn: usize) -> ArticleQuery {
         content_bytes_max: usize::MAX,
     };
     let filter = &mut query.filter;
-    match turn % 14 {
+    match turn % 15 {
         0 => query.source = Some(support::source(0)),
         1 => filter.sources = vec![support::source(1)],
         2 => filter.articles = vec![support::article(0), support::article(1)],
-        3 => filter.withdrawn = Some(true),
-        4 => filter.withdrawn = Some(false),
+        3 => filter.states = vec![ArticleState::Withdrawn],
+        4 => filter.states = vec![ArticleState::Live],
         5 => filter.languages = vec!["en".to_owned()],
         6 => filter.labels = vec!["flood".to_owned()],
         7 => filter.url_prefix = Some(UrlKey::prefix_of("https://www.example.com/news/1").unwrap()),
@@ -422,10 +422,11 @@ fn query(turn: usize) -> ArticleQuery {
         9 => filter.publish_time = TimeRange { start: Some(support::at(-20)), end: None },
         10 => {
             filter.languages = vec!["de".to_owned(), "en-GB".to_owned()];
-            filter.withdrawn = Some(false);
+            filter.states = vec![ArticleState::Live, ArticleState::Gone];
         }
         11 => filter.changed_parts = selected_parts(2),
         12 => filter.changed_parts = selected_parts(3),
+        13 => filter.states = vec![ArticleState::Gone],
         _ => {}
     }
     query

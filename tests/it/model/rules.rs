@@ -2,9 +2,9 @@
 
 use dateline::internals::archive::request::Outcome;
 use dateline::model::diff::word_delta;
-use dateline::model::{ArticleName, ArticleUrl, ContentParts, LogKind, SourceId, Timestamp};
+use dateline::model::{AbsenceLook, ArticleName, ArticleState, ArticleUrl, ContentParts, LogKind, SourceId, Timestamp};
 
-use super::naive::{Answer, Known, LabelEdit, Record, Sighted, is_observation, makes_revision};
+use super::naive::{Answer, Known, LabelEdit, Record, Sighted, is_mark, is_observation, makes_revision};
 use super::parts::changed_parts;
 use super::plan::Text;
 use crate::support;
@@ -41,6 +41,11 @@ pub(crate) enum Asked {
         withdrawn: bool,
         reason: String,
     },
+    Miss {
+        look: AbsenceLook,
+        fetch: Option<u8>,
+        coalesce_within: i64,
+    },
     Label {
         add: Vec<String>,
         remove: Vec<String>,
@@ -51,7 +56,8 @@ pub(crate) enum Asked {
 #[derive(Clone, Debug)]
 pub(crate) enum Expected {
     Absent,
-    /// The newest revision, and the latest change of state or labels, that an etag stood for; `None` for an etag that was never returned.
+    /// The newest revision, and the latest change of state or labels, that an etag stood for; `None` for an etag that
+    /// was never returned.
     State(Option<(u32, Option<u64>)>),
     Revision(u32),
 }
@@ -106,7 +112,7 @@ impl Model {
         for (index, request) in requests.iter().enumerate() {
             match self.judge(request, batch_first) {
                 Ok((answer, record)) => {
-                    self.log.extend(record);
+                    record.into_iter().for_each(|record| self.push(record));
                     answers.push(answer);
                 }
                 Err(refusal) => {
@@ -116,6 +122,26 @@ impl Model {
             }
         }
         Ok(answers)
+    }
+
+    /// Appends a change, and works out how it leaves the newest state of its article.
+    fn push(&mut self, mut record: Record) {
+        let article = record.article.clone();
+        let before = self.all().of(&article).last().map(|(_, before)| (before.state, before.state_seq));
+        let (state_before, state_seq) = before.unwrap_or((ArticleState::Live, None));
+        let seq = self.tail();
+        record.state_seq = state_seq;
+        self.log.push(record);
+        let (state, missing) = (self.all().state_at(&article, None), self.all().missing_at(&article, None));
+        let at = self.log.last().map(|record| record.at);
+        let run = self.all().missing_at(&article, at);
+        let record = self.log.last_mut().expect("it was appended");
+        record.state = state;
+        record.is_latest_look = missing.is_some_and(|missing| record.at >= missing.last);
+        record.run = run.filter(|_| record.kind == LogKind::Absent);
+        if state != state_before || is_mark(record.kind) {
+            record.state_seq = Some(seq);
+        }
     }
 
     fn judge(&self, request: &Request, batch_first: u64) -> Result<(Answer, Option<Record>), Refusal> {
@@ -137,6 +163,11 @@ impl Model {
             changed_parts: ContentParts::NONE,
             urls: Vec::new(),
             labels: None,
+            absence: None,
+            run: None,
+            is_latest_look: false,
+            state: ArticleState::Live,
+            state_seq: None,
             reason: String::new(),
             request: request.request.clone(),
             answer: Answer {
@@ -172,6 +203,12 @@ impl Model {
             Asked::Mark { withdrawn, reason } => {
                 self.existing(&article)?;
                 self.mark(*withdrawn, reason, &mut record)?
+            }
+            Asked::Miss { look, fetch, coalesce_within } => {
+                self.existing(&article)?;
+                let written = self.miss(*look, *coalesce_within, &mut record)?;
+                record.fetch = fetch.filter(|_| record.kind == LogKind::Absent);
+                written
             }
             Asked::Label { add, remove, reason } => {
                 self.existing(&article)?;
@@ -285,6 +322,7 @@ impl Model {
             && !has_id
             && coalesce_within > 0
             && at.micros_since(before.at) <= coalesce_within
+            && known.missing_at(&record.article, Some(at)).is_none()
         {
             return Ok(false);
         }
@@ -340,6 +378,34 @@ impl Model {
             return Ok(record.request.is_some());
         }
         record.kind = kind;
+        record.answer.outcome = Outcome::Revised;
+        Ok(true)
+    }
+
+    /// An absence is a repetition if one with the same reason and status was recorded at exactly this time. It is
+    /// coalesced only if the article is gone without it.
+    fn miss(&self, look: AbsenceLook, coalesce_within: i64, record: &mut Record) -> Result<bool, Refusal> {
+        let (known, at) = (self.all(), record.at);
+        let first = known.observations(&record.article).first().map(|first| first.at);
+        if let Some(first) = first.filter(|first| at < *first) {
+            return Err(Refusal::StateTooEarly(first));
+        }
+        let has_id = record.request.is_some();
+        let before = known.missing_at(&record.article, Some(at)).filter(|before| before.is_gone);
+        if !has_id
+            && coalesce_within > 0
+            && before.is_some_and(|before| at.micros_since(before.last) <= coalesce_within)
+        {
+            return Ok(false);
+        }
+        record.absence = Some(look);
+        let is_same = |other: AbsenceLook| (other.reason, other.http_status) == (look.reason, look.http_status);
+        let looks = known.looks(&record.article);
+        if looks.iter().any(|other| other.at == at && other.missing.is_some_and(is_same)) {
+            record.kind = LogKind::AbsenceRepeated;
+            return Ok(has_id);
+        }
+        record.kind = LogKind::Absent;
         record.answer.outcome = Outcome::Revised;
         Ok(true)
     }

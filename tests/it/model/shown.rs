@@ -10,11 +10,11 @@ use dateline::internals::archive::read::list::RevisionEntry;
 use dateline::internals::archive::request::{Receipt, Warning};
 use dateline::model::diff::word_delta;
 use dateline::model::{
-    ArticleName, ArticleUrl, Change, Content, ContentDigest, ContentParts, Fetch, LabelChange, LogKind, Timestamp,
-    WordDelta,
+    AbsenceLook, AbsenceRun, ArticleName, ArticleState, ArticleUrl, Change, Content, ContentDigest, ContentParts,
+    Fetch, LabelChange, LogKind, Timestamp, WordDelta,
 };
 
-use super::naive::{Answer, Known, Record, makes_revision};
+use super::naive::{self, Answer, Known, Record, makes_revision};
 use super::plan::Text;
 use super::rules::{Model, Refusal};
 use crate::support;
@@ -67,10 +67,38 @@ pub(super) struct ShownChange {
     labels: Option<(Vec<String>, Vec<String>, Vec<String>)>,
     /// The position of the change that last altered the labels.
     labels_seq: Option<u64>,
+    /// What a look found that found the page missing, and its run as known with the change.
+    absence: Option<(AbsenceLook, Option<ShownRun>)>,
+    /// The newest state of the article after the change, and the change that last altered it or was a state change.
+    state: (ArticleState, Option<u64>),
     reason: String,
     fetch: Option<Fetch>,
     name: ArticleName,
     made: Option<ShownRecord>,
+}
+
+/// A run of absences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ShownRun {
+    last_seen: i64,
+    first: i64,
+    last: i64,
+    count: u32,
+    is_gone: bool,
+}
+
+impl ShownRun {
+    fn of(run: AbsenceRun) -> Self {
+        let AbsenceRun { last_seen, first_missed, last_missed, count, is_gone } = run;
+        let tick = support::tick;
+        Self { last_seen: tick(last_seen), first: tick(first_missed), last: tick(last_missed), count, is_gone }
+    }
+
+    fn expected(missing: naive::Missing) -> Self {
+        let naive::Missing { last_seen, first, last, count, is_gone, .. } = missing;
+        let tick = support::tick;
+        Self { last_seen: tick(last_seen), first: tick(first), last: tick(last), count, is_gone }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +129,8 @@ impl ShownChange {
                 (added, removed, after)
             }),
             labels_seq: entry.latest_state.labels_seq.map(|seq| seq.0),
+            absence: entry.absence.as_deref().map(|absence| (absence.look, absence.run.map(ShownRun::of))),
+            state: (entry.latest_state.state, entry.latest_state.state_seq.map(|seq| seq.0)),
             reason: entry.reason.clone(),
             fetch: entry.fetch.as_deref().cloned(),
             name: entry.name.clone(),
@@ -131,6 +161,8 @@ impl ShownChange {
             urls: record.urls.clone(),
             labels: record.labels.clone().map(|edit| (edit.added, edit.removed, after())),
             labels_seq: with_this.last_label_change(&record.article),
+            absence: record.absence.map(|look| (look, record.run.map(ShownRun::expected))),
+            state: (record.state, record.state_seq),
             reason: record.reason.clone(),
             fetch: record.fetch.map(support::fetch),
             name: record.article.clone(),
@@ -178,6 +210,8 @@ pub(super) struct ShownArticle {
     name: ArticleName,
     /// Whether it is withdrawn, since when, and why.
     mark: Option<(bool, i64, String)>,
+    state: (ArticleState, Option<i64>),
+    absence: Option<(AbsenceLook, ShownRun)>,
     revision: ShownRevision,
     valid_from: i64,
     valid_until: Option<i64>,
@@ -196,6 +230,8 @@ impl ShownArticle {
         Self {
             name: article.name.clone(),
             mark: article.state.as_ref().map(mark),
+            state: (article.article_state(), article.state_since().map(support::tick)),
+            absence: article.absence.map(|absence| (absence.look, ShownRun::of(absence.run))),
             revision: ShownRevision::of(&article.revision),
             valid_from: support::tick(article.valid_from),
             valid_until: article.valid_until.map(support::tick),
@@ -292,6 +328,8 @@ pub(super) fn expected_article(
     Ok(ShownArticle {
         name: name.clone(),
         mark: known.mark_at(name, at).map(|mark| (mark.withdrawn, support::tick(mark.at), mark.reason)),
+        state: (known.state_at(name, at), known.state_since(name, at).map(support::tick)),
+        absence: known.missing_at(name, at).map(|missing| (missing.look, ShownRun::expected(missing))),
         revision: ShownRevision::expected(known, name, run.revision, full).unwrap(),
         valid_from: support::tick(run.from),
         valid_until: run.until.map(support::tick),

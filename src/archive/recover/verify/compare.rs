@@ -110,6 +110,9 @@ fn describe(key: &[u8]) -> (Table, Option<Seq>, String) {
         Some(ArticleIndexKey::Request(_, id)) => (None, format!("the entry for request {id}")),
         Some(ArticleIndexKey::Url(_, seq)) => (Some(seq), "the entry for a change that binds URLs".to_owned()),
         Some(ArticleIndexKey::Label(_, seq)) => (Some(seq), "the entry for a change of labels".to_owned()),
+        Some(ArticleIndexKey::Absence(_, point)) => {
+            (Some(point.seq), format!("the entry for the absence at {}", point.observe_time))
+        }
         None => (None, "an entry with a malformed key".to_owned()),
     };
     (Table::Article, seq, what)
@@ -119,9 +122,10 @@ fn describe(key: &[u8]) -> (Table, Option<Seq>, String) {
 fn seq_of(key: &[u8], value: &[u8]) -> Option<Seq> {
     match ArticleIndexKey::decode(key)? {
         ArticleIndexKey::Head(_) => None,
-        ArticleIndexKey::Time(_, point) | ArticleIndexKey::Sighting(_, point) | ArticleIndexKey::State(_, point) => {
-            Some(point.seq)
-        }
+        ArticleIndexKey::Time(_, point)
+        | ArticleIndexKey::Sighting(_, point)
+        | ArticleIndexKey::State(_, point)
+        | ArticleIndexKey::Absence(_, point) => Some(point.seq),
         ArticleIndexKey::Url(_, seq) | ArticleIndexKey::Label(_, seq) => Some(seq),
         ArticleIndexKey::Revision(..) | ArticleIndexKey::Request(..) => {
             let seq = unseal(key, value).ok()?.try_into().ok()?;

@@ -34,7 +34,7 @@ fn canonical(page: String) -> String {
 const BRIDGE: &str = "https://www.harbour.example/news/bridge";
 
 #[test]
-fn responses_become_observations_and_revisits_sightings() {
+fn responses_become_observations_or_absences_and_revisits_sightings() {
     let cli = Cli::new();
     let refers = format!("WARC-Refers-To-Target-URI: {BRIDGE}\r\nWARC-Refers-To-Date: 2025-11-01T10:00:00Z\r\n");
     let unknown = "WARC-Refers-To-Target-URI: https://www.harbour.example/never\r\n";
@@ -46,7 +46,10 @@ fn responses_become_observations_and_revisits_sightings() {
         record("revisit", BRIDGE, "2025-11-04T10:00:00Z", "", ""),
         record("revisit", BRIDGE, "2025-11-05T10:00:00Z", unknown, ""),
         record("revisit", BRIDGE, "2025-11-05T11:00:00Z", "", "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"),
+        record("response", BRIDGE, "2025-11-06T09:00:00Z", "", "HTTP/1.1 503 Service Unavailable\r\n\r\n"),
         record("response", BRIDGE, "2025-11-06T10:00:00Z", "", "HTTP/1.1 404 Not Found\r\n\r\n"),
+        record("response", BRIDGE, "2025-11-07T10:00:00Z", "", "HTTP/1.1 410 Gone\r\n\r\n"),
+        record("response", "https://www.harbour.example/typo", "2025-11-07T11:00:00Z", "", "HTTP/1.1 404 Oops\r\n\r\n"),
     ]
     .concat();
     let path = cli.file("crawl.warc", &file);
@@ -56,7 +59,10 @@ fn responses_become_observations_and_revisits_sightings() {
     for passed_over in ["visits to pages that are not archived (1)", "revisits that are not of pages (1)"] {
         assert!(done.err.contains(passed_over), "{done:?}");
     }
-    assert!(done.err.contains("responses that are not pages (1)"), "{done:?}");
+    assert!(done.err.contains("responses that are not pages (1)") && done.err.contains("; 2 absences;"), "{done:?}");
+    assert!(done.err.contains("missing pages that are not archived (1)"), "{done:?}");
+    let missing = "gone: last seen 2025-11-04T10:00:00Z, first missed 2025-11-06T10:00:00Z; 2 looks, status 410\n";
+    assert!(cli.ok(&["log", BRIDGE]).starts_with(missing), "{}", cli.ok(&["log", BRIDGE]));
     let revisions = json_lines(&cli.ok(&["log", BRIDGE, "--oldest-first", "--json"]));
     let seen: Vec<_> = revisions
         .iter()
