@@ -1,7 +1,7 @@
 //! Decides edits of durable subscriptions. The writer thread calls this for each edit, in order of arrival.
 //!
-//! An edit depends only on the subscription's record after all earlier edits, on the attached consumer and, if it adds a
-//! subscription or a parked change, on how many there are. It does not depend on articles or on the log.
+//! An edit depends only on the subscription's record after all earlier edits, on the attached consumer and, if it adds
+//! a subscription or a parked change, on how many there are. It does not depend on articles or on the log.
 //!
 //! An edit whose reply was lost can be sent again. Each kind has its own way to recognise that it was done: a creation
 //! by the digest of its request, a move by its request id, and the others because they ask for a state that is already

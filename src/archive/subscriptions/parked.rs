@@ -33,7 +33,8 @@ impl Archive {
     ) -> Result<SubscriptionAt, ArchiveError> {
         let ParkRequest { epoch, seq, reason, attempts } = request;
         let record = self.subscription(id.clone()).await?.record;
-        // What was delivered depends on the epoch, so the epoch comes first. It is checked again when the edit is decided.
+        // What was delivered depends on the epoch, so the epoch comes first. It is checked again when the edit is
+        // decided.
         let consumer = self.shared.subscriptions.consumer(&id);
         if record.epoch != epoch || consumer.is_none_or(|consumer| consumer.epoch != epoch) {
             return Err(SubscriptionError::ConsumerFenced { id, epoch, next_seq: record.next_seq }.into());

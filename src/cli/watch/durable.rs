@@ -126,8 +126,8 @@ impl Durable {
         }
     }
 
-    /// Parks a change. A broken connection is no reason to skip the change, so this repeats the request until the server
-    /// replies.
+    /// Parks a change. A broken connection is no reason to skip the change, so this repeats the request until the
+    /// server replies.
     pub(super) async fn park(
         &mut self,
         request: pb::ParkChangeRequest,

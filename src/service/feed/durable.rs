@@ -173,8 +173,8 @@ impl UpdateMask {
     }
 }
 
-/// The digest of the request that creates a subscription, by which it is recognised if it comes again. Requests that mean
-/// the same have the same digest.
+/// The digest of the request that creates a subscription, by which it is recognised if it comes again. Requests that
+/// mean the same have the same digest.
 fn creation_digest(query: &FeedQuery, start: Option<pb::FeedStart>) -> RequestDigest {
     let position = start.and_then(|start| start.position).unwrap_or(Position::Now(true));
     request_digest(&pb::CreateSubscriptionRequest {

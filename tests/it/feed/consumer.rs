@@ -1,5 +1,5 @@
-//! A consumer of a durable subscription that acknowledges some of what it receives, parks some, leaves, and comes back at
-//! random.
+//! A consumer of a durable subscription that acknowledges some of what it receives, parks some, leaves, and comes back
+//! at random.
 
 use std::collections::BTreeMap;
 
