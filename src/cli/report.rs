@@ -64,7 +64,7 @@ impl<'a> Report<'a> {
     fn captured(&mut self, label: &str, captured: &Captured) -> Result<(), Failure> {
         let Captured { recorded, guesses, notes } = captured;
         let response = match recorded {
-            Recorded::Observation(response) => response,
+            Recorded::Observation(response) => &**response,
             Recorded::Absence(response) => return self.missing(response),
         };
         self.outcomes.add(response.outcome());

@@ -97,7 +97,7 @@ async fn an_article_is_gone_from_the_first_of_three_absences_and_live_when_it_is
 
     let again = see(&client, 50).await;
     let live = newest(&client).await;
-    assert_eq!((live.state(), live.absence.clone(), live.state_time), (Live, None, None));
+    assert_eq!((live.state(), live.absence, live.state_time), (Live, None, None));
     assert_eq!((&again.etag, again.state()), (&live.etag, Live));
     assert_ne!(live.etag, gone.etag, "a sighting that ends GONE changes the state");
     assert_eq!(then(&client, 45).await.state(), Gone);
@@ -251,6 +251,6 @@ async fn filters_know_articles_that_are_gone() {
     let changes = client.feed.clone().list_changes(request).await.unwrap().into_inner().changes;
     let left: Vec<_> = changes.iter().map(|change| (change.kind(), change.left_filter)).collect();
     assert_eq!(left, [(Absent, false), (Labelled, false), (Sighted, true)]);
-    let absence = changes[0].absence.clone().unwrap();
+    let absence = changes[0].absence.unwrap();
     assert_eq!((absence.last_seen_time, absence.first_missed_time, absence.count), (Some(at(0)), Some(at(10)), 1));
 }
