@@ -79,7 +79,7 @@ impl<'a> Report<'a> {
             for note in warnings.chain(notes.iter().filter(|_| !is_quiet)) {
                 out.note(format_args!("{label}: {}", style::safe_line(note)));
             }
-            if out.json { out.message(&**response) } else { print(response, *dry_run, out) }
+            if out.json { out.message(response) } else { print(response, *dry_run, out) }
         })
     }
 
