@@ -159,8 +159,8 @@ pub use crate::cli::main;
 pub use crate::client::{Client, FieldViolation, Followed, Following, ServerError};
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::model::{
-    ArticleFilter, ArticleName, AsOf, Block, BlockKind, ChangeKind, Content, Fetch, FieldError, FieldErrors, KnownAt,
-    Limits, Original, Position, RevisionNumber, Seq, Snapshot, SourceId, Timestamp,
+    ArticleFilter, ArticleName, ArticleState, AsOf, Block, BlockKind, ChangeKind, Content, ContentParts, Fetch,
+    FieldError, FieldErrors, KnownAt, Limits, Original, Position, RevisionNumber, Seq, Snapshot, SourceId, Timestamp,
 };
 #[cfg(feature = "wire")]
 pub use crate::wire::pb;
