@@ -97,6 +97,19 @@ pub enum Missing {
     /// No article was recorded under this URL.
     #[error("no article is known under the URL {}", excerpt(&without_credentials(.0)))]
     Url(String),
+    /// The URL led to an article until it ended, and leads nowhere at the requested point.
+    #[error(
+        "the URL {} led to {article} until {ended}, and then nowhere; ask for an earlier time, or for the article by name",
+        excerpt(&without_credentials(.url))
+    )]
+    UrlEnded {
+        /// The URL as the client gave it.
+        url: String,
+        /// The article that it led to last.
+        article: ArticleName,
+        /// The observe time from which it leads nowhere.
+        ended: Timestamp,
+    },
     /// The article has no revision of this number, as known at the read point.
     #[error("{article} has no revision {number}")]
     Revision {
@@ -179,6 +192,30 @@ pub enum Conflict {
         /// How many it may have.
         count_max: usize,
     },
+    /// An address would lead to the article before it was first observed.
+    #[error("{article} was first observed at {first}; no address can be moved to it before that")]
+    UrlTooEarly {
+        /// The article that the address was to lead to.
+        article: ArticleName,
+        /// Its first observe time.
+        first: Timestamp,
+    },
+    /// An address does not lead to the article that it is to be moved away from.
+    #[error("{} {}", excerpt(&without_credentials(.url)), elsewhere(.leads_to.as_ref(), *.at))]
+    UrlElsewhere {
+        /// The URL as the client gave it.
+        url: String,
+        /// The observe time of the move.
+        at: Timestamp,
+        /// The article that the address leads to then; `None` if it leads nowhere.
+        leads_to: Option<ArticleName>,
+    },
+    /// The article would have more periods of addresses than are allowed.
+    #[error("{article} already has {} URLs, the maximum", Limits::ARTICLE_URLS_MAX)]
+    TooManyUrls {
+        /// The article that the address was to lead to.
+        article: ArticleName,
+    },
     /// The request id was already used on the article, for a different request.
     #[error("request id {id} was already used on {article} for a different request; use a new id")]
     RequestIdReused {
@@ -187,6 +224,14 @@ pub enum Conflict {
         /// The id that was used twice.
         id: RequestId,
     },
+}
+
+/// Says where an address leads, instead of to the article that a move names.
+fn elsewhere(leads_to: Option<&ArticleName>, at: Timestamp) -> String {
+    match leads_to {
+        Some(article) => format!("leads to {article} at {at}; move it away from there"),
+        None => format!("is not known to lead to an article at {at}; choose a time at which it does"),
+    }
 }
 
 /// Says how an article's newest state differs from the one that a precondition requires.

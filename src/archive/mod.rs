@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::archive::clock_watch::ClockFault;
 pub use crate::archive::embed::{Articles, EditOptions};
 pub use crate::archive::error::{ArchiveError, BatchError};
-use crate::archive::error::{InvalidReadPoint, Unavailable};
+use crate::archive::error::{InvalidReadPoint, Missing, Unavailable};
 pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
@@ -59,7 +59,8 @@ use crate::archive::write::queue::Queue;
 pub use crate::archive::write::queue::{Pending, QueueShare};
 use crate::clock::Clock;
 use crate::model::{
-    ArticleName, AsOf, KnownAt, Limits, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId, Timestamp, UrlKey,
+    ArticleName, ArticleUrl, AsOf, KnownAt, Limits, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId,
+    Timestamp, UrlKey,
 };
 pub use crate::store::engine::OpenError;
 pub use crate::store::engine::directory::Directory;
@@ -312,7 +313,8 @@ impl Archive {
         .await
     }
 
-    /// Reads the article that was recorded under a URL. `key` is the key of `url`, which only error messages use.
+    /// Reads the article that a URL leads to at the read point. `key` is the key of `url`, which only error messages
+    /// use.
     pub async fn article_by_url(
         &self,
         point: ReadPoint,
@@ -325,6 +327,16 @@ impl Archive {
             article::article(reader, &point, &name, view)
         })
         .await
+    }
+
+    /// The article that a URL leads to at a read point; `None` if it leads nowhere there.
+    pub async fn url_leads_to(&self, point: ReadPoint, url: ArticleUrl) -> Result<Option<ArticleName>, ArchiveError> {
+        let found = self.read(move |reader| article::by_url(reader, &point, &url.original, &url.key)).await;
+        match found {
+            Ok(name) => Ok(Some(name)),
+            Err(ArchiveError::Missing(Missing::Url(_) | Missing::UrlEnded { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lists articles in order of name, starting after `after`.

@@ -46,15 +46,19 @@ pub struct Operation {
 pub enum ArticleTarget {
     /// By its full name. The article need not exist.
     Named(ArticleName),
-    /// By the first of the operation's URLs that is bound to an article of the source; if none is, by the derived name.
+    /// By the first of the operation's URLs that leads to an article of the source at the observe time; if none does,
+    /// by the derived name. If an address ended there and that name is in use, a number is appended to the name, so
+    /// that a reused address gives a new article.
     ByUrl {
         /// The source that the article belongs to.
         source: SourceId,
-        /// The name to use if no URL is bound to an article of the source.
+        /// The name to use if no URL leads to an article of the source.
         derived: ArticleName,
     },
-    /// By one of its URLs, which must be bound to an article.
+    /// The article to which this address leads at the observe time. If it leads to none, the operation is rejected.
     AtUrl(ArticleUrl),
+    /// The article to which this address leads at the observe time, or led before it ended.
+    ByAddress(ArticleUrl),
 }
 
 /// What to do to an article.
@@ -80,6 +84,30 @@ pub enum Action {
         /// The reason that the client gave, for people. May be empty.
         reason: String,
     },
+    /// Let an address lead to the article from the observe time on. If it leads to another article then, an
+    /// [`Action::EndUrl`] at that one is carried out first, in the same batch.
+    BindUrl(UrlMove),
+    /// Let an address that leads to the article end at the observe time.
+    EndUrl(UrlMove),
+}
+
+/// A move of an address to an article, or away from one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlMove {
+    /// The address.
+    pub url: ArticleUrl,
+    /// The article that the address must lead to; `None` if any will do. The end of an address that is part of a move has
+    /// it, and so is carried out even if the address ended there at the same time before, and began again.
+    pub from: Option<ArticleName>,
+    /// The reason that the client gave, for people. May be empty.
+    pub reason: String,
+}
+
+impl Operation {
+    /// The most changes that the operation may cause.
+    pub(crate) fn changes_max(&self) -> usize {
+        if matches!(self.action, Action::BindUrl(_)) { 2 } else { 1 }
+    }
 }
 
 impl Action {
@@ -226,7 +254,7 @@ impl Precondition {
 pub enum Outcome {
     /// It created the article.
     Created,
-    /// It created a revision, recorded an absence, or changed the article's state or labels.
+    /// It created a revision, recorded an absence, or changed the article's state, labels or addresses.
     Revised,
     /// It confirmed what was already recorded.
     Unchanged,
@@ -252,13 +280,15 @@ pub struct Receipt {
     pub state: ArticleState,
     /// Whether this is the result of an earlier request with the same request id, which was not carried out again.
     pub replayed: bool,
-    /// Parts of the request that had no effect.
+    /// What the client should know, such as parts of the request that had no effect.
     pub warnings: Vec<Warning>,
+    /// The article from which an address was moved away.
+    pub moved_from: Option<ArticleName>,
     /// A snapshot at which a read sees the write.
     pub snapshot: Snapshot,
 }
 
-/// A part of a request that had no effect, although the operation as a whole was carried out.
+/// What a client should know about an operation that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// A URL was not bound to the article because it belongs to another one.
@@ -272,5 +302,13 @@ pub enum Warning {
     TooManyUrls {
         /// The URL as the client gave it.
         url: String,
+    },
+    /// The article was found by a URL, under which there now is a wholly different text, while the article's own
+    /// address is another one: the publisher probably reused the address.
+    UrlReused {
+        /// The URL as the client gave it.
+        url: String,
+        /// The article that the text was recorded under.
+        article: ArticleName,
     },
 }

@@ -14,7 +14,7 @@ const STATUS_GONE: u32 = 410;
 
 pub(super) async fn run(session: &Session, args: AbsentArgs, out: &mut Output) -> Result<(), Failure> {
     let dry_run = args.write.dry_run;
-    let name = args.article.resolve(session, None).await?;
+    let name = args.article.resolve(session, args.observed_at, None).await?;
     let reason = match args.how {
         Some(MissingHow::NotFound) => pb::AbsenceReason::NotFound,
         Some(MissingHow::Gone) => pb::AbsenceReason::Gone,

@@ -48,15 +48,20 @@ impl FromStr for ArticleRef {
 }
 
 impl ArticleRef {
-    /// The article's resource name. A URL is looked up as the archive knew it at `known_at`.
-    pub(super) async fn resolve(&self, session: &Session, known_at: Option<Timestamp>) -> Result<String, Failure> {
+    /// The article's resource name. A URL is looked up at `at`, as the archive knew it at `known_at`.
+    pub(super) async fn resolve(
+        &self,
+        session: &Session,
+        at: Option<Timestamp>,
+        known_at: Option<Timestamp>,
+    ) -> Result<String, Failure> {
         let url = match self {
             Self::Name(name) => return Ok(name.to_string()),
             Self::Url(url) => url,
         };
         let request = pb::LookupArticleRequest {
             url: url.clone(),
-            as_of: as_of(None, known_at),
+            as_of: as_of(at, known_at),
             view: pb::ArticleView::Basic.into(),
             min_next_seq: 0,
         };

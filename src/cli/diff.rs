@@ -20,7 +20,7 @@ use crate::wire::{instant, pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) -> Result<(), Failure> {
     let request = pb::DiffRevisionsRequest {
-        name: args.article.resolve(session, args.known_at).await?,
+        name: args.article.resolve(session, None, args.known_at).await?,
         base: args.from.map(selector),
         target: args.to.map(selector),
         as_of: as_of(None, args.known_at),
@@ -57,7 +57,7 @@ async fn page(session: &Session, diff: &pb::DiffRevisionsResponse, out: &mut Out
     let article = session.archive().get_article(request).await?.into_inner().article.unwrap_or_default();
     let read = async |revision: &pb::Revision| {
         let full = revision_at(session.client(), revision.name.clone(), as_of.clone(), OriginalBytes::Omit).await?;
-        Ok::<_, Failure>(item(&article, full)?)
+        Ok::<_, Failure>(item(&article, full, None)?)
     };
     let base = match &diff.base {
         Some(base) => Some(read(base).await?),

@@ -182,6 +182,7 @@ fn hint_of(error: &ServerError) -> Option<String> {
             format!("`dateline reinstate {}` records that it is up again", short(metadata("article")))
         }
         "TOO_MANY_LABELS" => format!("`dateline label {} -LABEL` removes one", short(metadata("article"))),
+        "URL_ENDED" => format!("`dateline show {}` shows that article", short(metadata("article"))),
         "AS_OF_IN_FUTURE" => "leave out --known-at to read what is known now".to_owned(),
         "SUBSCRIPTION_UNKNOWN" => {
             "`dateline subscriptions` lists them; `dateline watch --durable NAME` creates one".to_owned()

@@ -3,14 +3,15 @@
 /// Fields, and the option or argument that sets each of them. Each entry covers the items of a repeated field as well.
 ///
 /// A field that a document may state, such as `content.language`, has no entry: the user may have given no option.
-const NAMES: [(&str, &str); 40] = [
+const NAMES: [(&str, &str); 41] = [
     ("name", "ARTICLE"),
     ("parent", "--source"),
     ("article_id", "--article"),
     ("urls", "the list of URLs"),
     ("add_labels", "+LABEL"),
     ("remove_labels", "-LABEL"),
-    ("url", "ARTICLE"),
+    ("url", "URL"),
+    ("from_name", "--from"),
     ("observe_time", "--observed-at"),
     ("reason", "--reason"),
     ("http_status", "--status"),

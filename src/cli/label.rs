@@ -23,7 +23,7 @@ fn read(word: &str) -> Result<SignedLabel, Failure> {
 
 pub(super) async fn run(session: &Session, args: LabelArgs, out: &mut Output) -> Result<(), Failure> {
     let dry_run = args.write.dry_run;
-    let name = args.article.resolve(session, None).await?;
+    let name = args.article.resolve(session, None, None).await?;
     let (mut add_labels, mut remove_labels) = (args.add, args.remove);
     for word in &args.labels {
         match read(word)? {

@@ -6,6 +6,7 @@ use super::connect::Session;
 use super::exit::Failure;
 use super::missing::{missing, verb};
 use super::output::Output;
+use super::short_name::short;
 use super::{status, style, words};
 use crate::client::{as_of, as_of_snapshot};
 use crate::wire::{instant, pb};
@@ -13,7 +14,7 @@ use crate::wire::{instant, pb};
 const PAGE_SIZE: usize = 100;
 
 pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> Result<(), Failure> {
-    let name = args.article.resolve(session, args.as_of.known_at()).await?;
+    let name = args.article.resolve(session, args.as_of.at(), args.as_of.known_at()).await?;
     let limit = args.limit.unwrap_or(usize::MAX);
     let as_of = if out.json {
         as_of(args.as_of.at(), args.as_of.known_at())
@@ -44,8 +45,8 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
     Ok(())
 }
 
-/// Prints a line if the article is withdrawn, one if its page is missing, and one if it has labels, and returns the
-/// point at which to list the revisions.
+/// Prints a line if the article is withdrawn, one if its page is missing, one for each former URL, and one if it has
+/// labels, and returns the point at which to list the revisions.
 async fn print_state(
     session: &Session,
     name: &str,
@@ -66,6 +67,10 @@ async fn print_state(
     if let Some(line) = missing_line(&article, out) {
         out.line(line)?;
     }
+    let former: Vec<String> = former_urls(&article, out).collect();
+    for url in former {
+        out.line(format_args!("former URL {url}"))?;
+    }
     if !article.labels.is_empty() {
         out.line(format_args!("labels {}", style::safe_line(&article.labels.join(", "))))?;
     }
@@ -77,6 +82,19 @@ async fn print_state(
 pub(super) fn missing_line(article: &pb::Article, out: &Output) -> Option<String> {
     let missing = missing(article, out)?;
     Some(format!("{}: {missing}", out.painter().paint(style::BAD, verb(article))))
+}
+
+/// Formats each URL that no longer leads to the article as `https://… from … until …, then gazette/ferry`.
+pub(super) fn former_urls<'a>(article: &'a pb::Article, out: &'a Output) -> impl Iterator<Item = String> + 'a {
+    article.urls.iter().filter_map(|url| {
+        let until = out.time(instant(url.end_time.as_ref())?);
+        let since = instant(url.observe_time.as_ref()).map(|since| format!(" from {}", out.time(since)));
+        let then = match url.moved_to.as_str() {
+            "" => String::new(),
+            article => format!(", then {}", short(article)),
+        };
+        Some(format!("{}{} until {until}{then}", style::safe_line(&url.url), since.unwrap_or_default()))
+    })
 }
 
 /// Formats the state of a withdrawn article as `withdrawn since …: reason`.

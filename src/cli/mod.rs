@@ -24,6 +24,7 @@ mod list;
 mod listener;
 mod log;
 mod missing;
+mod move_url;
 mod outcomes;
 mod output;
 mod progress;
@@ -115,6 +116,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             label::check(args)?;
             ("label", Access::Existing)
         }
+        Command::MoveUrl(_) => ("move-url", Access::Existing),
         Command::Withdraw(_) => ("withdraw", Access::Existing),
         Command::Reinstate(_) => ("reinstate", Access::Existing),
         Command::Rollback(_) => ("rollback", Access::Existing),
@@ -159,6 +161,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Diff(args) => diff::run(session, &args, out).await,
         Command::List(args) => list::run(session, &args, out).await,
         Command::Label(args) => label::run(session, args, out).await,
+        Command::MoveUrl(args) => move_url::run(session, args, out).await,
         Command::Withdraw(args) => withdraw::run(session, args, out).await,
         Command::Reinstate(args) => reinstate::run(session, args, out).await,
         Command::Rollback(args) => rollback::run(session, &args, out).await,

@@ -11,7 +11,7 @@ use crate::wire::{pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: &RollbackArgs, out: &mut Output) -> Result<(), Failure> {
     let request = pb::RollbackArticleRequest {
-        name: args.article.resolve(session, None).await?,
+        name: args.article.resolve(session, None, None).await?,
         revision_number: args.to.get(),
         observe_time: args.observed_at.map(timestamp_to_pb),
         precondition: precondition(&args.write),

@@ -17,7 +17,7 @@ use crate::model::Precision;
 use crate::wire::{self, pb};
 
 pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) -> Result<(), Failure> {
-    let name = args.article.resolve(session, args.as_of.known_at()).await?;
+    let name = args.article.resolve(session, args.as_of.at(), args.as_of.known_at()).await?;
     if args.original {
         return original(session, &name, args, out).await;
     }
@@ -140,6 +140,7 @@ fn facts(
         .as_ref()
         .map(|original| format!("{} of {}", status::size(original.size_bytes), style::safe_line(&original.media_type)));
     let given = |text: &str| (!text.is_empty()).then(|| style::safe_line(text));
+    let former: Vec<String> = log::former_urls(article, out).collect();
     let rows = [
         ("Article", Some(out.painter().paint(style::NAME, &short(&article.name)))),
         ("State", state),
@@ -156,6 +157,7 @@ fn facts(
         ("Labels", given(&article.labels.join(", "))),
         ("Rights", given(&content.rights)),
         ("URL", given(&addresses(article, content))),
+        ("Former URL", (!former.is_empty()).then(|| former.join("; "))),
         ("Original", original),
         ("Words", (!content.blocks.is_empty()).then(|| revision.word_count.to_string())),
     ];
@@ -183,11 +185,15 @@ fn claimed(claim: &pb::ClaimedTime, out: &Output) -> Option<String> {
     Some(if origin.is_empty() { value } else { format!("{value} ({})", origin.join(", ")) })
 }
 
-/// The canonical URL, followed by the others.
+/// The canonical URL, followed by the others. Those that no longer lead to the article are left out.
 fn addresses(article: &pb::Article, content: &pb::Content) -> String {
-    let canonical = std::iter::once(content.canonical_url.as_str());
-    let others = article.urls.iter().map(|url| url.url.as_str()).filter(|url| *url != content.canonical_url);
-    canonical.chain(others).collect::<Vec<_>>().join(" ").trim().to_owned()
+    let (former, current): (Vec<_>, Vec<_>) = article.urls.iter().partition(|url| url.end_time.is_some());
+    let is_former = |url: &str| former.iter().any(|former| former.url == url);
+    let is_current = |url: &str| current.iter().any(|current| current.url == url);
+    let canonical = content.canonical_url.as_str();
+    let canonical = Some(canonical).filter(|url| is_current(url) || !is_former(url));
+    let others = current.iter().map(|url| url.url.as_str()).filter(|url| *url != content.canonical_url);
+    canonical.into_iter().chain(others).collect::<Vec<_>>().join(" ").trim().to_owned()
 }
 
 fn join(names: &[String]) -> String {

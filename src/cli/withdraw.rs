@@ -12,7 +12,7 @@ use crate::wire::{instant, pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Output) -> Result<(), Failure> {
     let dry_run = args.write.dry_run;
-    let name = args.article.resolve(session, None).await?;
+    let name = args.article.resolve(session, None, None).await?;
     let before = state_at(session, &name, args.observed_at).await;
     let request = pb::WithdrawArticleRequest {
         name,

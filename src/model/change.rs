@@ -45,15 +45,19 @@ pub struct ChangeEntry {
     pub previous: Option<Seq>,
     /// The client's request id, with a digest of the request.
     pub request: Option<(RequestId, RequestDigest)>,
-    /// The URLs that lead to the article from this change on.
-    pub bound_urls: Vec<ArticleUrl>,
+    /// The addresses that lead to the article from the observe time on.
+    pub bound_urls: Vec<BoundUrl>,
+    /// The addresses that no longer lead to the article from the observe time on.
+    pub ended_urls: Vec<BoundUrl>,
+    /// For [`LogKind::UrlsRepeated`], the move that had been made before.
+    pub repeated_move: Option<Box<RepeatedMove>>,
     /// The new revision; `None` if the change creates none.
     pub new_revision: Option<Box<RevisionRecord>>,
     /// The change of the article's labels; `None` if the change leaves them as they are.
     pub labels: Option<Box<LabelChange>>,
     /// The absence; `None` unless the change records or repeats one.
     pub absence: Option<Box<AbsenceRecord>>,
-    /// The reason given with a state change or with labels; empty otherwise.
+    /// The reason given with a state change, with labels or with the move of an address; empty otherwise.
     pub reason: String,
     /// The HTTP facts of an observation that created a revision or was recorded as a sighting, or of an absence.
     pub fetch: Option<Box<Fetch>>,
@@ -61,6 +65,28 @@ pub struct ChangeEntry {
     pub by_rollback: bool,
     /// The article's newest state, as known with this change.
     pub latest_state: LatestState,
+}
+
+/// An address with the period over which a change says where it leads. The period begins at the change's observe time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundUrl {
+    /// The address.
+    pub url: ArticleUrl,
+    /// The observe time at which the period ends, because something else was known from there on; `None` if it has no
+    /// end.
+    pub until: Option<Timestamp>,
+    /// Whether this is all that is known of the address: nothing was before, or it says only that the article had the
+    /// address from an earlier time on. It saves reading what else is known.
+    pub is_whole: bool,
+}
+
+/// A move of an address that a client repeated under a new request id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepeatedMove {
+    /// The address.
+    pub url: ArticleUrl,
+    /// Whether the address ended; otherwise it was moved to the article.
+    pub ended: bool,
 }
 
 /// An article's state at the end of the observe axis, as known with a change.
@@ -122,6 +148,12 @@ pub enum LogKind {
     Absent,
     /// A client repeated a recorded absence under a new request id.
     AbsenceRepeated,
+    /// An address no longer leads to the article.
+    UrlEnded,
+    /// An address was moved to the article.
+    UrlBound,
+    /// A client repeated a move of an address that had been made, under a new request id.
+    UrlsRepeated,
 }
 
 impl LatestState {

@@ -23,6 +23,8 @@ pub enum ChangeKind {
     Labelled,
     /// A look found the page of the article missing.
     Absent,
+    /// An address was moved to the article, or no longer leads to it.
+    UrlMoved,
 }
 
 impl ChangeKind {
@@ -37,13 +39,15 @@ impl ChangeKind {
             LogKind::Aliased => Self::Aliased,
             LogKind::Labelled => Self::Labelled,
             LogKind::Absent => Self::Absent,
+            LogKind::UrlEnded | LogKind::UrlBound => Self::UrlMoved,
             LogKind::Sighted | LogKind::Repeated if !change.entry.bound_urls.is_empty() => Self::Aliased,
             LogKind::Sighted | LogKind::Repeated if change.entry.labels.is_some() => Self::Labelled,
             LogKind::Sighted
             | LogKind::Repeated
             | LogKind::StateRepeated
             | LogKind::LabelsRepeated
-            | LogKind::AbsenceRepeated => Self::Sighted,
+            | LogKind::AbsenceRepeated
+            | LogKind::UrlsRepeated => Self::Sighted,
         }
     }
 }

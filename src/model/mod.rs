@@ -30,7 +30,8 @@ pub mod verification;
 pub use absence::{Absence, AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleState};
 pub use as_of::{AsOf, KnownAt};
 pub use change::{
-    ArticleKey, Change, ChangeEntry, LabelChange, LatestState, LogKind, Original, OriginalRecord, RevisionRecord,
+    ArticleKey, BoundUrl, Change, ChangeEntry, LabelChange, LatestState, LogKind, Original, OriginalRecord,
+    RepeatedMove, RevisionRecord,
 };
 pub use claimed::{ClaimedTime, Precision};
 pub use content::{Block, BlockKind, BlockTag, Content};

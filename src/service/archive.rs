@@ -11,11 +11,12 @@ use super::operation::{self, ArticleRequest, ParsedObservation};
 use super::sink::Messages;
 use super::status::Refusal;
 use super::{Context, RpcResult, import, page_space, render, view};
+use crate::archive::ReadPoint;
 use crate::archive::read::article::View;
 use crate::archive::read::compare::StateSelector;
-use crate::archive::request::{Action, Receipt, WriteMode};
+use crate::archive::request::{Action, Outcome, Receipt, WriteMode};
 use crate::model::name::parse_revision_name;
-use crate::model::{ArticleName, AsOf, KnownAt, Seq};
+use crate::model::{ArticleName, AsOf, KnownAt, Seq, Timestamp};
 use crate::wire::pb::archive_service_server::ArchiveService;
 use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, FieldErrors, all, diff_to_pb, pb, snapshot_to_pb, word_delta_to_pb};
@@ -264,7 +265,7 @@ impl ArchiveService for ArchiveHandler {
         let plain = ArticleRequest { name, observe_time: None, precondition, request_id, digest };
         let operation = operation::article_operation(&self.0, plain, action).map_err(Refusal::from)?;
         let written = self.write_one(&caller, operation, mode).await?;
-        let changed = self.changed(written, AsOf::default()).await?;
+        let changed = self.changed(written, None).await?;
         Ok(Response::new(pb::LabelArticleResponse {
             article: Some(changed.article),
             changed: changed.changed,
@@ -281,11 +282,39 @@ impl ArchiveService for ArchiveHandler {
         let mode = write_mode(request.validate_only);
         let operation = operation::absence(&self.0, request).map_err(Refusal::from)?;
         let written = self.write_one(&caller, operation, mode).await?;
-        let as_of = AsOf { observe_time: Some(written.observe_time), ..AsOf::default() };
-        let changed = self.changed(written, as_of).await?;
+        let at = written.observe_time;
+        let changed = self.changed(written, Some(at)).await?;
         Ok(Response::new(pb::RecordAbsenceResponse {
             article: Some(changed.article),
             changed: changed.changed,
+            replayed: changed.replayed,
+            snapshot: changed.snapshot,
+            etag: changed.etag,
+            state: changed.state.into(),
+        }))
+    }
+
+    async fn move_url(&self, request: Request<pb::MoveUrlRequest>) -> RpcResult<pb::MoveUrlResponse> {
+        let caller = Caller::of(&request);
+        let request = request.into_inner();
+        let mode = write_mode(request.validate_only);
+        let digest = request_digest(&pb::MoveUrlRequest { validate_only: false, ..request.clone() });
+        let operation = operation::move_url(&self.0, request, digest).map_err(Refusal::from)?;
+        let (Action::BindUrl(url_move) | Action::EndUrl(url_move)) = &operation.action else {
+            return Err(Refusal::internal().into());
+        };
+        let url = url_move.url.clone();
+        let written = self.write_one(&caller, operation.clone(), mode).await?;
+        let is_end = matches!(operation.action, Action::EndUrl(_)) && written.outcome != Outcome::Unchanged;
+        let lost_by = if is_end { Some(written.article.clone()) } else { written.moved_from.clone() };
+        let point = self.point_after(&written, None).await?;
+        let leads_to = self.0.archive.url_leads_to(point, url).await.map_err(Refusal::from)?;
+        let changed = self.changed(written, None).await?;
+        Ok(Response::new(pb::MoveUrlResponse {
+            article: Some(changed.article),
+            changed: changed.changed,
+            lost_by: lost_by.map(|article| article.to_string()).unwrap_or_default(),
+            leads_to: leads_to.map(|article| article.to_string()).unwrap_or_default(),
             replayed: changed.replayed,
             snapshot: changed.snapshot,
             etag: changed.etag,
@@ -298,7 +327,7 @@ fn write_mode(validate_only: bool) -> WriteMode {
     if validate_only { WriteMode::Validate } else { WriteMode::Commit }
 }
 
-/// The result of an absence, or of a change of an article's state or labels.
+/// The result of an absence, or of a change of an article's state, labels or addresses.
 struct ArticleChanged {
     article: pb::Article,
     changed: bool,
@@ -339,19 +368,24 @@ impl ArchiveHandler {
     ) -> Result<ArticleChanged, Refusal> {
         let operation = operation::article_operation(&self.0, plain, action)?;
         let written = self.write_one(caller, operation, mode).await?;
-        let as_of = AsOf { observe_time: Some(written.observe_time), ..AsOf::default() };
-        self.changed(written, as_of).await
+        let at = written.observe_time;
+        self.changed(written, Some(at)).await
     }
 
-    /// The article after the write, at the observe time of `as_of`.
-    async fn changed(&self, written: Receipt, as_of: AsOf) -> Result<ArticleChanged, Refusal> {
+    /// The point just after the write, at `observe_time`.
+    async fn point_after(&self, written: &Receipt, observe_time: Option<Timestamp>) -> Result<ReadPoint, Refusal> {
+        let known_at = KnownAt::NextSeq { next_seq: written.snapshot.next_seq, log_digest: None };
+        Ok(self.0.archive.read_point(AsOf { observe_time, known_at }, Seq::ZERO).await?)
+    }
+
+    /// The article just after the write, at `observe_time`.
+    async fn changed(&self, written: Receipt, observe_time: Option<Timestamp>) -> Result<ArticleChanged, Refusal> {
         let snapshot = written.snapshot;
-        let known_at = KnownAt::NextSeq { next_seq: snapshot.next_seq, log_digest: None };
-        let point = self.0.archive.read_point(AsOf { known_at, ..as_of }, Seq::ZERO).await?;
+        let point = self.point_after(&written, observe_time).await?;
         let article = self.0.archive.article(point, written.article.clone(), View::Basic).await?;
         Ok(ArticleChanged {
             article: render::article(article),
-            changed: written.outcome != crate::archive::request::Outcome::Unchanged,
+            changed: written.outcome != Outcome::Unchanged,
             replayed: written.replayed,
             snapshot: Some(snapshot_to_pb(&snapshot)),
             etag: written.etag,

@@ -6,7 +6,7 @@ use prost::Message;
 use super::Context;
 use super::status::Refusal;
 use crate::archive::observation::Observation;
-use crate::archive::request::{AbsenceLookRequest, Action, ArticleTarget, Operation, Precondition, WriteMode};
+use crate::archive::request::{AbsenceLookRequest, Action, ArticleTarget, Operation, Precondition, UrlMove, WriteMode};
 use crate::model::{
     AbsenceLook, AbsenceReason, ArticleId, ArticleName, ArticleUrl, ClaimedTime, Content, Limits, Original, Precision,
     RequestDigest, RequestId, RevisionNumber, SourceId, Timestamp, check,
@@ -141,7 +141,41 @@ pub(super) fn label(
     Action::label(add, remove, why, &context.limits)
 }
 
-/// Validates the reason given with a state change or with labels.
+/// Parses the move of an address: to the article that the request names or, if it names none, away from the one that it
+/// leads to.
+pub(super) fn move_url(
+    context: &Context,
+    request: pb::MoveUrlRequest,
+    digest: RequestDigest,
+) -> Result<Operation, FieldErrors> {
+    let url = wire::check_url("url", &request.url, &context.limits)
+        .map(|key| ArticleUrl { original: request.url.clone(), key });
+    let name = optional_name("name", &request.name);
+    let from = optional_name("from_name", &request.from_name);
+    let distinct = match request.name == request.from_name && !request.name.is_empty() {
+        true => Err(FieldError::invalid("from_name", "is the article that the URL is to be moved to")),
+        false => Ok(()),
+    };
+    let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now());
+    let reason = reason(request.reason);
+    let precondition = precondition(request.precondition);
+    let id = request_id(&request.request_id, (!request.request_id.is_empty()).then_some(digest));
+    let (url, name, from, (), observe_time, reason, precondition, request) =
+        all!(url, name, from, distinct, observe_time, reason, precondition, id)?;
+    let (target, action) = match (name, from) {
+        (Some(name), from) => (ArticleTarget::Named(name), Action::BindUrl(UrlMove { url, from, reason })),
+        (None, Some(from)) => (ArticleTarget::Named(from), Action::EndUrl(UrlMove { url, from: None, reason })),
+        (None, None) => (ArticleTarget::ByAddress(url.clone()), Action::EndUrl(UrlMove { url, from: None, reason })),
+    };
+    Ok(Operation { target, observe_time, precondition, request, action })
+}
+
+fn optional_name(field: &str, name: &str) -> Result<Option<ArticleName>, FieldError> {
+    let parse = |name| ArticleName::parse(name).map_err(|error| FieldError::invalid(field, error));
+    (!name.is_empty()).then_some(name).map(parse).transpose()
+}
+
+/// Validates the reason given with a state change, with labels or with a move.
 pub(super) fn reason(reason: String) -> Result<String, FieldError> {
     check::reason(reason)
 }

@@ -5,12 +5,14 @@ use bytes::Bytes;
 use super::operation::of_item;
 use super::status::Refusal;
 use crate::archive::error::excerpt;
-use crate::archive::read::article::{ArticleAt, RevisionAt};
+use crate::archive::read::article::{ArticleAt, RevisionAt, UrlAt};
 use crate::archive::read::list::RevisionEntry;
 use crate::archive::request::{Outcome, Receipt, Warning};
 use crate::archive::{BatchError, BatchResult};
 use crate::model::url_key::without_credentials;
-use crate::model::{ArticleState, Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp};
+use crate::model::{
+    ArticleState, ArticleUrl, Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp,
+};
 use crate::wire::{
     absence_to_pb, article_state_to_pb, basic_content_to_pb, content_parts_to_pb, content_to_pb, fetch_to_pb, pb,
     snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
@@ -31,7 +33,7 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
         valid_from: Some(timestamp_to_pb(article.valid_from)),
         valid_until: article.valid_until.map(timestamp_to_pb),
         etag: article.etag.unwrap_or_default(),
-        urls: article.urls.into_iter().map(|(url, since)| article_url(url, since)).collect(),
+        urls: article.urls.into_iter().map(url_at).collect(),
         revision_count: article.revision_count,
         create_time: Some(timestamp_to_pb(article.create_time)),
         update_time: Some(timestamp_to_pb(article.latest.entry.archive_time)),
@@ -42,8 +44,20 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
     }
 }
 
-pub(super) fn article_url(url: crate::model::ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
-    pb::ArticleUrl { url: url.original, key: url.key.as_str().to_owned(), observe_time: Some(timestamp_to_pb(since)) }
+fn url_at(at: UrlAt) -> pb::ArticleUrl {
+    let moved_to = at.moved_to.map(|article| article.to_string()).unwrap_or_default();
+    pb::ArticleUrl { moved_to, ..article_url(at.url, Some(at.period.since), at.period.until) }
+}
+
+/// A URL that leads to an article from `since` until `until`.
+pub(super) fn article_url(url: ArticleUrl, since: Option<Timestamp>, until: Option<Timestamp>) -> pb::ArticleUrl {
+    pb::ArticleUrl {
+        url: url.original,
+        key: url.key.as_str().to_owned(),
+        observe_time: since.map(timestamp_to_pb),
+        end_time: until.map(timestamp_to_pb),
+        moved_to: String::new(),
+    }
 }
 
 pub(super) fn revision(revision: &RevisionAt) -> pb::Revision {
@@ -157,6 +171,15 @@ fn warning(warning: &Warning) -> pb::Warning {
             message: format!(
                 "{} was not recorded for this article, since it belongs to {article}; if they are the same article, \
                  record the content under that name",
+                excerpt(&without_credentials(url))
+            ),
+        },
+        Warning::UrlReused { url, article } => pb::Warning {
+            reason: "URL_REUSED".to_owned(),
+            message: format!(
+                "{} now has a wholly different text, which was recorded as a revision of {article} because the address \
+                 led there; if the publisher reused the address, move it with `dateline move-url` from the time of \
+                 this observation, record the text again, and roll {article} back",
                 excerpt(&without_credentials(url))
             ),
         },

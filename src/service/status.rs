@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::archive::ArchiveError;
 use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable, excerpt};
-use crate::model::SubscriptionId;
+use crate::model::{Limits, SubscriptionId};
 use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrors, status_to_pb};
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -235,6 +235,9 @@ fn missing(error: &Missing) -> Refusal {
     match error {
         Missing::Article(name) => not_found("ARTICLE_UNKNOWN").with("article", name),
         Missing::Url(url) => not_found("ARTICLE_UNKNOWN").with("url", excerpt(url)),
+        Missing::UrlEnded { url, article, ended } => {
+            not_found("URL_ENDED").with("url", excerpt(url)).with("article", article).with("end_time", ended)
+        }
         Missing::Revision { article, number } => {
             not_found("REVISION_UNKNOWN").with("article", article).with("revision", number)
         }
@@ -270,6 +273,20 @@ fn conflict(error: &Conflict) -> Refusal {
                 .with("labels", count)
                 .with("labels_max", count_max)
         }
+        Conflict::UrlTooEarly { article, first } => Refusal::new(Code::FailedPrecondition, "URL_MOVE_TOO_EARLY", error)
+            .with("article", article)
+            .with("first_observe_time", first),
+        Conflict::UrlElsewhere { url, at, leads_to } => {
+            let refusal = Refusal::new(Code::FailedPrecondition, "URL_LEADS_ELSEWHERE", error);
+            let refusal = refusal.with("url", excerpt(url)).with("observe_time", at);
+            match leads_to {
+                Some(article) => refusal.with("article", article),
+                None => refusal,
+            }
+        }
+        Conflict::TooManyUrls { article } => Refusal::new(Code::FailedPrecondition, "TOO_MANY_URLS", error)
+            .with("article", article)
+            .with("urls_max", Limits::ARTICLE_URLS_MAX),
         Conflict::RequestIdReused { article, id } => Refusal::new(Code::FailedPrecondition, "REQUEST_ID_REUSED", error)
             .with("article", article)
             .with("request_id", id),

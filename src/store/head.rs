@@ -16,7 +16,7 @@ use crate::model::{
 /// How many of the latest contents a head lists.
 pub const RECENT_CONTENTS: usize = 8;
 
-/// How many changes that bind URLs a head lists.
+/// How many changes of URLs a head lists.
 pub const URL_CHANGES_KEPT: usize = 8;
 
 /// The newest state of an article.
@@ -47,10 +47,11 @@ pub struct ArticleHead {
     pub latest_observe_time: Timestamp,
     /// The latest contents, at most [`RECENT_CONTENTS`], latest last.
     pub recent: Vec<RecentContent>,
-    /// The changes that bind URLs to the article, in order; `None` if there are more than [`URL_CHANGES_KEPT`], in
-    /// which case the table of URL changes lists them.
+    /// The changes that bind URLs to the article or end them, in order; `None` if there are more than
+    /// [`URL_CHANGES_KEPT`], in which case the table of URL changes lists them.
     pub url_changes: Option<Vec<Seq>>,
-    /// The number of URLs that lead to the article.
+    /// The number of periods over which a URL leads to the article. Most URLs have one; one that was moved away and
+    /// back has two.
     pub url_count: u32,
     /// The article's labels, sorted and unique.
     pub labels: Vec<String>,
@@ -129,7 +130,7 @@ impl ArticleHead {
         }
     }
 
-    /// Adds a change that binds URLs.
+    /// Adds a change that binds URLs or ends them.
     pub fn add_url_change(&mut self, seq: Seq) {
         if let Some(changes) = &mut self.url_changes {
             changes.push(seq);

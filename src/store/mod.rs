@@ -6,6 +6,7 @@
 //!
 //! Values are sealed (see [`seal`]): an altered value is reported as [`StoreError::Damaged`], never returned as data.
 
+pub mod address;
 pub mod content;
 pub mod engine;
 pub mod format;

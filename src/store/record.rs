@@ -10,9 +10,9 @@ use super::seal::{seal, unseal};
 use super::{StoreError, stored};
 use crate::model::{
     AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleId, ArticleKey, ArticleName, ArticleState,
-    ArticleUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts, Fetch, LabelChange, LatestState,
-    LogDigest, LogKind, OriginalRecord, Precision, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Seq,
-    SourceId, Timestamp, UrlKey, WordDelta,
+    ArticleUrl, BoundUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts, Fetch, LabelChange,
+    LatestState, LogDigest, LogKind, OriginalRecord, Precision, RepeatedMove, RequestDigest, RequestId, RevisionNumber,
+    RevisionRecord, Seq, SourceId, Timestamp, UrlKey, WordDelta,
 };
 
 /// A change, encoded and ready to be stored.
@@ -100,6 +100,9 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         absence: entry.absence.as_deref().map(|absence| absence_to_stored(absence.look, absence.run)),
         state: state_to_stored(entry.latest_state.state),
         state_offset: entry.latest_state.state_seq.map(|state_seq| seq.0.saturating_sub(state_seq.0)),
+        ended_urls: entry.ended_urls.iter().map(|url| bound_url(url, None)).collect(),
+        repeated_url: entry.repeated_move.as_deref().map(|repeated| address(&repeated.url)),
+        repeated_end: entry.repeated_move.as_deref().is_some_and(|repeated| repeated.ended),
     }
 }
 
@@ -112,20 +115,41 @@ pub(super) fn name_from_stored(name: &stored::ArticleRecord) -> Option<ArticleNa
 }
 
 /// The URL as stored. If it is the new revision's canonical URL, its text is left out: the revision has it already.
-fn bound_url(url: &ArticleUrl, new_revision: Option<&RevisionRecord>) -> stored::BoundUrl {
-    let canonical = new_revision.is_some_and(|revision| revision.canonical_url == url.original);
-    let original = if canonical { String::new() } else { url.original.clone() };
-    stored::BoundUrl { key: url.key.as_str().to_owned(), original }
+fn bound_url(bound: &BoundUrl, new_revision: Option<&RevisionRecord>) -> stored::BoundUrl {
+    let mut stored =
+        stored::BoundUrl { until: bound.until.map(Timestamp::micros), partial: !bound.is_whole, ..address(&bound.url) };
+    if new_revision.is_some_and(|revision| revision.canonical_url == bound.url.original) {
+        stored.original.clear();
+    }
+    stored
+}
+
+fn address(url: &ArticleUrl) -> stored::BoundUrl {
+    stored::BoundUrl { key: url.key.as_str().to_owned(), original: url.original.clone(), until: None, partial: false }
+}
+
+/// The URL, of which a part is left out in storage if it is `canonical`.
+fn url_from_stored(stored: stored::BoundUrl, canonical: &str) -> Option<BoundUrl> {
+    let original = if stored.original.is_empty() { canonical.to_owned() } else { stored.original };
+    let until = match stored.until {
+        None => None,
+        Some(until) => Some(Timestamp::from_micros(until)?),
+    };
+    let url = ArticleUrl { original, key: UrlKey::from_stored(&stored.key) };
+    Some(BoundUrl { url, until, is_whole: !stored.partial })
 }
 
 fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
     let new_revision = message.made.map(revision_from_stored).map(|revision| revision.map(Box::new));
     let new_revision = transposed(new_revision)?;
     let canonical = new_revision.as_ref().map(|revision| revision.canonical_url.clone()).unwrap_or_default();
-    let bound = |url: stored::BoundUrl| ArticleUrl {
-        original: if url.original.is_empty() { canonical.clone() } else { url.original },
-        key: UrlKey::from_stored(&url.key),
+    let urls = |urls: Vec<stored::BoundUrl>| {
+        urls.into_iter().map(|url| url_from_stored(url, &canonical)).collect::<Option<Vec<_>>>()
     };
+    let repeated_move = message.repeated_url.map(|url| {
+        let url = url_from_stored(url, "")?.url;
+        Some(Box::new(RepeatedMove { url, ended: message.repeated_end }))
+    });
     let name = name_from_stored(&message.name?)?;
     let observe_time = Timestamp::from_micros(message.observe_time)?;
     let latest_state = LatestState {
@@ -154,7 +178,9 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
             offset => Some(Seq(seq.0.checked_sub(offset)?)),
         },
         request: request_from_stored(&message.request_id, &message.request_digest)?,
-        bound_urls: message.bound_urls.into_iter().map(bound).collect(),
+        bound_urls: urls(message.bound_urls)?,
+        ended_urls: urls(message.ended_urls)?,
+        repeated_move: transposed(repeated_move)?,
         new_revision,
         labels: is_labelled.then(|| Box::new(labels)),
         absence: transposed(message.absence.map(|absence| absence_from_stored(&absence)))?.map(Box::new),
@@ -207,6 +233,9 @@ fn kind_to_stored(kind: LogKind) -> stored::LogKind {
         LogKind::LabelsRepeated => stored::LogKind::LabelsRepeated,
         LogKind::Absent => stored::LogKind::Absent,
         LogKind::AbsenceRepeated => stored::LogKind::AbsenceRepeated,
+        LogKind::UrlEnded => stored::LogKind::UrlEnded,
+        LogKind::UrlBound => stored::LogKind::UrlBound,
+        LogKind::UrlsRepeated => stored::LogKind::UrlsRepeated,
     }
 }
 
@@ -226,6 +255,9 @@ fn kind_from_stored(kind: stored::LogKind) -> Option<LogKind> {
         stored::LogKind::LabelsRepeated => LogKind::LabelsRepeated,
         stored::LogKind::Absent => LogKind::Absent,
         stored::LogKind::AbsenceRepeated => LogKind::AbsenceRepeated,
+        stored::LogKind::UrlEnded => LogKind::UrlEnded,
+        stored::LogKind::UrlBound => LogKind::UrlBound,
+        stored::LogKind::UrlsRepeated => LogKind::UrlsRepeated,
     })
 }
 

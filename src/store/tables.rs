@@ -6,6 +6,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::address::UrlEntry;
 use super::engine::{Direction, EngineError, Read};
 use super::head::{ArticleHead, InForce, StateChange};
 use super::key::Fields;
@@ -45,17 +46,6 @@ pub struct AbsenceEntry {
     pub point: TimePoint,
     /// What the look found.
     pub look: AbsenceLook,
-}
-
-/// The article that a URL leads to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UrlBinding {
-    /// The article's internal number.
-    pub article: ArticleKey,
-    /// The instant on the observe axis from which it does.
-    pub since: Timestamp,
-    /// The change that bound the URL to the article.
-    pub seq: Seq,
 }
 
 /// The tables of an engine, or of a view of one.
@@ -219,7 +209,7 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// The changes below `bound` that bind URLs to an article, in log order.
+    /// The changes below `bound` that bind URLs to an article or end them, in log order.
     pub fn url_changes(
         &self,
         article: ArticleKey,
@@ -256,22 +246,36 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// The article that a URL leads to, as known below `bound`. The latest binding counts; it is also the earliest on
-    /// the observe axis.
-    pub fn url(&self, url: &UrlKey, bound: Seq) -> Result<Option<UrlBinding>, StoreError> {
-        for entry in self.read.scan(UrlIndexKey::of_url(url), Direction::Reverse) {
-            let (key, value) = entry?;
-            let malformed = || StoreError::damaged(&key, "a URL's article cannot be read");
-            let seq = UrlIndexKey::decode(&key).ok_or_else(malformed)?.seq;
-            if seq >= bound {
-                continue;
+    /// The entries of a URL below `bound`, in log order or against it.
+    pub fn url_entries(
+        &self,
+        url: &UrlKey,
+        direction: Direction,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<UrlEntry, StoreError>> + use<'a> {
+        self.read.scan(UrlIndexKey::of_url(url), direction).filter_map(move |entry| url_entry(entry, bound).transpose())
+    }
+
+    /// The entry that says where a URL leads at `at`, as known below `bound`: the latest that covers it, or the first
+    /// on the observe axis if `at` is before that. `None` if nothing is known of the URL.
+    pub fn url_at(&self, url: &UrlKey, at: Timestamp, bound: Seq) -> Result<Option<UrlEntry>, StoreError> {
+        let mut first: Option<UrlEntry> = None;
+        for entry in self.url_entries(url, Direction::Reverse, bound) {
+            let entry = entry?;
+            if entry.covers(at) || (entry.is_whole && first.is_none()) {
+                return Ok(Some(entry));
             }
-            let mut fields = Fields(unseal(&key, &value)?);
-            let (article, since) = (fields.u64(), fields.time());
-            let (article, since) = article.zip(since).ok_or_else(malformed)?;
-            return Ok(Some(UrlBinding { article: ArticleKey(article), since, seq }));
+            // Of several that begin at one instant, the latest counts.
+            if first.is_none_or(|first| entry.since < first.since) {
+                first = Some(entry);
+            }
         }
-        Ok(None)
+        Ok(first)
+    }
+
+    /// The latest entry of a URL below `bound`.
+    pub fn latest_url_entry(&self, url: &UrlKey, bound: Seq) -> Result<Option<UrlEntry>, StoreError> {
+        self.url_entries(url, Direction::Reverse, bound).next().transpose()
     }
 
     /// A source's statistics as last written, and as they were before that commit.
@@ -399,7 +403,7 @@ impl Batch {
         self.put(ArticleIndexKey::Request(article, id.clone()).encode(), seq.0.to_be_bytes().to_vec());
     }
 
-    /// Writes that the change at `seq` binds URLs to the article.
+    /// Writes that the change at `seq` binds URLs to the article or ends them.
     pub fn put_url_change(&mut self, article: ArticleKey, seq: Seq) {
         self.put(ArticleIndexKey::Url(article, seq).encode(), Vec::new());
     }
@@ -409,11 +413,13 @@ impl Batch {
         self.put(ArticleIndexKey::Label(article, seq).encode(), Vec::new());
     }
 
-    /// Writes which article a URL leads to.
-    pub fn put_url(&mut self, url: &UrlKey, binding: UrlBinding) {
-        let mut value = binding.article.0.to_be_bytes().to_vec();
-        value.extend(super::key::time_to_bytes(binding.since));
-        self.put(UrlIndexKey { url: url.clone(), seq: binding.seq }.encode(), value);
+    /// Writes where a URL leads over a period.
+    pub fn put_url(&mut self, url: &UrlKey, entry: UrlEntry) {
+        let mut value = entry.article.0.to_be_bytes().to_vec();
+        value.extend(super::key::time_to_bytes(entry.since));
+        value.push(u8::from(entry.leads) | u8::from(entry.is_whole) << 1);
+        value.extend(entry.until.into_iter().flat_map(super::key::time_to_bytes));
+        self.put(UrlIndexKey { url: url.clone(), seq: entry.seq }.encode(), value);
     }
 
     /// Writes a source's statistics.
@@ -469,6 +475,25 @@ fn time_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Res
     let revision = fields.u32().and_then(RevisionNumber::new).ok_or_else(malformed)?;
     let created_seq = fields.u64().map(Seq).ok_or_else(malformed)?;
     Ok(Some(TimeEntry { point, revision, created_seq }))
+}
+
+fn url_entry(entry: Result<(Vec<u8>, Vec<u8>), EngineError>, bound: Seq) -> Result<Option<UrlEntry>, StoreError> {
+    let (key, value) = entry?;
+    let malformed = || StoreError::damaged(&key, "a URL's article cannot be read");
+    let seq = UrlIndexKey::decode(&key).ok_or_else(malformed)?.seq;
+    if seq >= bound {
+        return Ok(None);
+    }
+    let mut fields = Fields(unseal(&key, &value)?);
+    let article = ArticleKey(fields.u64().ok_or_else(malformed)?);
+    let since = fields.time().ok_or_else(malformed)?;
+    let flags = fields.u8().filter(|flags| *flags < 4).ok_or_else(malformed)?;
+    let until = match fields.0 {
+        [] => None,
+        _ => Some(fields.time().ok_or_else(malformed)?),
+    };
+    let entry = UrlEntry { article, leads: flags & 1 != 0, since, until, is_whole: flags & 2 != 0, seq };
+    fields.end(Some(entry)).ok_or_else(malformed)
 }
 
 fn state_change_entry(

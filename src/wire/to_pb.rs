@@ -71,7 +71,7 @@ fn time_range_to_pb(range: TimeRange) -> Option<pb::TimeRange> {
 
 /// Converts selected kinds of change. The default selection gives an empty list.
 pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
-    const ALL: [ChangeKind; 9] = [
+    const ALL: [ChangeKind; 10] = [
         ChangeKind::Created,
         ChangeKind::Revised,
         ChangeKind::Sighted,
@@ -81,6 +81,7 @@ pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
         ChangeKind::Aliased,
         ChangeKind::Labelled,
         ChangeKind::Absent,
+        ChangeKind::UrlMoved,
     ];
     let requested = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.contains(*kind));
     requested.map(|kind| feed_kind_to_pb(kind).into()).collect()
@@ -98,6 +99,7 @@ pub fn feed_kind_to_pb(kind: ChangeKind) -> pb::ChangeKind {
         ChangeKind::Aliased => pb::ChangeKind::Aliased,
         ChangeKind::Labelled => pb::ChangeKind::Labelled,
         ChangeKind::Absent => pb::ChangeKind::Absent,
+        ChangeKind::UrlMoved => pb::ChangeKind::UrlMoved,
     }
 }
 

@@ -92,6 +92,9 @@ fn the_fixture_has_every_kind_of_change_and_key() {
         "LabelsRepeated",
         "Absent",
         "AbsenceRepeated",
+        "UrlEnded",
+        "UrlBound",
+        "UrlsRepeated",
     ];
     for kind in kinds {
         let is_of_kind = |line: &str| line.starts_with("change ") && line.split(' ').nth(2) == Some(kind);

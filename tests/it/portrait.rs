@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use dateline::internals::archive::changefeed::{ChangeAt, FeedStart, FeedView, PagePlan};
-use dateline::internals::archive::read::article::{ArticleAt, View};
+use dateline::internals::archive::read::article::{ArticleAt, UrlAt, View};
 use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, RevisionQuery};
 use dateline::internals::archive::{Archive, ReadPoint};
 use dateline::model::{
@@ -49,8 +49,10 @@ pub(crate) fn assert_same(found: &str, expected: &str, when: &str) {
 
 /// Every kind, including the one that is left out by default.
 fn every_kind() -> ChangeKinds {
-    use ChangeKind::{Absent, Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
-    ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased, Labelled, Absent])
+    use ChangeKind::{
+        Absent, Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, UrlMoved, Withdrawn,
+    };
+    ChangeKinds::of([Created, Revised, Sighted, Withdrawn, Reinstated, RolledBack, Aliased, Labelled, Absent, UrlMoved])
 }
 
 async fn changes(archive: &Archive, text: &mut String) {
@@ -94,7 +96,14 @@ fn change_line(shown: &ChangeAt) -> String {
         write!(line, ", request {id} {}", hex(&digest.0)).unwrap();
     }
     for url in &entry.bound_urls {
-        write!(line, ", binds {}", url_shown(url)).unwrap();
+        write!(line, ", binds {}{}", url_shown(&url.url), until(url.until)).unwrap();
+    }
+    for url in &entry.ended_urls {
+        write!(line, ", ends {}{}", url_shown(&url.url), until(url.until)).unwrap();
+    }
+    if let Some(repeated) = &entry.repeated_move {
+        let what = if repeated.ended { "ends" } else { "binds" };
+        write!(line, ", {what} again {}", url_shown(&repeated.url)).unwrap();
     }
     if let Some(labels) = &entry.labels {
         write!(line, ", labels +{:?} -{:?} = {:?}", labels.added, labels.removed, labels.after).unwrap();
@@ -119,14 +128,22 @@ fn change_line(shown: &ChangeAt) -> String {
     line
 }
 
+fn until(until: Option<Timestamp>) -> String {
+    until.map(|until| format!(" until {until}")).unwrap_or_default()
+}
+
 async fn articles(archive: &Archive, point: ReadPoint, text: &mut String) {
     let at = point.observe_time.map_or("the end".to_owned(), |at| at.to_string());
     writeln!(text, "at {at}, known below {}, log digest {}:", point.below(), hex(&point.snapshot.log_digest.0))
         .unwrap();
     for article in listed(archive, point).await {
         article_shown(&article, text);
-        for (url, since) in &article.urls {
-            writeln!(text, "    url {} since {since}", url_shown(url)).unwrap();
+        for UrlAt { url, period, moved_to } in &article.urls {
+            let moved_to = moved_to.as_ref().map(|article| format!(", then {article}")).unwrap_or_default();
+            let (url_text, since) = (url_shown(url), period.since);
+            writeln!(text, "    url {url_text} since {since}{}{moved_to}", until(period.until)).unwrap();
+            let observe_time = Some(period.since);
+            let point = ReadPoint { observe_time, ..point };
             let key = url.key.clone();
             let found = archive.article_by_url(point, url.original.clone(), key, View::Basic).await.unwrap();
             assert_eq!(found.name, article.name, "the URL leads to its article");

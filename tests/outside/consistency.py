@@ -53,7 +53,7 @@ from dateline.v1.admin_service_pb2_grpc import AdminServiceStub
 FINDINGS = collections.OrderedDict()          # kind -> [texts]
 N = collections.Counter()
 INF = 1 << 62
-ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 
 
 def finding(kind, text):
@@ -228,6 +228,8 @@ def make_write(rnd):
             q.coalesce_within.CopyFrom(Duration(seconds=5))
         if rnd.random() < 0.05:
             q.urls.append(f"https://www.example.org/{name[8:]}/{rnd.randrange(5)}")
+        if rnd.random() < 0.05:
+            q.urls.append(f"https://www.example.org/{rnd.choice(NAMES[:6])[8:]}/{rnd.randrange(5)}")
         return dict(kind="record", method="RecordObservation", name=name, rid=rid, t=t, req=q, key=key_of(c),
                     coalesce=q.HasField("coalesce_within"))
     if x < 0.80:
@@ -235,7 +237,15 @@ def make_write(rnd):
         remove = [label for label in some_labels(rnd, [0, 1, 2]) if label not in add]
         return dict(kind="label", method="LabelArticle", name=name, rid=rid, t=None,
                     req=a.LabelArticleRequest(name=name, add_labels=add, remove_labels=remove, request_id=rid, reason="why"))
-    if x < 0.85:
+    if x < 0.83:
+        # Mostly of a URL that observations of some article have.
+        url = f"https://www.example.org/{rnd.choice(NAMES[:6])[8:]}/{rnd.randrange(5)}"
+        t = BASE + rnd.randrange(400) * 1_000_000 if t is None else t
+        end = rnd.random() < 0.3
+        return dict(kind="move_url", method="MoveUrl", name=name, rid=rid, t=t,
+                    req=a.MoveUrlRequest(url=url, name="" if end else name, from_name=name if end else "", observe_time=ts(t), request_id=rid,
+                                         reason="why"))
+    if x < 0.87:
         return dict(kind="rollback", method="RollbackArticle", name=name, rid=rid, t=t,
                     req=a.RollbackArticleRequest(name=name, revision_number=rnd.randrange(1, 6), observe_time=tt, request_id=rid))
     if t is None and rnd.random() < 0.8:
@@ -922,6 +932,7 @@ class Model:
         self.made = collections.defaultdict(list)      # name -> [(seq, number, key)]
         self.missed = collections.defaultdict(list)    # name -> [(t, seq, reason, gone after)]
         self.labelled = collections.defaultdict(list)  # name -> [(seq, labels)]: the changes of labels
+        self.said = collections.defaultdict(list)      # URL key -> [(seq, name, whether it leads there, since, until)]
         self.log = log
         for c in log:
             self.take(c)
@@ -930,7 +941,8 @@ class Model:
         name, kind = c.article, c.request.WhichOneof("request")
         obs, made = self.obs[name], self.made[name]
         self.take_labels(c, kind)
-        if kind == "label":
+        self.take_urls(c, kind)
+        if kind in ("label", "move_url"):
             pass
         elif kind == "record_absence":
             q = c.request.record_absence
@@ -1013,6 +1025,46 @@ class Model:
         if kind == "label" and c.kind != (8 if added or removed else 3):
             finding("LOG_KIND", f"seq {c.seq}: {kind} has kind {c.kind}")
 
+    def take_urls(self, c, kind):
+        t = us(c.observe_time) if c.HasField("observe_time") else None
+        for u in c.urls:
+            self.check_free(c, u.key, us(u.observe_time))
+            self.said[u.key].append((c.seq, c.article, True, us(u.observe_time), us(u.end_time) if u.HasField("end_time") else INF))
+        for u in c.urls_ended:
+            period = next((p for p in self.periods(u.key, c.article, c.seq) if p[0] <= t < p[1]), None)
+            if period is None:
+                finding("URL_ENDED_ELSEWHERE", f"seq {c.seq} {c.article}: {u.key} ends at {t}, where it does not lead there")
+            else:
+                self.said[u.key].append((c.seq, c.article, False, t, period[1]))
+        if kind == "move_url" and c.kind != (10 if c.urls or c.urls_ended else 3):
+            finding("LOG_KIND", f"seq {c.seq}: {kind} has kind {c.kind}")
+
+    def check_free(self, c, key, t):
+        """An address leads to one article at a time."""
+        held = self.lead(key, t, c.seq)
+        if held and held[2]:
+            finding("URL_HELD", f"seq {c.seq} {c.article}: {key} is bound at {t}, where it leads to {held[1]}")
+
+    def lead(self, key, t, bound):
+        return next((s for s in reversed(self.said[key]) if s[0] < bound and s[3] <= t < s[4]), None)
+
+    def periods(self, key, name, bound):
+        turns = sorted({x for s in self.said[key] if s[0] < bound for x in s[3:5]} - {INF})
+        found = []
+        for i, t in enumerate(turns):
+            s = self.lead(key, t, bound)
+            if s and s[1] == name and s[2]:
+                end = turns[i + 1] if i + 1 < len(turns) else INF
+                if found and found[-1][1] == t:
+                    found[-1] = (found[-1][0], end)
+                else:
+                    found.append((t, end))
+        return found
+
+    def urls(self, name, bound):
+        keys = {k for k, said in self.said.items() if any(s[1] == name and s[2] and s[0] < bound for s in said)}
+        return sorted((k, lo, hi) for k in keys for lo, hi in self.periods(k, name, bound))
+
     def labels(self, name, bound):
         return next((labels for seq, labels in reversed(self.labelled[name]) if seq < bound), [])
 
@@ -1081,6 +1133,9 @@ def check_reads(m):
             finding("READ_ABSENCE", f"{name} at {t} below {bound} ({how}): missing {told}, should be {run}")
         if list(art.labels) != m.labels(name, bound):
             finding("READ_LABELS", f"{name} at {t} below {bound} ({how}): labels {list(art.labels)}, should be {m.labels(name, bound)}")
+        urls = sorted((u.key, us(u.observe_time), us(u.end_time) if u.HasField("end_time") else INF) for u in art.urls)
+        if urls != m.urls(name, bound):
+            finding("READ_URLS", f"{name} at {t} below {bound} ({how}): URLs {urls}, should be {m.urls(name, bound)}")
         if art.revision.content.blocks and key_of(art.revision.content) != keys[(name, want[2])]:
             finding("READ_CONTENT", f"{name} at {t} below {bound} ({how}): the content is not that of revision {want[2]}")
         lo, hi = m.span(name, T, bound)
@@ -1209,7 +1264,7 @@ def check_followers(subs, log, mirror_want):
             N["caught up"] += s.caught
             if s.label:
                 continue
-            kinds = set(s.kinds) or {1, 2, 4, 5, 6, 7, 8, 9}
+            kinds = set(s.kinds) or {1, 2, 4, 5, 6, 7, 8, 9, 10}
             altered = set() if s.kinds else alters
             want = [(c.seq, us(c.archive_time), c.kind, c.article, c.revision.number, c.is_newest, c.newest_revision_number, c.state, tuple(c.labels)) for c in log
                     if (c.kind in kinds and s.selects(c) or c.seq in altered) and c.seq >= (s.first or 0) and (not s.source or c.article.startswith(s.source + "/"))]

@@ -81,5 +81,6 @@ fn cached_bytes_max(change: &Change, content_bytes: usize) -> usize {
     };
     // The fetch is encoded twice: in the change, and in the revision that it created.
     let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 2 * fetch.text_bytes());
-    1_024 + text + labels + fetch + 256 * change.entry.bound_urls.len() + content_bytes + content_bytes / 2
+    let urls = change.entry.bound_urls.len() + change.entry.ended_urls.len();
+    1_024 + text + labels + fetch + 256 * urls + content_bytes + content_bytes / 2
 }

@@ -60,11 +60,16 @@ fn passes(query: &FeedQuery, article: &FilterState) -> bool {
         && attributes_pass(&query.filter, &article.created_by)
 }
 
-/// Whether the article has a URL with the filter's prefix, before the change and after it. A change can add URLs but
-/// never removes one.
+/// Whether a URL with the filter's prefix leads to the article, before the change and after it.
 fn urls_pass(reader: &Reader<'_>, query: &FeedQuery, change: &Change) -> Result<(bool, bool), ReadError> {
     let Some(prefix) = &query.filter.url_prefix else { return Ok((true, true)) };
     let Some(head) = reader.head(&change.entry.name)? else { return Ok((false, false)) };
-    let before = urls(reader, &head, change.seq)?.iter().any(|(url, _)| url.key.starts_with(prefix));
-    Ok((before, before || change.entry.bound_urls.iter().any(|url| url.key.starts_with(prefix))))
+    let passes = |below| {
+        let urls = urls(reader, &head, below)?;
+        Ok::<_, ReadError>(urls.iter().any(|led| led.url.key.starts_with(prefix) && led.lead_at(None)))
+    };
+    let before = passes(change.seq)?;
+    let is_of_urls = !(change.entry.bound_urls.is_empty() && change.entry.ended_urls.is_empty());
+    let after = if is_of_urls { passes(change.seq.next())? } else { before };
+    Ok((before, after))
 }

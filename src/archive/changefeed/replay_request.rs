@@ -14,7 +14,7 @@ use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::{RevisionAt, View, revision_of};
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::model::{AbsenceLook, LogKind, RevisionNumber};
+use crate::model::{AbsenceLook, ArticleUrl, Change, LogKind, RevisionNumber};
 use crate::store::StoreError;
 
 /// The action of a replay request. Name, time, request id, labels, reason and fetch are those of
@@ -40,6 +40,13 @@ pub enum ReplayRequest {
     Absent(AbsenceLook),
     /// Add and remove the labels that the change added and removed.
     Label,
+    /// Move an address to the article, or end it there.
+    MoveUrl {
+        /// The address, as it was given.
+        url: String,
+        /// Whether it ends; otherwise it is moved to the article.
+        ended: bool,
+    },
 }
 
 /// Works out the request that would reproduce the entry's change.
@@ -81,6 +88,12 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             let missing = || StoreError::damaged_at(change.seq, "an absence does not say what it found");
             Ok(ReplayRequest::Absent(entry.absence.as_ref().ok_or_else(missing)?.look))
         }
+        LogKind::UrlEnded => moved(change, entry.ended_urls.first().map(|ended| &ended.url), true),
+        LogKind::UrlBound => moved(change, entry.bound_urls.first().map(|bound| &bound.url), false),
+        LogKind::UrlsRepeated => {
+            let repeated = entry.repeated_move.as_deref();
+            moved(change, repeated.map(|repeated| &repeated.url), repeated.is_some_and(|repeated| repeated.ended))
+        }
         LogKind::Withdrawn => Ok(ReplayRequest::SetState { withdrawn: true }),
         LogKind::Reinstated => Ok(ReplayRequest::SetState { withdrawn: false }),
         LogKind::StateRepeated => {
@@ -90,4 +103,9 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             Ok(ReplayRequest::SetState { withdrawn: state.ok_or_else(missing)?.withdrawn })
         }
     }
+}
+
+fn moved(change: &Change, url: Option<&ArticleUrl>, ended: bool) -> Result<ReplayRequest, ReadError> {
+    let missing = || StoreError::damaged_at(change.seq, "the move of an address does not say which address");
+    Ok(ReplayRequest::MoveUrl { url: url.ok_or_else(missing)?.original.clone(), ended })
 }

@@ -45,7 +45,7 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
     let kind = ChangeKind::of(change);
     let newest = newest(reader, change)?;
     let newest_number = number(&newest)?;
-    let is_of_article = matches!(kind, ChangeKind::Aliased | ChangeKind::Labelled);
+    let is_of_article = matches!(kind, ChangeKind::Aliased | ChangeKind::Labelled | ChangeKind::UrlMoved);
     let created_by = match change.entry.revision {
         _ if change.entry.new_revision.is_some() => Arc::clone(change),
         // An observation that added nothing but URLs or labels is delivered as a change of these alone.

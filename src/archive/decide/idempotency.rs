@@ -3,13 +3,14 @@
 //! Nothing about results is stored except the change itself. The result is computed again from the state just after
 //! that change, not from the newest state, so it is the same however much has happened since.
 
-use crate::archive::decide::{Decider, ExistingArticle, urls};
+use crate::archive::decide::addresses::NewText;
+use crate::archive::decide::{Decider, ExistingArticle};
 use crate::archive::error::{ArchiveError, Conflict};
 use crate::archive::position::snapshot_after;
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::etag;
-use crate::archive::request::{Operation, Outcome, Receipt, Warning};
-use crate::model::{Change, LogKind, RequestDigest, RequestId, Seq, Snapshot};
+use crate::archive::request::{Action, Operation, Outcome, Receipt, Warning};
+use crate::model::{ArticleKey, Change, LogKind, RequestDigest, RequestId, Seq, Snapshot};
 use crate::store::StoreError;
 
 impl Decider<'_> {
@@ -36,13 +37,16 @@ impl Decider<'_> {
             | LogKind::Withdrawn
             | LogKind::Reinstated
             | LogKind::Labelled
-            | LogKind::Absent => Outcome::Revised,
+            | LogKind::Absent
+            | LogKind::UrlEnded
+            | LogKind::UrlBound => Outcome::Revised,
             LogKind::Sighted
             | LogKind::Repeated
             | LogKind::StateRepeated
             | LogKind::Aliased
             | LogKind::LabelsRepeated
-            | LogKind::AbsenceRepeated => Outcome::Unchanged,
+            | LogKind::AbsenceRepeated
+            | LogKind::UrlsRepeated => Outcome::Unchanged,
         };
         let observe_time = change.entry.observe_time;
         let timeline = TimelineReader::Stored(self.tables, existing.key);
@@ -52,14 +56,8 @@ impl Decider<'_> {
         // not seen.
         let last_edit = change.entry.latest_state.last_edit();
         let etag = etag(newest.revision, last_edit, &*self.tables.creating_change(newest.created_seq)?);
-        let mut warnings = Vec::new();
-        for url in urls(operation) {
-            let binding = self.tables.url(&url.key, seq.next())?;
-            if let Some(binding) = binding.filter(|binding| binding.article != existing.key) {
-                let article = self.tables.existing_head(binding.article)?.name;
-                warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
-            }
-        }
+        let warnings = self.warnings_again(operation, existing.key, &change)?;
+        let moved_from = self.moved_from(&change)?;
         Ok(Receipt {
             article,
             observe_time,
@@ -70,8 +68,27 @@ impl Decider<'_> {
             state: change.entry.latest_state.state,
             replayed: true,
             warnings,
+            moved_from,
             snapshot: self.snapshot_after_batch_of(&change)?,
         })
+    }
+
+    /// The warnings that the operation got when `change` carried it out.
+    fn warnings_again(
+        &self,
+        operation: &Operation,
+        article: ArticleKey,
+        change: &Change,
+    ) -> Result<Vec<Warning>, ArchiveError> {
+        let mut warnings = self.foreign_urls(operation, article, change.seq.next())?;
+        if let (Action::Observe(observation), Some(record)) = (&operation.action, change.entry.new_revision.as_deref())
+        {
+            let at = Some(change.entry.observe_time);
+            let before = TimelineReader::Stored(self.tables, article).in_force(at, change.seq)?;
+            let found = NewText { before, record, content: &observation.content };
+            warnings.extend(self.reused_url(operation, article, found, change.seq)?);
+        }
+        Ok(warnings)
     }
 
     /// The snapshot at the end of the atomic batch that `change` is part of.

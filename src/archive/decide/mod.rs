@@ -6,12 +6,13 @@
 //! 2. If the request id was used before, return the earlier result ([`idempotency`]). This comes before the
 //!    precondition: the first request may itself have changed the state that the precondition asks for.
 //! 3. Check the precondition against the newest state.
-//! 4. Apply the rules of the action: observation, absence, rollback, state change or labels.
+//! 4. Apply the rules of the action: observation, absence, rollback, state change, labels or move of an address.
 //! 5. Project what follows from the change ([`crate::archive::project::projection`]), and encode its log record.
 //!
 //! Invariants:
 //! - An operation causes at most one change, and that change is complete: it records the decision, so that nothing has
-//!   to be decided again when the log is replayed.
+//!   to be decided again when the log is replayed. A move of an address from one article to another is two changes,
+//!   one for each article: the caller decides the operation of [`Decider::end_before`] first.
 //! - Nothing is written. A rejected operation leaves no trace.
 //! - Everything here is synchronous and depends only on the tables and the [`LogPosition`]; the same input always gives
 //!   the same change.
@@ -19,6 +20,7 @@
 //! The decider must not know which of the state is durable. It reads through an overlay and sees all as one database.
 
 mod absence;
+mod addresses;
 pub(crate) mod decision;
 pub(crate) mod idempotency;
 pub(crate) mod observation;
@@ -137,38 +139,35 @@ impl Decider<'_> {
             (Action::Observe(observation), Some(existing)) => {
                 self.observe(operation, existing, &NewContent { observation, rollback_of: None })
             }
-            (Action::Rollback(_) | Action::SetState { .. } | Action::Absent(_) | Action::Label { .. }, None) => {
-                Err(Missing::Article(name).into())
-            }
+            (
+                Action::Rollback(_)
+                | Action::SetState { .. }
+                | Action::Absent(_)
+                | Action::Label { .. }
+                | Action::BindUrl(_)
+                | Action::EndUrl(_),
+                None,
+            ) => Err(Missing::Article(name).into()),
             (Action::Absent(request), Some(existing)) => self.absent(operation, existing, request),
             (Action::Rollback(number), Some(existing)) => self.roll_back(operation, existing, *number),
             (Action::SetState { withdrawn, reason }, Some(existing)) => {
                 self.set_state(operation, existing, *withdrawn, reason)
             }
             (Action::Label { edit, reason }, Some(existing)) => self.label(operation, existing, edit, reason),
+            (Action::BindUrl(url_move), Some(existing)) => self.bind_url(operation, existing, url_move),
+            (Action::EndUrl(url_move), Some(existing)) => self.end_url(operation, existing, url_move),
         }
     }
 
-    fn resolve(&self, operation: &Operation) -> Result<(ArticleName, Option<ExistingArticle>), ArchiveError> {
+    pub(crate) fn resolve(
+        &self,
+        operation: &Operation,
+    ) -> Result<(ArticleName, Option<ExistingArticle>), ArchiveError> {
         let name = match &operation.target {
             ArticleTarget::Named(name) => name.clone(),
-            ArticleTarget::ByUrl { source, derived } => {
-                let mut found = None;
-                for url in urls(operation) {
-                    let Some(binding) = self.tables.url(&url.key, ALL)? else { continue };
-                    let name = self.tables.existing_head(binding.article)?.name;
-                    if name.source == *source {
-                        found = Some(name);
-                        break;
-                    }
-                }
-                found.unwrap_or_else(|| derived.clone())
-            }
-            ArticleTarget::AtUrl(url) => {
-                let unknown = || Missing::Url(url.original.clone());
-                let binding = self.tables.url(&url.key, ALL)?.ok_or_else(unknown)?;
-                self.tables.existing_head(binding.article)?.name
-            }
+            ArticleTarget::ByUrl { source, derived } => self.found_by_url(operation, source, derived)?,
+            ArticleTarget::AtUrl(url) => self.found_at_url(operation, url)?,
+            ArticleTarget::ByAddress(url) => self.found_by_address(operation, url)?,
         };
         let existing = match self.tables.article(&name, ALL)? {
             None => None,
@@ -305,6 +304,8 @@ impl Decider<'_> {
             previous,
             request: operation.request.clone(),
             bound_urls: Vec::new(),
+            ended_urls: Vec::new(),
+            repeated_move: None,
             new_revision: None,
             labels: None,
             absence: None,
@@ -369,6 +370,7 @@ impl Decider<'_> {
             state: ArticleState::Live,
             replayed: false,
             warnings,
+            moved_from: None,
             snapshot: self.position.snapshot(),
         }
     }
@@ -391,6 +393,11 @@ pub(crate) fn label_change(
 pub(crate) fn urls(operation: &Operation) -> &[ArticleUrl] {
     match &operation.action {
         Action::Observe(observation) => &observation.urls,
-        Action::Rollback(_) | Action::SetState { .. } | Action::Absent(_) | Action::Label { .. } => &[],
+        Action::Rollback(_)
+        | Action::SetState { .. }
+        | Action::Absent(_)
+        | Action::Label { .. }
+        | Action::BindUrl(_)
+        | Action::EndUrl(_) => &[],
     }
 }

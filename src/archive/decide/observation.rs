@@ -16,6 +16,7 @@
 
 use std::sync::Arc;
 
+use crate::archive::decide::addresses::{NewText, UrlBindings};
 use crate::archive::decide::decision::{ALL, Decision, ObservationCandidate, decide, digest_of};
 use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange, label_change};
 use crate::archive::error::{ArchiveError, Conflict, Missing};
@@ -24,8 +25,7 @@ use crate::archive::read::contents::{self, LoadedContent};
 use crate::archive::request::{LabelEdit, Observation, Operation, Outcome, Receipt, Warning};
 use crate::model::diff::DiffSummary;
 use crate::model::{
-    ArticleKey, ArticleName, ArticleUrl, ChangeEntry, Limits, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp,
-    diff,
+    ArticleKey, ArticleName, ChangeEntry, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp, diff,
 };
 use crate::store::content::{self, Base, PackedContent, PackedOriginal, StoredContent};
 use crate::store::head::{ArticleHead, InForce};
@@ -53,7 +53,7 @@ impl Decider<'_> {
             Some(prepared) if prepared.base_seq.is_none() => prepared.packed.clone(),
             _ => PackedContent::pack(&observation.bytes, None),
         };
-        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, 0)?;
+        let UrlBindings { bound_urls, warnings } = self.bind_urls(key, at, &observation.urls, 0)?;
         let original = packed_original(observation);
         let record = RevisionRecord {
             original: original.as_ref().map(|original| original.record.clone()),
@@ -95,7 +95,12 @@ impl Decider<'_> {
         if !matches!(decision, Decision::Recorded(_)) {
             self.reject_if_withdrawn(&head, key, at)?;
         }
-        let (bound_urls, warnings) = self.bind_urls(key, at, &observation.urls, head.url_count)?;
+        let UrlBindings { mut bound_urls, mut warnings } =
+            self.bind_urls(key, at, &observation.urls, head.url_count)?;
+        if matches!(decision, Decision::Recorded(_) | Decision::Coalesced) {
+            // It was recorded before, or is not recorded. So it must not undo that an address ended since.
+            self.leave_ended(at, &mut bound_urls)?;
+        }
         let entry = self.entry(operation, key, &head.name, LogKind::Sighted, Some(head.latest_seq));
         let labels = label_change(&head.name, &head.labels, &observation.labels)?;
         let entry = ChangeEntry { bound_urls, labels, by_rollback: new_content.rollback_of.is_some(), ..entry };
@@ -122,6 +127,10 @@ impl Decider<'_> {
             }
             Decision::New { before } => {
                 let (entry, payload) = self.revise(&head, new_content, before, entry)?;
+                if let Some(record) = entry.new_revision.as_deref() {
+                    let found = NewText { before, record, content: &observation.content };
+                    warnings.extend(self.reused_url(operation, key, found, ALL)?);
+                }
                 (entry, Some(payload))
             }
         };
@@ -227,7 +236,7 @@ impl Decider<'_> {
         Ok(diff::summary(&base, &observation.content))
     }
 
-    fn content_bytes(&self, seq: Seq) -> Result<bytes::Bytes, StoreError> {
+    pub(super) fn content_bytes(&self, seq: Seq) -> Result<bytes::Bytes, StoreError> {
         contents::load_bytes(self.tables.source(), seq, |seq| (self.cached)(seq).map(|content| content.bytes))
     }
 
@@ -244,36 +253,6 @@ impl Decider<'_> {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Returns the URLs that the change binds to the article, because they are new or because they are bound from an
-    /// earlier time now, and a warning for each that cannot be bound. `url_count` is how many are bound already.
-    fn bind_urls(
-        &self,
-        article: ArticleKey,
-        at: Timestamp,
-        urls: &[ArticleUrl],
-        mut url_count: u32,
-    ) -> Result<(Vec<ArticleUrl>, Vec<Warning>), StoreError> {
-        let (mut bound_urls, mut warnings) = (Vec::new(), Vec::new());
-        for url in urls {
-            match self.tables.url(&url.key, ALL)? {
-                Some(binding) if binding.article != article => {
-                    let article = self.tables.existing_head(binding.article)?.name;
-                    warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
-                }
-                Some(binding) if binding.since <= at => {}
-                Some(_) => bound_urls.push(url.clone()),
-                None if url_count >= Limits::ARTICLE_URLS_MAX => {
-                    warnings.push(Warning::TooManyUrls { url: url.original.clone() });
-                }
-                None => {
-                    url_count += 1;
-                    bound_urls.push(url.clone());
-                }
-            }
-        }
-        Ok((bound_urls, warnings))
     }
 
     pub(crate) fn roll_back(

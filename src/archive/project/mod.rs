@@ -4,6 +4,7 @@
 //! log, so that reads do not have to replay it. `verify --rebuild` recomputes all of them from the log alone.
 
 pub(crate) mod absence;
+pub(crate) mod addresses;
 pub(crate) mod projection;
 pub(crate) mod sources;
 pub(crate) mod timeline;

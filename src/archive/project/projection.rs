@@ -21,15 +21,17 @@
 //! It must not know what a content says, who sent it, or whether the change is durable.
 
 use crate::archive::decide::decision::next_observation;
+use crate::archive::project::addresses::{self, PeriodCounts};
 use crate::archive::project::timeline::TimelineReader;
 use crate::model::{
     Absence, AbsenceRun, ArticleKey, ArticleState, Change, ChangeEntry, ContentDigest, LabelChange, LatestState,
     LogKind, RevisionNumber, Seq, Timestamp,
 };
+use crate::store::address::UrlEntry;
 use crate::store::head::{ArticleHead, InForce, RECENT_CONTENTS, RecentContent, StateChange};
 use crate::store::key::article::{TimePoint, TimeTable};
 use crate::store::overlay::Overlay;
-use crate::store::tables::{AbsenceEntry, TimeEntry, UrlBinding};
+use crate::store::tables::{AbsenceEntry, TimeEntry};
 use crate::store::{Batch, StoreError, Tables};
 
 /// What follows from a change, except for the stats of its source.
@@ -81,9 +83,12 @@ pub(crate) fn project(
         | LogKind::Aliased
         | LogKind::Labelled
         | LogKind::LabelsRepeated
-        | LogKind::AbsenceRepeated => {}
+        | LogKind::AbsenceRepeated
+        | LogKind::UrlEnded
+        | LogKind::UrlBound
+        | LogKind::UrlsRepeated => {}
     }
-    projection.bind_urls()?;
+    projection.urls()?;
     projection.label()?;
     Ok(projection.finish())
 }
@@ -277,19 +282,21 @@ impl<'a> Projection<'a> {
         self.end_absence()
     }
 
-    fn bind_urls(&mut self) -> Result<(), StoreError> {
+    /// Projects the addresses that the change binds to the article and ends.
+    fn urls(&mut self) -> Result<(), StoreError> {
         let Cause { seq, entry, .. } = self.cause;
-        if entry.bound_urls.is_empty() {
+        if entry.bound_urls.is_empty() && entry.ended_urls.is_empty() {
             return Ok(());
         }
-        let (article, since) = (self.article, entry.observe_time);
-        for url in &entry.bound_urls {
-            // A URL that was already bound, from a later time on, is not counted again.
-            let is_new = self.tables.url(&url.key, seq)?.is_none();
-            self.head.url_count += u32::from(is_new);
-            self.batch.put_url(&url.key, UrlBinding { article, since, seq });
+        let bound = entry.bound_urls.iter().map(|url| (url, true));
+        for (said, leads) in bound.chain(entry.ended_urls.iter().map(|url| (url, false))) {
+            let (article, since, until) = (self.article, entry.observe_time, said.until);
+            let url_entry = UrlEntry { article, leads, since, until, is_whole: said.is_whole, seq };
+            let PeriodCounts { before, after } = addresses::count_periods(&self.tables, &said.url.key, &url_entry)?;
+            self.head.url_count = (self.head.url_count + after).saturating_sub(before);
+            self.batch.put_url(&said.url.key, url_entry);
         }
-        self.batch.put_url_change(article, seq);
+        self.batch.put_url_change(self.article, seq);
         self.head.add_url_change(seq);
         Ok(())
     }
@@ -364,7 +371,12 @@ fn latest_state(head: &ArticleHead, entry: &ChangeEntry) -> LatestState {
         LogKind::Absent | LogKind::AbsenceRepeated => {
             head.absence.is_some_and(|absence| entry.observe_time >= absence.run.last_missed)
         }
-        LogKind::Aliased | LogKind::Labelled | LogKind::LabelsRepeated => true,
+        LogKind::Aliased
+        | LogKind::Labelled
+        | LogKind::LabelsRepeated
+        | LogKind::UrlEnded
+        | LogKind::UrlBound
+        | LogKind::UrlsRepeated => true,
     };
     LatestState {
         created_seq: head.newest.created_seq,

@@ -217,7 +217,7 @@ impl Timeline {
     }
 
     /// Collects all changes of the article. Each has an entry in at least one of the article's tables: as a revision, a
-    /// sighting, an absence, a state change, a binding of URLs, a change of labels, or under its request id.
+    /// sighting, an absence, a state change, a change of URLs or of labels, or under its request id.
     fn load_changes(
         &self,
         tables: &Tables<'_>,
@@ -377,7 +377,7 @@ impl TimelineReader<'_> {
         }
     }
 
-    /// The changes below `below` that bind URLs, in order of position.
+    /// The changes below `below` that bind URLs or end them, in order of position.
     pub(crate) fn url_changes(&self, below: Seq) -> Result<Vec<Seq>, StoreError> {
         match self {
             Self::Loaded(timeline) => {

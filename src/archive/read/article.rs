@@ -15,9 +15,10 @@ use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{
-    Absence, ArticleKey, ArticleName, ArticleState, ArticleUrl, Change, Content, Fetch, RevisionNumber, RevisionRecord,
-    RevisionSelector, Seq, Timestamp, UrlKey,
+    Absence, ArticleKey, ArticleName, ArticleState, ArticleUrl, BoundUrl, Change, Content, Fetch, RevisionNumber,
+    RevisionRecord, RevisionSelector, Seq, Timestamp, UrlKey,
 };
+use crate::store::address::{AddressSteps, Lead, Period};
 use crate::store::head::{InForce, StateChange, article_state};
 use crate::store::record::created_revision;
 use crate::store::{StoreError, content};
@@ -46,9 +47,8 @@ pub struct ArticleAt {
     pub valid_until: Option<Timestamp>,
     /// The etag of the newest state; `None` if the read point has an observe time.
     pub etag: Option<String>,
-    /// The URLs bound to the article, each with the observe time from which it is, in the order in which they were
-    /// recorded.
-    pub urls: Vec<(ArticleUrl, Timestamp)>,
+    /// The URLs that lead or led to the article, in the order in which they were recorded.
+    pub urls: Vec<UrlAt>,
     /// The number of revisions known at the read point.
     pub revision_count: u32,
     /// The archive time of its first change.
@@ -59,6 +59,17 @@ pub struct ArticleAt {
     pub labels: Vec<String>,
     /// The latest look at or before the read point, if it is an absence, with its run.
     pub absence: Option<Absence>,
+}
+
+/// A URL with a period over which it leads to an article.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UrlAt {
+    /// The URL, as it was given when it was first recorded for the article.
+    pub url: ArticleUrl,
+    /// The period, on the observe axis.
+    pub period: Period,
+    /// The article that it leads to after the period; `None` if the period has no end, or the URL then leads nowhere.
+    pub moved_to: Option<ArticleName>,
 }
 
 /// The state change in force at a read point.
@@ -122,7 +133,7 @@ impl RevisionAt {
 impl ArticleAt {
     /// The approximate size in bytes of everything read with it. Every part of variable length counts.
     pub(crate) fn weight_bytes(&self) -> usize {
-        let urls = self.urls.iter().map(|(url, _)| url.original.len() + url.key.as_str().len());
+        let urls = self.urls.iter().map(|at| 64 + at.url.original.len() + at.url.key.as_str().len());
         let reason = self.state.as_ref().map_or(0, |state| state.reason.len());
         let fetch = self.latest_fetch().map_or(0, Fetch::text_bytes);
         let labels: usize = self.labels.iter().map(String::len).sum();
@@ -289,7 +300,7 @@ pub(crate) fn render(
         revision: revision_of(reader, head.name.clone(), step.revision, created_by, view)?,
         valid_from: step.since,
         valid_until,
-        urls: urls(reader, entry, below)?,
+        urls: urls_at(reader, entry, below)?,
         revision_count,
         create_time: reader.change(head.first_seq)?.entry.archive_time,
         latest,
@@ -360,30 +371,70 @@ fn state_change_at(reader: &Reader<'_>, state: StateChange) -> Result<StateChang
     Ok(StateChangeAt { withdrawn: state.withdrawn, since: state.since, reason: change.entry.reason.clone() })
 }
 
-/// The URLs of an article. One that was bound again, from an earlier time on, is returned once, with that time.
-pub(crate) fn urls(
-    reader: &Reader<'_>,
-    entry: &HeadEntry,
-    below: Seq,
-) -> Result<Vec<(ArticleUrl, Timestamp)>, ReadError> {
+/// A URL with all periods over which it leads to an article, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct UrlPeriods {
+    pub(crate) url: ArticleUrl,
+    pub(crate) periods: Vec<Period>,
+}
+
+impl UrlPeriods {
+    /// Whether the URL leads to the article at `at` (`None`: at the end of the observe axis). Before the first period
+    /// it counts as if it did, because an article is often found at its address later than it was first seen.
+    pub(crate) fn lead_at(&self, at: Option<Timestamp>) -> bool {
+        let Some(first) = self.periods.first() else { return false };
+        let begun = self.periods.iter().rfind(|period| at.is_none_or(|at| period.since <= at));
+        let until = begun.unwrap_or(first).until;
+        until.is_none_or(|until| at.is_some_and(|at| at < until))
+    }
+}
+
+/// The URLs that lead or led to an article, in the order in which they were recorded.
+pub(crate) fn urls(reader: &Reader<'_>, entry: &HeadEntry, below: Seq) -> Result<Vec<UrlPeriods>, ReadError> {
     let changes = match &entry.head.url_changes {
         Some(changes) => changes.iter().copied().filter(|seq| *seq < below).collect(),
         None => reader.with_timeline(entry, below, |timeline| timeline.url_changes(below))?,
     };
-    let mut urls: Vec<(ArticleUrl, Timestamp)> = Vec::new();
+    let mut urls: Vec<(ArticleUrl, AddressSteps)> = Vec::new();
     let mut places: HashMap<UrlKey, usize> = HashMap::new();
     for seq in changes {
         let change = reader.change(seq)?;
-        let since = change.entry.observe_time;
-        for url in &change.entry.bound_urls {
+        let (since, article) = (change.entry.observe_time, entry.article);
+        let bound = change.entry.bound_urls.iter().map(|bound| (bound, true));
+        for (BoundUrl { url, until, .. }, leads) in
+            bound.chain(change.entry.ended_urls.iter().map(|ended| (ended, false)))
+        {
             let place = *places.entry(url.key.clone()).or_insert(urls.len());
-            match urls.get_mut(place) {
-                Some((_, known_since)) => *known_since = since.min(*known_since),
-                None => urls.push((url.clone(), since)),
+            if place == urls.len() {
+                urls.push((url.clone(), AddressSteps::default()));
+            }
+            if let Some((_, steps)) = urls.get_mut(place) {
+                steps.set(Period { since, until: *until }, Lead { article, leads });
             }
         }
     }
-    Ok(urls)
+    let with_periods = |(url, steps): (ArticleUrl, AddressSteps)| {
+        let periods = steps.periods(entry.article);
+        // Without any, another article had the URL all the time.
+        (!periods.is_empty()).then_some(UrlPeriods { url, periods })
+    };
+    Ok(urls.into_iter().filter_map(with_periods).collect())
+}
+
+/// The URLs of an article, with where each leads after it ended there.
+fn urls_at(reader: &Reader<'_>, entry: &HeadEntry, below: Seq) -> Result<Vec<UrlAt>, ReadError> {
+    let mut all = Vec::new();
+    for UrlPeriods { url, periods } in urls(reader, entry, below)? {
+        for period in periods {
+            let next = match period.until {
+                Some(until) => reader.tables()?.url_at(&url.key, until, below)?.filter(|next| next.leads),
+                None => None,
+            };
+            let moved_to = next.map(|next| Ok::<_, ReadError>(reader.head_of(next.article)?.head.name.clone()));
+            all.push(UrlAt { url: url.clone(), period, moved_to: moved_to.transpose()? });
+        }
+    }
+    Ok(all)
 }
 
 /// Assembles a revision; `created_by` is the change that created it. Reads the content if the view is [`View::Full`].
@@ -451,15 +502,24 @@ pub(crate) fn original(reader: &Reader<'_>, revision: &RevisionAt) -> Result<Opt
     Ok(Some(data.into()))
 }
 
-/// The name of the article that a URL is bound to.
+/// The name of the article that a URL leads to at the read point. Before the first time at which it is known to lead
+/// somewhere, that is where it leads first.
 pub(crate) fn by_url(
     reader: &Reader<'_>,
     point: &ReadPoint,
     url: &str,
     key: &UrlKey,
 ) -> Result<ArticleName, ReadError> {
-    let binding = reader.tables()?.url(key, point.below())?;
+    let at = point.observe_time.unwrap_or(Timestamp::MAX);
+    let entry = reader.tables()?.url_at(key, at, point.below())?;
     let unknown = || ArchiveError::from(Missing::Url(url.to_owned()));
-    let binding = binding.ok_or_else(unknown)?;
-    Ok(reader.head_of(binding.article)?.head.name.clone())
+    let entry = entry.ok_or_else(unknown)?;
+    let article = reader.head_of(entry.article)?.head.name.clone();
+    if entry.leads {
+        return Ok(article);
+    }
+    if !entry.covers(at) {
+        return Err(unknown().into());
+    }
+    Err(ArchiveError::from(Missing::UrlEnded { url: url.to_owned(), article, ended: entry.since }).into())
 }

@@ -54,7 +54,8 @@ impl Weighter<Seq, Arc<Change>> for CacheWeighter {
         let text = new_revision.map_or(0, |revision| 400 + revision.headline.len() + revision.canonical_url.len());
         let fetch = change.entry.fetch.as_ref().map_or(0, |fetch| 100 + fetch.text_bytes());
         let labels = change.entry.labels.as_ref().map_or(0, |labels| labels.weight_bytes());
-        (400 + text + fetch + labels + change.entry.bound_urls.len() * 200) as u64
+        let urls = change.entry.bound_urls.len() + change.entry.ended_urls.len();
+        (400 + text + fetch + labels + urls * 200) as u64
     }
 }
 

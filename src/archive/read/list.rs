@@ -217,7 +217,9 @@ fn passes(
         return Ok(false);
     }
     let Some(prefix) = &filter.url_prefix else { return Ok(true) };
-    Ok(urls(reader, entry, point.below())?.iter().any(|(url, _)| url.key.starts_with(prefix)))
+    Ok(urls(reader, entry, point.below())?
+        .iter()
+        .any(|led| led.url.key.starts_with(prefix) && led.lead_at(point.observe_time)))
 }
 
 /// Lists the revisions of an article in order of number, starting after `after`. Only those observed at or before the

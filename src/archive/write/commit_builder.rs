@@ -62,9 +62,10 @@ impl CommitBuilder {
         &self.start
     }
 
-    /// Whether `operations` more operations fit. Each makes at most one change.
-    pub(crate) fn has_room_for(&self, operations: usize) -> bool {
-        self.writes.changes.len() + operations <= Limits::COMMIT_CHANGES_MAX
+    /// Whether these operations fit too.
+    pub(crate) fn has_room_for(&self, operations: &[Operation]) -> bool {
+        let changes: usize = operations.iter().map(Operation::changes_max).sum();
+        self.writes.changes.len() + changes <= Limits::COMMIT_CHANGES_MAX
     }
 
     /// Decides the operations of one job at `now`, each on the effects of those before it, and adds the job to the
@@ -102,6 +103,7 @@ impl CommitBuilder {
         Ok(receipts)
     }
 
+    /// Decides an operation, and before it the one that it requires: the end of an address where it led before.
     fn decide_one(
         &self,
         base: BaseState<'_>,
@@ -109,16 +111,20 @@ impl CommitBuilder {
         job: &mut JobEffects,
         operation: &Operation,
     ) -> Result<Receipt, ArchiveError> {
-        let committed = Overlay::new(base.read, &self.writes.batch);
-        let read = Overlay::new(&committed, &job.writes.batch);
-        let decider = Decider {
-            tables: Tables::new(&read),
-            cached: base.cached,
-            position: job.position,
-            archive_time: now,
-            batch_first: self.position.next_seq,
-        };
-        let (receipt, staged) = decider.decide(operation)?;
+        if let Some(end) = self.with_decider(base, now, job, |decider| decider.end_before(operation))? {
+            self.decide_step(base, now, job, &end)?;
+        }
+        self.decide_step(base, now, job, operation)
+    }
+
+    fn decide_step(
+        &self,
+        base: BaseState<'_>,
+        now: Timestamp,
+        job: &mut JobEffects,
+        operation: &Operation,
+    ) -> Result<Receipt, ArchiveError> {
+        let (receipt, staged) = self.with_decider(base, now, job, |decider| decider.decide(operation))?;
         let Some(staged) = staged else { return Ok(receipt) };
         let source = &receipt.article.source;
         if ![&self.writes, &job.writes].iter().any(|writes| writes.stats.contains_key(source)) {
@@ -127,6 +133,25 @@ impl CommitBuilder {
         }
         job.add(staged, &receipt.article);
         Ok(receipt)
+    }
+
+    /// Calls `decide` with a decider on the effects of everything so far.
+    fn with_decider<T>(
+        &self,
+        base: BaseState<'_>,
+        now: Timestamp,
+        job: &JobEffects,
+        decide: impl FnOnce(&Decider<'_>) -> T,
+    ) -> T {
+        let committed = Overlay::new(base.read, &self.writes.batch);
+        let read = Overlay::new(&committed, &job.writes.batch);
+        decide(&Decider {
+            tables: Tables::new(&read),
+            cached: base.cached,
+            position: job.position,
+            archive_time: now,
+            batch_first: self.position.next_seq,
+        })
     }
 
     /// Gives every change its archive time and log digest and returns the finished writes. The builder continues with

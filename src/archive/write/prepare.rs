@@ -49,7 +49,7 @@ impl Preparation {
             ArticleTarget::Named(name) | ArticleTarget::ByUrl { derived: name, .. } => {
                 Some(Self { name: name.clone(), observation: observation.clone() })
             }
-            ArticleTarget::AtUrl(_) => None,
+            ArticleTarget::AtUrl(_) | ArticleTarget::ByAddress(_) => None,
         }
     }
 

@@ -182,11 +182,11 @@ impl Queue {
 
 /// The room that the operations take. More of them than fit into one commit are [`ArchiveError::TooLarge`].
 fn job_size(operations: &[Operation]) -> Result<JobSize, ArchiveError> {
-    let (size, size_max) = (operations.len(), Limits::COMMIT_CHANGES_MAX);
+    let (size, size_max) = (operations.iter().map(Operation::changes_max).sum(), Limits::COMMIT_CHANGES_MAX);
     if size > size_max {
         return Err(ArchiveError::TooLarge { what: "the number of operations in an atomic batch", size, size_max });
     }
-    Ok(JobSize { operations: size, bytes: operations.iter().map(weight_bytes).sum() })
+    Ok(JobSize { operations: operations.len(), bytes: operations.iter().map(weight_bytes).sum() })
 }
 
 impl Drop for Queue {
@@ -206,7 +206,7 @@ fn weight_bytes(operation: &Operation) -> usize {
         }
         Action::Label { edit, .. } => edit.weight_bytes(),
         Action::Absent(request) => request.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes()),
-        Action::Rollback(_) | Action::SetState { .. } => 0,
+        Action::Rollback(_) | Action::SetState { .. } | Action::BindUrl(_) | Action::EndUrl(_) => 0,
     }
 }
 

@@ -262,7 +262,7 @@ impl Writer {
 
     /// Whether a job fits into the open commit.
     fn has_room_for(&self, job: &Job) -> bool {
-        self.open.builder.has_room_for(job.operations.len()) && self.open.has_room_for(job.bytes)
+        self.open.builder.has_room_for(&job.operations) && self.open.has_room_for(job.bytes)
     }
 
     /// Whether one more subscription edit fits into the open commit.

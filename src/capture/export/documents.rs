@@ -38,7 +38,7 @@ pub async fn document(
     let in_force = article.revision.as_ref().map_or(0, |revision| revision.number);
     let number = number.map_or(in_force, RevisionNumber::get);
     let revision = selection.revision(client, &article.name, number).await?;
-    Ok(format.write(&item(&article, revision)?))
+    Ok(format.write(&item(&article, revision, selection.at)?))
 }
 
 /// Writes a document to a file, and replaces an existing one. Its directory must exist. Durable when it returns.
@@ -214,9 +214,9 @@ impl<'a> DocumentsExport<'a> {
         }
         let mut reported = ControlFlow::Continue(());
         let (mut names, mut documents) = (Vec::new(), Vec::new());
-        let articles = self.read(&group).await?;
+        let (articles, at) = (self.read(&group).await?, self.selection.at);
         for (outdated, article) in group.into_iter().zip(articles) {
-            match article.and_then(|(article, revision)| item(&article, revision)) {
+            match article.and_then(|(article, revision)| item(&article, revision, at)) {
                 Ok(item) => {
                     names.push(outdated.article.name);
                     let text = self.options.format.write(&item);

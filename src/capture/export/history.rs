@@ -204,7 +204,7 @@ fn fetch(client: &Client, selection: &Selection, options: LinesOptions, page_tok
 }
 
 /// All kinds of change.
-const KINDS: [pb::ChangeKind; 9] = [
+const KINDS: [pb::ChangeKind; 10] = [
     pb::ChangeKind::Created,
     pb::ChangeKind::Revised,
     pb::ChangeKind::Sighted,
@@ -214,4 +214,5 @@ const KINDS: [pb::ChangeKind; 9] = [
     pb::ChangeKind::Aliased,
     pb::ChangeKind::Labelled,
     pb::ChangeKind::Absent,
+    pb::ChangeKind::UrlMoved,
 ];

@@ -4,11 +4,24 @@ use super::ExportError;
 use crate::capture::{article_of_revision, originals};
 use crate::client::{Client, as_of_snapshot};
 use crate::export::{Item, Withdrawal};
-use crate::model::{ArticleName, ContentDigest, Limits, RevisionNumber};
+use crate::model::{ArticleName, ContentDigest, Limits, RevisionNumber, Timestamp};
 use crate::wire::{self, instant, pb};
 
-/// The item of a revision of `article`, which was read at the same point.
-pub fn item(article: &pb::Article, revision: pb::Revision) -> Result<Item, ExportError> {
+/// The URLs that lead to an article that was read at `at`, each once.
+pub(super) fn urls_at(article: &pb::Article, at: Option<Timestamp>) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for led in &article.urls {
+        let end = instant(led.end_time.as_ref());
+        let leads = end.is_none_or(|end| at.is_some_and(|at| at < end));
+        if leads && !urls.contains(&led.url) {
+            urls.push(led.url.clone());
+        }
+    }
+    urls
+}
+
+/// The item of a revision of `article`, which was read at the same point, at `at` on the observe axis.
+pub fn item(article: &pb::Article, revision: pb::Revision, at: Option<Timestamp>) -> Result<Item, ExportError> {
     let name = article_of_revision(&revision.name).to_owned();
     let is_in_force = article.revision.as_ref().is_some_and(|in_force| in_force.number == revision.number);
     let unfit = |problem: String| ExportError::Invalid { article: name.clone(), problem };
@@ -29,7 +42,7 @@ pub fn item(article: &pb::Article, revision: pb::Revision) -> Result<Item, Expor
         valid_from: instant(article.valid_from.as_ref()).filter(|_| is_in_force),
         valid_until: instant(article.valid_until.as_ref()).filter(|_| is_in_force),
         withdrawn,
-        urls: article.urls.iter().map(|url| url.url.clone()).collect(),
+        urls: urls_at(article, at),
         labels: article.labels.clone(),
     })
 }

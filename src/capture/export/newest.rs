@@ -1,7 +1,7 @@
 //! Reads what is in force of the selected articles, ordered by name and without their history.
 
 use super::ExportError;
-use super::item::{OriginalBytes, revision_at};
+use super::item::{OriginalBytes, revision_at, urls_at};
 use super::options::LinesOptions;
 use super::page::Page;
 use super::partial_file::ExportState;
@@ -63,8 +63,8 @@ impl<'a> Newest<'a> {
         let original = original.map(|original| pb::Original { sha256: Vec::new(), size_bytes: 0, ..original });
         let (parent, id) = article.name.split_once("/articles/").unwrap_or_default();
         let canonical = revision.content.as_ref().map_or("", |content| content.canonical_url.as_str());
-        let urls = article.urls.iter().map(|url| &url.url).filter(|url| url.as_str() != canonical);
-        let mut urls: Vec<String> = urls.cloned().collect();
+        let mut urls = urls_at(&article, self.selection.at);
+        urls.retain(|url| url != canonical);
         let further = urls.split_off(urls.len().min(URLS_MAX));
         let observation = pb::RecordObservationRequest {
             parent: parent.to_owned(),

@@ -33,6 +33,8 @@ pub enum Event<'a> {
     Labelled(pb::LabelArticleResponse),
     /// An absence was recorded, or was recorded already.
     Absent(pb::RecordAbsenceResponse),
+    /// A move of an address was recorded, or had been made already.
+    UrlMoved(pb::MoveUrlResponse),
     /// An item that is nothing to archive. The text says what it is, in the plural, such as `images`.
     Skipped(&'static str),
     /// An item could not be read, or the archive rejected it.

@@ -42,6 +42,7 @@ pub(super) enum Action {
     Absent(pb::RecordAbsenceRequest),
     /// Record that the page at a URL was missing, if the archive has an article with this URL.
     MissPage(pb::RecordAbsenceRequest),
+    MoveUrl(pb::MoveUrlRequest),
     /// Record a sighting of a page that is unchanged since another time.
     Sight(Box<Revisit>),
     /// Nothing to archive, such as an image. The text says what it is, in the plural.

@@ -48,6 +48,7 @@ fn action(replay: pb::ReplayRequest) -> Action {
         Some(Request::Rollback(request)) => Action::Rollback(request),
         Some(Request::Label(request)) => Action::Label(request),
         Some(Request::RecordAbsence(request)) => Action::Absent(request),
+        Some(Request::MoveUrl(request)) => Action::MoveUrl(request),
         None => Action::Fail(ItemError::from(LineError::Nothing).into()),
     }
 }

@@ -135,6 +135,7 @@ impl<'a> Uploader<'a> {
             | Action::Label(_)
             | Action::Absent(_)
             | Action::MissPage(_)
+            | Action::MoveUrl(_)
             | Action::Sight(_)) => {
                 self.next = Some(QueuedItem { item: Item { place, action, done }, permit });
                 return;
@@ -210,14 +211,19 @@ impl<'a> Uploader<'a> {
             }
             Action::MissPage(request) => match archive.record_absence(request).await.map_err(ServerError::from) {
                 // Most of these never were articles.
-                Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "STATE_CHANGE_TOO_EARLY") => {
+                Err(error)
+                    if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "URL_ENDED" | "STATE_CHANGE_TOO_EARLY") =>
+                {
                     Ok(Event::Skipped("missing pages that are not archived"))
                 }
                 done => done.map(|done| Event::Absent(done.into_inner())),
             },
+            Action::MoveUrl(request) => {
+                archive.move_url(request).await.map(|done| Event::UrlMoved(done.into_inner())).map_err(Into::into)
+            }
             Action::Sight(revisit) => match self.record_revisit(*revisit).await {
                 // Most of these are visits to images and the like, which were skipped when they were first returned.
-                Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "NOT_YET_OBSERVED") => {
+                Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "URL_ENDED" | "NOT_YET_OBSERVED") => {
                     Ok(Event::Skipped("visits to pages that are not archived"))
                 }
                 recorded => recorded.map(|response| Event::Recorded(item, response)),
@@ -252,7 +258,8 @@ impl<'a> Uploader<'a> {
         let mut request = revisit.request;
         request.content = article.revision.and_then(|revision| revision.content);
         let (parent, id) = article.name.rsplit_once("/articles/").unwrap_or_default();
-        if is_same_url || self.belongs_to(request.urls.first(), &article.name).await? {
+        let at = request.observe_time;
+        if is_same_url || self.belongs_to(request.urls.first(), at, &article.name).await? {
             (request.parent, request.article_id) = (parent.to_owned(), id.to_owned());
         } else {
             attribute_to_own_url(&mut request, &seen_at, parent);
@@ -260,14 +267,23 @@ impl<'a> Uploader<'a> {
         Ok(archive.record_observation(request).await?.into_inner())
     }
 
-    /// Whether the URL belongs to this article.
-    async fn belongs_to(&self, url: Option<&String>, article: &str) -> Result<bool, ServerError> {
+    /// Whether the URL leads to this article at `observe_time`.
+    async fn belongs_to(
+        &self,
+        url: Option<&String>,
+        observe_time: Option<prost_types::Timestamp>,
+        article: &str,
+    ) -> Result<bool, ServerError> {
         let Some(url) = url.cloned() else { return Ok(false) };
-        let request = pb::LookupArticleRequest { url, ..pb::LookupArticleRequest::default() };
+        let as_of = Some(pb::AsOf { observe_time, ..pb::AsOf::default() });
+        let request = pb::LookupArticleRequest { url, as_of, ..pb::LookupArticleRequest::default() };
         match self.client.archive.clone().lookup_article(request).await {
             Ok(found) => Ok(found.into_inner().article.is_some_and(|found| found.name == article)),
             Err(status) => match ServerError::from(status) {
-                error if error.reason == "ARTICLE_UNKNOWN" => Ok(false),
+                error if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "URL_ENDED") => Ok(false),
+                error if error.reason == "NOT_YET_OBSERVED" => {
+                    Ok(error.metadata.get("article").is_some_and(|found| found == article))
+                }
                 error => Err(error),
             },
         }

@@ -181,6 +181,8 @@ pub(in crate::cli) enum Kind {
     Labelled,
     /// The page of the article was found missing
     Absent,
+    /// An address was moved to the article or away from it
+    UrlMoved,
 }
 
 impl Kind {
@@ -196,6 +198,7 @@ impl Kind {
             Self::Aliased => pb::ChangeKind::Aliased,
             Self::Labelled => pb::ChangeKind::Labelled,
             Self::Absent => pb::ChangeKind::Absent,
+            Self::UrlMoved => pb::ChangeKind::UrlMoved,
         }
     }
 }

@@ -114,6 +114,8 @@ pub(in crate::cli) enum Command {
     List(Box<ListArgs>),
     /// Put labels on an article, or take them off: dateline label ARTICLE +flood -draft
     Label(LabelArgs),
+    /// Move an address that the publisher reused to another article, or end it
+    MoveUrl(MoveUrlArgs),
     /// Record that the publisher took an article down; its history stays readable
     #[command(mut_arg("article", |article| article.help("The article to withdraw")))]
     Withdraw(StateChangeArgs),
@@ -364,6 +366,40 @@ pub(in crate::cli) struct LabelArgs {
     #[command(flatten)]
     pub(in crate::cli) write: WriteArgs,
 }
+
+/// The arguments of `move-url`.
+#[derive(Debug, Args)]
+#[command(after_help = MOVE_URL_HELP)]
+pub(in crate::cli) struct MoveUrlArgs {
+    /// The address
+    #[arg(value_name = "URL", value_parser = article_url)]
+    pub(in crate::cli) url: String,
+    /// The article that it leads to from then on
+    #[arg(value_name = "ARTICLE", required_unless_present = "end", conflicts_with = "end")]
+    pub(in crate::cli) article: Option<ArticleRef>,
+    /// End the address: it leads nowhere, until an article is observed there again
+    #[arg(long)]
+    pub(in crate::cli) end: bool,
+    /// Fail unless the address leads to this article
+    #[arg(long, value_name = "ARTICLE")]
+    pub(in crate::cli) from: Option<ArticleRef>,
+    /// Take effect at this time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    pub(in crate::cli) observed_at: Option<Timestamp>,
+    /// Record this reason
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(in crate::cli) reason: String,
+    #[command(flatten)]
+    pub(in crate::cli) write: WriteArgs,
+}
+
+const MOVE_URL_HELP: &str = "\
+Until that time the address leads where it led, and observations from before still go to that article.
+--if-revision is about the article that gets the address or, with --end, the one that loses it.
+
+Examples:
+  dateline move-url https://www.example.com/live gazette/storm-live --observed-at 2026-05-16T06:00:00Z
+  dateline move-url https://www.example.com/front/1 --end --reason \"a slot of the front page\"";
 
 /// The arguments of `rollback`.
 #[derive(Debug, Args)]

@@ -56,7 +56,7 @@ fn check(args: &ExportArgs) -> Result<(), Failure> {
 async fn select(session: &Session, args: &ExportArgs) -> Result<Selection, Failure> {
     let mut filter: pb::ArticleFilter = list::filter(&args.filter, &args.ranges);
     for article in &args.articles {
-        filter.articles.push(article.resolve(session, args.as_of.known_at()).await?);
+        filter.articles.push(article.resolve(session, args.as_of.at(), args.as_of.known_at()).await?);
     }
     filter.articles.sort();
     filter.articles.dedup();

@@ -30,6 +30,7 @@ pub(super) struct Summary<'a> {
     state_changes: u64,
     label_changes: u64,
     absences: u64,
+    url_moves: u64,
     failures: Failures,
     /// Items that are nothing to archive, by what they are.
     skipped: BTreeMap<&'static str, u64>,
@@ -47,6 +48,7 @@ impl<'a> Summary<'a> {
             state_changes: 0,
             label_changes: 0,
             absences: 0,
+            url_moves: 0,
             failures: Failures::default(),
             skipped: BTreeMap::new(),
             output_failure: None,
@@ -76,6 +78,7 @@ impl<'a> Summary<'a> {
             Event::Reinstated(response) => self.state_changed(&response),
             Event::Labelled(response) => self.labelled(&response),
             Event::Absent(response) => self.absent(&response),
+            Event::UrlMoved(response) => self.url_moved(&response),
             Event::Skipped(what) => {
                 *self.skipped.entry(what).or_default() += 1;
                 Ok(())
@@ -158,6 +161,12 @@ impl<'a> Summary<'a> {
         self.line(done)
     }
 
+    /// Reports a move of an address that was recorded, or had been made already.
+    fn url_moved(&mut self, done: &pb::MoveUrlResponse) -> Result<(), Failure> {
+        self.url_moves += 1;
+        self.line(done)
+    }
+
     /// Reports an item that could not be read, or that the archive rejected.
     fn failed(&mut self, item: ItemRef<'_>, failure: Failure) -> Result<(), Failure> {
         let failure = Failure { message: format!("{}: {}", item.place, failure.message), ..failure };
@@ -176,7 +185,7 @@ impl<'a> Summary<'a> {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
         self.out.note(self.summary());
-        let changes = self.state_changes + self.label_changes + self.absences;
+        let changes = self.state_changes + self.label_changes + self.absences + self.url_moves;
         let total = self.observations() + changes + self.failures.count();
         match self.failures.count() {
             0 => Ok(()),
@@ -206,6 +215,9 @@ impl<'a> Summary<'a> {
         }
         if self.absences > 0 {
             summary.push_str(&format!("; {}", count(self.absences, "absence")));
+        }
+        if self.url_moves > 0 {
+            summary.push_str(&format!("; {}", count(self.url_moves, "URL move")));
         }
         let skipped: Vec<_> = self.skipped.iter().map(|(what, count)| format!("{what} ({count})")).collect();
         if !skipped.is_empty() {

@@ -56,7 +56,7 @@ async fn seek(session: &Session, id: &SubscriptionId, from: Start, out: &mut Out
 async fn update(session: &Session, args: &UpdateArgs, out: &mut Output) -> Result<(), Failure> {
     let mut filter = args.filter.to_pb();
     for article in &args.article {
-        filter.articles.push(article.resolve(session, None).await?);
+        filter.articles.push(article.resolve(session, None, None).await?);
     }
     let has_filter = args.all_articles || filter != pb::ArticleFilter::default();
     let has_kinds = args.default_kinds || !args.kind.is_empty();

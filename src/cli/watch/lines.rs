@@ -63,6 +63,7 @@ pub(in crate::cli) fn kind(change: &pb::Change) -> (&'static str, Style) {
         pb::ChangeKind::Aliased => ("aliased", style::FAINT),
         pb::ChangeKind::Labelled => ("labelled", style::CHANGED),
         pb::ChangeKind::Absent => ("absent", style::BAD),
+        pb::ChangeKind::UrlMoved => ("url-moved", style::CHANGED),
         pb::ChangeKind::Unspecified => ("changed", style::FAINT),
     }
 }
@@ -82,6 +83,11 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
         pb::ChangeKind::Withdrawn | pb::ChangeKind::Reinstated => vec![style::safe_line(&change.reason)],
         pb::ChangeKind::Aliased => change.urls.iter().map(|url| style::safe_line(&url.url)).collect(),
         pb::ChangeKind::Absent => absence(change, out),
+        pb::ChangeKind::UrlMoved => {
+            let bound = change.urls.iter().map(|url| format!("+{}", style::safe_line(&url.url)));
+            let ended = change.urls_ended.iter().map(|url| format!("-{}", style::safe_line(&url.url)));
+            bound.chain(ended).chain([style::safe_line(&change.reason)]).collect()
+        }
         pb::ChangeKind::Labelled | pb::ChangeKind::Sighted | pb::ChangeKind::Unspecified => Vec::new(),
     };
     what.push(label_edit(&change.labels_added, &change.labels_removed));

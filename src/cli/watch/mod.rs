@@ -98,7 +98,7 @@ fn check(session: &Session, args: &WatchArgs, out: &Output) -> Result<(), Failur
 async fn filter(session: &Session, args: &WatchArgs) -> Result<pb::ArticleFilter, Failure> {
     let mut filter = args.filter.to_pb();
     for article in &args.article {
-        filter.articles.push(article.resolve(session, None).await?);
+        filter.articles.push(article.resolve(session, None, None).await?);
     }
     Ok(filter)
 }

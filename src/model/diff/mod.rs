@@ -190,6 +190,23 @@ pub fn summary(base: &Content, target: &Content) -> DiffSummary {
     DiffSummary { word_delta: word_delta(base, target), changed_parts: ContentParts::that_differ(base, target) }
 }
 
+/// The words that a text must have so that another can be wholly different from it.
+const DIFFERENT_WORDS_MIN: u32 = 20;
+
+/// Whether `target` is another text than `base`, given [`word_delta`] between them: both have at least 20 words, and
+/// fewer than a tenth of the words of the shorter one are in the other, in the same order.
+pub fn is_wholly_different(base: &Content, target: &Content, delta: WordDelta) -> bool {
+    let words = |content| word_delta(&Content::default(), content).inserted;
+    // A cheap test first. What is counted here leaves out headline, standfirst and captions, which the delta includes.
+    if u64::from(delta.deleted) * 10 < u64::from(base.word_count()) * 9 {
+        return false;
+    }
+    let (from, to) = (words(base), words(target));
+    let kept = from.saturating_sub(delta.deleted).max(to.saturating_sub(delta.inserted));
+    let shorter = from.min(to);
+    shorter >= DIFFERENT_WORDS_MIN && u64::from(kept) * 10 < u64::from(shorter)
+}
+
 fn field_delta(base: &str, target: &str, aligner: &mut Aligner) -> WordDelta {
     let mut vocabulary = Vocabulary::default();
     let base = vocabulary.split([TextLine::Prose(base)].into_iter());

@@ -46,6 +46,20 @@ pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::Rep
                 ..pb::LabelArticleRequest::default()
             })
         }
+        // The article that loses an address is named, so that a copy of the archive ends it there and nowhere else.
+        ReplayRequest::MoveUrl { url, ended } => {
+            let (name, from_name) = if *ended { (String::new(), name) } else { (name, String::new()) };
+            let url = url.clone();
+            Request::MoveUrl(pb::MoveUrlRequest {
+                url,
+                name,
+                from_name,
+                observe_time,
+                reason,
+                request_id,
+                ..pb::MoveUrlRequest::default()
+            })
+        }
         ReplayRequest::SetState { withdrawn: true } => {
             let withdraw = pb::WithdrawArticleRequest { name, observe_time, reason, request_id, ..Default::default() };
             Request::Withdraw(withdraw)
@@ -68,7 +82,7 @@ fn observation(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::Re
     let entry = &change.entry;
     let content = revision.content.as_deref();
     let canonical = content.map_or("", |content| content.canonical_url.as_str());
-    let urls = entry.bound_urls.iter().map(|url| &url.original).filter(|url| url.as_str() != canonical);
+    let urls = entry.bound_urls.iter().map(|bound| &bound.url.original).filter(|url| url.as_str() != canonical);
     // An original is stored only with the observation that created the revision.
     let original = entry.new_revision.as_deref().and_then(|record| record.original.as_ref());
     pb::RecordObservationRequest {

@@ -32,8 +32,8 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     writer.number(8, at.newest.get().into());
     writer.choice(9, state);
     writer.text(10, &entry.reason);
-    for url in &entry.bound_urls {
-        writer.generated(11, Some(&render::article_url(url.clone(), entry.observe_time)));
+    for bound in &entry.bound_urls {
+        writer.generated(11, Some(&render::article_url(bound.url.clone(), Some(entry.observe_time), bound.until)));
     }
     writer.generated(12, at.comparison.as_deref().map(change_diff).as_ref());
     writer.generated(15, entry.fetch.as_deref().map(fetch_to_pb).as_ref());
@@ -49,6 +49,9 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     // One that repeats a recorded absence has no run.
     let absence = entry.absence.as_ref().and_then(|absence| Some(absence_to_pb(absence.look, absence.run?)));
     writer.generated(20, absence.as_ref());
+    for ended in &entry.ended_urls {
+        writer.generated(21, Some(&render::article_url(ended.url.clone(), None, Some(entry.observe_time))));
+    }
 }
 
 /// Writes the fields of a `Revision`. Rare or large parts are built as generated messages.

@@ -36,7 +36,7 @@ pub enum ArticleIndexKey {
     State(ArticleKey, TimePoint),
     /// → the position of the change that carried out the request.
     Request(ArticleKey, RequestId),
-    /// → nothing: the change at this position binds URLs to the article.
+    /// → nothing: the change at this position binds URLs to the article or ends them.
     Url(ArticleKey, Seq),
     /// → nothing: the change at this position alters the article's labels.
     Label(ArticleKey, Seq),
@@ -137,7 +137,7 @@ impl ArticleIndexKey {
         prefix_range(prefix(article, Subkind::Request))
     }
 
-    /// The changes that bind URLs to an article, in log order.
+    /// The changes that bind URLs to an article or end them, in log order.
     pub fn urls(article: ArticleKey) -> KeyRange {
         prefix_range(prefix(article, Subkind::Url))
     }

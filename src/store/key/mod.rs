@@ -33,7 +33,7 @@ pub enum Kind {
     Name = 5,
     /// source → its stats.
     Source = 6,
-    /// URL key, `seq` → the article that it leads to.
+    /// URL key, `seq` → where it leads over a period.
     Url = 7,
     /// name → a fact about the archive as a whole.
     Meta = 8,

@@ -1,4 +1,4 @@
-//! URL key, `seq` → the article that the change at `seq` bound the URL to.
+//! URL key, `seq` → where the URL leads over a period, according to the change at `seq`.
 
 use super::{Fields, Kind, prefix_range};
 use crate::model::{Seq, UrlKey};
@@ -7,12 +7,12 @@ use crate::store::engine::KeyRange;
 /// Does not occur in URL keys, so that the entries of one URL are contiguous.
 const SEPARATOR: u8 = 0;
 
-/// The key of one binding of a URL.
+/// The key of one entry of a URL.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UrlIndexKey {
     /// The normalised form of the URL, by which keys sort first.
     pub url: UrlKey,
-    /// The position of the change that bound the URL to an article.
+    /// The position of the change that bound the URL to an article, or ended it.
     pub seq: Seq,
 }
 
@@ -24,7 +24,7 @@ impl UrlIndexKey {
         key
     }
 
-    /// Decodes a key; `None` if it is not the key of a URL binding.
+    /// Decodes a key; `None` if it is not the key of an entry of a URL.
     pub fn decode(key: &[u8]) -> Option<Self> {
         let (front, seq) = key.split_last_chunk::<8>()?;
         let (&separator, kind_and_url) = front.split_last()?;
@@ -34,7 +34,7 @@ impl UrlIndexKey {
         (separator == SEPARATOR).then_some(Self { url, seq: Seq(u64::from_be_bytes(*seq)) })
     }
 
-    /// The bindings of one URL, in log order.
+    /// The entries of one URL, in log order.
     pub fn of_url(url: &UrlKey) -> KeyRange {
         prefix_range(prefix(url))
     }

@@ -36,6 +36,7 @@ fn feed_kind(kind: pb::ChangeKind) -> Option<ChangeKind> {
         pb::ChangeKind::Aliased => ChangeKind::Aliased,
         pb::ChangeKind::Labelled => ChangeKind::Labelled,
         pb::ChangeKind::Absent => ChangeKind::Absent,
+        pb::ChangeKind::UrlMoved => ChangeKind::UrlMoved,
     })
 }
 

@@ -139,13 +139,16 @@ fn outcome(kind: LogKind) -> Done {
         | LogKind::Withdrawn
         | LogKind::Reinstated
         | LogKind::Labelled
-        | LogKind::Absent => Done::Revised,
+        | LogKind::Absent
+        | LogKind::UrlEnded
+        | LogKind::UrlBound => Done::Revised,
         LogKind::Sighted
         | LogKind::Repeated
         | LogKind::StateRepeated
         | LogKind::Aliased
         | LogKind::LabelsRepeated
-        | LogKind::AbsenceRepeated => Done::Unchanged,
+        | LogKind::AbsenceRepeated
+        | LogKind::UrlsRepeated => Done::Unchanged,
     }
 }
 

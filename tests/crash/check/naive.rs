@@ -57,8 +57,8 @@ impl<'a> Naive<'a> {
     pub(super) fn urls(self) -> Vec<UrlKey> {
         let mut keys: Vec<UrlKey> = Vec::new();
         for url in self.0.iter().flat_map(|change| &change.entry.bound_urls) {
-            if !keys.contains(&url.key) {
-                keys.push(url.key.clone());
+            if !keys.contains(&url.url.key) {
+                keys.push(url.url.key.clone());
             }
         }
         keys

@@ -105,7 +105,7 @@ fn shown(article: &ArticleAt, at: Option<Timestamp>) -> Shown {
         revisions: usize::try_from(article.revision_count).unwrap(),
         made: article.revision.created_by.seq.0,
         latest: article.latest.seq.0,
-        urls: article.urls.iter().map(|(url, _)| url.key.clone()).collect(),
+        urls: article.urls.iter().map(|at| at.url.key.clone()).collect(),
         content: article.revision.content.as_ref().map(|content| ContentDigest::of(content)),
     }
 }

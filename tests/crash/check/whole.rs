@@ -25,7 +25,7 @@ pub(super) fn is_whole(change: &Change, wanted: &Wanted, found: &Found) -> Vec<F
             use LogKind::{Aliased, Created, Repeated, Revised, Sighted};
             check(matches!(entry.kind, Created | Revised | Sighted | Repeated | Aliased), "the kind");
             check(
-                entry.bound_urls.iter().all(|url| urls.iter().any(|asked| crate::wanted::url(*asked) == *url)),
+                entry.bound_urls.iter().all(|url| urls.iter().any(|asked| crate::wanted::url(*asked) == url.url)),
                 "a URL",
             );
             // Contents that are not read now were checked before, and the log digests show that they are unchanged.

@@ -12,6 +12,7 @@ mod full_disk;
 mod import;
 mod killed;
 mod label;
+mod move_url;
 mod piped;
 mod places;
 mod refusals;

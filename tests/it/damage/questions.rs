@@ -27,7 +27,7 @@ const ALL_REVISIONS: RevisionQuery = RevisionQuery {
 };
 
 /// Every kind of change.
-const KINDS: [ChangeKind; 9] = [
+const KINDS: [ChangeKind; 10] = [
     ChangeKind::Created,
     ChangeKind::Revised,
     ChangeKind::Sighted,
@@ -37,6 +37,7 @@ const KINDS: [ChangeKind; 9] = [
     ChangeKind::Aliased,
     ChangeKind::Labelled,
     ChangeKind::Absent,
+    ChangeKind::UrlMoved,
 ];
 
 /// The questions, derived from the contents of the intact archive.
@@ -90,7 +91,7 @@ impl Questions {
                 article.happened(entry.revision.created_by.seq, entry.last_seen);
                 article.happened(entry.revision.created_by.seq, entry.first_seen);
             }
-            questions.urls.extend(found.urls.into_iter().map(|(url, _)| url));
+            questions.urls.extend(found.urls.into_iter().map(|at| at.url));
             questions.articles.insert(found.name, article);
         }
         for article in questions.articles.values_mut() {

@@ -27,7 +27,7 @@ async fn empty() -> (Arc<Archive>, Client) {
 /// All changes, in the given view.
 async fn changes(client: &Client, view: pb::FeedView) -> Vec<pb::Change> {
     use pb::feed_start::Position;
-    let kinds = (1..=9).collect();
+    let kinds = (1..=10).collect();
     let start = Some(pb::FeedStart { position: Some(Position::Beginning(true)) });
     let mut request =
         pb::ListChangesRequest { start, kinds, view: view.into(), page_size: 7, ..pb::ListChangesRequest::default() };
@@ -61,6 +61,7 @@ pub(crate) async fn make(client: &Client, request: pb::ReplayRequest, originals:
         Request::Rollback(rollback) => drop(archive.rollback_article(rollback).await.unwrap()),
         Request::Label(label) => drop(archive.label_article(label).await.unwrap()),
         Request::RecordAbsence(absence) => drop(archive.record_absence(absence).await.unwrap()),
+        Request::MoveUrl(url_move) => drop(archive.move_url(url_move).await.unwrap()),
     }
 }
 
@@ -111,7 +112,9 @@ async fn replayed_requests_reproduce_the_archive() {
         made_twice(&copied, all, &client).await;
     }
     println!("{kinds:?}");
-    use pb::ChangeKind::{Absent, Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, Withdrawn};
+    use pb::ChangeKind::{
+        Absent, Aliased, Created, Labelled, Reinstated, Revised, RolledBack, Sighted, UrlMoved, Withdrawn,
+    };
     for (kind, request) in [
         (Created, "record"),
         (Revised, "record"),
@@ -120,6 +123,8 @@ async fn replayed_requests_reproduce_the_archive() {
         (Sighted, "withdraw"),
         (Sighted, "reinstate"),
         (Sighted, "label"),
+        (Sighted, "move_url"),
+        (UrlMoved, "move_url"),
         (Aliased, "record"),
         (Labelled, "record"),
         (Labelled, "label"),
@@ -184,6 +189,7 @@ fn kind_of(request: &Request) -> &'static str {
         Request::Rollback(_) => "rollback",
         Request::Label(_) => "label",
         Request::RecordAbsence(_) => "absence",
+        Request::MoveUrl(_) => "move_url",
     }
 }
 

@@ -47,8 +47,11 @@ fn log() -> Truth {
 fn acknowledged(batches: impl IntoIterator<Item = Vec<Write>>) -> Vec<Acknowledged> {
     let mut first_seq = 0;
     let number = |(number, writes): (i64, Vec<Write>)| {
-        let batch = Acknowledged { first_seq, archive_time: archived(number), writes, told: Vec::new() };
-        first_seq += batch.writes.len() as u64;
+        // A move of a URL takes it from another article in these batches.
+        let moves = writes.iter().filter(|write| matches!(write.what, What::Move { .. })).count();
+        let changes = (writes.len() + moves) as u64;
+        let batch = Acknowledged { first_seq, archive_time: archived(number), writes, changes, told: Vec::new() };
+        first_seq += changes;
         batch
     };
     (0..).zip(batches).map(number).collect()

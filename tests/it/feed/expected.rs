@@ -34,6 +34,7 @@ impl Truth {
                 | pb::ChangeKind::Aliased
                 | pb::ChangeKind::Labelled
                 | pb::ChangeKind::Absent
+                | pb::ChangeKind::UrlMoved
         );
         let is_of_labels_alone = matches!(record.kind, LogKind::Labelled | LogKind::LabelsRepeated);
         let edit = record.labels.clone();
@@ -51,7 +52,7 @@ impl Truth {
             newest_revision_number: after.revision,
             state: article_state_to_pb(after.state).into(),
             reason: record.reason.clone(),
-            urls: record.urls.iter().map(|url| article_url(url, record.at)).collect(),
+            urls: record.urls.iter().map(|(url, until)| article_url(url, Some(record.at), *until)).collect(),
             diff: makes_diff.then(|| self.diff(seq)),
             left_filter: false,
             batch_end: false,
@@ -61,6 +62,7 @@ impl Truth {
             labels_added: edit.as_ref().map(|edit| edit.added.clone()).unwrap_or_default(),
             labels_removed: edit.map(|edit| edit.removed).unwrap_or_default(),
             absence: record.run.map(absence),
+            urls_ended: record.ended.iter().map(|(url, _)| article_url(url, None, Some(record.at))).collect(),
         }
     }
 
@@ -71,6 +73,7 @@ impl Truth {
         match record.kind {
             _ if matches!(self.kind(seq), pb::ChangeKind::Aliased | pb::ChangeKind::Labelled) => true,
             LogKind::Labelled | LogKind::LabelsRepeated => true,
+            LogKind::UrlEnded | LogKind::UrlBound | LogKind::UrlsRepeated => true,
             LogKind::Withdrawn | LogKind::Reinstated | LogKind::StateRepeated => {
                 let mark = self.known(&record.article, seq + 1).mark_at(&record.article, None);
                 mark.is_some_and(|mark| mark.at <= record.at)
@@ -133,7 +136,11 @@ impl Truth {
         let mark = known.mark_at(name, None).filter(|_| after.state != ArticleState::Gone);
         let (_, first) = known.of(name).next().expect("the article is known below the bound");
         let is_full = view != pb::FeedView::Basic && after.state != ArticleState::Withdrawn;
-        let urls = known.urls(name).into_iter().map(|(url, since)| article_url(&url, since));
+        // What is known of one article does not say where a URL leads after it.
+        let urls = self.model.below(bound).urls(name).into_iter().map(|led| pb::ArticleUrl {
+            moved_to: led.moved_to.map(|article| article.to_string()).unwrap_or_default(),
+            ..article_url(&led.url, Some(led.since), led.until)
+        });
         pb::Article {
             name: name.to_string(),
             state: article_state_to_pb(after.state).into(),
@@ -176,8 +183,14 @@ fn absence(missing: Missing) -> pb::Absence {
     }
 }
 
-fn article_url(url: &ArticleUrl, since: Timestamp) -> pb::ArticleUrl {
-    pb::ArticleUrl { url: url.original.clone(), key: url.key.to_string(), observe_time: Some(timestamp_to_pb(since)) }
+fn article_url(url: &ArticleUrl, since: Option<Timestamp>, until: Option<Timestamp>) -> pb::ArticleUrl {
+    pb::ArticleUrl {
+        url: url.original.clone(),
+        key: url.key.to_string(),
+        observe_time: since.map(timestamp_to_pb),
+        end_time: until.map(timestamp_to_pb),
+        moved_to: String::new(),
+    }
 }
 
 /// A content in view BASIC.

@@ -22,6 +22,8 @@ pub(crate) struct Acknowledged {
     pub(crate) first_seq: u64,
     pub(crate) archive_time: Timestamp,
     pub(crate) writes: Vec<Write>,
+    /// How many changes they made: one each, and two for a move of a URL from one article to another.
+    pub(crate) changes: u64,
     /// The reply for each write: whether it created a revision, and the number of the revision in force.
     pub(crate) told: Vec<Told>,
 }
@@ -101,7 +103,7 @@ impl Truth {
         let requests: Vec<_> = batch.writes.iter().map(request).collect();
         let answers = self.model.write(&requests).unwrap_or_else(|refused| panic!("{refused:?} of {batch:?}"));
         let end = self.model.tail();
-        assert_eq!(end - first, batch.writes.len() as u64, "one change per write of {batch:?}");
+        assert_eq!(end - first, batch.changes, "the changes of {batch:?}");
         for (answer, told) in answers.iter().zip(&batch.told) {
             assert!(agree(answer, *told), "the reply was {told:?}, but the model says {answer:?}");
         }
@@ -128,7 +130,7 @@ impl Truth {
             since: run.from,
             state: known.state_at(name, None),
             is_altered: self.record(bound - 1).state_seq == Some(bound - 1),
-            urls: known.urls(name).into_iter().map(|(url, _)| url).collect(),
+            urls: known.urls_at(name, None),
             labels: known.labels(name),
         }
     }
@@ -201,6 +203,7 @@ impl Truth {
             LogKind::Reinstated => pb::ChangeKind::Reinstated,
             LogKind::Aliased => pb::ChangeKind::Aliased,
             LogKind::Labelled => pb::ChangeKind::Labelled,
+            LogKind::UrlEnded | LogKind::UrlBound => pb::ChangeKind::UrlMoved,
             LogKind::Sighted | LogKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
             LogKind::Sighted | LogKind::Repeated if record.labels.is_some() => pb::ChangeKind::Labelled,
             LogKind::Absent => pb::ChangeKind::Absent,
@@ -208,7 +211,8 @@ impl Truth {
             | LogKind::Repeated
             | LogKind::StateRepeated
             | LogKind::LabelsRepeated
-            | LogKind::AbsenceRepeated => pb::ChangeKind::Sighted,
+            | LogKind::AbsenceRepeated
+            | LogKind::UrlsRepeated => pb::ChangeKind::Sighted,
         }
     }
 

@@ -26,8 +26,14 @@ const LARGE_BATCH: u64 = 250;
 /// The number of URLs.
 const URLS: u8 = 200;
 /// Reasons for which a random write may be rejected.
-const MAY_BE_REFUSED: [&str; 4] =
-    ["ARTICLE_WITHDRAWN", "ARTICLE_UNKNOWN", "REVISION_UNKNOWN", "STATE_CHANGE_TOO_EARLY"];
+const MAY_BE_REFUSED: [&str; 6] = [
+    "ARTICLE_WITHDRAWN",
+    "ARTICLE_UNKNOWN",
+    "REVISION_UNKNOWN",
+    "STATE_CHANGE_TOO_EARLY",
+    "URL_MOVE_TOO_EARLY",
+    "URL_LEADS_ELSEWHERE",
+];
 
 /// What all writers and subscribers of a run share: which position is certainly durable.
 #[derive(Clone, Debug)]
@@ -129,7 +135,8 @@ impl Writer {
             22..30 => What::Rollback(1 + u32::from(self.small(3))),
             30..40 => self.label(),
             40..46 => return vec![self.again()],
-            46..100 => return vec![self.observation()],
+            46..54 => self.url_move(),
+            54..100 => return vec![self.observation()],
             100..112 => self.miss(),
             _ => {
                 let count = 2 + self.dice.below(BATCH_MAX - 1);
@@ -162,6 +169,12 @@ impl Writer {
         let (add, remove, reason) = (self.small(3), self.small(3), self.small(2));
         let remove = if add == remove { Vec::new() } else { vec![remove] };
         What::Label { add: vec![add], remove, reason }
+    }
+
+    /// Mostly of a URL that observations use often enough to lead somewhere.
+    fn url_move(&mut self) -> What {
+        let (url, reason) = (self.small(URLS / 4), self.small(2));
+        if self.dice.percent(70) { What::Move { url, from: None, reason } } else { What::End { url, reason } }
     }
 
     /// An observation that was recorded before, under a new request id.
@@ -205,9 +218,12 @@ impl Writer {
             let answer = archive.batch_record_observations(pb::BatchRecordObservationsRequest { requests }).await?;
             let answer = answer.into_inner();
             let told = answer.responses.iter().map(|one| told(one.outcome(), one.revision.as_ref())).collect();
-            return Ok(Answer { snapshot: answer.snapshot.unwrap(), told });
+            let changes = writes.len() as u64;
+            return Ok(Answer { snapshot: answer.snapshot.unwrap(), changes, told });
         };
-        let one = |snapshot: Option<pb::Snapshot>, told| Ok(Answer { snapshot: snapshot.unwrap(), told: vec![told] });
+        let one = |snapshot: Option<pb::Snapshot>, told| {
+            Ok(Answer { snapshot: snapshot.unwrap(), changes: 1, told: vec![told] })
+        };
         let (name, observe_time) = (article_name(write), Some(timestamp_to_pb(support::at(write.at))));
         let request_id = request_id(write);
         match &write.what {
@@ -263,6 +279,22 @@ impl Writer {
                 };
                 one(archive.label_article(request).await?.into_inner().snapshot, Told::Marked)
             }
+            What::Move { url, reason, .. } | What::End { url, reason } => {
+                let is_end = matches!(write.what, What::End { .. });
+                let (to, from) = if is_end { (String::new(), name) } else { (name, String::new()) };
+                let request = pb::MoveUrlRequest {
+                    url: support::url(*url).original,
+                    name: to,
+                    from_name: from,
+                    observe_time,
+                    reason: format!("reason {reason}"),
+                    request_id,
+                    ..pb::MoveUrlRequest::default()
+                };
+                let answer = archive.move_url(request).await?.into_inner();
+                let changes = if !is_end && !answer.lost_by.is_empty() { 2 } else { 1 };
+                Ok(Answer { snapshot: answer.snapshot.unwrap(), changes, told: vec![Told::Marked] })
+            }
         }
     }
 }
@@ -270,6 +302,7 @@ impl Writer {
 /// The reply to a batch.
 struct Answer {
     snapshot: pb::Snapshot,
+    changes: u64,
     told: Vec<Told>,
 }
 
@@ -277,7 +310,8 @@ impl Answer {
     /// The end of a batch is the position of its snapshot.
     fn of(self, writes: Vec<Write>) -> Acknowledged {
         let archive_time = wire::timestamp("archive_time", &self.snapshot.archive_time.unwrap()).unwrap();
-        Acknowledged { first_seq: self.snapshot.next_seq - writes.len() as u64, archive_time, writes, told: self.told }
+        let (changes, told) = (self.changes, self.told);
+        Acknowledged { first_seq: self.snapshot.next_seq - changes, archive_time, writes, changes, told }
     }
 }
 

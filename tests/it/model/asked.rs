@@ -1,7 +1,7 @@
 //! The operations of a plan, in the forms that the archive and the model take.
 
 use dateline::internals::archive::request::{
-    AbsenceLookRequest, Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition,
+    AbsenceLookRequest, Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition, UrlMove,
 };
 use dateline::model::{AbsenceLook, AbsenceReason, ArticleUrl};
 
@@ -20,6 +20,7 @@ pub(crate) fn operation(write: &Write, precondition: Option<Precondition>) -> Op
     let target = match addressed(write.to) {
         Addressed::Named(name) => ArticleTarget::Named(name),
         Addressed::Found { source, derived } => ArticleTarget::ByUrl { source, derived },
+        Addressed::Holder(url) => ArticleTarget::ByAddress(url),
     };
     Operation {
         precondition,
@@ -34,6 +35,7 @@ pub(crate) fn addressed(to: To) -> Addressed {
         To::Found(source) => {
             Addressed::Found { source: support::source(source), derived: support::named(source, "derived") }
         }
+        To::Holder(url) => Addressed::Holder(support::url(url)),
     }
 }
 
@@ -55,6 +57,14 @@ pub(crate) fn asked(what: &What) -> Asked {
         What::Reinstate(reason) => Asked::Mark { withdrawn: false, reason: format!("reason {reason}") },
         What::Miss { how, gone_after, fetch, coalesce_within } => {
             Asked::Miss { look: look(*how, *gone_after), fetch: *fetch, coalesce_within: *coalesce_within }
+        }
+        What::Move { url, from, reason } => Asked::Move {
+            url: support::url(*url),
+            from: from.map(support::article),
+            reason: format!("reason {reason}"),
+        },
+        What::End { url, reason } => {
+            Asked::End { url: support::url(*url), is_part: false, reason: format!("reason {reason}") }
         }
         What::Label { add, remove, reason } => Asked::Label {
             add: support::labels(add),
@@ -94,6 +104,12 @@ fn action(what: &Asked) -> Action {
         Asked::Label { add, remove, reason } => {
             let edit = LabelEdit { add: add.clone(), remove: remove.clone(), count_max: support::LABELS_MAX };
             Action::Label { edit, reason: reason.clone() }
+        }
+        Asked::Move { url, from, reason } => {
+            Action::BindUrl(UrlMove { url: url.clone(), from: from.clone(), reason: reason.clone() })
+        }
+        Asked::End { url, reason, .. } => {
+            Action::EndUrl(UrlMove { url: url.clone(), from: None, reason: reason.clone() })
         }
     }
 }

@@ -111,7 +111,7 @@ fn an_archive_on_disk_answers_as_the_model_does() {
 }
 
 /// What must occur for the plans to be worthwhile: kinds of change, and reasons of rejections.
-const EVENTS: [&str; 24] = [
+const EVENTS: [&str; 30] = [
     "Created",
     "Revised",
     "Sighted",
@@ -125,6 +125,9 @@ const EVENTS: [&str; 24] = [
     "LabelsRepeated",
     "Absent",
     "AbsenceRepeated",
+    "UrlEnded",
+    "UrlBound",
+    "UrlsRepeated",
     "replayed",
     "refused: Article",
     "refused: Revision",
@@ -134,6 +137,9 @@ const EVENTS: [&str; 24] = [
     "refused: RequestIdReused",
     "refused: StateTooEarly",
     "refused: TooManyLabels",
+    "refused: Url",
+    "refused: UrlTooEarly",
+    "refused: UrlElsewhere",
     "refused: StorageFull",
     "refused: StorageFailed",
 ];

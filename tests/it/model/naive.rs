@@ -29,7 +29,12 @@ pub(crate) struct Record {
     pub(crate) word_delta: Option<WordDelta>,
     /// The parts that a new revision changed; empty if nothing was in force before it.
     pub(crate) changed_parts: ContentParts,
-    pub(crate) urls: Vec<ArticleUrl>,
+    /// The URLs that lead to the article from the observe time on, each with the end of that period.
+    pub(crate) urls: Vec<Bound>,
+    /// The URL that no longer does, with the end of the period that it did.
+    pub(crate) ended: Option<Bound>,
+    /// The URL of a repeated move, and whether it ended.
+    pub(crate) repeated_move: Option<(ArticleUrl, bool)>,
     /// The labels that the change adds and removes; `None` if it does neither.
     pub(crate) labels: Option<LabelEdit>,
     /// What a look found that found the page missing.
@@ -51,6 +56,50 @@ pub(crate) struct Record {
     pub(crate) archive_time: Option<Timestamp>,
 }
 
+/// A URL, with the end of the period over which a change says where it leads.
+pub(crate) type Bound = (ArticleUrl, Option<Timestamp>);
+
+/// What a change says about where a URL leads, over one period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) article: ArticleName,
+    /// Whether it leads to that article; otherwise it no longer does, and leads nowhere.
+    pub(crate) leads: bool,
+    pub(crate) since: Timestamp,
+    pub(crate) until: Option<Timestamp>,
+    /// Whether the change is a move, and not an observation.
+    pub(crate) by_move: bool,
+}
+
+impl Said {
+    fn covers(&self, at: Timestamp) -> bool {
+        self.since <= at && self.until.is_none_or(|until| at < until)
+    }
+
+    pub(crate) fn leads_to(&self, article: &ArticleName) -> bool {
+        self.leads && self.article == *article
+    }
+}
+
+/// What a URL says about an observation at an instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Leads(ArticleName),
+    /// It leads nowhere yet, and to this article next.
+    Next(ArticleName),
+    Ended,
+    Unknown,
+}
+
+/// A URL of an article, with a period over which it leads there, and the article that it leads to afterwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Led {
+    pub(crate) url: ArticleUrl,
+    pub(crate) since: Timestamp,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) moved_to: Option<ArticleName>,
+}
+
 /// Labels that a change adds and removes, each list sorted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LabelEdit {
@@ -70,6 +119,8 @@ pub(crate) struct Answer {
     pub(crate) replayed: bool,
     /// URLs that stay with another article.
     pub(crate) foreign_urls: Vec<(String, ArticleName)>,
+    /// The article that a URL was moved away from.
+    pub(crate) moved_from: Option<ArticleName>,
 }
 
 /// An observation of one article.
@@ -313,24 +364,120 @@ impl<'a> Known<'a> {
         Some(Seen { count: u32::try_from(times.len()).unwrap(), first, last })
     }
 
-    /// The URLs of an article in the order in which they became known, each since its earliest time.
-    pub(crate) fn urls(self, article: &ArticleName) -> Vec<(ArticleUrl, Timestamp)> {
-        let mut urls: Vec<(ArticleUrl, Timestamp)> = Vec::new();
+    /// Everything said about a URL, in the order in which it was recorded.
+    pub(crate) fn said(self, key: &UrlKey) -> Vec<Said> {
+        let mut said = Vec::new();
+        for record in self.0 {
+            let bound = record.urls.iter().map(|bound| (bound, true));
+            for ((url, until), leads) in bound.chain(record.ended.iter().map(|ended| (ended, false))) {
+                if url.key == *key {
+                    let by_move = matches!(record.kind, LogKind::UrlBound | LogKind::UrlEnded);
+                    let (article, since) = (record.article.clone(), record.at);
+                    said.push(Said { article, leads, since, until: *until, by_move });
+                }
+            }
+        }
+        said
+    }
+
+    /// What counts at an instant: what was said last about it. `None` before the first.
+    pub(crate) fn said_at(self, key: &UrlKey, at: Timestamp) -> Option<Said> {
+        self.said(key).into_iter().rfind(|said| said.covers(at))
+    }
+
+    /// Every instant at which something said of a URL begins or ends, in order, unless something said later passes over
+    /// it.
+    fn turns(self, key: &UrlKey) -> BTreeSet<Timestamp> {
+        let said = self.said(key);
+        let passes = |later: &Said, turn| later.since < turn && later.until.is_none_or(|until| turn < until);
+        let turns = said.iter().enumerate().flat_map(|(index, one)| {
+            let later = &said[index + 1..];
+            let stays = |turn: &Timestamp| !later.iter().any(|later| passes(later, *turn));
+            [Some(one.since), one.until].into_iter().flatten().filter(stays).collect::<Vec<_>>()
+        });
+        turns.collect()
+    }
+
+    /// The end of a period that begins at `at`, over which the URL leads to `article`.
+    pub(crate) fn end_of(self, key: &UrlKey, article: &ArticleName, at: Timestamp) -> Option<Timestamp> {
+        let mut later = self.turns(key).into_iter().filter(|turn| *turn > at);
+        later.find(|turn| !self.said_at(key, *turn).is_some_and(|said| said.leads_to(article)))
+    }
+
+    /// Where the URL leads first, before anything is known of it.
+    fn said_first(self, key: &UrlKey) -> Option<Said> {
+        self.said_at(key, *self.turns(key).first()?)
+    }
+
+    pub(crate) fn claim(self, key: &UrlKey, at: Timestamp) -> Claim {
+        match self.said_at(key, at) {
+            Some(said) if said.leads => return Claim::Leads(said.article),
+            found => {
+                let later = self.turns(key).into_iter().filter(|turn| *turn > at);
+                let mut next = later.filter_map(|turn| self.said_at(key, turn)).filter(|said| said.leads);
+                match (next.next(), found) {
+                    (Some(next), _) => Claim::Next(next.article),
+                    (None, Some(_)) => Claim::Ended,
+                    (None, None) => Claim::Unknown,
+                }
+            }
+        }
+    }
+
+    /// The article to which a URL leads at an instant (`None` is the end of the axis). Before anything is known of it,
+    /// the one to which it leads first.
+    pub(crate) fn looked_up(self, key: &UrlKey, at: Option<Timestamp>) -> Result<ArticleName, Option<ArticleName>> {
+        match self.said_at(key, at.unwrap_or(Timestamp::MAX)) {
+            Some(said) if said.leads => Ok(said.article),
+            Some(said) => Err(Some(said.article)),
+            None => self.said_first(key).filter(|said| said.leads).map(|said| said.article).ok_or(None),
+        }
+    }
+
+    /// The URLs of an article in the order in which they became known, each with the periods over which it leads there.
+    pub(crate) fn urls(self, article: &ArticleName) -> Vec<Led> {
+        let mut known: Vec<ArticleUrl> = Vec::new();
         for (_, record) in self.of(article) {
-            for url in &record.urls {
-                match urls.iter_mut().find(|(known, _)| known.key == url.key) {
-                    Some((_, since)) => *since = record.at.min(*since),
-                    None => urls.push((url.clone(), record.at)),
+            for (url, _) in &record.urls {
+                if known.iter().all(|known| known.key != url.key) {
+                    known.push(url.clone());
+                }
+            }
+        }
+        let mut urls = Vec::new();
+        for url in known {
+            let leads_here = |at| self.said_at(&url.key, at).is_some_and(|said| said.leads_to(article));
+            let mut before = false;
+            for since in self.turns(&url.key) {
+                let begins = leads_here(since) && !before;
+                before = leads_here(since);
+                if begins {
+                    let until = self.end_of(&url.key, article, since);
+                    let next = until.and_then(|until| self.said_at(&url.key, until));
+                    let moved_to = next.filter(|next| next.leads).map(|next| next.article);
+                    urls.push(Led { url: url.clone(), since, until, moved_to });
                 }
             }
         }
         urls
     }
 
-    /// The article to which a URL belongs.
-    pub(crate) fn owner(self, key: &UrlKey) -> Option<ArticleName> {
-        let bound = self.0.iter().find(|record| record.urls.iter().any(|url| url.key == *key));
-        bound.map(|record| record.article.clone())
+    /// The URLs that lead to an article at an instant (`None` is the end of the axis). One that leads there first after
+    /// it counts too.
+    pub(crate) fn urls_at(self, article: &ArticleName, at: Option<Timestamp>) -> Vec<ArticleUrl> {
+        let mut urls: Vec<ArticleUrl> = Vec::new();
+        let all = self.urls(article);
+        for led in &all {
+            let begun = |other: &&Led| other.url.key == led.url.key && at.is_none_or(|at| other.since <= at);
+            let leads = match all.iter().filter(begun).last() {
+                Some(last) => last.until.is_none_or(|until| at.is_some_and(|at| at < until)),
+                None => true,
+            };
+            if leads && urls.iter().all(|known| known.key != led.url.key) {
+                urls.push(led.url.clone());
+            }
+        }
+        urls
     }
 
     /// Each source with its number of articles, its first change and its last.

@@ -73,6 +73,8 @@ pub(crate) enum To {
     Article(u8),
     /// An article of the nth source, found by its URLs, or else a new one with a derived name.
     Found(u8),
+    /// The article to which the nth URL leads.
+    Holder(u8),
 }
 
 /// What a write does to its article.
@@ -97,6 +99,10 @@ pub(crate) enum What {
     Miss { how: u8, gone_after: u32, fetch: Option<u8>, coalesce_within: i64 },
     /// A change of labels, given by number, with the nth reason. It ignores the tick.
     Label { add: Vec<u8>, remove: Vec<u8>, reason: u8 },
+    /// A move of the nth URL to the article, away from the article with the given number if there is one.
+    Move { url: u8, from: Option<u8>, reason: u8 },
+    /// The end of the nth URL at the article.
+    End { url: u8, reason: u8 },
 }
 
 /// A precondition on the newest state.

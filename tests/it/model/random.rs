@@ -40,13 +40,20 @@ fn failure() -> impl Strategy<Value = Failure> {
 pub(crate) fn write() -> impl Strategy<Value = Write> {
     let to = prop_oneof![
         12 => Just(To::Article(0)),
-        2 => (1..4_u8).prop_map(To::Article),
-        1 => (0..2_u8).prop_map(To::Found),
+        3 => (1..4_u8).prop_map(To::Article),
+        2 => (0..2_u8).prop_map(To::Found),
     ];
     let expect = prop_oneof![14 => Just(None), 1 => expect().prop_map(Some)];
     let request = prop_oneof![3 => Just(None), 1 => (0..4_u32).prop_map(Some)];
     let write = (to, 0..=TICKS, what(), expect, request);
-    write.prop_map(|(to, at, what, expect, request)| Write { to, at: 2 * at, what, expect, request })
+    write.prop_map(|(to, at, what, expect, request)| {
+        // Every other address is ended wherever it leads.
+        let to = match &what {
+            What::End { url, .. } if at % 2 == 0 => To::Holder(*url),
+            _ => to,
+        };
+        Write { to, at: 2 * at, what, expect, request }
+    })
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -57,6 +64,17 @@ fn what() -> impl Strategy<Value = What> {
         5 => (0..2_u8).prop_map(What::Reinstate),
         4 => label(),
         9 => miss(),
+        4 => url_move(),
+    ]
+}
+
+/// The first two URLs are the busiest.
+fn url_move() -> impl Strategy<Value = What> {
+    let url = || prop_oneof![3 => 0..2_u8, 1 => 0..8_u8];
+    let from = prop_oneof![4 => Just(None), 1 => (0..3_u8).prop_map(Some)];
+    prop_oneof![
+        3 => (url(), from, 0..2_u8).prop_map(|(url, from, reason)| What::Move { url, from, reason }),
+        2 => (url(), 0..2_u8).prop_map(|(url, reason)| What::End { url, reason }),
     ]
 }
 

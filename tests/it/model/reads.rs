@@ -256,7 +256,8 @@ impl Reads<'_> {
                 || filter.languages.iter().any(|range| language_matches(range, &content.language)))
             && (filter.labels.is_empty() || filter.labels.iter().any(|label| known.labels(name).contains(label)))
             && filter.url_prefix.as_ref().is_none_or(|prefix| {
-                known.urls(name).iter().any(|(url, _)| url.key.as_str().starts_with(prefix.as_str()))
+                let urls = known.urls_at(name, point.observe_time);
+                urls.iter().any(|url| url.key.as_str().starts_with(prefix.as_str()))
             })
             && within(&filter.observe_time, run.from)
             && selects(filter.changed_parts, made.changed_parts)
@@ -266,10 +267,10 @@ impl Reads<'_> {
     async fn urls_looked_up(&mut self, point: ReadPoint, turn: usize) -> Result<(), Mismatch> {
         for number in [turn % 8, (turn + 5) % 8] {
             let url = support::url(u8::try_from(number).unwrap());
-            let owner = self.model.below(point.below().0).owner(&url.key);
-            let expected = match owner {
-                None => Err(Missed::Url),
-                Some(owner) => expected_article(self.model, point.below().0, point.observe_time, &owner, false),
+            let expected = match self.model.below(point.below().0).looked_up(&url.key, point.observe_time) {
+                Err(None) => Err(Missed::Url),
+                Err(Some(ended)) => Err(Missed::UrlEnded(ended)),
+                Ok(owner) => expected_article(self.model, point.below().0, point.observe_time, &owner, false),
             };
             let read = self.archive.article_by_url(point, url.original.clone(), url.key.clone(), View::Basic).await;
             let read = read.map(|article| ShownArticle::of(&article)).map_err(|error| Missed::of(&error));

@@ -4,7 +4,7 @@ use dateline::internals::archive::request::Outcome;
 use dateline::model::diff::word_delta;
 use dateline::model::{AbsenceLook, ArticleName, ArticleState, ArticleUrl, ContentParts, LogKind, SourceId, Timestamp};
 
-use super::naive::{Answer, Known, LabelEdit, Record, Sighted, is_mark, is_observation, makes_revision};
+use super::naive::{Answer, Claim, Known, LabelEdit, Record, Sighted, is_mark, is_observation, makes_revision};
 use super::parts::changed_parts;
 use super::plan::Text;
 use crate::support;
@@ -24,6 +24,7 @@ pub(crate) struct Request {
 pub(crate) enum Addressed {
     Named(ArticleName),
     Found { source: SourceId, derived: ArticleName },
+    Holder(ArticleUrl),
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +50,17 @@ pub(crate) enum Asked {
     Label {
         add: Vec<String>,
         remove: Vec<String>,
+        reason: String,
+    },
+    Move {
+        url: ArticleUrl,
+        from: Option<ArticleName>,
+        reason: String,
+    },
+    End {
+        url: ArticleUrl,
+        /// Whether it is a part of a move.
+        is_part: bool,
         reason: String,
     },
 }
@@ -77,6 +89,11 @@ pub(crate) enum Refusal {
     StateTooEarly(Timestamp),
     /// With how many it would have.
     TooManyLabels(usize),
+    UnknownUrl,
+    /// With the time of the article's first observation.
+    UrlTooEarly(Timestamp),
+    /// With the article that it leads to.
+    UrlElsewhere(Option<ArticleName>),
 }
 
 /// The model: everything that was recorded.
@@ -110,11 +127,8 @@ impl Model {
         let batch_first = self.tail();
         let mut answers = Vec::new();
         for (index, request) in requests.iter().enumerate() {
-            match self.judge(request, batch_first) {
-                Ok((answer, record)) => {
-                    record.into_iter().for_each(|record| self.push(record));
-                    answers.push(answer);
-                }
+            match self.judge_move(request, batch_first) {
+                Ok(answer) => answers.push(answer),
                 Err(refusal) => {
                     self.log.truncate(usize::try_from(batch_first).unwrap());
                     return Err((index, refusal));
@@ -144,8 +158,59 @@ impl Model {
         }
     }
 
+    /// Carries out a request. If it moves a URL away from another article, the URL ends there first.
+    fn judge_move(&mut self, request: &Request, batch_first: u64) -> Result<Answer, Refusal> {
+        if let Some(end) = self.end_before(request)? {
+            let (_, record) = self.judge(&end, batch_first)?;
+            record.into_iter().for_each(|record| self.push(record));
+        }
+        let (mut answer, record) = self.judge(request, batch_first)?;
+        if let Some(mut record) = record {
+            if let (LogKind::UrlBound, Some(before)) = (record.kind, self.log.last()) {
+                let is_end = before.batch_first == batch_first
+                    && before.at == record.at
+                    && before.ended.as_ref().is_some_and(|(url, _)| url.key == record.urls[0].0.key);
+                record.answer.moved_from = is_end.then(|| before.article.clone());
+                answer.moved_from.clone_from(&record.answer.moved_from);
+            }
+            self.push(record);
+        }
+        Ok(answer)
+    }
+
+    fn end_before(&self, request: &Request) -> Result<Option<Request>, Refusal> {
+        let Asked::Move { url, from, reason } = &request.what else { return Ok(None) };
+        let article = self.article_of(request)?;
+        let is_known = |id: u32| {
+            self.all().of(&article).any(|(_, record)| record.request.as_ref().is_some_and(|(known, _)| *known == id))
+        };
+        if !self.all().has(&article) || request.request.as_ref().is_some_and(|(id, _)| is_known(*id)) {
+            return Ok(None);
+        }
+        let holder = self.all().said_at(&url.key, request.at).filter(|said| said.leads).map(|said| said.article);
+        if holder.as_ref() == Some(&article) || self.is_said(url, &article, true, request.at) {
+            return Ok(None);
+        }
+        if from.is_some() && *from != holder {
+            return Err(Refusal::UrlElsewhere(holder));
+        }
+        Ok(holder.map(|holder| Request {
+            to: Addressed::Named(holder),
+            at: request.at,
+            what: Asked::End { url: url.clone(), is_part: true, reason: reason.clone() },
+            expected: None,
+            request: None,
+        }))
+    }
+
+    /// Whether a move at exactly this time said so before.
+    fn is_said(&self, url: &ArticleUrl, article: &ArticleName, leads: bool, at: Timestamp) -> bool {
+        let mut said = self.all().said(&url.key).into_iter();
+        said.any(|said| said.by_move && said.leads == leads && said.since == at && said.article == *article)
+    }
+
     fn judge(&self, request: &Request, batch_first: u64) -> Result<(Answer, Option<Record>), Refusal> {
-        let article = self.article_of(request);
+        let article = self.article_of(request)?;
         if let Some(answer) = self.replayed(&article, request)? {
             return Ok((answer, None));
         }
@@ -162,6 +227,8 @@ impl Model {
             word_delta: None,
             changed_parts: ContentParts::NONE,
             urls: Vec::new(),
+            ended: None,
+            repeated_move: None,
             labels: None,
             absence: None,
             run: None,
@@ -178,6 +245,7 @@ impl Model {
                 made: self.tail(),
                 replayed: false,
                 foreign_urls: Vec::new(),
+                moved_from: None,
             },
             batch_first,
             archive_time: None,
@@ -186,6 +254,11 @@ impl Model {
             Asked::Observe { text, urls, original, fetch, labels, coalesce_within } => {
                 self.bind(urls, &mut record);
                 let written = self.observe(*text, *coalesce_within, *original, &mut record)?;
+                if !is_observation(record.kind) {
+                    // It was recorded before, or is not recorded, and does not undo that a URL ended.
+                    let (known, at) = (self.all(), record.at);
+                    record.urls.retain(|(url, _)| known.said_at(&url.key, at).is_none_or(|said| said.leads));
+                }
                 // A repeated observation keeps its own fetch, and a coalesced one is not recorded.
                 record.fetch = fetch.filter(|_| is_observation(record.kind));
                 record.labels = self.edit(labels, &[], &article)?;
@@ -210,6 +283,34 @@ impl Model {
                 record.fetch = fetch.filter(|_| record.kind == LogKind::Absent);
                 written
             }
+            Asked::Move { url, reason, .. } => {
+                self.existing(&article)?;
+                let first = self.all().observations(&article)[0].at;
+                if request.at < first {
+                    return Err(Refusal::UrlTooEarly(first));
+                }
+                let is_here = self.all().said_at(&url.key, request.at).is_some_and(|said| said.leads_to(&article));
+                let changes = !is_here && !self.is_said(url, &article, true, request.at);
+                if changes {
+                    let until = self.all().end_of(&url.key, &article, request.at);
+                    (record.kind, record.urls) = (LogKind::UrlBound, vec![(url.clone(), until)]);
+                }
+                self.moved(changes, (url, false), reason, &mut record)
+            }
+            Asked::End { url, is_part, reason } => {
+                self.existing(&article)?;
+                let found = self.all().said_at(&url.key, request.at);
+                let is_over = found.as_ref().is_some_and(|said| !said.leads);
+                let changes = !is_over && (*is_part || !self.is_said(url, &article, false, request.at));
+                if changes {
+                    if !found.as_ref().is_some_and(|said| said.leads_to(&article)) {
+                        return Err(Refusal::UrlElsewhere(found.map(|said| said.article)));
+                    }
+                    let until = self.all().end_of(&url.key, &article, request.at);
+                    (record.kind, record.ended) = (LogKind::UrlEnded, Some((url.clone(), until)));
+                }
+                self.moved(changes, (url, true), reason, &mut record)
+            }
             Asked::Label { add, remove, reason } => {
                 self.existing(&article)?;
                 record.at = self.newest_since(&article);
@@ -232,6 +333,17 @@ impl Model {
         Ok((record.answer.clone(), written.then_some(record)))
     }
 
+    /// Completes a move. One that changes nothing is recorded for its request id, without its reason.
+    fn moved(&self, changes: bool, (url, ended): (&ArticleUrl, bool), reason: &str, record: &mut Record) -> bool {
+        if changes {
+            reason.clone_into(&mut record.reason);
+            record.answer.outcome = Outcome::Revised;
+            return true;
+        }
+        (record.kind, record.repeated_move) = (LogKind::UrlsRepeated, Some((url.clone(), ended)));
+        record.request.is_some()
+    }
+
     /// Since when the newest revision of an article is in force.
     fn newest_since(&self, article: &ArticleName) -> Timestamp {
         self.all().run_at(article, None).expect("the article exists").from
@@ -250,15 +362,57 @@ impl Model {
         Ok(Some(edit).filter(|edit| !(edit.added.is_empty() && edit.removed.is_empty())))
     }
 
-    /// The article that is named, or that the first known URL belongs to at this source, or else a new name.
-    fn article_of(&self, request: &Request) -> ArticleName {
+    /// The article that is named, or to which a URL leads, or else a new name.
+    fn article_of(&self, request: &Request) -> Result<ArticleName, Refusal> {
         let (source, derived) = match &request.to {
-            Addressed::Named(name) => return name.clone(),
+            Addressed::Named(name) => return Ok(name.clone()),
+            Addressed::Holder(url) => return self.holder_of(url, request),
             Addressed::Found { source, derived } => (source, derived),
         };
         let urls: &[_] = if let Asked::Observe { urls, .. } = &request.what { urls } else { &[] };
-        let mut owners = urls.iter().filter_map(|url| self.all().owner(&url.key));
-        owners.find(|owner| owner.source == *source).unwrap_or_else(|| derived.clone())
+        let mut requested = urls.iter().filter_map(|url| self.requested_before(url, request));
+        if let Some(article) = requested.find(|article| article.source == *source) {
+            return Ok(article);
+        }
+        let mut claims = urls.iter().map(|url| self.all().claim(&url.key, request.at));
+        let found = claims.find_map(|claim| match claim {
+            Claim::Leads(article) | Claim::Next(article) => Some(article).filter(|article| article.source == *source),
+            Claim::Ended | Claim::Unknown => None,
+        });
+        let is_ended = urls.first().is_some_and(|url| self.all().claim(&url.key, request.at) == Claim::Ended);
+        Ok(found.unwrap_or_else(|| if is_ended { self.free_name(derived) } else { derived.clone() }))
+    }
+
+    fn free_name(&self, derived: &ArticleName) -> ArticleName {
+        let numbered = (2..).map(|number| {
+            let article = format!("{}-{number}", derived.article.as_str());
+            ArticleName { article: dateline::model::ArticleId::parse(&article).unwrap(), ..derived.clone() }
+        });
+        let mut names = std::iter::once(derived.clone()).chain(numbered);
+        names.find(|name| !self.all().has(name)).expect("there is always another number")
+    }
+
+    fn holder_of(&self, url: &ArticleUrl, request: &Request) -> Result<ArticleName, Refusal> {
+        if let Some(article) = self.requested_before(url, request) {
+            return Ok(article);
+        }
+        let said = self.all().said_at(&url.key, request.at);
+        let first = || self.all().said(&url.key).into_iter().rev().min_by_key(|said| said.since);
+        said.or_else(first).map(|said| said.article).ok_or(Refusal::UnknownUrl)
+    }
+
+    /// The article at which the same request was carried out, of those to which the URL ever led.
+    fn requested_before(&self, url: &ArticleUrl, request: &Request) -> Option<ArticleName> {
+        let asked = request.request.as_ref()?;
+        let said = self.all().said(&url.key);
+        if said.iter().all(|other| other.leads && other.until.is_none() && other.article == said[0].article) {
+            return None; // There is only one, which is found anyway.
+        }
+        let carried_out = |article: &ArticleName| {
+            let mut records = self.all().of(article).map(|(_, record)| &record.request);
+            records.any(|known| known.as_ref() == Some(asked))
+        };
+        said.into_iter().map(|said| said.article).find(carried_out)
     }
 
     /// The first reply to a request id that the article knows; an error if the request differs.
@@ -347,17 +501,18 @@ impl Model {
         Ok(true)
     }
 
-    /// A URL is recorded if it belongs to no article yet, or to this one, but only from a later time on.
+    /// A URL is recorded unless it leads to this article at that time, or belongs to another one.
     fn bind(&self, urls: &[ArticleUrl], record: &mut Record) {
-        let own = self.all().urls(&record.article);
         for url in urls {
-            let since = own.iter().find(|(known, _)| known.key == url.key).map(|(_, since)| *since);
-            match self.all().owner(&url.key) {
-                Some(other) if other != record.article => {
+            match self.all().claim(&url.key, record.at) {
+                Claim::Leads(other) | Claim::Next(other) if other != record.article => {
                     record.answer.foreign_urls.push((url.original.clone(), other));
                 }
-                Some(_) if since.is_some_and(|since| since <= record.at) => {}
-                Some(_) | None => record.urls.push(url.clone()),
+                Claim::Leads(_) => {}
+                Claim::Next(_) | Claim::Ended | Claim::Unknown => {
+                    let until = self.all().end_of(&url.key, &record.article, record.at);
+                    record.urls.push((url.clone(), until));
+                }
             }
         }
     }

@@ -130,7 +130,8 @@ impl Run {
         let clock = Arc::new(ManualClock::new(support::now()));
         let archive = place.open(plan.caches, &clock);
         let named = (0..4).map(support::article);
-        let derived = (0..2).map(|source| support::named(source, "derived"));
+        let ids = ["derived", "derived-2", "derived-3"];
+        let derived = ids.into_iter().flat_map(|id| (0..2).map(move |source| support::named(source, id)));
         Self {
             place,
             caches: plan.caches,
@@ -434,7 +435,7 @@ impl Run {
         to: &Addressed,
     ) -> Result<(Option<Expected>, Option<Precondition>), Mismatch> {
         let Some(expect) = write.expect else { return Ok((None, None)) };
-        let (Addressed::Named(name) | Addressed::Found { derived: name, .. }) = to;
+        let (Addressed::Named(name) | Addressed::Found { derived: name, .. }) = to else { return Ok((None, None)) };
         let newest = self.model.all().observed_at(name, None).map_or(1, |newest| newest.revision);
         let state = (newest, self.model.all().last_edit(name));
         let etag = |known: Option<(String, NewestState)>| match known {

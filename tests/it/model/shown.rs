@@ -5,16 +5,17 @@ use std::sync::LazyLock;
 
 use dateline::internals::archive::ArchiveError;
 use dateline::internals::archive::error::{Conflict, InvalidReadPoint, Missing, Unavailable};
-use dateline::internals::archive::read::article::{ArticleAt, RevisionAt, StateChangeAt};
+use dateline::internals::archive::read::article::{ArticleAt, RevisionAt, StateChangeAt, UrlAt};
 use dateline::internals::archive::read::list::RevisionEntry;
 use dateline::internals::archive::request::{Receipt, Warning};
+use dateline::internals::store::address::Period;
 use dateline::model::diff::word_delta;
 use dateline::model::{
-    AbsenceLook, AbsenceRun, ArticleName, ArticleState, ArticleUrl, Change, Content, ContentDigest, ContentParts,
-    Fetch, LabelChange, LogKind, Timestamp, WordDelta,
+    AbsenceLook, AbsenceRun, ArticleName, ArticleState, ArticleUrl, BoundUrl, Change, Content, ContentDigest,
+    ContentParts, Fetch, LabelChange, LogKind, Timestamp, WordDelta,
 };
 
-use super::naive::{self, Answer, Known, Record, makes_revision};
+use super::naive::{self, Answer, Bound, Known, Led, Record, makes_revision};
 use super::plan::Text;
 use super::rules::{Model, Refusal};
 use crate::support;
@@ -62,7 +63,9 @@ pub(super) struct ShownChange {
     batch_first: u64,
     previous: Option<u64>,
     request_id: Option<String>,
-    urls: Vec<ArticleUrl>,
+    urls: Vec<ShownUrl>,
+    ended: Vec<ShownUrl>,
+    repeated_move: Option<(ArticleUrl, bool)>,
     /// The labels that are added, those that are removed, and all after the change.
     labels: Option<(Vec<String>, Vec<String>, Vec<String>)>,
     /// The position of the change that last altered the labels.
@@ -101,6 +104,17 @@ impl ShownRun {
     }
 }
 
+/// A URL, with the end of a period.
+type ShownUrl = (ArticleUrl, Option<i64>);
+
+fn shown_url(bound: &BoundUrl) -> ShownUrl {
+    (bound.url.clone(), bound.until.map(support::tick))
+}
+
+fn expected_url((url, until): &Bound) -> ShownUrl {
+    (url.clone(), until.map(support::tick))
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ShownRecord {
     text: Option<Text>,
@@ -123,7 +137,9 @@ impl ShownChange {
             batch_first: entry.batch_first.0,
             previous: entry.previous.map(|seq| seq.0),
             request_id: entry.request.as_ref().map(|(id, _)| id.to_string()),
-            urls: entry.bound_urls.clone(),
+            urls: entry.bound_urls.iter().map(shown_url).collect(),
+            ended: entry.ended_urls.iter().map(shown_url).collect(),
+            repeated_move: entry.repeated_move.as_deref().map(|repeated| (repeated.url.clone(), repeated.ended)),
             labels: entry.labels.as_deref().map(|labels| {
                 let LabelChange { added, removed, after } = labels.clone();
                 (added, removed, after)
@@ -158,7 +174,9 @@ impl ShownChange {
             batch_first: record.batch_first,
             previous: before.last(),
             request_id: record.request.as_ref().map(|(id, _)| format!("request-{id}")),
-            urls: record.urls.clone(),
+            urls: record.urls.iter().map(expected_url).collect(),
+            ended: record.ended.iter().map(expected_url).collect(),
+            repeated_move: record.repeated_move.clone(),
             labels: record.labels.clone().map(|edit| (edit.added, edit.removed, after())),
             labels_seq: with_this.last_label_change(&record.article),
             absence: record.absence.map(|look| (look, record.run.map(ShownRun::expected))),
@@ -217,7 +235,8 @@ pub(super) struct ShownArticle {
     valid_until: Option<i64>,
     has_etag: bool,
     latest_fetch: Option<Fetch>,
-    urls: Vec<(ArticleUrl, i64)>,
+    /// Each with its period, and where it leads then.
+    urls: Vec<(ArticleUrl, i64, Option<i64>, Option<ArticleName>)>,
     labels: Vec<String>,
     revision_count: u32,
     create_time: Option<Timestamp>,
@@ -237,7 +256,7 @@ impl ShownArticle {
             valid_until: article.valid_until.map(support::tick),
             has_etag: article.etag.is_some(),
             latest_fetch: article.latest_fetch().cloned(),
-            urls: article.urls.iter().map(|(url, since)| (url.clone(), support::tick(*since))).collect(),
+            urls: article.urls.iter().map(shown_led).collect(),
             labels: article.labels.clone(),
             revision_count: article.revision_count,
             create_time: Some(article.create_time),
@@ -246,11 +265,22 @@ impl ShownArticle {
     }
 }
 
+fn shown_led(at: &UrlAt) -> (ArticleUrl, i64, Option<i64>, Option<ArticleName>) {
+    let Period { since, until } = at.period;
+    (at.url.clone(), support::tick(since), until.map(support::tick), at.moved_to.clone())
+}
+
+fn expected_led(led: Led) -> (ArticleUrl, i64, Option<i64>, Option<ArticleName>) {
+    (led.url, support::tick(led.since), led.until.map(support::tick), led.moved_to)
+}
+
 /// Why a read fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Missed {
     Article,
     Url,
+    /// With the article that the URL led to.
+    UrlEnded(ArticleName),
     Revision,
     NotYetArchived(Option<Timestamp>),
     NotYetObserved(i64),
@@ -269,6 +299,7 @@ impl Missed {
             ArchiveError::Missing(missing) => match missing {
                 Missing::Article(_) => Self::Article,
                 Missing::Url(_) => Self::Url,
+                Missing::UrlEnded { article, .. } => Self::UrlEnded(article.clone()),
                 Missing::Revision { .. } => Self::Revision,
                 Missing::NotYetArchived { first, .. } => Self::NotYetArchived(Some(*first)),
                 Missing::NotYetObserved { first, .. } => Self::NotYetObserved(support::tick(*first)),
@@ -280,6 +311,9 @@ impl Missed {
                 Conflict::RequestIdReused { .. } => Refusal::RequestIdReused,
                 Conflict::StateTooEarly { first, .. } => Refusal::StateTooEarly(*first),
                 Conflict::TooManyLabels { count, .. } => Refusal::TooManyLabels(*count),
+                Conflict::UrlTooEarly { first, .. } => Refusal::UrlTooEarly(*first),
+                Conflict::UrlElsewhere { leads_to, .. } => Refusal::UrlElsewhere(leads_to.clone()),
+                Conflict::TooManyUrls { .. } => return Self::Other(error.to_string()),
             }),
             ArchiveError::Bound(bound) => match bound {
                 InvalidReadPoint::SeqInFuture { .. } => Self::SeqInFuture,
@@ -301,9 +335,12 @@ impl Missed {
         match refusal {
             Refusal::UnknownArticle => Self::Article,
             Refusal::UnknownRevision => Self::Revision,
+            Refusal::UnknownUrl => Self::Url,
             Refusal::ArticleExists
             | Refusal::StateTooEarly(_)
             | Refusal::TooManyLabels(_)
+            | Refusal::UrlTooEarly(_)
+            | Refusal::UrlElsewhere(_)
             | Refusal::RevisionConflict(_)
             | Refusal::Withdrawn(_)
             | Refusal::RequestIdReused => Self::Refused(refusal),
@@ -335,7 +372,7 @@ pub(super) fn expected_article(
         valid_until: run.until.map(support::tick),
         has_etag: at.is_none(),
         latest_fetch: at.is_none().then(|| known.latest_fetch(name)).flatten().map(support::fetch),
-        urls: known.urls(name).into_iter().map(|(url, since)| (url, support::tick(since))).collect(),
+        urls: known.urls(name).into_iter().map(expected_led).collect(),
         labels: known.labels(name),
         revision_count: known.revision_count(name),
         create_time: first.archive_time,
@@ -398,6 +435,7 @@ pub(super) fn answer_of(written: &Receipt) -> Answer {
     let foreign = written.warnings.iter().map(|warning| match warning {
         Warning::UrlBelongsToOther { url, article } => (url.clone(), article.clone()),
         Warning::TooManyUrls { url } => panic!("{url} is one of few"),
+        Warning::UrlReused { url, .. } => panic!("the texts are too short to tell whether {url} was reused"),
     });
     Answer {
         article: written.article.clone(),
@@ -407,5 +445,6 @@ pub(super) fn answer_of(written: &Receipt) -> Answer {
         made: written.created_by.seq.0,
         replayed: written.replayed,
         foreign_urls: foreign.collect(),
+        moved_from: written.moved_from.clone(),
     }
 }

@@ -80,3 +80,30 @@ fn a_repeated_observation_at_a_tie_is_logged_with_the_content_that_it_found() {
         What::Observe { text: A, urls: vec![1], original: None, fetch: None, labels: vec![], coalesce_within: 0 };
     tell(&written([observe(0, 0, A), observe(0, 0, B), Write { what, ..observe(0, 0, A) }]));
 }
+
+/// A URL was moved from the first instant at which it led to an article. What the index had of it depended on the other
+/// article's entries, and so was reported as damaged by a verification, which goes through the changes of one article
+/// at a time.
+#[test]
+fn the_entries_of_an_address_follow_from_the_changes_of_one_article() {
+    let moved = |article, at| act(article, at, What::Move { url: 0, from: None, reason: 0 });
+    tell(&written([observe(1, 0, B), observe(0, 0, A), moved(0, 0), moved(1, 4), moved(0, 2)]));
+}
+
+/// The end of an address is repeated by an import after observations at it: the observation that was recorded before
+/// the end must not begin the address again.
+#[test]
+fn an_import_that_runs_twice_does_not_undo_the_end_of_an_address() {
+    let end = || act(1, 2, What::End { url: 0, reason: 0 });
+    let all = || [observe(1, 0, B), observe(1, 4, B), end()];
+    tell(&written(all().into_iter().chain(all())));
+}
+
+/// A URL was moved on and back at one instant, and moved away once more. The end at that instant had been recorded, so it
+/// was not carried out, and the move failed.
+#[test]
+fn an_address_can_be_moved_more_than_once_at_one_instant() {
+    let moved = |article| act(article, 4, What::Move { url: 0, from: None, reason: 0 });
+    let seen = [observe(1, 0, B), observe(0, 0, A), observe(2, 0, A)];
+    tell(&written(seen.into_iter().chain([moved(0), moved(1), moved(2), moved(0)])));
+}

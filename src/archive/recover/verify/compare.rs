@@ -108,7 +108,9 @@ fn describe(key: &[u8]) -> (Table, Option<Seq>, String) {
             (Some(point.seq), format!("the entry for the state change at {}", point.observe_time))
         }
         Some(ArticleIndexKey::Request(_, id)) => (None, format!("the entry for request {id}")),
-        Some(ArticleIndexKey::Url(_, seq)) => (Some(seq), "the entry for a change that binds URLs".to_owned()),
+        Some(ArticleIndexKey::Url(_, seq)) => {
+            (Some(seq), "the entry for a change that binds URLs or ends them".to_owned())
+        }
         Some(ArticleIndexKey::Label(_, seq)) => (Some(seq), "the entry for a change of labels".to_owned()),
         Some(ArticleIndexKey::Absence(_, point)) => {
             (Some(point.seq), format!("the entry for the absence at {}", point.observe_time))

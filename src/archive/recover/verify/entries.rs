@@ -10,7 +10,7 @@ use std::ops::Bound;
 use crate::archive::recover::verify::log::LogSummary;
 use crate::archive::recover::verify::report::{Stopped, VerificationReport};
 use crate::model::verification::{Phase, Table};
-use crate::model::{ArticleKey, LogKind, Seq};
+use crate::model::{ArticleKey, Change, LogKind, Seq};
 use crate::store::content::StoredContent;
 use crate::store::engine::{Direction, KeyRange, Read};
 use crate::store::key::Kind;
@@ -215,7 +215,11 @@ impl EntryCheck<'_, '_> {
         unseal(key, value)?;
         let Some(UrlIndexKey { url, seq }) = UrlIndexKey::decode(key) else { return Ok(false) };
         let change = Tables::new(self.read).change(seq)?;
-        Ok(change.is_some_and(|change| change.entry.bound_urls.iter().any(|bound| bound.key == url)))
+        let names = |change: &Change| {
+            let mut urls = change.entry.bound_urls.iter().chain(&change.entry.ended_urls);
+            urls.any(|bound| bound.url.key == url)
+        };
+        Ok(change.as_ref().is_some_and(names))
     }
 }
 
