@@ -178,7 +178,7 @@ async fn an_absence_is_recorded_once_and_a_request_carried_out_once() {
     let all = changes(&client, (1..=9).collect()).await;
     assert_eq!(all, [(Created, Live), (Absent, Live), (Sighted, Live)], "one with an id is logged, as a repetition");
     let reused = rejected(&client, pb::RecordAbsenceRequest { request_id: "two".into(), ..missing(11) }).await;
-    assert_eq!((reused.code, reused.reason.as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    assert_eq!((reused.code, reused.reason.as_str()), (Code::FailedPrecondition, "REQUEST_ID_REUSED"));
     // Another status at the same instant is another look.
     let other = pb::RecordAbsenceRequest { http_status: 410, gone_after: 1, ..missing(10) };
     assert_eq!(bounds(&miss(&client, other).await.article.unwrap()), Some((0, 10, 10, 2)));
