@@ -60,7 +60,7 @@ const COMMIT_BYTES_MAX: usize = 16 << 20;
 enum PendingReply {
     Job { reply: oneshot::Sender<BatchResult>, result: BatchResult, _slot: QueueSlot },
     ClosedTime { to: Timestamp, reply: oneshot::Sender<Result<(), ArchiveError>>, permit: OwnedSemaphorePermit },
-    Edit { edit: Edit, result: EditResult },
+    Edit { edit: Box<Edit>, result: EditResult },
 }
 
 impl PendingReply {
@@ -314,7 +314,7 @@ impl Writer {
             writes.subscriptions.insert(id.clone(), record.clone());
         }
         let result = decided.map(|decided| decided.record).map_err(ArchiveError::from);
-        self.open.waiting.push(PendingReply::Edit { edit, result });
+        self.open.waiting.push(PendingReply::Edit { edit: Box::new(edit), result });
     }
 
     /// The archive time of a commit that is sealed now: the time of the clock, but always later than the archive time
@@ -475,7 +475,7 @@ impl Writer {
                 PendingReply::ClosedTime { to, reply, permit } => {
                     maintenance.push(WriterMessage::RaiseClosedTime { to, reply, permit })
                 }
-                PendingReply::Edit { edit, .. } => maintenance.push(WriterMessage::Edit(edit)),
+                PendingReply::Edit { edit, .. } => maintenance.push(WriterMessage::Edit(*edit)),
                 job @ PendingReply::Job { .. } => jobs.push(job),
             }
         }
