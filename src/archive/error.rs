@@ -216,6 +216,16 @@ pub enum Conflict {
         /// The article that the address was to lead to.
         article: ArticleName,
     },
+    /// An address was moved as often as is allowed.
+    #[error(
+        "{} was ended or moved {} times already, the maximum",
+        excerpt(&without_credentials(.url)),
+        Limits::URL_CHANGES_MAX
+    )]
+    TooManyMoves {
+        /// The URL as the client gave it.
+        url: String,
+    },
     /// The request id was already used on the article, for a different request.
     #[error("request id {id} was already used on {article} for a different request; use a new id")]
     RequestIdReused {

@@ -55,7 +55,8 @@ pub enum ArticleTarget {
         /// The name to use if no URL leads to an article of the source.
         derived: ArticleName,
     },
-    /// The article to which this address leads at the observe time. If it leads to none, the operation is rejected.
+    /// The article to which this address leads at the observe time; before the first time at which it leads somewhere,
+    /// where it leads first. If it leads to none, the operation is rejected.
     AtUrl(ArticleUrl),
     /// The article to which this address leads at the observe time, or led before it ended.
     ByAddress(ArticleUrl),

@@ -14,6 +14,7 @@ pub mod export;
 pub mod follow;
 pub mod import;
 pub mod originals;
+mod own_page;
 pub mod pages;
 pub mod replace;
 pub mod state_file;
@@ -29,6 +30,8 @@ pub enum Recorded {
     Observation(Box<pb::RecordObservationResponse>),
     /// An absence: the page of an archived article is missing. With the archive's response.
     Absence(Box<pb::RecordAbsenceResponse>),
+    /// Nothing: a further address of this article is missing, which does not say that its page is.
+    Nothing(Box<pb::Article>),
 }
 
 impl Default for Recorded {
@@ -64,13 +67,14 @@ impl Captured {
             Recorded::Absence(response) => {
                 response.article.as_ref().map(|article| article.name.clone()).unwrap_or_default()
             }
+            Recorded::Nothing(article) => article.name.clone(),
         }
     }
 
     /// Whether the page is missing, but not often enough yet for its article to be gone.
     pub fn needs_another_look(&self) -> bool {
         match &self.recorded {
-            Recorded::Observation(_) => false,
+            Recorded::Observation(_) | Recorded::Nothing(_) => false,
             Recorded::Absence(response) => {
                 response.article.as_ref().is_some_and(|article| article.state() == pb::ArticleState::Live)
             }

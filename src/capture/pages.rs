@@ -2,13 +2,15 @@
 //!
 //! If the archive knows a URL, the request to its server is conditional on what that server returned last time. A
 //! response that nothing has changed saves the transfer of the page and is recorded as a sighting. If the page is
-//! missing, that is recorded as an absence; the page of an article that the archive does not know is an error.
+//! missing, that is recorded as an absence; the page of an article that the archive does not know is an error. If only
+//! a further address of an article is missing, nothing is recorded: its page may be up.
 
 use std::sync::Arc;
 
 use http::StatusCode;
 use url::Url;
 
+use super::own_page::{is_own_page, own_page};
 use super::{CaptureError, Captured, PageError, Recorded};
 use crate::client::Client;
 use crate::clock::Clock;
@@ -70,7 +72,7 @@ impl<'a> Pages<'a> {
         let fetched = match (self.fetcher.fetch(address, validators.as_ref()).await, &known) {
             (Ok(fetched), _) => fetched,
             (Err(error), Some(known)) => match MissingPage::of_error(&error) {
-                Some(missing) => return self.record_absence(known, missing).await,
+                Some(missing) => return self.miss(known, address, missing).await,
                 None => return Err(error.into()),
             },
             (Err(error), None) => return Err(error.into()),
@@ -85,7 +87,7 @@ impl<'a> Pages<'a> {
                     let known = known.filter(|_| ingest::site(address) == ingest::site(&page.url));
                     let front_page = || PageError::FrontPage { url: page.url.to_string() };
                     let missing = MissingPage::at_front_page(&page);
-                    return self.record_absence(&known.ok_or_else(front_page)?, missing).await;
+                    return self.miss(&known.ok_or_else(front_page)?, address, missing).await;
                 }
                 let observed = self.clock.now();
                 let document = read(&page, observed)?;
@@ -213,6 +215,23 @@ impl<'a> Pages<'a> {
         Ok(Captured { recorded: Recorded::Observation(Box::new(response)), ..remarks })
     }
 
+    /// Records that the page at `address` is missing, if it is that of the archived article `known`, which has this
+    /// URL.
+    async fn miss(&self, known: &pb::Article, address: &Url, missing: MissingPage) -> Result<Captured, CaptureError> {
+        let now = self.clock.now();
+        // An address that redirects to the page finds what is there.
+        let end = Some(missing.fetch.url.as_str()).filter(|_| missing.reason != pb::AbsenceReason::Redirected);
+        if is_own_page(known, &[address.as_str(), end.unwrap_or_default()], now) {
+            return self.record_absence(known, missing).await;
+        }
+        let mut article = known.clone();
+        if let Some(content) = article.revision.as_mut().and_then(|revision| revision.content.as_mut()) {
+            content.blocks.clear();
+        }
+        let note = further_address_note(own_page(known, now));
+        Ok(Captured { recorded: Recorded::Nothing(Box::new(article)), notes: vec![note], ..Captured::default() })
+    }
+
     /// Records that the page of an archived article is missing.
     async fn record_absence(&self, known: &pb::Article, missing: MissingPage) -> Result<Captured, CaptureError> {
         let default = u32::from(missing.reason == pb::AbsenceReason::Gone);
@@ -319,6 +338,14 @@ fn addresses(url: &Url, redirects: &[Redirect]) -> impl Iterator<Item = String> 
 /// Anyone on the network path may have changed a page that came without TLS.
 fn downgrade_note(hop: &Redirect) -> String {
     format!("{} redirects from https to http; the page was fetched without encryption", hop.from)
+}
+
+fn further_address_note(own: Option<&pb::ArticleUrl>) -> String {
+    let missing = "it is missing, but it is not the address of the article's page, so nothing was recorded";
+    match own {
+        Some(own) => format!("{missing}; look at {}", own.url),
+        None => missing.to_owned(),
+    }
 }
 
 /// Whether the page redirects to the front page of a site, which usually means that the article is gone. The front page

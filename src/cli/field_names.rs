@@ -3,7 +3,7 @@
 /// Fields, and the option or argument that sets each of them. Each entry covers the items of a repeated field as well.
 ///
 /// A field that a document may state, such as `content.language`, has no entry: the user may have given no option.
-const NAMES: [(&str, &str); 41] = [
+const NAMES: [(&str, &str); 42] = [
     ("name", "ARTICLE"),
     ("parent", "--source"),
     ("article_id", "--article"),
@@ -11,6 +11,7 @@ const NAMES: [(&str, &str); 41] = [
     ("add_labels", "+LABEL"),
     ("remove_labels", "-LABEL"),
     ("url", "URL"),
+    ("ends", "--end"),
     ("from_name", "--from"),
     ("observe_time", "--observed-at"),
     ("reason", "--reason"),

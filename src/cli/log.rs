@@ -9,6 +9,7 @@ use super::output::Output;
 use super::short_name::short;
 use super::{status, style, words};
 use crate::client::{as_of, as_of_snapshot};
+use crate::model::Timestamp;
 use crate::wire::{instant, pb};
 
 const PAGE_SIZE: usize = 100;
@@ -67,7 +68,7 @@ async fn print_state(
     if let Some(line) = missing_line(&article, out) {
         out.line(line)?;
     }
-    let former: Vec<String> = former_urls(&article, out).collect();
+    let former: Vec<String> = former_urls(&article, args.as_of.at(), out).collect();
     for url in former {
         out.line(format_args!("former URL {url}"))?;
     }
@@ -84,9 +85,18 @@ pub(super) fn missing_line(article: &pb::Article, out: &Output) -> Option<String
     Some(format!("{}: {missing}", out.painter().paint(style::BAD, verb(article))))
 }
 
-/// Formats each URL that no longer leads to the article as `https://… from … until …, then gazette/ferry`.
-pub(super) fn former_urls<'a>(article: &'a pb::Article, out: &'a Output) -> impl Iterator<Item = String> + 'a {
-    article.urls.iter().filter_map(|url| {
+/// Whether a URL no longer leads to the article at `at` (`None`: at the end of the observe axis).
+pub(super) fn is_former(url: &pb::ArticleUrl, at: Option<Timestamp>) -> bool {
+    instant(url.end_time.as_ref()).is_some_and(|end| at.is_none_or(|at| end <= at))
+}
+
+/// Formats each URL that no longer leads to the article at `at` as `https://… from … until …, then gazette/ferry`.
+pub(super) fn former_urls<'a>(
+    article: &'a pb::Article,
+    at: Option<Timestamp>,
+    out: &'a Output,
+) -> impl Iterator<Item = String> + 'a {
+    article.urls.iter().filter(move |url| is_former(url, at)).filter_map(|url| {
         let until = out.time(instant(url.end_time.as_ref())?);
         let since = instant(url.observe_time.as_ref()).map(|since| format!(" from {}", out.time(since)));
         let then = match url.moved_to.as_str() {

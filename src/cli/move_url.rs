@@ -6,18 +6,21 @@ use super::exit::Failure;
 use super::output::Output;
 use super::short_name::short;
 use super::{precondition, style};
+use crate::wire::pb::move_url_request::Destination;
 use crate::wire::{pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: MoveUrlArgs, out: &mut Output) -> Result<(), Failure> {
     let dry_run = args.write.dry_run;
+    // An article that is named by another of its URLs is the one to which that leads at the time of the move.
     let resolve = async |article: &Option<super::article::ArticleRef>| match article {
-        Some(article) => article.resolve(session, None, None).await,
+        Some(article) => article.resolve(session, args.observed_at, None).await,
         None => Ok(String::new()),
     };
     let (name, from_name) = (resolve(&args.article).await?, resolve(&args.from).await?);
+    let destination = if args.end { Destination::Ends(true) } else { Destination::Name(name.clone()) };
     let request = pb::MoveUrlRequest {
         url: args.url.clone(),
-        name: name.clone(),
+        destination: Some(destination),
         from_name,
         observe_time: args.observed_at.map(timestamp_to_pb),
         reason: args.reason,

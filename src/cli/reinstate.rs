@@ -24,10 +24,15 @@ pub(super) async fn run(session: &Session, args: StateChangeArgs, out: &mut Outp
     if out.json {
         return out.message(&done);
     }
+    let article = done.article.unwrap_or_default();
+    // Looks found the page missing, and only a look that finds it makes the article live.
+    let is_gone = article.state() == pb::ArticleState::Gone;
     let outcome = match done.changed {
+        false if is_gone => "already reinstated".to_owned(),
         false => "already live".to_owned(),
         true if dry_run => format!("would reinstate{}", again(before, pb::ArticleState::Live)),
         true => format!("reinstated{}", again(before, pb::ArticleState::Live)),
     };
-    report(&outcome, &done.article.unwrap_or_default(), out)
+    let outcome = if is_gone { format!("{outcome}, still gone") } else { outcome };
+    report(&outcome, &article, out)
 }

@@ -66,6 +66,7 @@ impl<'a> Report<'a> {
         let response = match recorded {
             Recorded::Observation(response) => &**response,
             Recorded::Absence(response) => return self.missing(response),
+            Recorded::Nothing(article) => return self.nothing(label, article, notes),
         };
         self.outcomes.add(response.outcome());
         let is_quiet = response.outcome() == Outcome::Unchanged;
@@ -88,6 +89,25 @@ impl<'a> Report<'a> {
         self.outcomes.missing += 1;
         let Self { out, progress, dry_run, .. } = self;
         progress.beside(|| if out.json { out.message(response) } else { absent::print(response, *dry_run, out) })
+    }
+
+    /// Reports that nothing was recorded, for the reason in `notes`.
+    fn nothing(&mut self, label: &str, article: &pb::Article, notes: &[String]) -> Result<(), Failure> {
+        self.outcomes.unchanged += 1;
+        let Self { out, progress, .. } = self;
+        progress.beside(|| {
+            notes.iter().for_each(|note| out.note(format_args!("{label}: {}", style::safe_line(note))));
+            if !out.json {
+                return Ok(());
+            }
+            // Of the same form as if the absence had been recorded before.
+            out.message(&pb::RecordAbsenceResponse {
+                etag: article.etag.clone(),
+                state: article.state,
+                article: Some(article.clone()),
+                ..pb::RecordAbsenceResponse::default()
+            })
+        })
     }
 
     fn failure(&mut self, label: &str, failure: Failure) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use super::output::Output;
 use super::{log, status, style};
 use crate::cli::short_name::short;
 use crate::ingest::times::describe;
-use crate::model::Precision;
+use crate::model::{Precision, Timestamp};
 use crate::wire::{self, pb};
 
 pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) -> Result<(), Failure> {
@@ -30,7 +30,7 @@ pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) ->
     let found = session.archive().get_article(request).await?.into_inner();
     let mut article = found.article.unwrap_or_default();
     let Some(number) = args.revision else {
-        return if out.json { out.message(&article) } else { print(&article, true, out) };
+        return if out.json { out.message(&article) } else { print(&article, args.as_of.at(), true, out) };
     };
     let request = pb::GetRevisionRequest {
         name: format!("{name}/revisions/{number}"),
@@ -44,7 +44,7 @@ pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) ->
     }
     let in_force = article.revision.as_ref().map_or(0, |revision| revision.number) == revision.number;
     article.revision = Some(revision);
-    print(&article, in_force, out)
+    print(&article, args.as_of.at(), in_force, out)
 }
 
 /// Writes the original that the content was extracted from.
@@ -81,8 +81,8 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
     }
 }
 
-/// Prints an article. `in_force` says whether its revision is the one in force at the point that was read.
-fn print(article: &pb::Article, in_force: bool, out: &mut Output) -> Result<(), Failure> {
+/// Prints an article that was read at `at`. `in_force` says whether its revision is the one in force at that point.
+fn print(article: &pb::Article, at: Option<Timestamp>, in_force: bool, out: &mut Output) -> Result<(), Failure> {
     let painter = out.painter();
     let revision = article.revision.clone().unwrap_or_default();
     let content = revision.content.clone().unwrap_or_default();
@@ -94,7 +94,7 @@ fn print(article: &pb::Article, in_force: bool, out: &mut Output) -> Result<(), 
         out.wrapped("", &format!("By {}", style::safe_line(&join(&content.bylines))))?;
     }
     out.line("")?;
-    facts(article, &revision, &content, in_force, out)?;
+    facts(article, &revision, &content, at, in_force, out)?;
     let stub = article.state() == pb::ArticleState::Withdrawn && in_force && content.blocks.is_empty();
     if stub {
         let command = format!("dateline show {} --revision {}", short(&article.name), revision.number);
@@ -109,11 +109,12 @@ fn print(article: &pb::Article, in_force: bool, out: &mut Output) -> Result<(), 
     Ok(())
 }
 
-/// Prints the attributes of an article, one per line.
+/// Prints the attributes of an article that was read at `at`, one per line.
 fn facts(
     article: &pb::Article,
     revision: &pb::Revision,
     content: &pb::Content,
+    at: Option<Timestamp>,
     in_force: bool,
     out: &mut Output,
 ) -> Result<(), Failure> {
@@ -140,7 +141,7 @@ fn facts(
         .as_ref()
         .map(|original| format!("{} of {}", status::size(original.size_bytes), style::safe_line(&original.media_type)));
     let given = |text: &str| (!text.is_empty()).then(|| style::safe_line(text));
-    let former: Vec<String> = log::former_urls(article, out).collect();
+    let former: Vec<String> = log::former_urls(article, at, out).collect();
     let rows = [
         ("Article", Some(out.painter().paint(style::NAME, &short(&article.name)))),
         ("State", state),
@@ -156,7 +157,7 @@ fn facts(
         ("Keywords", given(&content.keywords.join(", "))),
         ("Labels", given(&article.labels.join(", "))),
         ("Rights", given(&content.rights)),
-        ("URL", given(&addresses(article, content))),
+        ("URL", given(&addresses(article, content, at))),
         ("Former URL", (!former.is_empty()).then(|| former.join("; "))),
         ("Original", original),
         ("Words", (!content.blocks.is_empty()).then(|| revision.word_count.to_string())),
@@ -185,9 +186,9 @@ fn claimed(claim: &pb::ClaimedTime, out: &Output) -> Option<String> {
     Some(if origin.is_empty() { value } else { format!("{value} ({})", origin.join(", ")) })
 }
 
-/// The canonical URL, followed by the others. Those that no longer lead to the article are left out.
-fn addresses(article: &pb::Article, content: &pb::Content) -> String {
-    let (former, current): (Vec<_>, Vec<_>) = article.urls.iter().partition(|url| url.end_time.is_some());
+/// The canonical URL, followed by the others. Those that no longer lead to the article at `at` are left out.
+fn addresses(article: &pb::Article, content: &pb::Content, at: Option<Timestamp>) -> String {
+    let (former, current): (Vec<_>, Vec<_>) = article.urls.iter().partition(|url| log::is_former(url, at));
     let is_former = |url: &str| former.iter().any(|former| former.url == url);
     let is_current = |url: &str| current.iter().any(|current| current.url == url);
     let canonical = content.canonical_url.as_str();

@@ -1,6 +1,6 @@
 //! Absences: looks at an article that found its page missing, and the states that follow from them.
 
-use super::Timestamp;
+use super::{Limits, Timestamp};
 
 /// The state of an article at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,7 +49,7 @@ pub struct AbsenceRun {
     pub first_missed: Timestamp,
     /// The observe time of the last absence that is counted.
     pub last_missed: Timestamp,
-    /// The number of absences from the first to that one.
+    /// The number of absences from the first to that one, at most [`Limits::GONE_AFTER_MAX`]: it stops there.
     pub count: u32,
     /// Whether the run makes the article gone. Absences after `last_missed` count for this, too.
     pub is_gone: bool,
@@ -76,7 +76,7 @@ pub struct AbsenceRecord {
 impl AbsenceRun {
     /// The run with one more absence at its end, or a new run that begins with it.
     pub fn extended(before: Option<Self>, last_seen: Timestamp, look: AbsenceLook, at: Timestamp) -> Self {
-        let count = before.map_or(0, |before| before.count).saturating_add(1);
+        let count = before.map_or(0, |before| before.count).saturating_add(1).min(Limits::GONE_AFTER_MAX);
         Self {
             last_seen: before.map_or(last_seen, |before| before.last_seen),
             first_missed: before.map_or(at, |before| before.first_missed),
@@ -101,5 +101,8 @@ mod tests {
         assert_eq!((second.last_seen, second.first_missed, second.last_missed), (at(1), at(5), at(7)));
         assert!(second.is_gone);
         assert!(AbsenceRun::extended(Some(second), at(1), look(9), at(8)).is_gone);
+        let full = AbsenceRun { count: Limits::GONE_AFTER_MAX, ..second };
+        let extended = AbsenceRun::extended(Some(full), at(1), look(9), at(9));
+        assert_eq!((extended.count, extended.last_missed), (Limits::GONE_AFTER_MAX, at(9)), "the count stops");
     }
 }

@@ -41,6 +41,8 @@ impl Limits {
     pub const BLOCKS_MAX: usize = 20_000;
     /// The number of URLs that lead to one article.
     pub const ARTICLE_URLS_MAX: u32 = 256;
+    /// How often one URL may end or lead to another article, before it cannot be moved any more.
+    pub const URL_CHANGES_MAX: usize = 1_024;
     /// The length of a source id, article id, label, language tag or request id, in bytes.
     pub const NAME_BYTES_MAX: usize = 128;
     /// The length of the reason given with a state change or with labels, in bytes.

@@ -141,8 +141,14 @@ pub(super) fn label(
     Action::label(add, remove, why, &context.limits)
 }
 
-/// Parses the move of an address: to the article that the request names or, if it names none, away from the one that it
-/// leads to.
+/// Where a move lets an address lead.
+enum Destination {
+    Article(ArticleName),
+    Nowhere,
+}
+
+/// Parses the move of an address: to the article that the request names or, if the address ends, away from the one that
+/// it leads to.
 pub(super) fn move_url(
     context: &Context,
     request: pb::MoveUrlRequest,
@@ -150,24 +156,43 @@ pub(super) fn move_url(
 ) -> Result<Operation, FieldErrors> {
     let url = wire::check_url("url", &request.url, &context.limits)
         .map(|key| ArticleUrl { original: request.url.clone(), key });
-    let name = optional_name("name", &request.name);
-    let from = optional_name("from_name", &request.from_name);
-    let distinct = match request.name == request.from_name && !request.name.is_empty() {
-        true => Err(FieldError::invalid("from_name", "is the article that the URL is to be moved to")),
-        false => Ok(()),
+    let distinct = match &request.destination {
+        Some(pb::move_url_request::Destination::Name(name)) if *name == request.from_name && !name.is_empty() => {
+            Err(FieldError::invalid("from_name", "is the article that the URL is to be moved to"))
+        }
+        Some(_) | None => Ok(()),
     };
+    let destination = destination(request.destination);
+    let from = optional_name("from_name", &request.from_name);
     let observe_time = wire::observe_time(request.observe_time.as_ref(), context.archive.clock().now());
     let reason = reason(request.reason);
     let precondition = precondition(request.precondition);
     let id = request_id(&request.request_id, (!request.request_id.is_empty()).then_some(digest));
-    let (url, name, from, (), observe_time, reason, precondition, request) =
-        all!(url, name, from, distinct, observe_time, reason, precondition, id)?;
-    let (target, action) = match (name, from) {
-        (Some(name), from) => (ArticleTarget::Named(name), Action::BindUrl(UrlMove { url, from, reason })),
-        (None, Some(from)) => (ArticleTarget::Named(from), Action::EndUrl(UrlMove { url, from: None, reason })),
-        (None, None) => (ArticleTarget::ByAddress(url.clone()), Action::EndUrl(UrlMove { url, from: None, reason })),
+    let (url, destination, from, (), observe_time, reason, precondition, request) =
+        all!(url, destination, from, distinct, observe_time, reason, precondition, id)?;
+    let (target, action) = match (destination, from) {
+        (Destination::Article(name), from) => {
+            (ArticleTarget::Named(name), Action::BindUrl(UrlMove { url, from, reason }))
+        }
+        (Destination::Nowhere, from) => {
+            let target = from.map_or_else(|| ArticleTarget::ByAddress(url.clone()), ArticleTarget::Named);
+            (target, Action::EndUrl(UrlMove { url, from: None, reason }))
+        }
     };
     Ok(Operation { target, observe_time, precondition, request, action })
+}
+
+fn destination(destination: Option<pb::move_url_request::Destination>) -> Result<Destination, FieldError> {
+    use pb::move_url_request::Destination as Given;
+    match destination {
+        None => Err(FieldError::invalid("name", "is missing; give the article's name, or set ends to end the URL")),
+        Some(Given::Name(name)) => {
+            let name = ArticleName::parse(&name).map_err(|error| FieldError::invalid("name", error))?;
+            Ok(Destination::Article(name))
+        }
+        Some(Given::Ends(true)) => Ok(Destination::Nowhere),
+        Some(Given::Ends(false)) => Err(FieldError::invalid("ends", "must be true if set; omit it otherwise")),
+    }
 }
 
 fn optional_name(field: &str, name: &str) -> Result<Option<ArticleName>, FieldError> {

@@ -287,6 +287,9 @@ fn conflict(error: &Conflict) -> Refusal {
         Conflict::TooManyUrls { article } => Refusal::new(Code::FailedPrecondition, "TOO_MANY_URLS", error)
             .with("article", article)
             .with("urls_max", Limits::ARTICLE_URLS_MAX),
+        Conflict::TooManyMoves { url } => Refusal::new(Code::FailedPrecondition, "TOO_MANY_MOVES", error)
+            .with("url", excerpt(url))
+            .with("moves_max", Limits::URL_CHANGES_MAX),
         Conflict::RequestIdReused { article, id } => Refusal::new(Code::FailedPrecondition, "REQUEST_ID_REUSED", error)
             .with("article", article)
             .with("request_id", id),

@@ -90,7 +90,11 @@ impl AddressSteps {
             let after = self.at(until).unwrap_or(Lead { leads: false, ..lead });
             self.0.insert(until, after);
         }
-        self.0.retain(|at, _| *at < since || until.is_some_and(|until| *at >= until));
+        let from_since = self.0.range(since..).map(|(at, _)| *at);
+        let replaced: Vec<Timestamp> = from_since.take_while(|at| until.is_none_or(|until| *at < until)).collect();
+        for at in replaced {
+            self.0.remove(&at);
+        }
         self.0.insert(since, lead);
     }
 

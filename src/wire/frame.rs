@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(decoded::<pb::SubscribeResponse>(&event), expected);
         assert_eq!(decoded::<pb::SubscribeResponse>(&EventFrame::Other(Box::new(expected.clone()))), expected);
 
-        let rest = pb::ListChangesResponse { next_page_token: "n".into(), next_seq: 3, ..Default::default() };
+        let rest = pb::ListChangesResponse { resume_token: "n".into(), next_seq: 3, ..Default::default() };
         let page = PageFrame { changes: frames, rest: rest.clone() };
         assert_eq!(decoded::<pb::ListChangesResponse>(&page), pb::ListChangesResponse { changes, ..rest });
     }

@@ -145,6 +145,55 @@ async fn a_withdrawal_takes_precedence() {
     assert_eq!(newest(&client).await.state(), Live);
 }
 
+/// The reinstatement moved the beginning of GONE, although the article had been GONE before it.
+#[tokio::test]
+async fn a_reinstatement_of_an_article_that_was_not_withdrawn_does_not_alter_since_when_it_is_gone() {
+    let (_directory, _server, client) = fresh().await;
+    see(&client, 0).await;
+    for seconds in [20, 30, 40] {
+        miss(&client, missing(seconds)).await;
+    }
+    let reinstate = pb::ReinstateArticleRequest { name: name("a"), observe_time: Some(at(50)), ..Default::default() };
+    let done = client.archive.clone().reinstate_article(reinstate).await.unwrap().into_inner().article.unwrap();
+    assert_eq!((done.state(), done.state_time), (Gone, Some(at(20))));
+    for shown in [newest(&client).await, then(&client, 60).await, then(&client, 45).await] {
+        assert_eq!((shown.state(), shown.state_time), (Gone, Some(at(20))));
+    }
+    see(&client, 70).await;
+    let shown = newest(&client).await;
+    assert_eq!((shown.state(), shown.state_time), (Live, Some(at(50))), "the reinstatement is in force");
+}
+
+/// The whole run was read for each late look, and its count had no limit.
+#[tokio::test]
+async fn a_run_is_counted_up_to_as_many_absences_as_a_look_can_require() {
+    let (_directory, _server, client) = fresh().await;
+    see(&client, 0).await;
+    let instants: Vec<i64> = (1..=1_003).rev().collect();
+    for some in instants.chunks(50) {
+        let mut looks = tokio::task::JoinSet::new();
+        for seconds in some {
+            let request = pb::RecordAbsenceRequest { gone_after: 1_000, ..missing(*seconds) };
+            let client = client.clone();
+            looks.spawn(async move { miss(&client, request).await });
+        }
+        looks.join_all().await;
+    }
+    let gone = newest(&client).await;
+    assert_eq!((gone.state(), bounds(&gone)), (Gone, Some((0, 1, 1_003, 1_000))));
+    for (seconds, count) in [(1, 1), (999, 999), (1_000, 1_000), (1_002, 1_000)] {
+        let shown = then(&client, seconds).await;
+        assert_eq!((shown.state(), bounds(&shown)), (Gone, Some((0, 1, seconds, count))));
+    }
+    let next = miss(&client, missing(1_004)).await.article.unwrap();
+    assert_eq!(bounds(&next), Some((0, 1, 1_004, 1_000)));
+    // An observation in the middle leaves two runs of too few looks, but for the last look, which requires only three.
+    see(&client, 500).await;
+    let (before, after) = (then(&client, 499).await, newest(&client).await);
+    assert_eq!((before.state(), bounds(&before)), (Live, Some((0, 1, 499, 499))));
+    assert_eq!((after.state(), bounds(&after)), (Gone, Some((500, 501, 1_004, 504))));
+}
+
 #[tokio::test]
 async fn the_first_absences_always_count_and_later_ones_may_be_coalesced() {
     let (_directory, _server, client) = fresh().await;

@@ -3,6 +3,7 @@
 use dateline::internals::client::{Client, ServerError};
 use dateline::internals::wire::pb;
 use pb::ChangeKind::{Aliased, Created, Revised, Sighted, UrlMoved};
+use pb::move_url_request::Destination;
 use tonic::Code;
 
 use crate::server::{at, content, fresh, name, publish};
@@ -22,14 +23,14 @@ fn found(text: &str, seconds: i64) -> pb::RecordObservationRequest {
 fn to(id: &str, seconds: i64) -> pb::MoveUrlRequest {
     pb::MoveUrlRequest {
         url: LIVE.to_owned(),
-        name: name(id),
+        destination: Some(Destination::Name(name(id))),
         observe_time: Some(at(seconds)),
         ..pb::MoveUrlRequest::default()
     }
 }
 
 fn end(seconds: i64) -> pb::MoveUrlRequest {
-    pb::MoveUrlRequest { name: String::new(), ..to("a", seconds) }
+    pb::MoveUrlRequest { destination: Some(Destination::Ends(true)), ..to("a", seconds) }
 }
 
 async fn record(client: &Client, request: pb::RecordObservationRequest) -> pb::RecordObservationResponse {
@@ -189,6 +190,10 @@ async fn a_move_that_changes_nothing_is_not_recorded() {
     assert_eq!(server.archive.tail(), tail);
     moved(&client, end(30)).await;
     assert!(!moved(&client, end(40)).await.changed, "it leads nowhere already");
+    let from = |id: &str| pb::MoveUrlRequest { from_name: name(id), ..end(40) };
+    assert!(!moved(&client, from("b")).await.changed, "it led there until it ended");
+    let error = rejected(&client, from("a")).await;
+    assert_eq!((error.reason.as_str(), error.metadata.get("article")), ("URL_LEADS_ELSEWHERE", None));
     // An import of the same moves: the later one does not make the earlier one new.
     assert!(!moved(&client, to("b", 20)).await.changed);
     let from_a = pb::MoveUrlRequest { from_name: name("a"), ..end(20) };
@@ -231,9 +236,18 @@ async fn a_move_names_what_is_wrong() {
     assert_eq!(reason(from("b", to("b", 20))).await, expected(Code::InvalidArgument, "FIELD_INVALID"));
     let unknown = pb::MoveUrlRequest { url: "https://www.example.com/other".to_owned(), ..end(20) };
     assert_eq!(reason(unknown).await, expected(Code::NotFound, "ARTICLE_UNKNOWN"));
-    let malformed = pb::MoveUrlRequest { url: "ftp://x".to_owned(), name: "b".to_owned(), ..end(20) };
+    let nameless = Some(Destination::Name("b".to_owned()));
+    let malformed = pb::MoveUrlRequest { url: "ftp://x".to_owned(), destination: nameless, ..end(20) };
     let error = rejected(&client, malformed).await;
     assert!(error.message.contains("url") && error.message.contains("1 more field is wrong"), "{}", error.message);
+    // A field that was forgotten must not end an address.
+    for (destination, field) in
+        [(None, "name"), (Some(Destination::Name(String::new())), "name"), (Some(Destination::Ends(false)), "ends")]
+    {
+        let error = rejected(&client, pb::MoveUrlRequest { destination, ..end(20) }).await;
+        assert_eq!((error.code, error.reason.as_str()), (Code::InvalidArgument, "FIELD_INVALID"));
+        assert_eq!(error.metadata["field"], field);
+    }
     let must_not_exist = pb::precondition::Condition::MustNotExist(true);
     let condition = Some(pb::Precondition { condition: Some(must_not_exist) });
     let conditional = pb::MoveUrlRequest { precondition: condition, ..to("b", 20) };
@@ -252,14 +266,14 @@ async fn a_filter_by_address_sees_one_article_leave_and_the_other_enter() {
     let told = client.feed.clone().list_changes(request).await.unwrap().into_inner().changes;
     let told: Vec<_> = told.iter().map(|change| (change.seq, change.left_filter)).collect();
     assert_eq!(told, [(0, false), (2, true), (3, false)]);
-    for (seconds, id) in [(None, "b"), (Some(15), "a")] {
+    // Until 20, `b` did not have the address, because another article had it.
+    for (seconds, ids) in [(None, &["b"][..]), (Some(15), &["a"][..]), (Some(7), &[][..])] {
         let as_of = Some(pb::AsOf { observe_time: seconds.map(at), ..Default::default() });
         let parent = "sources/-".to_owned();
         let request = pb::ListArticlesRequest { parent, filter: filter.clone(), as_of, ..Default::default() };
         let listed = client.archive.clone().list_articles(request).await.unwrap().into_inner().articles;
-        // `b` leads there from 20 on; before its first time, an address counts too.
-        assert!(listed.iter().any(|article| article.name == name(id)), "{seconds:?}");
-        assert_eq!(listed.iter().any(|article| article.name == name("a")), seconds.is_some());
+        let names: Vec<_> = listed.into_iter().map(|article| article.name).collect();
+        assert_eq!(names, ids.iter().map(|id| name(id)).collect::<Vec<_>>(), "{seconds:?}");
     }
 }
 
@@ -305,6 +319,57 @@ async fn a_reused_address_is_warned_about() {
     record(&client, named.clone()).await;
     let named = pb::RecordObservationRequest { observe_time: Some(at(40)), ..named };
     assert_eq!(reasons(&record(&client, named).await), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_missing_page_is_that_of_the_article_to_which_its_address_leads_then() {
+    let (_directory, _server, client) = fresh().await;
+    two(&client).await;
+    moved(&client, end(20)).await;
+    moved(&client, to("b", 30)).await;
+    for (seconds, expected) in [(9, "STATE_CHANGE_TOO_EARLY"), (15, "a"), (25, "URL_ENDED"), (35, "b")] {
+        let request = pb::RecordAbsenceRequest {
+            target: Some(pb::record_absence_request::Target::Url(LIVE.to_owned())),
+            observe_time: Some(at(seconds)),
+            reason: pb::AbsenceReason::NotFound.into(),
+            ..Default::default()
+        };
+        let missed = match client.archive.clone().record_absence(request).await {
+            Ok(missed) => missed.into_inner().article.unwrap().name.rsplit_once('/').unwrap().1.to_owned(),
+            Err(status) => ServerError::from(status).reason,
+        };
+        assert_eq!(missed, expected, "at {seconds}");
+    }
+}
+
+#[tokio::test]
+async fn before_its_first_time_an_address_leads_where_it_leads_first() {
+    let (_directory, _server, client) = fresh().await;
+    two(&client).await;
+    // It never led to `a`, for any time.
+    moved(&client, end(10)).await;
+    assert_eq!(leads(&client, Some(7), None).await, "ARTICLE_UNKNOWN", "it leads nowhere at all");
+    moved(&client, to("b", 20)).await;
+    assert_eq!(leads(&client, Some(7), None).await, "b");
+    assert_eq!(leads(&client, Some(15), None).await, "URL_ENDED");
+    assert_eq!(leads(&client, Some(7), Some(3)).await, "ARTICLE_UNKNOWN", "as known before the move");
+}
+
+#[tokio::test]
+async fn an_address_is_moved_or_ended_at_most_1024_times() {
+    let (_directory, _server, client) = fresh().await;
+    two(&client).await;
+    // Each ends it earlier than the one before. With the observation, these are all that are allowed.
+    for seconds in (12..=1_034).rev() {
+        assert!(moved(&client, end(seconds)).await.changed);
+    }
+    let error = rejected(&client, end(11)).await;
+    assert_eq!((error.code, error.reason.as_str()), (Code::FailedPrecondition, "TOO_MANY_MOVES"));
+    assert_eq!((error.metadata["url"].as_str(), error.metadata["moves_max"].as_str()), (LIVE, "1024"));
+    assert!(!moved(&client, end(500)).await.changed, "it ended there before");
+    assert!(record(&client, seen("a", "back", 2_000)).await.warnings.is_empty(), "an observation is always taken");
+    assert_eq!(rejected(&client, to("b", 3_000)).await.reason, "TOO_MANY_MOVES");
+    assert_eq!(leads(&client, None, None).await, "a");
 }
 
 #[tokio::test]

@@ -327,7 +327,7 @@ async fn each_bad_field_of_a_feed_request_is_reported() {
     let (fields, _) = refused(feed.update_subscription(nothing).await, "FIELD_INVALID");
     assert_eq!(fields, ["subscription.name", "update_mask"]);
     let park = pb::ParkChangeRequest { name: "x".into(), reason: "x".repeat(600), ..Default::default() };
-    assert_eq!(refused(feed.park_change(park).await, "FIELD_INVALID").0, ["name", "epoch", "reason"]);
+    assert_eq!(refused(feed.park_change(park).await, "FIELD_INVALID").0, ["name", "epoch", "seq", "reason"]);
     let list = pb::ListParkedChangesRequest { name: "x".into(), page_size: -1, view: 9, ..Default::default() };
     assert_eq!(refused(feed.list_parked_changes(list).await, "FIELD_INVALID").0, ["name", "page_size", "view"]);
     let resolve = pb::ResolveParkedChangesRequest { name: "x".into(), seqs: Vec::new() };

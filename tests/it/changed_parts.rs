@@ -154,9 +154,9 @@ async fn changed_parts_are_part_of_a_filter() {
     let beginning = from(pb::feed_start::Position::Beginning(true));
     let first =
         pb::ListChangesRequest { start: beginning.clone(), filter: filter(&[Section, Body]), ..Default::default() };
-    let token = feed.list_changes(first).await.unwrap().into_inner().next_page_token;
+    let token = feed.list_changes(first).await.unwrap().into_inner().resume_token;
     let mut resume =
-        pb::ListChangesRequest { page_token: token, filter: filter(&[Body, Section, Body]), ..Default::default() };
+        pb::ListChangesRequest { resume_token: token, filter: filter(&[Body, Section, Body]), ..Default::default() };
     feed.list_changes(resume.clone()).await.unwrap();
     resume.filter = filter(&[Body]);
     assert_eq!(feed.list_changes(resume).await.unwrap_err().code(), Code::InvalidArgument);

@@ -243,8 +243,8 @@ def make_write(rnd):
         t = BASE + rnd.randrange(400) * 1_000_000 if t is None else t
         end = rnd.random() < 0.3
         return dict(kind="move_url", method="MoveUrl", name=name, rid=rid, t=t,
-                    req=a.MoveUrlRequest(url=url, name="" if end else name, from_name=name if end else "", observe_time=ts(t), request_id=rid,
-                                         reason="why"))
+                    req=a.MoveUrlRequest(url=url, observe_time=ts(t), request_id=rid, reason="why",
+                                         **(dict(ends=True, from_name=name) if end else dict(name=name))))
     if x < 0.87:
         return dict(kind="rollback", method="RollbackArticle", name=name, rid=rid, t=t,
                     req=a.RollbackArticleRequest(name=name, revision_number=rnd.randrange(1, 6), observe_time=tt, request_id=rid))
@@ -844,7 +844,7 @@ class Poller:
                 break
             q = f.ListChangesRequest(kinds=ALL_KINDS, page_size=self.rnd.choice([1, 7, 100, 1000]), wait=Duration(seconds=1))
             if self.token:
-                q.page_token = self.token
+                q.resume_token = self.token
             else:
                 q.start.beginning = True
             try:
@@ -858,7 +858,7 @@ class Poller:
                 if c.seq != len(self.seen):
                     finding("POLL_GAP", f"{self.name}: seq {c.seq} where {len(self.seen)} was expected")
                 self.seen.append(c.seq)
-            self.token, self.next = p.next_page_token, p.next_seq
+            self.token, self.next = p.resume_token, p.next_seq
             if p.next_seq != len(self.seen):
                 finding("POLL_NEXT", f"{self.name}: next_seq {p.next_seq} after {len(self.seen)} changes of all kinds")
             N["polls"] += 1

@@ -64,9 +64,13 @@ fn passes(query: &FeedQuery, article: &FilterState) -> bool {
 fn urls_pass(reader: &Reader<'_>, query: &FeedQuery, change: &Change) -> Result<(bool, bool), ReadError> {
     let Some(prefix) = &query.filter.url_prefix else { return Ok((true, true)) };
     let Some(head) = reader.head(&change.entry.name)? else { return Ok((false, false)) };
-    let passes = |below| {
-        let urls = urls(reader, &head, below)?;
-        Ok::<_, ReadError>(urls.iter().any(|led| led.url.key.starts_with(prefix) && led.lead_at(None)))
+    let passes = |below| -> Result<bool, ReadError> {
+        for led in urls(reader, &head, below)? {
+            if led.url.key.starts_with(prefix) && led.lead_at(reader, head.article, None, below)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     };
     let before = passes(change.seq)?;
     let is_of_urls = !(change.entry.bound_urls.is_empty() && change.entry.ended_urls.is_empty());

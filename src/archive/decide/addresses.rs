@@ -18,7 +18,7 @@
 use crate::archive::decide::decision::ALL;
 use crate::archive::decide::{Decider, ExistingArticle, StagedChange, urls};
 use crate::archive::error::{ArchiveError, Conflict, Missing};
-use crate::archive::project::addresses;
+use crate::archive::project::addresses::{self, LookedUp};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::request::{Action, ArticleTarget, Operation, Outcome, Receipt, UrlMove, Warning};
 use crate::model::{
@@ -161,23 +161,19 @@ impl Decider<'_> {
         Ok(self.name_of(entry.ok_or_else(unknown)?.article)?)
     }
 
-    /// The article to which an address leads at the operation's observe time, or leads next.
+    /// The article to which an address leads at the operation's observe time, as a reader finds it.
     pub(crate) fn found_at_url(&self, operation: &Operation, url: &ArticleUrl) -> Result<ArticleName, ArchiveError> {
         if let Some(name) = self.requested_before(operation, url)? {
             return Ok(name);
         }
-        let at = operation.observe_time;
-        if let Some(article) = self.claimed_by(&url.key, at, ALL)? {
-            return Ok(self.name_of(article)?);
-        }
-        let ended = self.tables.url_at(&url.key, at, ALL)?.filter(|entry| entry.covers(at));
-        Err(match ended {
-            Some(entry) => {
+        match addresses::look_up(&self.tables, &url.key, operation.observe_time, ALL)? {
+            LookedUp::Article(article) => Ok(self.name_of(article)?),
+            LookedUp::Ended(entry) => {
                 let article = self.name_of(entry.article)?;
-                Missing::UrlEnded { url: url.original.clone(), article, ended: entry.since }.into()
+                Err(Missing::UrlEnded { url: url.original.clone(), article, ended: entry.since }.into())
             }
-            None => Missing::Url(url.original.clone()).into(),
-        })
+            LookedUp::Unknown => Err(Missing::Url(url.original.clone()).into()),
+        }
     }
 
     /// The URLs that an observation of `article` at `at` binds to it: those that do not lead there yet at that time,
@@ -312,6 +308,7 @@ impl Decider<'_> {
             tracing::error!(url = url.original, "an address was to be moved that still leads to another article");
             return Err(ArchiveError::Internal);
         }
+        self.check_moves(url)?;
         let (bound, added) = self.binding(*key, at, url)?;
         if added > 0 && head.url_count >= Limits::ARTICLE_URLS_MAX {
             return Err(Conflict::TooManyUrls { article: head.name.clone() }.into());
@@ -321,7 +318,8 @@ impl Decider<'_> {
         self.stage_move(operation, existing, entry, Outcome::Revised)
     }
 
-    /// Ends an address that leads to the article at the observe time. If it leads nowhere then, there is nothing to do.
+    /// Ends an address that leads to the article at the observe time. If it led there until it ended, and still leads
+    /// nowhere then, there is nothing to do.
     pub(crate) fn end_url(
         &self,
         operation: &Operation,
@@ -331,20 +329,31 @@ impl Decider<'_> {
         let ExistingArticle { key, head } = &existing;
         let (url, at) = (&url_move.url, operation.observe_time);
         let found = self.tables.url_at(&url.key, at, ALL)?.filter(|entry| entry.covers(at));
-        let is_over = found.is_some_and(|entry| !entry.leads);
         let ended = Lead { article: *key, leads: false };
+        let is_over = found.is_some_and(|entry| entry.lead() == ended);
         if is_over || (url_move.from.is_none() && self.is_move_recorded(&url.key, ended, at)?) {
             return self.repeat_move(operation, existing, RepeatedMove { url: url.clone(), ended: true });
         }
-        if found.is_none_or(|entry| entry.article != *key) {
-            let leads_to = found.map(|entry| self.name_of(entry.article)).transpose()?;
+        let leads = found.filter(|entry| entry.leads);
+        if leads.is_none_or(|entry| entry.article != *key) {
+            let leads_to = leads.map(|entry| self.name_of(entry.article)).transpose()?;
             return Err(Conflict::UrlElsewhere { url: url.original.clone(), at, leads_to }.into());
         }
+        self.check_moves(url)?;
         let until = addresses::end_of_period(&self.tables, &url.key, *key, at, ALL)?;
         let ended_urls = vec![BoundUrl { url: url.clone(), until, is_whole: false }];
         let entry = self.entry(operation, *key, &head.name, LogKind::UrlEnded, Some(head.latest_seq));
         let entry = ChangeEntry { ended_urls, reason: url_move.reason.clone(), ..entry };
         self.stage_move(operation, existing, entry, Outcome::Revised)
+    }
+
+    /// Rejects a change of an address that was moved as often as is allowed: each move reads all that is known of it.
+    fn check_moves(&self, url: &ArticleUrl) -> Result<(), ArchiveError> {
+        let entries = addresses::entries(&self.tables, &url.key, ALL)?;
+        if addresses::count_changes(&entries) >= Limits::URL_CHANGES_MAX {
+            return Err(Conflict::TooManyMoves { url: url.original.clone() }.into());
+        }
+        Ok(())
     }
 
     /// A move that had been made. Logged only for its request id.

@@ -16,12 +16,15 @@
 //! So the state at an instant within a run depends on later looks of the run, too, as far as they are known below the
 //! bound of the read. That makes the answer independent of the order in which the looks were recorded.
 //!
+//! `gone_after` has a maximum, so a run of that many absences makes the article gone. No more of a run is ever read or
+//! counted: however long it is, a read and a late look cost the same.
+//!
 //! Invariant: every answer is bounded by a position, and the same position always gives the same answer.
 
 use std::ops::Bound;
 
 use crate::archive::project::timeline::TimelineReader;
-use crate::model::{Absence, AbsenceRun, ArticleKey, Seq, Timestamp};
+use crate::model::{Absence, AbsenceRun, ArticleKey, Limits, Seq, Timestamp};
 use crate::store::engine::Direction;
 use crate::store::head::ArticleHead;
 use crate::store::key::article::{TimePoint, TimeTable};
@@ -53,56 +56,71 @@ pub(crate) fn is_observation(entry: &TimeEntry) -> bool {
 
 impl TimelineReader<'_> {
     /// The latest look at or before `at` (`None`: at the end of the axis), if it is an absence, as known below `below`.
-    /// Its run is counted up to this look.
+    /// Its run is counted up to this look. At most [`Limits::GONE_AFTER_MAX`] absences of it are read.
     pub(crate) fn absence(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<Absence>, StoreError> {
+        let source = self.source_of_looks();
         let until = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
-        let mut absences = self.absences(until, Direction::Reverse, below).peekable();
-        if absences.peek().is_none() {
-            return Ok(None);
+        let last = source.absences(until, Direction::Reverse, below).next().transpose()?;
+        let Some(last) = last else { return Ok(None) };
+        let seen = source.nearest_observation(until, Direction::Reverse, below)?;
+        let Some(seen) = seen.filter(|seen| *seen < last.point) else { return Ok(None) };
+        let mut run = source.run(seen, last, below)?;
+        if let Some(at) = at.filter(|_| !run.is_gone) {
+            run.is_gone = source.is_gone_later(run.count, at, below)?;
         }
-        let Some(seen) = self.nearest_observation(until, Direction::Reverse, below)? else { return Ok(None) };
-        let mut run = Vec::new();
-        for entry in absences {
-            let entry = entry?;
-            if entry.point < seen {
-                break;
-            }
-            run.push(entry);
-        }
-        let (Some(last), Some(first)) = (run.first(), run.last()) else { return Ok(None) };
-        let required = run.iter().rev().map(|entry| entry.look.gone_after);
-        let is_gone = (1..).zip(required).any(|(count, gone_after): (u32, u32)| gone_after <= count);
-        let count = u32::try_from(run.len()).unwrap_or(u32::MAX);
-        let run = AbsenceRun {
-            last_seen: seen.observe_time,
-            first_missed: first.point.observe_time,
-            last_missed: last.point.observe_time,
-            count,
-            is_gone: is_gone || self.is_gone_later(count, at, below)?,
-        };
         Ok(Some(Absence { look: last.look, run }))
     }
 
-    /// Whether the rest of the run, after `at`, makes the article gone. The run has `count` absences up to there.
-    fn is_gone_later(&self, mut count: u32, at: Option<Timestamp>, below: Seq) -> Result<bool, StoreError> {
-        let Some(at) = at else { return Ok(false) };
+    /// The run of absences after the observation at `seen`, up to `last`. There is no other observation before `last`.
+    fn run(&self, seen: TimePoint, last: AbsenceEntry, below: Seq) -> Result<AbsenceRun, StoreError> {
+        let last_missed = last.point.observe_time;
+        let times = (Bound::Included(seen.observe_time), Bound::Included(last_missed));
+        let absences = self.absences(times, Direction::Forward, below);
+        // At the instant of the observation, there may be absences that were recorded before it.
+        let absences = absences.skip_while(|entry| entry.as_ref().is_ok_and(|entry| entry.point < seen));
+        let mut run = AbsenceRun {
+            last_seen: seen.observe_time,
+            first_missed: last_missed,
+            last_missed,
+            count: 0,
+            is_gone: false,
+        };
+        for (count, entry) in (1..=Limits::GONE_AFTER_MAX).zip(absences) {
+            let entry = entry?;
+            run.first_missed = run.first_missed.min(entry.point.observe_time);
+            run.count = count;
+            run.is_gone |= entry.look.gone_after <= count;
+        }
+        Ok(run)
+    }
+
+    /// Whether the rest of the run, after `at`, makes the article gone. The run has `count` absences up to there, and
+    /// they do not.
+    fn is_gone_later(&self, count: u32, at: Timestamp, below: Seq) -> Result<bool, StoreError> {
         let later = (Bound::Excluded(at), Bound::Unbounded);
         let mut absences = self.absences(later, Direction::Forward, below).peekable();
         if absences.peek().is_none() {
             return Ok(false);
         }
         let seen_again = self.nearest_observation(later, Direction::Forward, below)?;
-        for entry in absences {
+        for (count, entry) in (count + 1..=Limits::GONE_AFTER_MAX).zip(absences) {
             let entry = entry?;
             if seen_again.is_some_and(|seen| entry.point > seen) {
                 break;
             }
-            count = count.saturating_add(1);
             if entry.look.gone_after <= count {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Where the looks are read from: the tables, unless they are in memory.
+    fn source_of_looks(&self) -> Self {
+        match self {
+            Self::Loaded(timeline, tables, article) if timeline.looks().is_none() => Self::Stored(*tables, *article),
+            Self::Loaded(..) | Self::Stored(..) => *self,
+        }
     }
 
     fn absences(
@@ -112,8 +130,9 @@ impl TimelineReader<'_> {
         below: Seq,
     ) -> Box<dyn Iterator<Item = Result<AbsenceEntry, StoreError>> + '_> {
         match self {
-            Self::Loaded(timeline) => {
-                let known = within(timeline.absences(), times, direction, |entry| entry.point);
+            Self::Loaded(timeline, ..) => {
+                let absences = timeline.looks().map(|looks| looks.absences.as_slice()).unwrap_or_default();
+                let known = within(absences, times, direction, |entry| entry.point);
                 Box::new(known.filter(move |entry| entry.point.seq < below).map(|entry| Ok(*entry)))
             }
             Self::Stored(tables, article) => Box::new(tables.absences(*article, times, direction, below)),
@@ -128,8 +147,9 @@ impl TimelineReader<'_> {
         below: Seq,
     ) -> Result<Option<TimePoint>, StoreError> {
         match self {
-            Self::Loaded(timeline) => {
-                let mut known = within(timeline.observations(), times, direction, |point| *point);
+            Self::Loaded(timeline, ..) => {
+                let observations = timeline.looks().map(|looks| looks.observations.as_slice()).unwrap_or_default();
+                let mut known = within(observations, times, direction, |point| *point);
                 Ok(known.find(|point| point.seq < below).copied())
             }
             Self::Stored(tables, article) => {

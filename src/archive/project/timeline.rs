@@ -144,18 +144,26 @@ pub(crate) struct Timeline {
     revisions: Vec<Seq>,
     url_changes: Vec<Seq>,
     label_changes: Vec<Seq>,
-    absences: Vec<AbsenceEntry>,
-    /// The observations, in order; empty if there are no absences, since only these need them.
-    observations: Vec<TimePoint>,
+    /// The looks; `None` if there are too many to keep in memory.
+    looks: Option<Looks>,
     /// All changes of the article, in order of position; `None` if there are too many to keep in memory.
     changes: Option<Vec<Seq>>,
+}
+
+/// The looks at an article, in order of their points.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Looks {
+    /// The absences.
+    pub(super) absences: Vec<AbsenceEntry>,
+    /// The observations; empty if there are no absences, since only these need them.
+    pub(super) observations: Vec<TimePoint>,
 }
 
 /// Where the timeline of an article is read from. Both sources give the same answers.
 #[derive(Clone, Copy)]
 pub(crate) enum TimelineReader<'a> {
-    /// From memory. It must cover the bound of the read.
-    Loaded(&'a Timeline),
+    /// From memory. It must cover the bound of the read. The tables have what was too much to keep in memory.
+    Loaded(&'a Timeline, Tables<'a>, ArticleKey),
     /// From the tables, for the article with this key. They cover any bound.
     Stored(Tables<'a>, ArticleKey),
 }
@@ -164,7 +172,7 @@ type Times = (Bound<Timestamp>, Bound<Timestamp>);
 
 impl Timeline {
     /// Loads the timeline of an article as known below `below`; `None` if a part of it has more than `entries_max`
-    /// entries.
+    /// entries. The looks and the changes are left out if there are more of them.
     pub(crate) fn load(
         tables: &Tables<'_>,
         article: ArticleKey,
@@ -182,15 +190,11 @@ impl Timeline {
         let url_changes = tables.url_changes(article, below).take(entries_max + 1).collect::<Result<Vec<_>, _>>()?;
         let label_changes = tables.label_changes(article, Direction::Forward, below).take(entries_max + 1);
         let label_changes = label_changes.collect::<Result<Vec<_>, _>>()?;
-        let absences = tables.absences(article, all, Direction::Forward, below).take(entries_max + 1);
-        let absences = absences.collect::<Result<Vec<_>, _>>()?;
-        let observations =
-            if absences.is_empty() { Vec::new() } else { observations(tables, article, &points, below, entries_max)? };
         let lengths = [points.len(), state_changes.len(), revisions.len(), url_changes.len(), label_changes.len()];
-        let most = lengths.into_iter().chain([absences.len(), observations.len()]).max().unwrap_or_default();
-        if most > entries_max {
+        if lengths.into_iter().any(|length| length > entries_max) {
             return Ok(None);
         }
+        let looks = looks(tables, article, &points, below, entries_max)?;
         let mut timeline = Self {
             known_below: below,
             points,
@@ -198,22 +202,21 @@ impl Timeline {
             revisions,
             url_changes,
             label_changes,
-            absences,
-            observations,
+            looks,
             changes: None,
         };
         timeline.changes = timeline.load_changes(tables, article, entries_max)?;
         Ok(Some(timeline))
     }
 
-    /// The absences, in order of their points.
-    pub(super) fn absences(&self) -> &[AbsenceEntry] {
-        &self.absences
+    /// Whether every read is answered from memory; otherwise, those of the looks need the tables.
+    pub(crate) fn has_looks(&self) -> bool {
+        self.looks.is_some()
     }
 
-    /// The observations, in order of their points; empty if there are no absences.
-    pub(super) fn observations(&self) -> &[TimePoint] {
-        &self.observations
+    /// The looks; `None` if they are not in memory.
+    pub(super) fn looks(&self) -> Option<&Looks> {
+        self.looks.as_ref()
     }
 
     /// Collects all changes of the article. Each has an entry in at least one of the article's tables: as a revision, a
@@ -224,6 +227,7 @@ impl Timeline {
         article: ArticleKey,
         entries_max: usize,
     ) -> Result<Option<Vec<Seq>>, StoreError> {
+        let Some(looks) = &self.looks else { return Ok(None) };
         let (below, all) = (self.known_below, (Bound::Unbounded, Bound::Unbounded));
         let sightings = tables.time_entries(TimeTable::Sighting, article, all, Direction::Forward, below);
         let sightings = sightings.map(|entry| Ok(entry?.point.seq));
@@ -234,7 +238,7 @@ impl Timeline {
         }
         changes.extend(self.points.iter().map(|entry| entry.point.seq));
         changes.extend(self.state_changes.iter().map(|state| state.seq));
-        changes.extend(self.absences.iter().map(|entry| entry.point.seq));
+        changes.extend(looks.absences.iter().map(|entry| entry.point.seq));
         changes.extend(self.revisions.iter().chain(&self.url_changes).chain(&self.label_changes));
         changes.sort_unstable();
         changes.dedup();
@@ -244,10 +248,13 @@ impl Timeline {
 
     /// The memory that it occupies, in bytes.
     pub(crate) fn weight_bytes(&self) -> usize {
+        let looks = self.looks.as_ref().map_or(0, |looks| {
+            looks.absences.capacity() * size_of::<AbsenceEntry>()
+                + looks.observations.capacity() * size_of::<TimePoint>()
+        });
         self.points.capacity() * size_of::<TimeEntry>()
             + self.state_changes.capacity() * size_of::<StateChange>()
-            + self.absences.capacity() * size_of::<AbsenceEntry>()
-            + self.observations.capacity() * size_of::<TimePoint>()
+            + looks
             + (self.revisions.capacity() + self.url_changes.capacity() + self.label_changes.capacity())
                 * size_of::<Seq>()
             + self.changes.as_ref().map_or(0, Vec::capacity) * size_of::<Seq>()
@@ -260,7 +267,7 @@ impl TimelineReader<'_> {
     pub(crate) fn in_force(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<InForce>, StoreError> {
         let times = (Bound::Unbounded, at.map_or(Bound::Unbounded, Bound::Included));
         match self {
-            Self::Loaded(timeline) => current(
+            Self::Loaded(timeline, ..) => current(
                 until(&timeline.points, at, |entry| entry.point.observe_time)
                     .filter(|entry| entry.point.seq < below)
                     .map(|entry| Ok(InForce::from(*entry))),
@@ -278,7 +285,7 @@ impl TimelineReader<'_> {
         below: Seq,
     ) -> Result<Option<Timestamp>, StoreError> {
         match self {
-            Self::Loaded(timeline) => successor(
+            Self::Loaded(timeline, ..) => successor(
                 step,
                 after(&timeline.points, at, |entry| entry.point.observe_time)
                     .filter(|entry| entry.point.seq < below)
@@ -295,7 +302,7 @@ impl TimelineReader<'_> {
     /// at which it was seen, another was recorded later.
     pub(crate) fn first_in_force(&self, revision: RevisionNumber, below: Seq) -> Result<Option<Timestamp>, StoreError> {
         match self {
-            Self::Loaded(timeline) => {
+            Self::Loaded(timeline, ..) => {
                 let known = timeline.points.iter().filter(|entry| entry.point.seq < below);
                 first_of(revision, known.map(|entry| Ok(InForce::from(*entry))))
             }
@@ -309,7 +316,7 @@ impl TimelineReader<'_> {
     /// The state change in force at `at` (`None`: at the end of the axis), as known below `below`.
     pub(crate) fn state(&self, at: Option<Timestamp>, below: Seq) -> Result<Option<StateChange>, StoreError> {
         match self {
-            Self::Loaded(timeline) => current(
+            Self::Loaded(timeline, ..) => current(
                 until(&timeline.state_changes, at, |state| state.since)
                     .filter(|state| state.seq < below)
                     .map(|state| Ok(*state)),
@@ -324,7 +331,7 @@ impl TimelineReader<'_> {
     /// When the article was first observed, as known below `below`.
     pub(crate) fn first(&self, below: Seq) -> Result<Option<Timestamp>, StoreError> {
         match self {
-            Self::Loaded(timeline) => {
+            Self::Loaded(timeline, ..) => {
                 let first = timeline.points.iter().find(|entry| entry.point.seq < below);
                 Ok(first.map(|entry| entry.point.observe_time))
             }
@@ -341,7 +348,7 @@ impl TimelineReader<'_> {
     /// The number of revisions created below `below`.
     pub(crate) fn revision_count(&self, below: Seq) -> Result<u32, StoreError> {
         match self {
-            Self::Loaded(timeline) => {
+            Self::Loaded(timeline, ..) => {
                 let count = timeline.revisions.partition_point(|created_seq| *created_seq < below);
                 Ok(u32::try_from(count).unwrap_or(u32::MAX))
             }
@@ -356,7 +363,7 @@ impl TimelineReader<'_> {
     /// The article's latest change below `below`. `None` if the source does not have it; then the log must be followed.
     pub(crate) fn latest_change(&self, below: Seq) -> Option<Seq> {
         match self {
-            Self::Loaded(timeline) => {
+            Self::Loaded(timeline, ..) => {
                 let changes = timeline.changes.as_ref()?;
                 changes.get(..changes.partition_point(|change| *change < below))?.last().copied()
             }
@@ -367,7 +374,7 @@ impl TimelineReader<'_> {
     /// The latest change below `below` that alters the article's labels.
     pub(crate) fn label_change(&self, below: Seq) -> Result<Option<Seq>, StoreError> {
         match self {
-            Self::Loaded(timeline) => {
+            Self::Loaded(timeline, ..) => {
                 let known = timeline.label_changes.partition_point(|change| *change < below);
                 Ok(timeline.label_changes.get(..known).and_then(|known| known.last().copied()))
             }
@@ -380,7 +387,7 @@ impl TimelineReader<'_> {
     /// The changes below `below` that bind URLs or end them, in order of position.
     pub(crate) fn url_changes(&self, below: Seq) -> Result<Vec<Seq>, StoreError> {
         match self {
-            Self::Loaded(timeline) => {
+            Self::Loaded(timeline, ..) => {
                 Ok(timeline.url_changes.iter().copied().filter(|change| *change < below).collect())
             }
             Self::Stored(tables, article) => tables.url_changes(*article, below).collect(),
@@ -388,22 +395,30 @@ impl TimelineReader<'_> {
     }
 }
 
-/// The points of an article's observations, in order: at most one more than `entries_max` sightings, and those of
-/// `points`, the entries of the table `Time`, that are observations.
-fn observations(
+/// The looks at an article; `None` if there are more than `entries_max` absences or observations. `points` are the
+/// entries of the table `Time`.
+fn looks(
     tables: &Tables<'_>,
     article: ArticleKey,
     points: &[TimeEntry],
     below: Seq,
     entries_max: usize,
-) -> Result<Vec<TimePoint>, StoreError> {
+) -> Result<Option<Looks>, StoreError> {
     let all = (Bound::Unbounded, Bound::Unbounded);
+    let absences = tables.absences(article, all, Direction::Forward, below).take(entries_max + 1);
+    let absences = absences.collect::<Result<Vec<_>, _>>()?;
+    if absences.is_empty() {
+        return Ok(Some(Looks::default()));
+    }
+    if absences.len() > entries_max {
+        return Ok(None);
+    }
     let sightings = tables.time_entries(TimeTable::Sighting, article, all, Direction::Forward, below);
     let sightings = sightings.take(entries_max + 1).map(|entry| Ok(entry?.point));
     let created = points.iter().filter(|entry| is_observation(entry)).map(|entry| Ok(entry.point));
     let mut observations = sightings.chain(created).collect::<Result<Vec<_>, StoreError>>()?;
     observations.sort_unstable();
-    Ok(observations)
+    Ok((observations.len() <= entries_max).then_some(Looks { absences, observations }))
 }
 
 fn points<'a>(

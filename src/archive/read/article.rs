@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::archive::error::{ArchiveError, Missing};
+use crate::archive::project::addresses::{self, LookedUp};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::point::ReadPoint;
@@ -59,6 +60,8 @@ pub struct ArticleAt {
     pub labels: Vec<String>,
     /// The latest look at or before the read point, if it is an absence, with its run.
     pub absence: Option<Absence>,
+    /// The observe time from which it is gone; `None` if it is not.
+    pub gone_since: Option<Timestamp>,
 }
 
 /// A URL with a period over which it leads to an article.
@@ -161,13 +164,10 @@ impl ArticleAt {
         }
     }
 
-    /// The observe time from which that state is in force; `None` if the article is live and was never withdrawn.
+    /// The observe time from which it is gone or withdrawn; if it is live, that of the reinstatement in force, if there
+    /// is one. It may have been gone since that reinstatement.
     pub fn state_since(&self) -> Option<Timestamp> {
-        let declared = self.state.as_ref().map(|state| state.since);
-        match (self.article_state(), self.absence) {
-            (ArticleState::Gone, Some(absence)) => declared.max(Some(absence.run.first_missed)),
-            (ArticleState::Gone | ArticleState::Live | ArticleState::Withdrawn, _) => declared,
-        }
+        self.gone_since.or_else(|| self.state.as_ref().map(|state| state.since))
     }
 
     /// The HTTP facts of the latest change's fetch. `None` unless the newest state was read, that change found what is
@@ -274,6 +274,7 @@ pub(crate) fn render(
     view: View,
 ) -> Result<ArticleAt, ReadError> {
     let (head, below) = (&entry.head, point.below());
+    let gone_since = gone_since(reader, entry, below, &in_force)?;
     let InForceAt { step, state, valid_until, absence } = in_force;
     let withdrawn = state.is_some_and(|state| state.withdrawn);
     let view = if withdrawn { View::Basic } else { view };
@@ -306,7 +307,27 @@ pub(crate) fn render(
         latest,
         labels,
         absence,
+        gone_since,
     })
+}
+
+/// The observe time from which an article is gone, if it is: that of the first absence of the run, or of the
+/// reinstatement that ended a withdrawal after it.
+fn gone_since(
+    reader: &Reader<'_>,
+    entry: &HeadEntry,
+    below: Seq,
+    in_force: &InForceAt,
+) -> Result<Option<Timestamp>, ReadError> {
+    let absence = in_force.absence.filter(|_| in_force.article_state() == ArticleState::Gone);
+    let Some(missed) = absence.map(|absence| absence.run.first_missed) else { return Ok(None) };
+    let declared = in_force.state.map(|state| state.since).filter(|declared| *declared > missed);
+    let Some(declared) = declared else { return Ok(Some(missed)) };
+    // An article that was not withdrawn can be reinstated, too.
+    let before = Some(declared.saturating_add_micros(-1));
+    let before = reader.with_timeline(entry, below, |timeline| timeline.state(before, below))?;
+    let was_withdrawn = before.is_some_and(|before| before.withdrawn);
+    Ok(Some(if was_withdrawn { declared } else { missed }))
 }
 
 /// The labels of an article, sorted and unique, as known below `below`: from its head if that is enough, or else from
@@ -379,13 +400,25 @@ pub(crate) struct UrlPeriods {
 }
 
 impl UrlPeriods {
-    /// Whether the URL leads to the article at `at` (`None`: at the end of the observe axis). Before the first period
-    /// it counts as if it did, because an article is often found at its address later than it was first seen.
-    pub(crate) fn lead_at(&self, at: Option<Timestamp>) -> bool {
-        let Some(first) = self.periods.first() else { return false };
+    /// Whether the URL leads to `article`, whose periods these are, at `at` (`None`: at the end of the observe axis).
+    /// Before the first period it counts as if it did, because an article is often found at its address later than it
+    /// was first seen, unless the URL led to another article or ended before.
+    pub(crate) fn lead_at(
+        &self,
+        reader: &Reader<'_>,
+        article: ArticleKey,
+        at: Option<Timestamp>,
+        below: Seq,
+    ) -> Result<bool, ReadError> {
         let begun = self.periods.iter().rfind(|period| at.is_none_or(|at| period.since <= at));
-        let until = begun.unwrap_or(first).until;
-        until.is_none_or(|until| at.is_some_and(|at| at < until))
+        match (begun, at) {
+            (Some(period), at) => Ok(period.until.is_none_or(|until| at.is_some_and(|at| at < until))),
+            (None, Some(at)) => {
+                let found = addresses::look_up(&reader.tables()?, &self.url.key, at, below)?;
+                Ok(matches!(found, LookedUp::Article(leads_to) if leads_to == article))
+            }
+            (None, None) => Ok(false),
+        }
     }
 }
 
@@ -511,15 +544,13 @@ pub(crate) fn by_url(
     key: &UrlKey,
 ) -> Result<ArticleName, ReadError> {
     let at = point.observe_time.unwrap_or(Timestamp::MAX);
-    let entry = reader.tables()?.url_at(key, at, point.below())?;
-    let unknown = || ArchiveError::from(Missing::Url(url.to_owned()));
-    let entry = entry.ok_or_else(unknown)?;
-    let article = reader.head_of(entry.article)?.head.name.clone();
-    if entry.leads {
-        return Ok(article);
+    let name_of = |article| Ok::<_, ReadError>(reader.head_of(article)?.head.name.clone());
+    match addresses::look_up(&reader.tables()?, key, at, point.below())? {
+        LookedUp::Article(article) => name_of(article),
+        LookedUp::Ended(entry) => {
+            let article = name_of(entry.article)?;
+            Err(ArchiveError::from(Missing::UrlEnded { url: url.to_owned(), article, ended: entry.since }).into())
+        }
+        LookedUp::Unknown => Err(ArchiveError::from(Missing::Url(url.to_owned())).into()),
     }
-    if !entry.covers(at) {
-        return Err(unknown().into());
-    }
-    Err(ArchiveError::from(Missing::UrlEnded { url: url.to_owned(), article, ended: entry.since }).into())
 }

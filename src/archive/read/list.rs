@@ -217,9 +217,13 @@ fn passes(
         return Ok(false);
     }
     let Some(prefix) = &filter.url_prefix else { return Ok(true) };
-    Ok(urls(reader, entry, point.below())?
-        .iter()
-        .any(|led| led.url.key.starts_with(prefix) && led.lead_at(point.observe_time)))
+    for led in urls(reader, entry, point.below())? {
+        let is_match = led.url.key.starts_with(prefix);
+        if is_match && led.lead_at(reader, entry.article, point.observe_time, point.below())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Lists the revisions of an article in order of number, starting after `after`. Only those observed at or before the

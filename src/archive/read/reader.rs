@@ -183,7 +183,11 @@ impl<'a> Reader<'a> {
         let covers =
             |timeline: &Arc<Timeline>| below <= timeline.known_below || entry.head.latest_seq < timeline.known_below;
         if let Some(timeline) = loaded.filter(covers) {
-            return Ok(read(TimelineReader::Loaded(&timeline))?);
+            if self.mode == ReadMode::CacheOnly && !timeline.has_looks() {
+                return Err(ReadError::NotCached);
+            }
+            let tables = Tables::new(self.shared.engine.as_ref());
+            return Ok(read(TimelineReader::Loaded(&timeline, tables, entry.article))?);
         }
         let tables = self.tables()?;
         if self.mode == ReadMode::ReadThrough && worth_loading(entry) {
@@ -191,7 +195,7 @@ impl<'a> Reader<'a> {
             if let Some(timeline) = Timeline::load(&tables, entry.article, known_below, TIMELINE_ENTRIES_MAX)? {
                 let timeline = Arc::new(timeline);
                 self.shared.caches.put_timeline(entry.article, Arc::clone(&timeline));
-                return Ok(read(TimelineReader::Loaded(&timeline))?);
+                return Ok(read(TimelineReader::Loaded(&timeline, tables, entry.article))?);
             }
         }
         Ok(read(TimelineReader::Stored(tables, entry.article))?)

@@ -34,7 +34,8 @@ pub async fn document(
     number: Option<RevisionNumber>,
 ) -> Result<String, ExportError> {
     let listed = client.archive.clone().list_articles(selection.list(pb::ArticleView::Basic)).await?.into_inner();
-    let article = listed.articles.into_iter().next().ok_or(ExportError::NotSelected)?;
+    let mut article = listed.articles.into_iter().next().ok_or(ExportError::NotSelected)?;
+    selection.leave_foreign_urls(client, &mut article).await?;
     let in_force = article.revision.as_ref().map_or(0, |revision| revision.number);
     let number = number.map_or(in_force, RevisionNumber::get);
     let revision = selection.revision(client, &article.name, number).await?;
@@ -264,7 +265,9 @@ impl<'a> DocumentsExport<'a> {
         let reads = group.iter().map(|outdated| async {
             let number = outdated.article.revision.as_ref().map_or(0, |revision| revision.number);
             let revision = self.selection.revision(self.client, &outdated.article.name, number).await?;
-            Ok((outdated.article.clone(), revision))
+            let mut article = outdated.article.clone();
+            self.selection.leave_foreign_urls(self.client, &mut article).await?;
+            Ok((article, revision))
         });
         let mut reads: Vec<Result<_, ExportError>> = stream::iter(reads).buffered(CONCURRENT_WRITES).collect().await;
         // An unreachable server fails all reads, and is reported once.

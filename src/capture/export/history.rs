@@ -55,7 +55,7 @@ impl<'a> History<'a> {
     /// The next page, up to the snapshot.
     pub(super) async fn page(&mut self) -> Result<Page, ExportError> {
         let fetched = (&mut self.next.0).await??.into_inner();
-        let (end, token) = (self.selection.snapshot.next_seq, fetched.next_page_token);
+        let (end, token) = (self.selection.snapshot.next_seq, fetched.resume_token);
         let is_last = fetched.next_seq >= end;
         if !is_last {
             self.next = fetch(self.client, self.selection, self.options, token.clone());
@@ -196,7 +196,7 @@ fn fetch(client: &Client, selection: &Selection, options: LinesOptions, page_tok
         kinds: KINDS.map(i32::from).to_vec(),
         view: pb::FeedView::Request.into(),
         page_size: if options.originals { PAGE_SIZE_WITH_ORIGINALS } else { PAGE_SIZE },
-        page_token,
+        resume_token: page_token,
         wait: None,
     };
     let mut feed = client.feed.clone();

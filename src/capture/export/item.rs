@@ -7,17 +7,36 @@ use crate::export::{Item, Withdrawal};
 use crate::model::{ArticleName, ContentDigest, Limits, RevisionNumber, Timestamp};
 use crate::wire::{self, instant, pb};
 
-/// The URLs that lead to an article that was read at `at`, each once.
+/// The URLs that lead to an article that was read at `at`, each once. Those that lead there only later are included:
+/// see [`Selection::leave_foreign_urls`](super::selection::Selection::leave_foreign_urls).
 pub(super) fn urls_at(article: &pb::Article, at: Option<Timestamp>) -> Vec<String> {
     let mut urls: Vec<String> = Vec::new();
     for led in &article.urls {
-        let end = instant(led.end_time.as_ref());
+        let end = begun(article, &led.url, at).and_then(|period| instant(period.end_time.as_ref()));
         let leads = end.is_none_or(|end| at.is_some_and(|at| at < end));
         if leads && !urls.contains(&led.url) {
             urls.push(led.url.clone());
         }
     }
     urls
+}
+
+/// The URLs that lead to an article only after `at`, each once.
+pub(super) fn later_urls(article: &pb::Article, at: Timestamp) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for led in &article.urls {
+        if begun(article, &led.url, Some(at)).is_none() && !urls.contains(&led.url) {
+            urls.push(led.url.clone());
+        }
+    }
+    urls
+}
+
+/// The last period of a URL that has begun by `at`.
+fn begun<'a>(article: &'a pb::Article, url: &str, at: Option<Timestamp>) -> Option<&'a pb::ArticleUrl> {
+    let has_begun =
+        |led: &pb::ArticleUrl| at.is_none_or(|at| instant(led.observe_time.as_ref()).is_none_or(|since| since <= at));
+    article.urls.iter().rfind(|led| led.url == url && has_begun(led))
 }
 
 /// The item of a revision of `article`, which was read at the same point, at `at` on the observe axis.
@@ -91,3 +110,28 @@ const UNLIMITED: Limits = Limits {
     labels_max: usize::MAX,
     page_size_max: usize::MAX,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_period_that_has_begun_says_whether_a_url_leads_to_the_article() {
+        let time = |seconds| prost_types::Timestamp { seconds, nanos: 0 };
+        let led = |url: &str, since, until: Option<i64>| pb::ArticleUrl {
+            url: url.to_owned(),
+            observe_time: Some(time(since)),
+            end_time: until.map(time),
+            ..pb::ArticleUrl::default()
+        };
+        let urls =
+            vec![led("back", 5, Some(10)), led("back", 20, None), led("late", 20, None), led("over", 5, Some(10))];
+        let article = pb::Article { urls, ..pb::Article::default() };
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        assert_eq!(urls_at(&article, at(7)), ["back", "late", "over"]);
+        assert_eq!(urls_at(&article, at(15)), ["late"], "another article may have had the other one");
+        assert_eq!(urls_at(&article, None), ["back", "late"]);
+        assert_eq!(later_urls(&article, at(15).unwrap()), ["late"]);
+        assert_eq!(later_urls(&article, at(25).unwrap()), [""; 0]);
+    }
+}

@@ -44,7 +44,8 @@ impl<'a> Newest<'a> {
         self.done += listed.articles.len() as u64;
         let (token, is_last) = (listed.next_page_token.clone(), listed.next_page_token.is_empty());
         let mut page = Page { lines: Vec::new(), count: 0, token, done: self.done, is_last };
-        for article in listed.articles {
+        for mut article in listed.articles {
+            self.selection.leave_foreign_urls(self.client, &mut article).await?;
             self.add(article, &mut page).await?;
         }
         self.request.page_token = listed.next_page_token;

@@ -6,9 +6,9 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::ExportError;
-use super::item::{OriginalBytes, revision_at};
+use super::item::{OriginalBytes, later_urls, revision_at};
 use super::partial_file::ExportState;
-use crate::client::{Client, as_of, as_of_snapshot};
+use crate::client::{Client, ServerError, as_of, as_of_snapshot};
 use crate::model::Timestamp;
 use crate::wire::json::to_json;
 use crate::wire::pb;
@@ -58,6 +58,35 @@ impl Selection {
             at_micros: self.at.map(Timestamp::micros),
             ..ExportState::default()
         }
+    }
+
+    /// Removes the URLs of an article that was read at the selection's point, if they lead to it only later, and to
+    /// another article or nowhere at that point. Others that lead to it later are kept, because an article is often
+    /// found at its address later than it was first seen.
+    pub(super) async fn leave_foreign_urls(
+        &self,
+        client: &Client,
+        article: &mut pb::Article,
+    ) -> Result<(), ExportError> {
+        let Some(at) = self.at else { return Ok(()) };
+        for url in later_urls(article, at) {
+            let request = pb::LookupArticleRequest {
+                url: url.clone(),
+                as_of: self.as_of(),
+                view: pb::ArticleView::Basic.into(),
+                min_next_seq: 0,
+            };
+            let found = client.archive.clone().lookup_article(request).await.map_err(ServerError::from);
+            let leads_here = match found {
+                Ok(found) => found.into_inner().article.is_some_and(|found| found.name == article.name),
+                Err(error) if matches!(error.reason.as_str(), "URL_ENDED" | "NOT_YET_OBSERVED") => false,
+                Err(error) => return Err(ExportError::Server(Box::new(error))),
+            };
+            if !leads_here {
+                article.urls.retain(|led| led.url != url);
+            }
+        }
+        Ok(())
     }
 
     /// The point to read at, for requests.

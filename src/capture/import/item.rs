@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::capture::CaptureError;
+use crate::model::SourceId;
 use crate::wire::json_lines::LineError;
 use crate::wire::pb;
 
@@ -40,8 +41,8 @@ pub(super) enum Action {
     Label(pb::LabelArticleRequest),
     /// Record an absence of an article, which is named.
     Absent(pb::RecordAbsenceRequest),
-    /// Record that the page at a URL was missing, if the archive has an article with this URL.
-    MissPage(pb::RecordAbsenceRequest),
+    /// Record that the page at a URL was missing, if it is that of an article in the archive.
+    MissPage(Box<MissedPage>),
     MoveUrl(pb::MoveUrlRequest),
     /// Record a sighting of a page that is unchanged since another time.
     Sight(Box<Revisit>),
@@ -62,6 +63,17 @@ pub(super) struct Revisit {
     pub(super) url: String,
     /// When it was found there; `None` for the latest time before this sighting.
     pub(super) at: Option<prost_types::Timestamp>,
+}
+
+/// A page that was missing.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct MissedPage {
+    /// The request, without the article.
+    pub(super) request: pb::RecordAbsenceRequest,
+    /// The URL.
+    pub(super) url: String,
+    /// The source that the article must have; `None` for any.
+    pub(super) source: Option<SourceId>,
 }
 
 /// An item with its share of the memory that items in progress may take.

@@ -14,15 +14,16 @@ use url::Url;
 
 use super::checkpoint::Checkpoint;
 use super::event::{Event, ItemRef};
-use super::item::{Action, Done, Item, QueuedItem, Revisit};
+use super::item::{Action, Done, Item, MissedPage, QueuedItem, Revisit};
 use super::tracker::Tracker;
 use crate::capture::CaptureError;
+use crate::capture::own_page::is_own_page;
 use crate::client::{Client, ServerError};
 use crate::ingest;
-use crate::model::UrlKey;
+use crate::model::{ArticleName, UrlKey};
 use crate::wire::pb;
 use crate::wire::pb::import_observations_response::Result as ImportResult;
-use crate::wire::status_from_pb;
+use crate::wire::{instant, status_from_pb};
 
 /// The most observations that are sent and not answered yet.
 const IN_PROGRESS_MAX: usize = 512;
@@ -209,15 +210,7 @@ impl<'a> Uploader<'a> {
             Action::Absent(request) => {
                 archive.record_absence(request).await.map(|done| Event::Absent(done.into_inner())).map_err(Into::into)
             }
-            Action::MissPage(request) => match archive.record_absence(request).await.map_err(ServerError::from) {
-                // Most of these never were articles.
-                Err(error)
-                    if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "URL_ENDED" | "STATE_CHANGE_TOO_EARLY") =>
-                {
-                    Ok(Event::Skipped("missing pages that are not archived"))
-                }
-                done => done.map(|done| Event::Absent(done.into_inner())),
-            },
+            Action::MissPage(missed) => self.record_missed_page(*missed).await,
             Action::MoveUrl(request) => {
                 archive.move_url(request).await.map(|done| Event::UrlMoved(done.into_inner())).map_err(Into::into)
             }
@@ -236,6 +229,34 @@ impl<'a> Uploader<'a> {
         }
         tracker.reach(done);
         Ok(())
+    }
+
+    /// Records that a page was missing, if it is the page of an article in the archive.
+    async fn record_missed_page(&self, missed: MissedPage) -> Result<Event<'static>, ServerError> {
+        let MissedPage { request, url, source } = missed;
+        let observe_time = request.observe_time;
+        let as_of = Some(pb::AsOf { observe_time, ..pb::AsOf::default() });
+        let lookup = pb::LookupArticleRequest { url: url.clone(), as_of, ..pb::LookupArticleRequest::default() };
+        let mut archive = self.client.archive.clone();
+        let article = match archive.lookup_article(lookup).await.map_err(ServerError::from) {
+            Ok(found) => found.into_inner().article.unwrap_or_default(),
+            // Most of these never were articles.
+            Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "URL_ENDED" | "NOT_YET_OBSERVED") => {
+                return Ok(Event::Skipped("missing pages that are not archived"));
+            }
+            Err(error) => return Err(error),
+        };
+        let is_foreign = |source| ArticleName::parse(&article.name).is_ok_and(|name| name.source != source);
+        if source.is_some_and(is_foreign) {
+            return Ok(Event::Skipped("missing pages of articles of other sources"));
+        }
+        let is_own = instant(observe_time.as_ref()).is_some_and(|at| is_own_page(&article, &[&url], at));
+        if !is_own {
+            return Ok(Event::Skipped("missing pages at further addresses of articles"));
+        }
+        let target = Some(pb::record_absence_request::Target::Name(article.name));
+        let done = archive.record_absence(pb::RecordAbsenceRequest { target, ..request }).await?;
+        Ok(Event::Absent(done.into_inner()))
     }
 
     /// Records a sighting of the content that the archive has for a URL.

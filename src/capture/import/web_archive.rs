@@ -7,7 +7,7 @@ use bytes::Bytes;
 use url::Url;
 
 use super::input::{Position, Raw};
-use super::item::{Action, Done, Item, ItemError, ItemSender, Revisit, Stopped};
+use super::item::{Action, Done, Item, ItemError, ItemSender, MissedPage, Revisit, Stopped};
 use super::overrides::Overrides;
 use crate::capture::CaptureError;
 use crate::capture::pages::{media_type, source_of};
@@ -49,7 +49,7 @@ pub(super) fn read(
                 (Some(page.url.clone()), observation(page, overrides).unwrap_or_else(Action::Fail))
             }
             warc::RecordContent::Revisit(revisit) => (Some(revisit.url.clone()), sighting(revisit, overrides)),
-            warc::RecordContent::Missing(missing) => (Some(missing.url.clone()), absence(missing)),
+            warc::RecordContent::Missing(missing) => (Some(missing.url.clone()), absence(missing, overrides)),
             warc::RecordContent::Other(what) => (None, Action::Skip(what)),
             warc::RecordContent::Broken(reason) => (None, Action::Fail(ItemError::Record(reason).into())),
         };
@@ -112,19 +112,19 @@ fn sighting(revisit: warc::Revisit, overrides: &Overrides) -> Action {
     }))
 }
 
-fn absence(missing: warc::MissingPage) -> Action {
+fn absence(missing: warc::MissingPage, overrides: &Overrides) -> Action {
     let (reason, gone_after) = match missing.is_permanent {
         true => (pb::AbsenceReason::Gone, 1),
         false => (pb::AbsenceReason::NotFound, 0),
     };
-    Action::MissPage(pb::RecordAbsenceRequest {
-        target: Some(pb::record_absence_request::Target::Url(missing.url)),
+    let request = pb::RecordAbsenceRequest {
         observe_time: Some(timestamp_to_pb(missing.time)),
         reason: reason.into(),
         http_status: missing.http_status,
         gone_after,
         ..pb::RecordAbsenceRequest::default()
-    })
+    };
+    Action::MissPage(Box::new(MissedPage { request, url: missing.url, source: overrides.source.clone() }))
 }
 
 /// Whether a file has the beginning of a web archive.

@@ -222,7 +222,7 @@ impl Watch<'_> {
         let request = pb::ParkChangeRequest {
             name: durable.name().to_owned(),
             epoch: self.following.epoch(),
-            seq: change.seq,
+            seq: Some(change.seq),
             reason: format!("the command failed ({status})"),
             attempts: attempts.get(),
         };

@@ -113,8 +113,14 @@ impl Context {
             Some(_) | None => Err(FieldError::invalid("start", "is missing").into()),
         };
         let (id, start, request) = all!(id, start, request_id)?;
-        let record = self.archive.subscription(id.clone()).await?.record;
-        let place = self.begin_in_log(start, query_digest(&record.query)).await?;
+        let subscription = self.archive.subscription(id.clone()).await?;
+        if let Some(request) = &request
+            && subscription.record.moves.contains(request)
+        {
+            // Carried out before. Its start may not be valid any more: a token is bound to the filter of that time.
+            return Ok(self.show_subscription(&subscription));
+        }
+        let place = self.begin_in_log(start, query_digest(&subscription.record.query)).await?;
         let condition = EditCondition { request, etag: given(request_etag) };
         let moved = self.archive.seek_subscription(id, place.next_seq, condition).await?;
         Ok(self.show_subscription(&moved))

@@ -32,9 +32,9 @@ impl Context {
     pub(super) async fn list_changes(&self, request: pb::ListChangesRequest) -> Result<PageFrame, Refusal> {
         let query = wire::feed_query(request.filter, &request.kinds, &self.limits);
         let view = feed_view(request.view);
-        let start = match request.page_token.as_str() {
+        let start = match request.resume_token.as_str() {
             "" => RequestedStart::read_in_log(request.start),
-            token => RequestedStart::token(token, "page_token").map_err(FieldErrors::from),
+            token => RequestedStart::token(token, "resume_token").map_err(FieldErrors::from),
         };
         let wait = wire::duration("wait", request.wait, Duration::ZERO, WAIT_RANGE);
         let size = render::page_size(request.page_size, &self.limits);
@@ -52,7 +52,7 @@ impl Context {
         let NextPage { changes, next, caught_up } = self.changes_after(place, &plan, wait).await?;
         let rest = pb::ListChangesResponse {
             changes: Vec::new(),
-            next_page_token: show::bookmark(&next, requested.digest).resume_token,
+            resume_token: show::bookmark(&next, requested.digest).resume_token,
             next_seq: next.next_seq.0,
             caught_up,
         };

@@ -27,10 +27,11 @@ impl Context {
             }
             _ => Ok(request.reason),
         };
+        // Without presence, a forgotten position would be that of the first change.
+        let seq = request.seq.map(Seq).ok_or_else(|| FieldError::invalid("seq", "is missing"));
         let (id, epoch) = (parse(&request.name), epoch(request.epoch));
-        let (id, epoch, reason) = all!(id, epoch, reason)?;
-        let (seq, attempts) = (Seq(request.seq), request.attempts.max(1));
-        let park = ParkRequest { epoch, seq, reason, attempts };
+        let (id, epoch, seq, reason) = all!(id, epoch, seq, reason)?;
+        let park = ParkRequest { epoch, seq, reason, attempts: request.attempts.max(1) };
         let parked = self.archive.park_change(id, park, plan(FeedView::Basic)).await?;
         Ok(self.show_subscription(&parked))
     }

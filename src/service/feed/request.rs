@@ -48,11 +48,13 @@ pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::Rep
         }
         // The article that loses an address is named, so that a copy of the archive ends it there and nowhere else.
         ReplayRequest::MoveUrl { url, ended } => {
-            let (name, from_name) = if *ended { (String::new(), name) } else { (name, String::new()) };
+            use pb::move_url_request::Destination;
+            let (destination, from_name) =
+                if *ended { (Destination::Ends(true), name) } else { (Destination::Name(name), String::new()) };
             let url = url.clone();
             Request::MoveUrl(pb::MoveUrlRequest {
                 url,
-                name,
+                destination: Some(destination),
                 from_name,
                 observe_time,
                 reason,

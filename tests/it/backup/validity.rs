@@ -221,7 +221,7 @@ async fn token(client: &Client) -> String {
         start: Some(pb::FeedStart { position: Some(Position::Now(true)) }),
         ..pb::ListChangesRequest::default()
     };
-    client.feed.clone().list_changes(request).await.unwrap().into_inner().next_page_token
+    client.feed.clone().list_changes(request).await.unwrap().into_inner().resume_token
 }
 
 async fn open(client: &Client, token: Option<String>) -> Result<Streaming<pb::SubscribeResponse>, ServerError> {

@@ -29,6 +29,11 @@ fn an_address_is_moved_and_shown_with_its_period() {
     let former = format!("{LIVE} from 2026-05-16T18:00:00Z until 2026-05-17T06:00:00Z, then press/match");
     assert!(shown.contains(&format!("Former URL {former}\n")) && !shown.contains("\nURL  "), "{shown}");
     assert!(cli.ok(&["log", "press/storm"]).starts_with(&format!("former URL {former}\n")));
+    // When it led there, it was not a former one.
+    let then = ["--at", "2026-05-16T20:00:00Z"];
+    let shown = cli.ok(&[&["show", "press/storm"], &then[..]].concat());
+    assert!(shown.contains(&format!("URL        {LIVE}\n")) && !shown.contains("Former URL"), "{shown}");
+    assert!(!cli.ok(&[&["log", "press/storm"], &then[..]].concat()).contains("former URL"));
     assert!(cli.ok(&["show", "press/match"]).contains(&format!("URL        {LIVE}\n")));
     let told = cli.ok(&["watch", "--from", "beginning", "--until-caught-up", "--kind", "url-moved"]);
     let ends: Vec<_> = told.lines().filter_map(|line| line.split('\t').next_back()).collect();

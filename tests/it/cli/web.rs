@@ -290,6 +290,38 @@ async fn a_missing_page_of_an_archived_article_is_recorded_and_the_article_is_go
     assert_eq!(facts(changes(&copy)), facts(changes(&cli)));
 }
 
+/// A further address that ended made the article gone, although its page was up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_address_that_is_missing_does_not_make_an_article_gone_whose_page_is_up() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    server.html("/", &page("The front page"));
+    server.html("/ferry", &page("The ferry returns"));
+    server.route("/short", |_| Answer::redirect(302, "/ferry"));
+    let (ferry, short) = (url(&server, "/ferry"), url(&server, "/short"));
+    let first = run(&cli, &["add", "--allow-private", &short]).await;
+    assert_eq!(first.code, 0, "{first:?}");
+    for answer in [|| Answer::status(410), || Answer::redirect(302, "/")] {
+        server.route("/short", move |_| answer());
+        let done = run(&cli, &["add", "--allow-private", &short]).await;
+        assert!(done.code == 0 && done.out.is_empty(), "{done:?}");
+        assert!(done.err.contains(&format!("nothing was recorded; look at {ferry}")), "{done:?}");
+        let json = run(&cli, &["add", "--allow-private", "--json", &short]).await;
+        let line = json_lines(&json.out).remove(0);
+        assert_eq!(line["article"]["state"], "ARTICLE_STATE_LIVE", "{line}");
+        assert_ne!(line["changed"], true, "{line}");
+    }
+    let watched = run(&cli, &["watch", "--from", "beginning", "--until-caught-up", "--kind", "absent"]).await;
+    assert_eq!(watched.out, "", "{watched:?}");
+    // A short address that still leads to the page finds that the page is missing.
+    server.route("/short", |_| Answer::redirect(302, "/ferry"));
+    server.route("/ferry", |_| Answer::status(410));
+    let done = run(&cli, &["add", "--allow-private", &short]).await;
+    assert!(done.code == 0 && done.out.starts_with("gone  "), "{done:?}");
+    // It stays gone when it is reinstated: no look found the page.
+    let reinstated = run(&cli, &["reinstate", &ferry]).await;
+    assert!(reinstated.code == 0 && reinstated.out.starts_with("reinstated, still gone  "), "{reinstated:?}");
+}
+
 /// `follow` looked at the page of an entry once, and never again while the feed said nothing new of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn follow_looks_again_at_a_missing_page_until_it_is_gone() {

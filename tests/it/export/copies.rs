@@ -38,7 +38,7 @@ async fn changes(client: &Client, view: pb::FeedView) -> Vec<pb::Change> {
         if page.caught_up {
             return changes;
         }
-        request.page_token = page.next_page_token;
+        request.resume_token = page.resume_token;
     }
 }
 

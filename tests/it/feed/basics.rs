@@ -318,18 +318,18 @@ async fn pages_return_the_same_feed_and_can_wait_for_changes() {
     let page = feed.list_changes(first.clone()).await.unwrap().into_inner();
     let ends: Vec<_> = page.changes.iter().map(|change| (change.seq, change.batch_end)).collect();
     assert_eq!((ends, page.caught_up, page.next_seq), (vec![(0, false), (1, false)], false, 2));
-    let second = pb::ListChangesRequest { page_token: page.next_page_token, ..first.clone() };
+    let second = pb::ListChangesRequest { resume_token: page.resume_token, ..first.clone() };
     let page = feed.list_changes(second).await.unwrap().into_inner();
     assert_eq!((page.changes[0].seq, page.changes[0].batch_end, page.caught_up), (2, true, true));
     let wait = Some(prost_types::Duration { seconds: 30, nanos: 0 });
-    let third = pb::ListChangesRequest { page_token: page.next_page_token, wait, ..first.clone() };
+    let third = pb::ListChangesRequest { resume_token: page.resume_token, wait, ..first.clone() };
     let waiting = tokio::spawn(async move { feed.list_changes(third).await });
     write(&client, publish("d", "one")).await;
     let page = waiting.await.unwrap().unwrap().into_inner();
     assert_eq!(outline(&page.changes), [(3, Created, "d")]);
     // A stream can continue from a page's token.
     write(&client, publish("e", "one")).await;
-    let told = all(&client, until_caught_up(Position::ResumeToken(page.next_page_token))).await;
+    let told = all(&client, until_caught_up(Position::ResumeToken(page.resume_token))).await;
     assert_eq!(outline(&told), [(4, Created, "e")]);
     drop(client);
     server.stop().await;

@@ -163,7 +163,8 @@ impl Consumer {
             let request = pb::ResolveParkedChangesRequest { name, seqs: vec![seq] };
             self.client.feed.resolve_parked_changes(request).await?;
         } else {
-            let request = pb::ParkChangeRequest { name, epoch, seq, reason: "at random".to_owned(), attempts: 1 };
+            let request =
+                pb::ParkChangeRequest { name, epoch, seq: Some(seq), reason: "at random".to_owned(), attempts: 1 };
             self.client.feed.park_change(request).await?;
         }
         self.parked.insert(seq, (change, Some(!resolves)));

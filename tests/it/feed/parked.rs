@@ -52,7 +52,7 @@ async fn leave(client: &Client, stream: Streaming<pb::SubscribeResponse>) {
 
 async fn park(client: &Client, epoch: u64, seq: u64, attempts: u32) -> Result<pb::Subscription, ServerError> {
     let reason = format!("{attempts} times in vain");
-    let request = pb::ParkChangeRequest { name: NAME.into(), epoch, seq, reason, attempts };
+    let request = pb::ParkChangeRequest { name: NAME.into(), epoch, seq: Some(seq), reason, attempts };
     let parked = client.feed.clone().park_change(request).await.map_err(ServerError::from)?;
     Ok(parked.into_inner().subscription.unwrap())
 }

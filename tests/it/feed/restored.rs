@@ -164,7 +164,7 @@ fn start(token: &str) -> Option<pb::FeedStart> {
 /// The outcome of a token in every request that takes one.
 async fn every_way(client: &Client, token: &str) -> Vec<(&'static str, Result<(), Status>)> {
     let mut feed = client.feed.clone();
-    let page = pb::ListChangesRequest { page_token: token.to_owned(), ..pb::ListChangesRequest::default() };
+    let page = pb::ListChangesRequest { resume_token: token.to_owned(), ..pb::ListChangesRequest::default() };
     let page_from = pb::ListChangesRequest { start: start(token), ..pb::ListChangesRequest::default() };
     let create = pb::CreateSubscriptionRequest {
         subscription_id: "from-a-token".to_owned(),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use dateline::internals::archive::request::Outcome;
 use dateline::internals::client::{Client, ServerError};
 use dateline::internals::wire::{self, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
+use pb::move_url_request::Destination;
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
@@ -281,10 +282,11 @@ impl Writer {
             }
             What::Move { url, reason, .. } | What::End { url, reason } => {
                 let is_end = matches!(write.what, What::End { .. });
-                let (to, from) = if is_end { (String::new(), name) } else { (name, String::new()) };
+                let (destination, from) =
+                    if is_end { (Destination::Ends(true), name) } else { (Destination::Name(name), String::new()) };
                 let request = pb::MoveUrlRequest {
                     url: support::url(*url).original,
-                    name: to,
+                    destination: Some(destination),
                     from_name: from,
                     observe_time,
                     reason: format!("reason {reason}"),

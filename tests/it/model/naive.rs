@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dateline::internals::archive::request::Outcome;
 use dateline::model::{
-    AbsenceLook, ArticleName, ArticleState, ArticleUrl, ContentParts, LogKind, SourceId, Timestamp, UrlKey, WordDelta,
+    AbsenceLook, ArticleName, ArticleState, ArticleUrl, ContentParts, Limits, LogKind, SourceId, Timestamp, UrlKey,
+    WordDelta,
 };
 
 use super::plan::Text;
@@ -290,7 +291,7 @@ impl<'a> Known<'a> {
             last_seen: looks[seen].at,
             first: run[0].at,
             last: last.at,
-            count: u32::try_from(count).unwrap(),
+            count: u32::try_from(count).unwrap().min(Limits::GONE_AFTER_MAX),
             look: last.missing?,
             is_gone,
         })
@@ -305,12 +306,16 @@ impl<'a> Known<'a> {
         if is_gone { ArticleState::Gone } else { ArticleState::Live }
     }
 
-    /// Since when that state is in force; `None` if the article is live and was never withdrawn.
+    /// Since when it is withdrawn or gone; if it is live, when it was reinstated.
     pub(crate) fn state_since(self, article: &ArticleName, at: Option<Timestamp>) -> Option<Timestamp> {
         let mark = self.mark_at(article, at).map(|mark| mark.at);
-        let is_gone = self.state_at(article, at) == ArticleState::Gone;
+        if self.state_at(article, at) != ArticleState::Gone {
+            return mark;
+        }
         let missed = self.missing_at(article, at).map(|missing| missing.first);
-        if is_gone { mark.max(missed) } else { mark }
+        let ends_withdrawal =
+            |mark: &Timestamp| self.withdrawn_at(article, Some(mark.saturating_add_micros(-1))) && missed < Some(*mark);
+        mark.filter(ends_withdrawal).or(missed)
     }
 
     /// The latest change that altered the newest state, was a state change, or altered the labels.
@@ -404,11 +409,6 @@ impl<'a> Known<'a> {
         later.find(|turn| !self.said_at(key, *turn).is_some_and(|said| said.leads_to(article)))
     }
 
-    /// Where the URL leads first, before anything is known of it.
-    fn said_first(self, key: &UrlKey) -> Option<Said> {
-        self.said_at(key, *self.turns(key).first()?)
-    }
-
     pub(crate) fn claim(self, key: &UrlKey, at: Timestamp) -> Claim {
         match self.said_at(key, at) {
             Some(said) if said.leads => return Claim::Leads(said.article),
@@ -424,13 +424,15 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// The article to which a URL leads at an instant (`None` is the end of the axis). Before anything is known of it,
-    /// the one to which it leads first.
+    /// The article to which a URL leads at an instant (`None` is the end of the axis). Before the first time at which it
+    /// leads somewhere, the one to which it leads first.
     pub(crate) fn looked_up(self, key: &UrlKey, at: Option<Timestamp>) -> Result<ArticleName, Option<ArticleName>> {
-        match self.said_at(key, at.unwrap_or(Timestamp::MAX)) {
-            Some(said) if said.leads => Ok(said.article),
-            Some(said) => Err(Some(said.article)),
-            None => self.said_first(key).filter(|said| said.leads).map(|said| said.article).ok_or(None),
+        let at = at.unwrap_or(Timestamp::MAX);
+        match (self.said_at(key, at), self.claim(key, at)) {
+            (Some(said), _) if said.leads => Ok(said.article),
+            (Some(said), _) => Err(Some(said.article)),
+            (None, Claim::Next(first)) => Ok(first),
+            (None, _) => Err(None),
         }
     }
 
@@ -463,7 +465,7 @@ impl<'a> Known<'a> {
     }
 
     /// The URLs that lead to an article at an instant (`None` is the end of the axis). One that leads there first after
-    /// it counts too.
+    /// it counts too, unless it led elsewhere before.
     pub(crate) fn urls_at(self, article: &ArticleName, at: Option<Timestamp>) -> Vec<ArticleUrl> {
         let mut urls: Vec<ArticleUrl> = Vec::new();
         let all = self.urls(article);
@@ -471,7 +473,7 @@ impl<'a> Known<'a> {
             let begun = |other: &&Led| other.url.key == led.url.key && at.is_none_or(|at| other.since <= at);
             let leads = match all.iter().filter(begun).last() {
                 Some(last) => last.until.is_none_or(|until| at.is_some_and(|at| at < until)),
-                None => true,
+                None => self.looked_up(&led.url.key, at).as_ref() == Ok(article),
             };
             if leads && urls.iter().all(|known| known.key != led.url.key) {
                 urls.push(led.url.clone());

@@ -300,11 +300,12 @@ impl Model {
             Asked::End { url, is_part, reason } => {
                 self.existing(&article)?;
                 let found = self.all().said_at(&url.key, request.at);
-                let is_over = found.as_ref().is_some_and(|said| !said.leads);
+                let is_over = found.as_ref().is_some_and(|said| !said.leads && said.article == article);
                 let changes = !is_over && (*is_part || !self.is_said(url, &article, false, request.at));
                 if changes {
                     if !found.as_ref().is_some_and(|said| said.leads_to(&article)) {
-                        return Err(Refusal::UrlElsewhere(found.map(|said| said.article)));
+                        let leads_to = found.filter(|said| said.leads).map(|said| said.article);
+                        return Err(Refusal::UrlElsewhere(leads_to));
                     }
                     let until = self.all().end_of(&url.key, &article, request.at);
                     (record.kind, record.ended) = (LogKind::UrlEnded, Some((url.clone(), until)));

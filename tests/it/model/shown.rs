@@ -313,7 +313,9 @@ impl Missed {
                 Conflict::TooManyLabels { count, .. } => Refusal::TooManyLabels(*count),
                 Conflict::UrlTooEarly { first, .. } => Refusal::UrlTooEarly(*first),
                 Conflict::UrlElsewhere { leads_to, .. } => Refusal::UrlElsewhere(leads_to.clone()),
-                Conflict::TooManyUrls { .. } => return Self::Other(error.to_string()),
+                Conflict::TooManyUrls { .. } | Conflict::TooManyMoves { .. } => {
+                    return Self::Other(error.to_string());
+                }
             }),
             ArchiveError::Bound(bound) => match bound {
                 InvalidReadPoint::SeqInFuture { .. } => Self::SeqInFuture,

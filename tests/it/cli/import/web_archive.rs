@@ -85,6 +85,30 @@ fn responses_become_observations_or_absences_and_revisits_sightings() {
     assert_eq!(cli.changes(), changes, "nothing is archived twice");
 }
 
+/// The `--source` of an import did not apply to the pages that were missing, and every address of an article counted.
+#[test]
+fn a_missing_page_is_an_absence_of_an_article_of_the_source_at_its_own_address_only() {
+    let cli = Cli::new();
+    let copy = "https://www.harbour.example/m/bridge";
+    let gone = |url: &str, time: &str| record("response", url, time, "", "HTTP/1.1 410 Gone\r\n\r\n");
+    let file = [
+        page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close"),
+        canonical(page(copy, "2025-11-02T10:00:00Z", "Bridge to close")),
+        gone(copy, "2025-11-03T10:00:00Z"),
+    ];
+    let done = cli.run(&["import", "--source", "harbour", &cli.file("crawl.warc", file.concat())]);
+    assert!(done.code == 0 && done.err.contains("missing pages at further addresses of articles (1)"), "{done:?}");
+    assert!(cli.ok(&["list"]).contains("live"), "{}", cli.ok(&["list"]));
+    let later = cli.file("later.warc", gone(BRIDGE, "2025-11-04T10:00:00Z"));
+    let done = cli.run(&["import", "--source", "other", &later]);
+    assert!(done.code == 0 && done.err.contains("missing pages of articles of other sources (1)"), "{done:?}");
+    assert!(cli.ok(&["list"]).contains("live"), "{}", cli.ok(&["list"]));
+    let again = cli.file("again.warc", gone(BRIDGE, "2025-11-04T10:00:00Z"));
+    let done = cli.run(&["import", "--source", "harbour", &again]);
+    assert!(done.code == 0 && done.err.contains("1 absence"), "{done:?}");
+    assert!(cli.ok(&["list"]).contains("gone"), "{}", cli.ok(&["list"]));
+}
+
 /// WARC 1.1, section 6.7.2: a revisit is a capture of the visited URL, not of the one that had the same content before.
 #[test]
 fn a_revisit_of_another_url_adds_no_revision_to_the_first() {
