@@ -41,8 +41,8 @@ pub(super) async fn run(session: &Session, args: MoveUrlArgs, out: &mut Output) 
     };
     let painter = out.painter();
     let paint = |name: &str| painter.paint(style::NAME, &short(name));
-    let from = (!done.lost_by.is_empty()).then(|| format!("  from {}", paint(&done.lost_by))).unwrap_or_default();
-    let to = (!args.end && done.changed).then(|| format!("  to {}", paint(&name))).unwrap_or_default();
+    let from = if done.lost_by.is_empty() { String::new() } else { format!("  from {}", paint(&done.lost_by)) };
+    let to = if args.end || !done.changed { String::new() } else { format!("  to {}", paint(&name)) };
     let line = format!("{}  {}{from}{to}", painter.paint(style::CHANGED, outcome), style::safe_line(&args.url));
     let leads_elsewhere = !dry_run && done.leads_to != name;
     out.line(line)?;

@@ -222,16 +222,15 @@ impl Decider<'_> {
         Ok((BoundUrl { url: url.clone(), until, is_whole }, added))
     }
 
-    /// Removes the URLs that lead nowhere at `at` any more.
-    pub(crate) fn leave_ended(&self, at: Timestamp, bound_urls: &mut Vec<BoundUrl>) -> Result<(), StoreError> {
-        let mut lead = Vec::with_capacity(bound_urls.len());
+    /// Removes the URLs that led to another article at some time, or ended.
+    pub(crate) fn leave_contested(&self, bound_urls: &mut Vec<BoundUrl>) -> Result<(), StoreError> {
+        let mut own = Vec::with_capacity(bound_urls.len());
         for bound in bound_urls.drain(..) {
-            let entry = self.tables.url_at(&bound.url.key, at, ALL)?;
-            if entry.is_none_or(|entry| entry.leads || !entry.covers(at)) {
-                lead.push(bound);
+            if self.tables.latest_url_entry(&bound.url.key, ALL)?.is_none_or(|latest| latest.is_whole) {
+                own.push(bound);
             }
         }
-        *bound_urls = lead;
+        *bound_urls = own;
         Ok(())
     }
 

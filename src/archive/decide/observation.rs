@@ -98,8 +98,8 @@ impl Decider<'_> {
         let UrlBindings { mut bound_urls, mut warnings } =
             self.bind_urls(key, at, &observation.urls, head.url_count)?;
         if matches!(decision, Decision::Recorded(_) | Decision::Coalesced) {
-            // It was recorded before, or is not recorded. So it must not undo that an address ended since.
-            self.leave_ended(at, &mut bound_urls)?;
+            // It was recorded before, or is not recorded. So it must not undo what was said of an address since.
+            self.leave_contested(&mut bound_urls)?;
         }
         let entry = self.entry(operation, key, &head.name, LogKind::Sighted, Some(head.latest_seq));
         let labels = label_change(&head.name, &head.labels, &observation.labels)?;

@@ -98,7 +98,7 @@ fn play_random(cases: u32, steps_max: usize, place: fn() -> Place) -> Figures {
 
 #[test]
 fn an_archive_in_memory_answers_as_the_model_does() {
-    let figures = play_random(100, 24, Place::in_memory);
+    let figures = play_random(110, 24, Place::in_memory);
     println!("{figures:?}");
     for event in EVENTS {
         assert!(figures.events.contains_key(event), "{event} never occurred in {figures:?}");

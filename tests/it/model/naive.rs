@@ -390,14 +390,14 @@ impl<'a> Known<'a> {
         self.said(key).into_iter().rfind(|said| said.covers(at))
     }
 
-    /// Every instant at which something said of a URL begins or ends, in order, unless something said later passes over
-    /// it.
+    /// Every instant at which something said of a URL begins or ends, in order, unless something said later covers
+    /// the time before and after it.
     fn turns(self, key: &UrlKey) -> BTreeSet<Timestamp> {
         let said = self.said(key);
-        let passes = |later: &Said, turn| later.since < turn && later.until.is_none_or(|until| turn < until);
+        let spans = |later: &Said, turn| later.since < turn && later.until.is_none_or(|until| turn < until);
         let turns = said.iter().enumerate().flat_map(|(index, one)| {
             let later = &said[index + 1..];
-            let stays = |turn: &Timestamp| !later.iter().any(|later| passes(later, *turn));
+            let stays = |turn: &Timestamp| !later.iter().any(|later| spans(later, *turn));
             [Some(one.since), one.until].into_iter().flatten().filter(stays).collect::<Vec<_>>()
         });
         turns.collect()
@@ -411,7 +411,7 @@ impl<'a> Known<'a> {
 
     pub(crate) fn claim(self, key: &UrlKey, at: Timestamp) -> Claim {
         match self.said_at(key, at) {
-            Some(said) if said.leads => return Claim::Leads(said.article),
+            Some(said) if said.leads => Claim::Leads(said.article),
             found => {
                 let later = self.turns(key).into_iter().filter(|turn| *turn > at);
                 let mut next = later.filter_map(|turn| self.said_at(key, turn)).filter(|said| said.leads);
@@ -471,7 +471,7 @@ impl<'a> Known<'a> {
         let all = self.urls(article);
         for led in &all {
             let begun = |other: &&Led| other.url.key == led.url.key && at.is_none_or(|at| other.since <= at);
-            let leads = match all.iter().filter(begun).last() {
+            let leads = match all.iter().rfind(begun) {
                 Some(last) => last.until.is_none_or(|until| at.is_some_and(|at| at < until)),
                 None => self.looked_up(&led.url.key, at).as_ref() == Ok(article),
             };

@@ -30,6 +30,8 @@ pub(crate) enum Step {
     Validate(Vec<Write>),
     /// The nth batch that was sent before, repeated exactly; n wraps around.
     Again(usize),
+    /// The same writes, each under another request id, as a client that has lost its ids sends them.
+    Anew(usize, u32),
     /// Batches that are sent while a commit is in progress, so that several share the next one.
     Burst(Vec<Vec<Write>>),
     /// A batch whose commit fails.

@@ -20,6 +20,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => batch().prop_map(Step::Write),
         2 => batch().prop_map(Step::Validate),
         3 => (0..64_usize).prop_map(Step::Again),
+        2 => (0..64_usize, 4..8_u32).prop_map(|(index, id)| Step::Anew(index, id)),
         2 => proptest::collection::vec(batch(), 2..5).prop_map(Step::Burst),
         2 => (failure(), batch()).prop_map(|(failure, writes)| Step::Fail(failure, writes)),
         1 => Just(Step::Reopen),
@@ -40,17 +41,21 @@ fn failure() -> impl Strategy<Value = Failure> {
 pub(crate) fn write() -> impl Strategy<Value = Write> {
     let to = prop_oneof![
         12 => Just(To::Article(0)),
-        3 => (1..4_u8).prop_map(To::Article),
-        2 => (0..2_u8).prop_map(To::Found),
+        2 => (1..4_u8).prop_map(To::Article),
+        1 => (0..2_u8).prop_map(To::Found),
     ];
     let expect = prop_oneof![14 => Just(None), 1 => expect().prop_map(Some)];
     let request = prop_oneof![3 => Just(None), 1 => (0..4_u32).prop_map(Some)];
     let write = (to, 0..=TICKS, what(), expect, request);
     write.prop_map(|(to, at, what, expect, request)| {
         // Every other address is ended wherever it leads.
-        let to = match &what {
-            What::End { url, .. } if at % 2 == 0 => To::Holder(*url),
-            _ => to,
+        let is_anywhere = at % 2 == 0;
+        let to = if let What::End { url, .. } = what
+            && is_anywhere
+        {
+            To::Holder(url)
+        } else {
+            to
         };
         Write { to, at: 2 * at, what, expect, request }
     })
@@ -64,7 +69,7 @@ fn what() -> impl Strategy<Value = What> {
         5 => (0..2_u8).prop_map(What::Reinstate),
         4 => label(),
         9 => miss(),
-        4 => url_move(),
+        3 => url_move(),
     ]
 }
 

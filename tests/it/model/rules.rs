@@ -255,9 +255,11 @@ impl Model {
                 self.bind(urls, &mut record);
                 let written = self.observe(*text, *coalesce_within, *original, &mut record)?;
                 if !is_observation(record.kind) {
-                    // It was recorded before, or is not recorded, and does not undo that a URL ended.
-                    let (known, at) = (self.all(), record.at);
-                    record.urls.retain(|(url, _)| known.said_at(&url.key, at).is_none_or(|said| said.leads));
+                    // It was recorded before, or is not recorded, and does not undo what was said of a URL since.
+                    let known = self.all();
+                    record.urls.retain(|(url, _)| {
+                        known.said(&url.key).iter().all(|said| said.leads_to(&article) && said.until.is_none())
+                    });
                 }
                 // A repeated observation keeps its own fetch, and a coalesced one is not recorded.
                 record.fetch = fetch.filter(|_| is_observation(record.kind));

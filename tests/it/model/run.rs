@@ -150,6 +150,15 @@ impl Run {
         match step {
             Step::Write(writes) => self.write(writes, WriteMode::Commit).await,
             Step::Validate(writes) => self.write(writes, WriteMode::Validate).await,
+            Step::Anew(index, id) => {
+                let Some(mut sent) = index.checked_rem(self.sent.len()).map(|index| self.sent[index].clone()) else {
+                    return Ok(());
+                };
+                for write in &mut sent {
+                    (write.request, write.expect) = (Some(*id), None);
+                }
+                self.write(&sent, WriteMode::Commit).await
+            }
             Step::Again(index) => {
                 let Some(sent) = index.checked_rem(self.sent.len()).map(|index| self.sent[index].clone()) else {
                     return Ok(());
