@@ -220,7 +220,7 @@ requests! {
     GetSubscriptionRequest ImportObservationsRequest LabelArticleRequest ListArticlesRequest ListChangesRequest
     ListRevisionsRequest ListSourcesRequest ListSubscriptionsRequest LookupArticleRequest ReadOriginalRequest
     RecordObservationRequest ReinstateArticleRequest RollbackArticleRequest SeekSubscriptionRequest
-    StreamBackupRequest SubscribeRequest VerifyRequest WithdrawArticleRequest RecordAbsenceRequest
+    StreamBackupRequest SubscribeRequest VerifyRequest WithdrawArticleRequest RecordAbsenceRequest MoveUrlRequest
     UpdateSubscriptionRequest ParkChangeRequest ListParkedChangesRequest ResolveParkedChangesRequest
 }
 
