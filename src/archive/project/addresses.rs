@@ -16,7 +16,7 @@ pub(crate) struct PeriodCounts {
     pub(crate) after: u32,
 }
 
-/// What an address says to whoever looks it up at an instant.
+/// What an address says to a reader at an instant.
 pub(crate) enum LookedUp {
     /// It leads to this article. Before the first time at which it leads somewhere, this is where it leads first.
     Article(ArticleKey),
