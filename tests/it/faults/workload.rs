@@ -37,7 +37,7 @@ pub(super) enum Step {
 /// Random batches, and between them everything else that commits.
 pub(super) fn steps() -> Vec<Step> {
     let mut steps = Vec::new();
-    for (index, operations) in model::batches(45).into_iter().enumerate() {
+    for (index, operations) in model::batches(60).into_iter().enumerate() {
         steps.push(Step::Write(operations));
         match index {
             3 => steps.push(Step::Create),
