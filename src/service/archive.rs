@@ -14,7 +14,7 @@ use super::{Context, RpcResult, import, page_space, render, view};
 use crate::archive::ReadPoint;
 use crate::archive::read::article::View;
 use crate::archive::read::compare::StateSelector;
-use crate::archive::request::{Action, Outcome, Receipt, WriteMode};
+use crate::archive::request::{Action, Operation, Outcome, Receipt, WriteMode};
 use crate::model::name::parse_revision_name;
 use crate::model::{ArticleName, AsOf, KnownAt, Seq, Timestamp};
 use crate::wire::pb::archive_service_server::ArchiveService;
@@ -42,6 +42,14 @@ macro_rules! article_request {
             request_id: request.request_id,
             digest,
         }
+    }};
+}
+
+/// Renders the result of changing an article. As with [`article_request`], the messages have the same fields.
+macro_rules! article_response {
+    ($message:ident, $changed:expr) => {{
+        let ArticleChanged { article, changed, replayed, snapshot, etag, state } = $changed;
+        Response::new(pb::$message { article: Some(article), changed, replayed, snapshot, etag, state: state.into() })
     }};
 }
 
@@ -225,15 +233,8 @@ impl ArchiveService for ArchiveHandler {
         let request = request.into_inner();
         let plain = article_request!(request);
         let action = operation::reason(request.reason).map(|reason| Action::SetState { withdrawn: true, reason });
-        let state_set = self.set_state(&caller, plain, action, write_mode(request.validate_only)).await?;
-        Ok(Response::new(pb::WithdrawArticleResponse {
-            article: Some(state_set.article),
-            changed: state_set.changed,
-            replayed: state_set.replayed,
-            snapshot: state_set.snapshot,
-            etag: state_set.etag,
-            state: state_set.state.into(),
-        }))
+        let changed = self.set_state(&caller, plain, action, write_mode(request.validate_only)).await?;
+        Ok(article_response!(WithdrawArticleResponse, changed))
     }
 
     async fn reinstate_article(
@@ -244,15 +245,8 @@ impl ArchiveService for ArchiveHandler {
         let request = request.into_inner();
         let plain = article_request!(request);
         let action = operation::reason(request.reason).map(|reason| Action::SetState { withdrawn: false, reason });
-        let state_set = self.set_state(&caller, plain, action, write_mode(request.validate_only)).await?;
-        Ok(Response::new(pb::ReinstateArticleResponse {
-            article: Some(state_set.article),
-            changed: state_set.changed,
-            replayed: state_set.replayed,
-            snapshot: state_set.snapshot,
-            etag: state_set.etag,
-            state: state_set.state.into(),
-        }))
+        let changed = self.set_state(&caller, plain, action, write_mode(request.validate_only)).await?;
+        Ok(article_response!(ReinstateArticleResponse, changed))
     }
 
     async fn label_article(&self, request: Request<pb::LabelArticleRequest>) -> RpcResult<pb::LabelArticleResponse> {
@@ -266,14 +260,7 @@ impl ArchiveService for ArchiveHandler {
         let operation = operation::article_operation(&self.0, plain, action).map_err(Refusal::from)?;
         let written = self.write_one(&caller, operation, mode).await?;
         let changed = self.changed(written, None).await?;
-        Ok(Response::new(pb::LabelArticleResponse {
-            article: Some(changed.article),
-            changed: changed.changed,
-            replayed: changed.replayed,
-            snapshot: changed.snapshot,
-            etag: changed.etag,
-            state: changed.state.into(),
-        }))
+        Ok(article_response!(LabelArticleResponse, changed))
     }
 
     async fn record_absence(&self, request: Request<pb::RecordAbsenceRequest>) -> RpcResult<pb::RecordAbsenceResponse> {
@@ -281,17 +268,8 @@ impl ArchiveService for ArchiveHandler {
         let request = request.into_inner();
         let mode = write_mode(request.validate_only);
         let operation = operation::absence(&self.0, request).map_err(Refusal::from)?;
-        let written = self.write_one(&caller, operation, mode).await?;
-        let at = written.observe_time;
-        let changed = self.changed(written, Some(at)).await?;
-        Ok(Response::new(pb::RecordAbsenceResponse {
-            article: Some(changed.article),
-            changed: changed.changed,
-            replayed: changed.replayed,
-            snapshot: changed.snapshot,
-            etag: changed.etag,
-            state: changed.state.into(),
-        }))
+        let changed = self.change(&caller, operation, mode).await?;
+        Ok(article_response!(RecordAbsenceResponse, changed))
     }
 
     async fn move_url(&self, request: Request<pb::MoveUrlRequest>) -> RpcResult<pb::MoveUrlResponse> {
@@ -338,12 +316,7 @@ struct ArticleChanged {
 }
 
 impl ArchiveHandler {
-    async fn write_one(
-        &self,
-        caller: &Caller,
-        operation: crate::archive::request::Operation,
-        mode: WriteMode,
-    ) -> Result<Receipt, Refusal> {
+    async fn write_one(&self, caller: &Caller, operation: Operation, mode: WriteMode) -> Result<Receipt, Refusal> {
         let written = self.0.archive.write_in(&caller.writes, vec![operation], mode).await;
         let written = written.map_err(|failed| Refusal::from(failed.error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
@@ -366,7 +339,11 @@ impl ArchiveHandler {
         action: Result<Action, FieldError>,
         mode: WriteMode,
     ) -> Result<ArticleChanged, Refusal> {
-        let operation = operation::article_operation(&self.0, plain, action)?;
+        self.change(caller, operation::article_operation(&self.0, plain, action)?, mode).await
+    }
+
+    /// Carries out an operation, and reads the article just after it, at the operation's observe time.
+    async fn change(&self, caller: &Caller, operation: Operation, mode: WriteMode) -> Result<ArticleChanged, Refusal> {
         let written = self.write_one(caller, operation, mode).await?;
         let at = written.observe_time;
         self.changed(written, Some(at)).await
