@@ -56,7 +56,7 @@ async fn tour(path: &Path) -> Result<Vec<String>, Box<dyn Error>> {
     let error = archive.record(&name, Content::new(" ").paragraph("…")).await.err().ok_or("a blank headline?")?;
     lines.push(format!("not recorded: {error}"));
 
-    // Everything that has happened so far. The position is all that a consumer has to keep.
+    // Every change until now. The position is all that a consumer has to keep.
     let (changes, position) = changes_from(&archive, FeedStart::Beginning).await?;
     lines.extend(changes);
     let stored: String = position.to_string();

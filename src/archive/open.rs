@@ -272,7 +272,7 @@ fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> 
     let mut records = tables.subscriptions().collect::<Result<BTreeMap<_, _>, _>>()?;
     for entry in tables.parked_changes() {
         let (ParkedKey { subscription, seq }, parked) = entry?;
-        // Verification reports a parked change without a subscription; nobody can reach it.
+        // Verification reports a parked change without a subscription; no client can reach it.
         if let Some(record) = records.get_mut(&subscription) {
             Arc::make_mut(&mut record.parked).insert(seq, parked);
         }

@@ -22,7 +22,7 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
     let state = article.article_state();
     let state_time = article.state_since().map(timestamp_to_pb);
     let latest_fetch = article.latest_fetch().map(fetch_to_pb);
-    // Nobody declared that it is gone, so nobody gave a reason.
+    // GONE was found and not declared, so it has no reason.
     let declared = article.state.filter(|_| state != ArticleState::Gone);
     pb::Article {
         name: article.name.to_string(),

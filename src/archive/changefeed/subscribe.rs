@@ -61,7 +61,7 @@ impl ArticleChange {
 }
 
 /// A subscription to the changes of an archive: every matching change, in the order of the log, none twice, and only
-/// once it is durable. However slowly it is read, it misses nothing and delays nobody.
+/// once it is durable. However slowly it is read, it misses nothing and delays no other reader or writer.
 ///
 /// [`Archive::subscribe`](crate::Archive::subscribe) creates it. By default it selects all changes except sightings,
 /// with the content of each revision, and waits for more when it has caught up.
