@@ -3,8 +3,8 @@
 //! A change matches if it is selected and its article matches the filter after the change, or did before. Selected are
 //! the changes of the requested kinds, except revisions that changed none of the requested parts. If the query leaves
 //! the kinds at their default, a change is also selected if it alters the article's newest state, and it also matches
-//! when it makes the article enter or leave the filter; `left_filter` tells the subscriber of the latter, so that it can
-//! drop the article. Whether an article matches does not depend on changed parts.
+//! when it makes the article enter or leave the filter; `left_filter` tells the subscriber of the latter, so that it
+//! can drop the article. Whether an article matches does not depend on changed parts.
 //!
 //! Only log records are read, never contents, and only the article's state just before and after the change counts. So
 //! the result is the same whenever the change is read. The cheap checks come first: name, then state and attributes,
