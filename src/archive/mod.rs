@@ -394,6 +394,14 @@ impl Archive {
             .await
     }
 
+    /// Waits until nothing is written to disk any more by itself; see the engine.
+    #[cfg(any(test, feature = "internals"))]
+    pub fn settle(&self) {
+        if let Err(error) = self.shared.engine.settle() {
+            tracing::error!(%error, "the engine could not settle");
+        }
+    }
+
     /// Tries `read` with the caches alone; if anything is missing there, runs it again on a blocking thread, with the
     /// engine.
     async fn read<T, F>(&self, read: F) -> Result<T, ArchiveError>

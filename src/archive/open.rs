@@ -35,7 +35,7 @@ use crate::store::engine::{Engine, EngineError, OpenError};
 use crate::store::format::{self, FormatError};
 use crate::store::key::meta::MetaKey;
 use crate::store::key::parked::ParkedKey;
-use crate::store::{StoreError, Tables, parts};
+use crate::store::{StoreError, Tables};
 
 /// The options for opening an archive.
 ///
@@ -199,7 +199,6 @@ impl Archive {
         let opened = clock.now();
         let subscriptions =
             read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| format_error(error.into()))?;
-        let orphan_chunks = orphan_chunks(engine.as_ref(), tail.position.next_seq);
         let caches = Caches::new(options.cache_bytes);
         let jump_policy = if options.clock_jump_allowed { JumpPolicy::Accept } else { JumpPolicy::Reject };
         let clock_watch = ClockWatch::new(clock.as_ref(), jump_policy);
@@ -209,7 +208,7 @@ impl Archive {
         // Room for every operation, edit and closed time that the queue admits, and 16 more for the messages of the
         // committer and of closing. Sending therefore never blocks.
         let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + CLOSED_TIMES_MAX + 16);
-        let start = WriterStart { tail, orphan_chunks, watermark, flush_deadline: options.flush_deadline };
+        let start = WriterStart { tail, watermark, flush_deadline: options.flush_deadline };
         let writer =
             Writer::start(Arc::clone(&shared), start, received, events.clone()).map_err(OpenArchiveError::Thread)?;
         let info = ArchiveInfo { id, directory: path, opened };
@@ -241,16 +240,6 @@ fn read_tail(tables: &Tables<'_>, id: &[u8; 16]) -> Result<Tail, StoreError> {
     };
     let (closed_time, commits) = (read_closed_time(tables)?, read_commits(tables)?);
     Ok(Tail { position, closed_time, commits, failed: false })
-}
-
-/// Finds the orphan chunks of a commit that a crash interrupted. They do no harm until something is written at their
-/// positions, and opening must not write, so the committer removes them before its first commit. A failure to read them
-/// does not prevent opening: if the storage is faulty, the first commit will fail.
-fn orphan_chunks(engine: &dyn Engine, end: Seq) -> Vec<Vec<u8>> {
-    parts::beyond(engine, end).unwrap_or_else(|error| {
-        tracing::warn!(%error, "data after the end of the log could not be read");
-        Vec::new()
-    })
 }
 
 /// Reads the closed time: no later commit gets an archive time at or before it.

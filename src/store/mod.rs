@@ -15,7 +15,6 @@ pub mod head;
 pub mod key;
 pub mod logfile;
 pub mod overlay;
-pub mod parts;
 pub mod record;
 pub mod seal;
 pub mod stats;

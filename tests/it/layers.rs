@@ -56,7 +56,7 @@ const STORED_CODE: [&str; 6] = [
     "store/subscription.rs",
 ];
 
-/// The only file that may use sled.
+/// The only module that may use sled: this file, and the folder next to it.
 const SLED_FILE: &str = "store/engine/sled.rs";
 
 /// The only file that may read the system clock.
@@ -152,14 +152,18 @@ fn check_names(file: &str, tokens: &[Token<'_>], found: &mut Vec<(usize, String)
         if root && is_grpc(name) && !may_know_grpc(file, owner) && (next, after_next) != ("::", "include_proto") {
             refuse("is known to wire, service, client, server, cli and the stored code of store only");
         }
-        if root && name == "sled" && (next == "::" || matches!(last, "use" | "crate")) && file != SLED_FILE {
-            refuse(&format!("may only occur in src/{SLED_FILE}"));
+        if root && name == "sled" && (next == "::" || matches!(last, "use" | "crate")) && !may_use_sled(file) {
+            refuse(&format!("may only occur in src/{SLED_FILE} and in its folder"));
         }
         let clock = matches!(name, "SystemTime" | "Timestamp" | "Zoned") && (next, after_next) == ("::", "now");
         if clock && file != CLOCK_FILE {
             refuse(&format!("may only be read in src/{CLOCK_FILE}"));
         }
     }
+}
+
+fn may_use_sled(file: &str) -> bool {
+    file == SLED_FILE || SLED_FILE.strip_suffix(".rs").is_some_and(|folder| Path::new(file).starts_with(folder))
 }
 
 /// Whether a path can begin after this word, because the word is a keyword and not a path segment.
@@ -528,6 +532,8 @@ fn some_names_may_occur_in_one_place_only() {
     );
     assert_eq!(count("store/engine/mod.rs", "pub mod sled; pub use self::sled::SledEngine;"), 0);
     assert_eq!(count(SLED_FILE, "use sled::Db;"), 0);
+    assert_eq!(count("store/engine/sled/scan.rs", "use ::sled::Db;"), 0);
+    assert_eq!(count("store/engine/wal/mod.rs", "use ::sled::Db;"), 1);
     assert_eq!(
         count("model/a.rs", "let a = SystemTime::now();\nlet b = jiff::Timestamp::now();\nlet c = Zoned::now();"),
         3

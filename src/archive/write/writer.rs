@@ -44,7 +44,7 @@ use crate::archive::shared::Shared;
 use crate::archive::subscriptions::{self, Decided};
 use crate::archive::write::capacity::QueueSlot;
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
-use crate::archive::write::committer::Committer;
+use crate::archive::write::committer;
 use crate::archive::write::messages::{BatchResult, Edit, EditResult, Job, WriterMessage};
 use crate::archive::writes::Writes;
 use crate::model::{Limits, Timestamp};
@@ -122,8 +122,6 @@ enum Ended {
 pub(crate) struct WriterStart {
     /// The durable tail.
     pub(crate) tail: Tail,
-    /// The keys of the orphan chunks. The committer removes these chunks before it writes at their positions.
-    pub(crate) orphan_chunks: Vec<Vec<u8>>,
     /// The file outside the database that records how far the log is durable; `None` for an engine in memory.
     pub(crate) watermark: Option<Watermark>,
     /// A commit that takes longer than this poisons the archive.
@@ -163,12 +161,12 @@ impl Writer {
         messages: Receiver<WriterMessage>,
         to_self: SyncSender<WriterMessage>,
     ) -> std::io::Result<JoinHandle<()>> {
-        let WriterStart { tail, orphan_chunks, watermark, flush_deadline } = start;
+        let WriterStart { tail, watermark, flush_deadline } = start;
         let (commits, batches) = sync_channel::<Arc<Batch>>(1);
-        let committer = Committer::new(Arc::clone(&shared.engine), orphan_chunks);
+        let engine = Arc::clone(&shared.engine);
         let committer = std::thread::Builder::new()
             .name("dateline-commit".to_owned())
-            .spawn(move || committer.run(&batches, &to_self))?;
+            .spawn(move || committer::run(engine.as_ref(), &batches, &to_self))?;
         let Tail { position, commits: commits_done, closed_time, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
             let open = OpenCommit::new(position);

@@ -23,6 +23,7 @@ mod poison;
 pub mod sled;
 #[cfg(test)]
 mod tests;
+mod wal;
 pub mod watermark;
 
 use std::ops::Bound;
@@ -157,4 +158,10 @@ pub trait Engine: Read + Send + Sync + 'static {
 
     /// The size of the database on disk, in bytes.
     fn disk_bytes(&self) -> Result<u64, EngineError>;
+
+    /// Waits until nothing is written to disk any more by itself, for tests that copy or damage files.
+    #[cfg(any(test, feature = "internals"))]
+    fn settle(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
 }

@@ -1,10 +1,13 @@
 //! The engine on disk: sled 0.34.7, with workarounds for what it does not guarantee by itself.
 //!
 //! What sled does not do by itself, and what this module does about it:
-//! - `flush` syncs neither metadata nor the drive's cache. A commit also syncs the data of the file `db` through a
-//!   handle of our own, and returns only then.
+//! - A small commit costs sled some forty wake-ups of its threads and rewrites whole leaves. So a commit goes to a
+//!   write-ahead log of our own ([`super::wal`]), whose sync makes it durable, and to memory, where reads find it
+//!   ([`pending`]). A thread writes to sled what has gathered ([`applier`]).
+//! - `flush` syncs neither metadata nor the drive's cache. The applier also syncs the data of the file `db` through a
+//!   handle of our own, and releases the write-ahead log only then.
 //! - A page above a quarter of a segment goes to a file in `blobs/` that is never synced. Segments are large enough to
-//!   hold every page ([`super::VALUE_BYTES_MAX`]), and a file in that folder fails the opening or the commit.
+//!   hold every page ([`super::VALUE_BYTES_MAX`]), and a file in that folder fails the opening, or poisons the engine.
 //! - A process that is killed during opening leaves `snap.*.generating`, which the next opening mistakes for the newest
 //!   snapshot and fails on. The file is removed: everything in it is in the log, and its space may be needed for the
 //!   next one. A finished `snap.*` is never touched.
@@ -23,32 +26,38 @@
 //!   cannot read at the next opening, opening is rejected. Data from before the last opening is not at risk: sled's
 //!   snapshot refers to it, and if it is damaged, reading it fails with [`EngineError::Damaged`].
 //!
-//! Reads take no lock of this module, so a commit that hangs in a sync does not block them. sled's own lock is held
-//! only during `apply_batch`.
+//! A commit that hangs in a sync does not block reads: they take no lock that is held during one. sled's own lock is
+//! held only during `apply_batch`.
 
+mod applier;
 mod blobs;
+mod pending;
 mod preimage;
 mod replacement;
 mod reserve;
+mod scan;
 mod segments;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::applier::{Applier, Progress};
 use self::blobs::{BlobsFolder, first_blob};
+use self::pending::PendingWrites;
 use self::preimage::Preimage;
 use self::reserve::Reserve;
+use self::scan::SledScan;
 use self::segments::Survey;
 use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
+use super::wal::{LogError, Secret, WriteAheadLog};
 use super::watermark::Watermark;
-use super::{Batch, Direction, Engine, EngineError, Entry, KeyRange, OpenError, Read, Scan, own_file, own_folder};
+use super::{Batch, Direction, Engine, EngineError, KeyRange, OpenError, Read, Scan, own_file, own_folder};
 
 /// The size of a segment of sled's log, fixed when a database is created. A page above a quarter of it is stored
 /// outside the log.
@@ -83,18 +92,37 @@ impl Default for Options {
     }
 }
 
+/// The folder of the write-ahead log, in the folder of the database.
+const LOG_FOLDER: &str = "wal";
+/// The tree of sled that has, under the empty key, the number of the last commit that was applied and the secret of the
+/// write-ahead log.
+const APPLIED_TREE: &[u8] = b"applied";
+
 /// An open database. Dropping it closes the database, which waits for sled's threads, and then releases the archive.
+/// Commits that sled does not have yet stay in the write-ahead log.
 pub struct SledEngine {
-    // Fields are dropped in order: the database closes, `log` waits until it has, and then the archive is released.
+    // Fields are dropped in order: the applier ends, the database closes, and then the archive is released.
+    applier: Option<Applier>,
+    shared: Arc<Shared>,
+    recovery_warning: Option<String>,
+    directory: Arc<Directory>,
+}
+
+/// What the engine and its applier share.
+struct Shared {
+    // Fields are dropped in order: the database closes, and `file` waits until it has.
+    applied: ::sled::Tree,
     db: ::sled::Db,
-    log: DatabaseFile,
+    file: DatabaseFile,
     path: PathBuf,
+    secret: Secret,
+    log: WriteAheadLog,
+    pending: PendingWrites,
+    progress: Progress,
     blobs: BlobsFolder,
     reserve: Reserve,
     free_space_floor_bytes: u64,
     poison: Poison,
-    recovery_warning: Option<String>,
-    directory: Arc<Directory>,
 }
 
 impl SledEngine {
@@ -130,12 +158,11 @@ impl SledEngine {
         // We keep `directory`: if the engine is rejected, the lock must not be released before everything is restored.
         let opened = Self::open_unchecked(Arc::clone(&directory), path.clone(), options);
         reserve::reclaim(directory.path(), removed);
-        let opened = opened.and_then(|engine| {
-            let engine = Self { recovery_warning, ..engine };
-            match check(&engine) {
-                Ok(()) => Ok(engine),
-                Err(reason) => Err(OpenError::Damaged { path, reason }),
-            }
+        let opened = opened.and_then(|mut engine| {
+            engine.recovery_warning = recovery_warning;
+            check(&engine).map_err(|reason| OpenError::Damaged { path, reason })?;
+            engine.start_applier()?;
+            Ok(engine)
         });
         if let Some(preimage) = preimage {
             if opened.is_err() {
@@ -146,15 +173,49 @@ impl SledEngine {
         opened
     }
 
+    /// Opens the database at `path`. Nothing is applied before [`Self::start_applier`].
     fn open_unchecked(directory: Arc<Directory>, path: PathBuf, options: Options) -> Result<Self, OpenError> {
         let db = open_database(&path, options)?;
         own_folder::restrict_all(&path).map_err(OpenError::io("open", &path))?;
         // sled has just written a snapshot and removed an older one: make both durable.
         sync_directory(&path).map_err(OpenError::io("sync", &path))?;
-        let log = DatabaseFile::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
+        let file = DatabaseFile::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
+        let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
+        let applied = guarded(|| db.open_tree(APPLIED_TREE)).map_err(|error| damaged(error.to_string()))?;
+        let Applied { commit, secret } = read_applied(&applied, &path)?;
+        let (log, lacking) =
+            WriteAheadLog::open(&path.join(LOG_FOLDER), secret, commit).map_err(|error| match error {
+                LogError::Io(error) => OpenError::io("read", &path.join(LOG_FOLDER))(error),
+                LogError::Damaged(reason) => damaged(format!("the write-ahead log is damaged: {reason}")),
+            })?;
+        let pending = PendingWrites::default();
+        for (number, writes) in lacking {
+            pending.add_logged(number, writes);
+        }
+        let progress = Progress::new(log.last(), commit);
         let (blobs, reserve, poison) = (BlobsFolder::new(&path), Reserve::new(directory.path()), Poison::default());
         let free_space_floor_bytes = options.free_space_floor_bytes;
-        Ok(Self { db, log, path, blobs, reserve, free_space_floor_bytes, poison, recovery_warning: None, directory })
+        let shared = Shared {
+            applied,
+            db,
+            file,
+            path,
+            secret,
+            log,
+            pending,
+            progress,
+            blobs,
+            reserve,
+            free_space_floor_bytes,
+            poison,
+        };
+        Ok(Self { applier: None, shared: Arc::new(shared), recovery_warning: None, directory })
+    }
+
+    fn start_applier(&mut self) -> Result<(), OpenError> {
+        let applier = Applier::start(&self.shared);
+        self.applier = Some(applier.map_err(OpenError::io("start a thread for", &self.shared.path))?);
+        Ok(())
     }
 
     /// Describes the part of the log that sled dropped when it opened the database. It was either torn by a crash and
@@ -163,60 +224,124 @@ impl SledEngine {
     pub fn recovery_warning(&self) -> Option<&str> {
         self.recovery_warning.as_deref()
     }
+}
 
+impl Shared {
     fn free_bytes(&self) -> Result<u64, EngineError> {
         free_bytes(&self.path).map_err(|error| EngineError::Failed(format!("statvfs failed: {error}")))
     }
 
-    fn write(&self, batch: &Batch) -> Result<(), EngineError> {
-        let mut writes = ::sled::Batch::default();
-        for (key, value) in &batch.writes {
-            match value {
-                Some(value) => writes.insert(key.as_slice(), value.as_slice()),
-                None => writes.remove(key.as_slice()),
-            }
-        }
+    /// Fails with [`EngineError::Full`] unless so much space is free that this many bytes can be written and applied.
+    fn check_space(&self, bytes: u64, floor_bytes: u64) -> Result<(), EngineError> {
+        let pending_bytes = u64::try_from(self.pending.bytes()).unwrap_or(u64::MAX);
+        spare_bytes(self.free_bytes()?, bytes.saturating_add(pending_bytes), floor_bytes).map(drop)
+    }
+
+    /// Writes a batch to a tree of sled, and syncs it.
+    fn write(&self, tree: &::sled::Tree, writes: ::sled::Batch) -> Result<(), EngineError> {
         guarded(|| {
-            self.db.apply_batch(writes)?;
+            tree.apply_batch(writes)?;
             self.db.flush()
         })?;
-        self.log.0.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
-        self.blobs.check()
+        self.file.0.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
+        self.grow_reserve()
     }
+
+    fn grow_reserve(&self) -> Result<(), EngineError> {
+        let spare_bytes = self.free_bytes()?.saturating_sub(self.free_space_floor_bytes);
+        self.reserve.grow(&self.file.0, spare_bytes);
+        Ok(())
+    }
+
+    /// Stores that sled has all commits up to this number.
+    fn store_applied(&self, commit: u64) -> Result<(), EngineError> {
+        let mut writes = ::sled::Batch::default();
+        writes.insert(&[], Applied { commit, secret: self.secret }.encode());
+        self.write(&self.applied, writes)
+    }
+}
+
+/// The content of the tree `applied`.
+struct Applied {
+    commit: u64,
+    secret: Secret,
+}
+
+impl Applied {
+    fn encode(&self) -> Vec<u8> {
+        [self.commit.to_be_bytes().as_slice(), &self.secret.0].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (commit, secret) = bytes.split_first_chunk::<8>()?;
+        Some(Self { commit: u64::from_be_bytes(*commit), secret: Secret(secret.try_into().ok()?) })
+    }
+
+    /// Of a new database, with a random secret.
+    fn new() -> io::Result<Self> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Self { commit: 0, secret: Secret(secret) })
+    }
+}
+
+fn read_applied(tree: &::sled::Tree, path: &Path) -> Result<Applied, OpenError> {
+    let damaged = |reason: String| OpenError::Damaged { path: path.to_path_buf(), reason };
+    let stored = guarded(|| tree.get([])).map_err(|error| damaged(error.to_string()))?;
+    let stored = stored.and_then(|stored| Applied::decode(&stored));
+    stored.ok_or_else(|| damaged("it does not say how much of the write-ahead log it has".to_owned()))
 }
 
 impl Read for SledEngine {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        guarded(|| self.db.get(key)).map(|value| value.map(|value| value.to_vec()))
+        if let Some(pending) = self.shared.pending.get(key) {
+            return Ok(pending.map(|value| value.to_vec()));
+        }
+        guarded(|| self.shared.db.get(key)).map(|value| value.map(|value| value.to_vec()))
     }
 
     fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_> {
-        let iter = self.db.range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>((range.start, range.end));
-        Box::new(SledScan { iter, direction, failed: false })
+        Box::new(SledScan::new(&self.shared.db, &self.shared.pending, range, direction))
     }
 }
 
 impl Engine for SledEngine {
     fn commit(&self, batch: &Batch) -> Result<(), EngineError> {
-        self.poison.check()?;
+        let shared = &self.shared;
+        shared.poison.check()?;
         batch.check_sizes()?;
-        let floor_bytes = self.free_space_floor_bytes / if batch.maintenance { MAINTENANCE_SHARE } else { 1 };
-        let free_bytes = self.poison.watch(self.free_bytes())?;
-        let spare_bytes = spare_bytes(free_bytes, batch.bytes(), floor_bytes)?;
-        self.poison.watch(self.write(batch))?;
-        self.reserve.grow(&self.log.0, spare_bytes);
-        Ok(())
+        shared.wait_for_room()?;
+        let floor_bytes = shared.free_space_floor_bytes / if batch.maintenance { MAINTENANCE_SHARE } else { 1 };
+        match shared.check_space(batch.bytes(), floor_bytes) {
+            Err(EngineError::Full { free_bytes, floor_bytes }) => {
+                return Err(EngineError::Full { free_bytes, floor_bytes });
+            }
+            checked => shared.poison.watch(checked)?,
+        }
+        let appended = shared.log.append(batch);
+        let appended = appended.map_err(|error| EngineError::Failed(format!("the write-ahead log: {error}")));
+        let commit = shared.poison.watch(appended)?;
+        shared.add_pending(commit, batch);
+        // Until something is applied, nothing else reserves space for opening the database.
+        if shared.reserve.is_unset() { shared.grow_reserve() } else { Ok(()) }
     }
 
     fn has_room(&self) -> Result<(), EngineError> {
-        spare_bytes(self.free_bytes()?, ORDINARY_COMMIT_BYTES, self.free_space_floor_bytes).map(drop)
+        self.shared.check_space(ORDINARY_COMMIT_BYTES, self.shared.free_space_floor_bytes)
     }
 
     fn disk_bytes(&self) -> Result<u64, EngineError> {
-        let entries = fs::read_dir(&self.path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = fs::read_dir(&self.shared.path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|error| EngineError::Failed(error.to_string()))?;
         // A snapshot may disappear while sizes are added up.
-        Ok(entries.iter().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum())
+        let database: u64 =
+            entries.iter().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum();
+        Ok(database + self.shared.log.bytes())
+    }
+
+    #[cfg(any(test, feature = "internals"))]
+    fn settle(&self) -> Result<(), EngineError> {
+        self.shared.settle()
     }
 }
 
@@ -250,28 +375,6 @@ impl Drop for DatabaseFile {
     }
 }
 
-struct SledScan {
-    iter: ::sled::Iter,
-    direction: Direction,
-    failed: bool,
-}
-
-impl Iterator for SledScan {
-    type Item = Result<Entry, EngineError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let entry = guarded(|| match self.direction {
-            Direction::Forward => self.iter.next().transpose(),
-            Direction::Reverse => self.iter.next_back().transpose(),
-        });
-        self.failed = entry.is_err();
-        entry.map(|entry| entry.map(|(key, value)| (key.to_vec(), value.to_vec()))).transpose()
-    }
-}
-
 /// Creates the database under a temporary name and renames it when it is complete and synced, so that a database under
 /// the final name is always complete.
 fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
@@ -285,7 +388,7 @@ fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
     if new.exists() {
         directory.quarantine(&new).map_err(OpenError::io("move away", &new))?;
     }
-    drop(open_database(&new, options)?);
+    initialize(&new, options)?;
     let closed = DatabaseFile::open(&new).and_then(|log| log.wait_until_closed());
     closed.map_err(OpenError::io("close", &new))?;
     sync_creation(&new).map_err(OpenError::io("sync", &new))?;
@@ -293,8 +396,20 @@ fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
     sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))
 }
 
+/// Creates an empty database at `path`, with an empty write-ahead log. Nothing is synced.
+fn initialize(path: &Path, options: Options) -> Result<(), OpenError> {
+    let db = open_database(path, options)?;
+    WriteAheadLog::create(&path.join(LOG_FOLDER)).map_err(OpenError::io("create", path))?;
+    let applied = Applied::new().map_err(OpenError::io("create", path))?;
+    let stored = guarded(|| {
+        db.open_tree(APPLIED_TREE)?.insert([], applied.encode())?;
+        db.flush()
+    });
+    stored.map(drop).map_err(|error| OpenError::Damaged { path: path.to_path_buf(), reason: error.to_string() })
+}
+
 fn sync_creation(path: &Path) -> io::Result<()> {
-    for name in ["conf", "db", "blobs", "."] {
+    for name in ["conf", "db", "blobs", LOG_FOLDER, "."] {
         File::open(path.join(name))?.sync_all()?;
     }
     Ok(())

@@ -82,10 +82,17 @@ fn batches() -> impl Strategy<Value = Vec<Batch>> {
     prop::collection::vec(batch, 1..8)
 }
 
-fn check_against_model(engine: &dyn Engine, batches: Vec<Batch>, ranges: &[KeyRange]) -> Model {
+/// Commits the batches, and compares all reads with a map after each. `committed` is called after each commit.
+fn check_against_model(
+    engine: &dyn Engine,
+    batches: Vec<Batch>,
+    ranges: &[KeyRange],
+    mut committed: impl FnMut(),
+) -> Model {
     let mut model = Model::new();
     for batch in batches {
         engine.commit(&batch).unwrap();
+        committed();
         for (key, value) in batch.writes {
             match value {
                 Some(value) => model.insert(key, value),
@@ -118,20 +125,61 @@ proptest! {
         batches in batches(),
         ranges in prop::collection::vec((bounds(), bounds()).prop_map(|(start, end)| KeyRange { start, end }), 20),
     ) {
-        check_against_model(&MemoryEngine::new(), batches, &ranges);
+        check_against_model(&MemoryEngine::new(), batches, &ranges, || {});
     }
 
     #[test]
     fn sled_reads_what_a_map_would_and_again_after_reopening(
         batches in batches(),
         ranges in prop::collection::vec((bounds(), bounds()).prop_map(|(start, end)| KeyRange { start, end }), 20),
+        settled in prop::collection::vec(any::<bool>(), 1..6),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let engine = open(dir.path());
-        let model = check_against_model(&engine, batches, &ranges);
+        let mut settles = settled.into_iter().cycle();
+        let settle = || if settles.next() == Some(true) { engine.settle().unwrap() };
+        let model = check_against_model(&engine, batches, &ranges, settle);
         drop(engine);
-        check_reads(&open(dir.path()), &model, &ranges);
+        let engine = open(dir.path());
+        check_reads(&engine, &model, &ranges);
+        engine.settle().unwrap();
+        check_reads(&engine, &model, &ranges);
     }
+}
+
+/// What was committed before a scan begins is in it, and nothing twice, whatever moves from memory to disk meanwhile.
+#[test]
+fn scans_miss_nothing_while_commits_are_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = open(dir.path());
+    let committed = std::sync::atomic::AtomicU32::new(0);
+    let key = |number: u32| number.reverse_bits().to_be_bytes().to_vec();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 0..3_000_u32 {
+                let value = vec![u8::try_from(number % 251).unwrap(); 200];
+                engine.commit(&batch(&[(&key(number), Some(&value))])).unwrap();
+                committed.store(number + 1, std::sync::atomic::Ordering::SeqCst);
+                if number % 100 == 50 {
+                    engine.settle().unwrap();
+                }
+            }
+        });
+        let mut turn = 0;
+        while !writer.is_finished() {
+            turn += 1;
+            let before = committed.load(std::sync::atomic::Ordering::SeqCst);
+            let direction = if turn % 2 == 0 { Direction::Forward } else { Direction::Reverse };
+            let found: Vec<Vec<u8>> = scanned(&engine, &ALL, direction).into_iter().map(|(key, _)| key).collect();
+            let ordered = found.is_sorted_by(|one, other| match direction {
+                Direction::Forward => one < other,
+                Direction::Reverse => one > other,
+            });
+            assert!(ordered, "a key is out of order or there twice");
+            let found: std::collections::BTreeSet<_> = found.into_iter().collect();
+            assert!((0..before).all(|number| found.contains(&key(number))), "a key is missing from a scan");
+        }
+    });
 }
 
 fn with_both(test: impl Fn(&dyn Engine)) {
@@ -233,26 +281,32 @@ fn below_the_floor_nothing_is_written_and_reads_continue() {
 }
 
 #[test]
-fn a_file_in_blobs_fails_and_poisons_the_commit_and_prevents_opening() {
+fn a_file_in_blobs_poisons_the_engine_and_prevents_opening() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
+    engine.settle().unwrap();
     let blob = dir.path().join("db/blobs/00000000000000AA");
     fs::write(&blob, b"x").unwrap();
 
-    let error = engine.commit(&batch(&[(b"b", Some(b"2"))])).unwrap_err();
-    assert!(matches!(&error, EngineError::Failed(reason) if reason.contains("00000000000000AA")), "{error}");
+    // The commit is durable in the write-ahead log. Applying it fails.
+    engine.commit(&batch(&[(b"b", Some(b"2"))])).unwrap();
+    let error = engine.settle().unwrap_err();
+    assert!(matches!(&error, EngineError::Poisoned(first) if first.contains("00000000000000AA")), "{error}");
     fs::remove_file(&blob).unwrap();
     let error = engine.commit(&batch(&[(b"c", Some(b"3"))])).unwrap_err();
     assert!(matches!(&error, EngineError::Poisoned(first) if first.contains("00000000000000AA")), "{error}");
-    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
+    assert_eq!(engine.get(b"b").unwrap().unwrap(), b"2");
     drop(engine);
 
     fs::write(&blob, b"x").unwrap();
     assert!(matches!(try_open(dir.path(), OPTIONS), Err(OpenError::Damaged { .. })));
     assert!(blob.exists());
     fs::remove_file(&blob).unwrap();
-    open(dir.path());
+    let engine = open(dir.path());
+    assert_eq!(engine.get(b"b").unwrap().unwrap(), b"2");
+    engine.settle().unwrap();
+    assert_eq!(engine.get(b"b").unwrap().unwrap(), b"2");
 }
 
 /// A process that was killed during opening left a half-written snapshot. sled took it for the newest one, and the
@@ -317,6 +371,7 @@ fn fill_three_segments(engine: &SledEngine) {
         let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
         engine.commit(&Batch { writes: writes.collect(), maintenance: false }).unwrap();
     }
+    engine.settle().unwrap();
 }
 
 /// A flipped byte near the end of the log made sled truncate everything after it. The database opened without an error,

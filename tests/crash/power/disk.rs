@@ -50,7 +50,7 @@ struct Journaled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ignored {
     Nothing,
-    /// `fdatasync` of the engine's log, as if the call were removed from `src/store/engine/sled.rs`.
+    /// `fdatasync` of the write-ahead log, as if the call were removed from `src/store/engine/wal/mod.rs`.
     DataSyncOfLog,
 }
 
@@ -148,8 +148,10 @@ impl<'t> Disk<'t> {
     }
 
     fn is_ignored(&self, inode: u64) -> bool {
-        let log = self.now.get(Path::new("archive/db/db")).or_else(|| self.now.get(Path::new("archive/db.new/db")));
-        self.ignored == Ignored::DataSyncOfLog && log == self.inodes.get(&inode)
+        let node = self.inodes.get(&inode);
+        let in_log = |path: &Path| path.parent().is_some_and(|folder| folder.ends_with("wal"));
+        let is_log = || self.now.iter().any(|(path, at)| in_log(path) && Some(at) == node);
+        self.ignored == Ignored::DataSyncOfLog && is_log()
     }
 
     fn sync(&mut self, inode: u64) {

@@ -56,22 +56,28 @@ fn rebuilt_indexes_give_the_same_answers() {
 #[test]
 fn damage_is_reported_with_its_position_and_changes_no_file() {
     let cli = archive();
-    // What was written before the last opening is read in place, and not replayed.
-    cli.ok(&["status"]);
-    let file = cli.archive().join("db/db");
-    let mut bytes = fs::read(&file).unwrap();
     let headline = b"Harbour bridge could stay shut";
-    let places: Vec<usize> =
-        bytes.windows(headline.len()).enumerate().filter(|(_, window)| window == headline).map(|(at, _)| at).collect();
-    assert!(!places.is_empty());
-    for at in places {
-        bytes[at] ^= 0x20;
+    let mut found = 0;
+    for (file, mut bytes) in files(&cli) {
+        let places: Vec<usize> = bytes
+            .windows(headline.len())
+            .enumerate()
+            .filter(|(_, window)| window == headline)
+            .map(|(at, _)| at)
+            .collect();
+        found += places.len();
+        for at in places {
+            bytes[at] ^= 0x20;
+        }
+        fs::write(&file, &bytes).unwrap();
     }
-    fs::write(&file, &bytes).unwrap();
+    assert!(found > 0);
     let before = files(&cli);
     let done = cli.run(&["verify"]);
     assert_eq!(done.code, 6, "{done:?}");
-    assert!(done.out.contains("change 1") || done.err.contains("is damaged"), "{done:?}");
+    // A last record that cannot be read looks like one that was torn; only the count of commits shows that it was whole.
+    let shown = ["change 1", "the database had 2 commits"].iter().any(|words| done.out.contains(words));
+    assert!(shown || done.err.contains("is damaged"), "{done:?}");
     assert!(done.err.contains("restore"), "{done:?}");
     assert_eq!(files(&cli), before);
     assert_eq!(cli.run(&["verify", "--rebuild"]).code, 6);
@@ -79,7 +85,8 @@ fn damage_is_reported_with_its_position_and_changes_no_file() {
 
 /// The files of the database and their contents.
 fn files(cli: &Cli) -> Vec<(PathBuf, Vec<u8>)> {
-    let entries = fs::read_dir(cli.archive().join("db")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = ["db", "db/wal"].map(|folder| fs::read_dir(cli.archive().join(folder)).unwrap());
+    let entries = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> =
         entries.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
     files.sort();

@@ -32,9 +32,7 @@ impl Map {
         files.sort();
         let log = Path::new("db/db");
         let log = &files.iter().find(|(path, _)| path == log).unwrap().1;
-        let block_bytes = usize::try_from(BLOCK_BYTES).unwrap();
-        let blocks = (0..).step_by(block_bytes).zip(log.chunks(block_bytes));
-        let written = blocks.filter(|(_, block)| block.iter().any(|byte| *byte != 0)).map(|(at, _)| at).collect();
+        let written = written(log);
         let positions: Vec<_> = log.chunks(usize::try_from(SEGMENT_BYTES).unwrap()).map(position).collect();
         let newest = newest(&positions);
         let segment = &log[usize::try_from(newest).unwrap()..];
@@ -44,15 +42,26 @@ impl Map {
         Self { files, written, positions, covered, end }
     }
 
-    /// A random file, usually the log.
+    /// A random file, usually sled's log or one of the write-ahead log.
     pub(super) fn file(&self, dice: &mut Dice) -> PathBuf {
         let rest: Vec<_> = self.files.iter().filter(|(_, content)| !content.is_empty()).collect();
-        if dice.percent(85) { PathBuf::from("db/db") } else { dice.one_of(&rest).0.clone() }
+        let ahead: Vec<_> = self.files.iter().filter(|(path, content)| is_ahead(path) && content[0] != 0).collect();
+        match dice.below(100) {
+            0..50 => PathBuf::from("db/db"),
+            50..85 if !ahead.is_empty() => dice.one_of(&ahead).0.clone(),
+            _ => dice.one_of(&rest).0.clone(),
+        }
     }
 
     /// A random offset in a file. In the log it is one that was written, and more often than by chance in the header of
     /// a segment or near the end.
     pub(super) fn offset(&self, file: &Path, dice: &mut Dice) -> u64 {
+        if is_ahead(file) && dice.percent(95) {
+            let written = written(self.content(file));
+            if !written.is_empty() {
+                return dice.one_of(&written) + dice.below(BLOCK_BYTES);
+            }
+        }
         if file != Path::new("db/db") {
             return dice.below(self.bytes_of(file));
         }
@@ -98,6 +107,9 @@ impl Map {
 
     /// Describes what is stored at an offset.
     pub(super) fn region(&self, file: &Path, at: u64) -> String {
+        if is_ahead(file) {
+            return "write-ahead log".to_owned();
+        }
         if file != Path::new("db/db") {
             return "small file".to_owned();
         }
@@ -114,6 +126,18 @@ impl Map {
         };
         format!("{part} of segment {segment}, {kind}")
     }
+}
+
+/// Whether a file is one of the write-ahead log.
+fn is_ahead(path: &Path) -> bool {
+    path.starts_with("db/wal")
+}
+
+/// The offsets of the blocks that are not zero.
+fn written(content: &[u8]) -> Vec<u64> {
+    let block_bytes = usize::try_from(BLOCK_BYTES).unwrap();
+    let blocks = (0..).step_by(block_bytes).zip(content.chunks(block_bytes));
+    blocks.filter(|(_, block)| block.iter().any(|byte| *byte != 0)).map(|(at, _)| at).collect()
 }
 
 /// The offset of the newest segment.

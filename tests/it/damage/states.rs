@@ -16,9 +16,9 @@ use crate::support;
 pub(super) enum State {
     /// Opened since the last write, and closed: sled's snapshot covers everything.
     Covered,
-    /// Closed, but half of it was written since it was last opened: that half is replayed.
+    /// Closed, and a part of it is only in the write-ahead log.
     Behind,
-    /// As `Behind`, but killed instead of closed.
+    /// Killed after everything in the write-ahead log was written to sled's own, which is replayed.
     Killed,
 }
 
@@ -87,11 +87,16 @@ fn build(root: &Path, seed: u64, steps: usize) {
             load.step(&whole, &clock, step).await;
         }
         load.end(&whole, &clock).await;
-        // No write is in progress, and everything acknowledged has been synced.
-        copy(&live, &root.join(State::Killed.folder()));
         whole.close().await;
     });
     copy(&live, &root.join(State::Behind.folder()));
+    let again = open(&live, &clock);
+    again.settle();
+    // No write is in progress any more.
+    copy(&live, &root.join(State::Killed.folder()));
+    support::block_on(again.close());
+    drop(again);
+    // This opening finds everything in sled's own log, and covers it with a snapshot.
     let again = open(&live, &clock);
     support::block_on(again.close());
     drop(again);

@@ -4,7 +4,7 @@
 pub(crate) mod disk;
 mod every;
 mod full;
-mod parts;
+mod large;
 mod workload;
 
 use std::sync::Arc;

@@ -78,8 +78,7 @@ impl EntryCheck<'_, '_> {
         let table = table_of(key);
         match self.is_accounted_for(table, key, value) {
             Ok(true) => Ok(()),
-            // An orphan chunk may have been removed since, and its position given to a change; a parked change may have
-            // been resolved.
+            // A parked change may have been resolved since.
             Ok(false) if self.is_gone(table, key) => Ok(()),
             Ok(false) => {
                 let error = StoreError::damaged(key, "nothing in the log accounts for an entry");
@@ -136,22 +135,12 @@ impl EntryCheck<'_, '_> {
         }
     }
 
-    /// Whether a chunk or a parked change has been removed since the scan read it.
+    /// Whether a parked change has been removed since the scan read it.
     fn is_gone(&self, table: Table, key: &[u8]) -> bool {
-        matches!(table, Table::Content | Table::Original | Table::Subscription)
-            && self.read.get(key).is_ok_and(|value| value.is_none())
-    }
-
-    /// Whether a position is after the end of the log. Nothing reads what is stored there: the first parts of a commit
-    /// that is in flight or was interrupted.
-    fn is_after_end(&self, seq: Seq) -> Result<bool, StoreError> {
-        Ok(seq >= self.log.end && Tables::new(self.read).last_change()?.is_none_or(|last| seq > last.seq))
+        table == Table::Subscription && self.read.get(key).is_ok_and(|value| value.is_none())
     }
 
     fn is_chunk_of_content(&self, ContentKey { seq, chunk }: ContentKey) -> Result<bool, StoreError> {
-        if self.is_after_end(seq)? {
-            return Ok(true);
-        }
         let has_payload = self.log.contents.contains(seq) || self.is_new(seq)?;
         Ok(has_payload && (chunk == 0 || u32::from(chunk) < StoredContent::chunk_count(self.read, seq)?))
     }
@@ -159,9 +148,6 @@ impl EntryCheck<'_, '_> {
     /// Every chunk except the first must follow another one. A surplus chunk after the original's last one would have
     /// been read as a part of the original, and so would have been reported by the second pass.
     fn is_chunk_of_original(&self, OriginalKey { seq, chunk }: OriginalKey) -> Result<bool, StoreError> {
-        if self.is_after_end(seq)? {
-            return Ok(true);
-        }
         let has_payload = self.log.originals.contains(seq) || self.is_new(seq)?;
         let Some(chunk) = chunk.checked_sub(1) else { return Ok(has_payload) };
         Ok(has_payload && self.read.get(&OriginalKey { seq, chunk }.encode())?.is_some())

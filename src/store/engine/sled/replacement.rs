@@ -8,19 +8,24 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::super::OpenError;
 use super::super::directory::{Directory, remove_directory, sync_directory};
-use super::{DatabaseFile, Options, SledEngine, sync_creation};
+use super::{DatabaseFile, Options, SledEngine, initialize, sync_creation};
 
 impl SledEngine {
     /// Creates an empty database next to the archive's own. Removes the remains of an earlier, interrupted replacement.
     pub fn create_replacement(directory: &Arc<Directory>, options: Options) -> Result<Self, OpenError> {
         let path = directory.new_database();
         remove_directory(&path).map_err(OpenError::io("remove", &path))?;
-        Self::open_unchecked(Arc::clone(directory), path, options)
+        initialize(&path, options)?;
+        let closed = DatabaseFile::open(&path).and_then(|file| file.wait_until_closed());
+        closed.map_err(OpenError::io("close", &path))?;
+        let mut engine = Self::open_unchecked(Arc::clone(directory), path, options)?;
+        engine.start_applier()?;
+        Ok(engine)
     }
 
     /// Closes a replacement and removes it.
     pub fn discard(self) -> Result<(), OpenError> {
-        let path = self.path.clone();
+        let path = self.shared.path.clone();
         drop(self);
         remove_directory(&path).map_err(OpenError::io("remove", &path))
     }
@@ -29,7 +34,7 @@ impl SledEngine {
     /// can exchange names, this is atomic: the archive is complete before and after it. The archive's database must be
     /// closed.
     pub fn replace_database(self) -> Result<(), OpenError> {
-        let (directory, new) = (Arc::clone(&self.directory), self.path.clone());
+        let (directory, new) = (Arc::clone(&self.directory), self.shared.path.clone());
         let database = directory.database();
         drop(self);
         let closed = DatabaseFile::open(&new).and_then(|log| log.wait_until_closed());

@@ -35,7 +35,7 @@ const SHARE_OF_LOG: u64 = 32;
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    /// The offset up to which the log has allocated blocks. Zero until the first commit.
+    /// The offset up to which the log has allocated blocks. Zero until something was reserved.
     log_allocated: AtomicU64,
 }
 
@@ -43,6 +43,11 @@ impl Reserve {
     /// The reserve of the archive in the directory `archive`.
     pub(super) fn new(archive: &Path) -> Self {
         Self { path: path(archive), log_allocated: AtomicU64::new(0) }
+    }
+
+    /// Whether [`Self::grow`] has not reserved anything yet.
+    pub(super) fn is_unset(&self) -> bool {
+        self.log_allocated.load(Ordering::Relaxed) == 0
     }
 
     /// Grows the reserve to what a log of the current size needs, if `spare_bytes` are enough for that.

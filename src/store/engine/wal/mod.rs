@@ -1,0 +1,322 @@
+//! The write-ahead log: the commits that the database on disk may not have yet.
+//!
+//! A commit is one record ([`record`]), appended to a file and synced. The log never rewrites a record; [`recovery`]
+//! reads back what the database lacks. When the database has the writes of a file's records, durably, the file is
+//! [released](WriteAheadLog::release) and used again: the blocks of a file that was written before are allocated
+//! already, so that a sync writes data and no metadata.
+//!
+//! The log knows neither the database nor who reads it. Its folder is inside the database's folder, so that whatever
+//! copies, moves or exchanges a database takes its log along.
+
+mod record;
+mod recovery;
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+pub(super) use self::record::{LoggedWrite, Secret};
+use self::recovery::Recovered;
+use super::directory::sync_directory;
+use super::{Batch, own_file, own_folder};
+
+/// The size of a file. A record that does not fit into it gets a file of its own size.
+const FILE_BYTES: u64 = 2 << 20;
+/// Released files that are kept for later. More are removed.
+const FREE_FILES_MAX: usize = 4;
+
+/// The write-ahead log of one open database.
+#[derive(Debug)]
+pub(super) struct WriteAheadLog {
+    folder: PathBuf,
+    secret: Secret,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The number and the checksum of the last record.
+    last: u64,
+    checksum: u32,
+    /// The file that records are appended to; `None` before the first.
+    active: Option<ActiveFile>,
+    /// Files that are full, oldest first, each with the number of its last record.
+    full: VecDeque<(LogFile, u64)>,
+    free: Vec<LogFile>,
+    /// The number in the name of the next file.
+    next_name: u64,
+}
+
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct ActiveFile {
+    file: LogFile,
+    /// Where the next record goes.
+    end: u64,
+    /// The number of its last record.
+    last: u64,
+}
+
+/// Why a log could not be opened.
+#[derive(Debug)]
+pub(super) enum LogError {
+    /// A file could not be read or synced.
+    Io(io::Error),
+    /// A record is broken or missing that was synced once.
+    Damaged(String),
+}
+
+impl From<io::Error> for LogError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The commits that a database lacks, in order: the number of each, and its writes.
+pub(super) type Lacking = Vec<(u64, Vec<LoggedWrite>)>;
+
+impl WriteAheadLog {
+    /// Creates the folder of an empty log.
+    pub(super) fn create(folder: &Path) -> io::Result<()> {
+        own_folder::create(folder)?;
+        sync_directory(folder)
+    }
+
+    /// Opens the log in `folder`. The database has all commits up to number `applied`; those after it are returned.
+    /// They are durable then, even those that were never acknowledged. Nothing is written.
+    pub(super) fn open(folder: &Path, secret: Secret, applied: u64) -> Result<(Self, Lacking), LogError> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if let Some(name) = number_of(&path) {
+                let file = own_file::write(&path)?;
+                let bytes = file.metadata()?.len();
+                files.push((name, LogFile { path, file, bytes }));
+            }
+        }
+        files.sort_by_key(|(name, _)| *name);
+        let next_name = files.last().map_or(0, |(name, _)| name + 1);
+        let contents = files.iter().map(|(_, file)| file.read()).collect::<io::Result<Vec<_>>>()?;
+        let recovered = recovery::recover(&contents, secret, applied).map_err(LogError::Damaged)?;
+        let Recovered { records, last, checksum, used } = recovered;
+        let mut state = State { last, checksum, active: None, full: VecDeque::new(), free: Vec::new(), next_name };
+        let mut files: Vec<Option<LogFile>> = files.into_iter().map(|(_, file)| Some(file)).collect();
+        for used in used {
+            let Some(file) = files.get_mut(used.file).and_then(Option::take) else { continue };
+            // A process that was killed may have written the last record and not synced it.
+            file.file.sync_data()?;
+            if let Some(ActiveFile { file, last, .. }) = state.active.take() {
+                state.full.push_back((file, last));
+            }
+            state.active = Some(ActiveFile { file, end: used.end as u64, last: used.last });
+        }
+        state.free.extend(files.into_iter().flatten());
+        Ok((Self { folder: folder.to_path_buf(), secret, state: Mutex::new(state) }, records))
+    }
+
+    /// Appends a commit, syncs it, and returns its number.
+    pub(super) fn append(&self, batch: &Batch) -> io::Result<u64> {
+        let mut state = self.lock();
+        let number = state.last + 1;
+        let encoded = record::encode(batch, number, state.checksum, self.secret);
+        let (bytes, checksum) = encoded.ok_or_else(|| io::Error::other("the commit has 4 GiB or more"))?;
+        let length = bytes.len() as u64;
+        let mut active = match state.active.take() {
+            Some(active) if active.end + length <= active.file.bytes => active,
+            full => {
+                if let Some(ActiveFile { file, last, .. }) = full {
+                    state.full.push_back((file, last));
+                }
+                ActiveFile { file: self.free_file(&mut state, length)?, end: 0, last: 0 }
+            }
+        };
+        active.file.file.write_all_at(&bytes, active.end)?;
+        active.file.file.sync_data()?;
+        (active.end, active.last) = (active.end + length, number);
+        (state.last, state.checksum, state.active) = (number, checksum, Some(active));
+        Ok(number)
+    }
+
+    /// Releases the files whose records are all in the database, durably: those up to number `applied`.
+    pub(super) fn release(&self, applied: u64) {
+        let mut state = self.lock();
+        while let Some((file, _)) = state.full.pop_front_if(|(_, last)| *last <= applied) {
+            state.free.push(file);
+        }
+        let kept = state.free.extract_if(.., |file| file.bytes == FILE_BYTES).collect::<Vec<_>>();
+        let mut removed = std::mem::replace(&mut state.free, kept);
+        let surplus = state.free.len().saturating_sub(FREE_FILES_MAX);
+        removed.extend(state.free.drain(..surplus));
+        drop(state);
+        for LogFile { path, .. } in removed {
+            // A file that stays has only records that are applied. It is released again at the next opening.
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "a file of the write-ahead log could not be removed");
+            }
+        }
+    }
+
+    /// The number of the last record; 0 if there never was one.
+    pub(super) fn last(&self) -> u64 {
+        self.lock().last
+    }
+
+    /// The size of all files, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        let state = self.lock();
+        let active = state.active.iter().map(|active| active.file.bytes);
+        let full = state.full.iter().map(|(file, _)| file.bytes);
+        active.chain(full).chain(state.free.iter().map(|file| file.bytes)).sum()
+    }
+
+    /// A file with room for `length` bytes: a released one, or a new one.
+    fn free_file(&self, state: &mut State, length: u64) -> io::Result<LogFile> {
+        if let Some(index) = state.free.iter().position(|file| file.bytes >= length) {
+            return Ok(state.free.swap_remove(index));
+        }
+        let path = self.folder.join(format!("{:06}", state.next_name));
+        let created = LogFile::create(path.clone(), length.max(FILE_BYTES));
+        match &created {
+            Ok(_) => state.next_name += 1,
+            // It may have taken all space that there was.
+            Err(_) => drop(fs::remove_file(path)),
+        }
+        created
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LogFile {
+    /// Creates a file of zeros, and makes it and its name durable.
+    fn create(path: PathBuf, bytes: u64) -> io::Result<Self> {
+        const PIECE: [u8; 64 << 10] = [0; 64 << 10];
+        let bytes = bytes.next_multiple_of(PIECE.len() as u64);
+        let file = own_file::create(&path)?;
+        for at in (0..bytes).step_by(PIECE.len()) {
+            file.write_all_at(&PIECE, at)?;
+        }
+        file.sync_all()?;
+        sync_directory(path.parent().unwrap_or(&path))?;
+        Ok(Self { path, file, bytes })
+    }
+
+    fn read(&self) -> io::Result<Bytes> {
+        let mut bytes = vec![0; usize::try_from(self.bytes).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes.into())
+    }
+}
+
+/// The number in the name of a file of the log.
+fn number_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    const SECRET: Secret = Secret([7; 16]);
+
+    fn batch(value_bytes: usize) -> Batch {
+        let mut batch = Batch::default();
+        for key in 0..value_bytes.div_ceil(60_000).max(1) {
+            batch.writes.insert(key.to_be_bytes().to_vec(), Some(vec![1; value_bytes.min(60_000)]));
+        }
+        batch
+    }
+
+    fn open(folder: &Path, applied: u64) -> (WriteAheadLog, Vec<u64>) {
+        let (log, lacking) = WriteAheadLog::open(folder, SECRET, applied).unwrap();
+        (log, lacking.into_iter().map(|(number, _)| number).collect())
+    }
+
+    fn files(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn what_is_not_applied_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, lacking) = open(folder.path(), 0);
+        assert_eq!(lacking, [0; 0]);
+        for number in 1..=300 {
+            assert_eq!(log.append(&batch(40_000)).unwrap(), number);
+        }
+        assert!(files(folder.path()) > 5);
+        log.release(200);
+        drop(log);
+        let (log, lacking) = open(folder.path(), 200);
+        assert_eq!(lacking, (201..=300).collect::<Vec<_>>());
+        assert_eq!(log.append(&batch(1)).unwrap(), 301);
+        drop(log);
+        assert_eq!(open(folder.path(), 300).1, [301]);
+        assert_eq!(open(folder.path(), 301).1, [0; 0]);
+    }
+
+    #[test]
+    fn released_files_are_used_again_and_few_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = open(folder.path(), 0);
+        for number in 1..=2_000 {
+            assert_eq!(log.append(&batch(40_000)).unwrap(), number);
+            log.release(number - number % 100);
+        }
+        assert!(files(folder.path()) <= FREE_FILES_MAX + 4, "{}", files(folder.path()));
+        assert_eq!(log.bytes(), files(folder.path()) as u64 * FILE_BYTES);
+    }
+
+    #[test]
+    fn a_large_commit_has_a_file_of_its_own_which_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = open(folder.path(), 0);
+        log.append(&batch(1)).unwrap();
+        log.append(&batch(9 << 20)).unwrap();
+        log.append(&batch(1)).unwrap();
+        assert!(log.bytes() > 9 << 20);
+        drop(log);
+        let (log, lacking) = open(folder.path(), 0);
+        assert_eq!(lacking, [1, 2, 3]);
+        // What remains of the large file is used too.
+        log.append(&batch(60_000)).unwrap();
+        let last = log.append(&batch(60_000)).unwrap();
+        log.release(last);
+        assert!(log.bytes() <= 3 * FILE_BYTES, "{}", log.bytes());
+    }
+
+    #[test]
+    fn a_torn_record_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = open(folder.path(), 0);
+        log.append(&batch(100)).unwrap();
+        let end = log.lock().active.as_ref().unwrap().end;
+        log.append(&batch(40_000)).unwrap();
+        drop(log);
+        let file = own_file::write(&folder.path().join("000000")).unwrap();
+        file.write_all_at(&[0xff], end + 30_000).unwrap();
+        let (log, lacking) = open(folder.path(), 0);
+        assert_eq!(lacking, [1]);
+        assert_eq!(log.append(&batch(10)).unwrap(), 2);
+        assert_eq!(log.append(&batch(10)).unwrap(), 3);
+        drop(log);
+        assert_eq!(open(folder.path(), 0).1, [1, 2, 3]);
+        file.write_all_at(&[0xff], end + 23).unwrap();
+        assert!(matches!(WriteAheadLog::open(folder.path(), SECRET, 0), Err(LogError::Damaged(_))));
+    }
+}
