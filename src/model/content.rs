@@ -1,8 +1,7 @@
 //! Content: what an article says, as fields and ordered blocks.
 
-use unicode_segmentation::UnicodeSegmentation;
-
 use super::ClaimedTime;
+use super::word_bounds::words;
 
 /// The estimated overhead of a heap allocation for a short text, in bytes.
 const ALLOCATION_BYTES: usize = 32;
@@ -201,7 +200,7 @@ impl Content {
             .iter()
             .filter(|block| !matches!(block.kind, BlockKind::Caption { .. }))
             .flat_map(|block| block.kind.texts())
-            .map(|text| text.unicode_words().count())
+            .map(|text| words(text).count())
             .sum();
         u32::try_from(words).unwrap_or(u32::MAX)
     }

@@ -26,6 +26,7 @@ pub mod timestamp;
 pub mod unseen;
 pub mod url_key;
 pub mod verification;
+mod word_bounds;
 
 pub use absence::{Absence, AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleState};
 pub use as_of::{AsOf, KnownAt};

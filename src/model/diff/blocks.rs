@@ -2,13 +2,13 @@
 //! they are, not which of their words changed.
 
 use imara_diff::{Interner, Token};
-use unicode_segmentation::UnicodeSegmentation;
 
 use super::HunkKind;
 use super::align::{Aligner, ChangedRange, position};
 use super::similar::{self, Leftover, MOVED_WORDS_MIN};
 use super::text::{BlockKey, TextLine, TokenText, Vocabulary, lines};
 use crate::model::Block;
+use crate::model::word_bounds::words;
 
 /// A block that is on one side, or a pair of blocks that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,12 +218,9 @@ fn counts(keys: &[Token], lookups: usize) -> Vec<u32> {
 }
 
 fn is_long_enough(block: &Block) -> bool {
-    let words = lines(&block.kind).flat_map(|line| {
-        match line {
-            TextLine::Prose(prose) => prose,
-            TextLine::Url(_) => "",
-        }
-        .unicode_words()
+    let prose = lines(&block.kind).filter_map(|line| match line {
+        TextLine::Prose(prose) => Some(prose),
+        TextLine::Url(_) => None,
     });
-    words.take(MOVED_WORDS_MIN).count() == MOVED_WORDS_MIN
+    prose.flat_map(words).take(MOVED_WORDS_MIN).count() == MOVED_WORDS_MIN
 }

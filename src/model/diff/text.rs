@@ -5,10 +5,10 @@ use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 use imara_diff::{Interner, Token};
-use unicode_segmentation::UnicodeSegmentation;
 
 use super::align::position;
 use crate::model::BlockKind;
+use crate::model::word_bounds::word_bound_indices;
 
 /// Separates the lines of one text.
 const LINE_SEPARATOR: &str = "\n";
@@ -132,7 +132,7 @@ impl<'a> Vocabulary<'a> {
         for line in lines {
             match line {
                 TextLine::Prose(prose) => {
-                    for (at, word) in prose.split_word_bound_indices() {
+                    for (at, word) in word_bound_indices(prose) {
                         if !word.chars().all(char::is_whitespace) {
                             text.push(self.intern(false, word), offset + at..offset + at + word.len());
                         }

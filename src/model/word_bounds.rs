@@ -1,0 +1,142 @@
+//! Splits text at the word boundaries of Unicode (UAX #29).
+//!
+//! The rules look up the properties of each character. Most of an article needs no lookup: words of ASCII letters and
+//! digits between spaces and common marks. These are split here, and everything else by `unicode-segmentation`.
+
+use unicode_segmentation::{UWordBoundIndices, UnicodeSegmentation};
+
+/// The words of `text`: the segments between boundaries that have a letter or a digit.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    word_bound_indices(text).map(|(_, segment)| segment).filter(|segment| is_word(segment))
+}
+
+/// Whether a segment is a word.
+fn is_word(segment: &str) -> bool {
+    segment.chars().any(char::is_alphanumeric)
+}
+
+/// All segments of `text` between word boundaries, each with its offset. Together they are the text.
+pub(super) fn word_bound_indices(text: &str) -> WordBoundIndices<'_> {
+    WordBoundIndices { text, at: 0, looked_up: None }
+}
+
+/// The iterator of [`word_bound_indices`].
+pub(super) struct WordBoundIndices<'a> {
+    text: &'a str,
+    /// The text before this offset was returned, or is in `looked_up`. It is a boundary, and nothing before it affects
+    /// the boundaries after it.
+    at: usize,
+    /// Text that needs lookups, and its offset.
+    looked_up: Option<(usize, UWordBoundIndices<'a>)>,
+}
+
+impl<'a> Iterator for WordBoundIndices<'a> {
+    type Item = (usize, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some((offset, segments)) = &mut self.looked_up {
+            if let Some((at, segment)) = segments.next() {
+                return Some((*offset + at, segment));
+            }
+            self.looked_up = None;
+        }
+        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let Some(segment) = plain_segment(rest.as_bytes()).and_then(|length| rest.get(..length)) else {
+            let part = rest.get(..looked_up_length(rest)).unwrap_or(rest);
+            self.looked_up = Some((self.at, part.split_word_bound_indices()));
+            self.at += part.len();
+            return self.next();
+        };
+        let at = self.at;
+        self.at += segment.len();
+        Some((at, segment))
+    }
+}
+
+/// The length of the segment with which `text` begins, if no lookup is needed to find its end.
+fn plain_segment(text: &[u8]) -> Option<usize> {
+    let first = *text.first()?;
+    let run = |is_part: fn(&u8) -> bool| text.iter().take_while(|byte| is_part(byte)).count();
+    // A character that is not ASCII may belong to the one before it, such as an accent.
+    let is_plain_end = |length: usize| text.get(length).is_none_or(u8::is_ascii);
+    let length = match first {
+        b' ' => run(|byte| *byte == b' '),
+        // A mark between two letters or digits may join them, and an underscore always does.
+        _ if first.is_ascii_alphanumeric() => {
+            let length = run(u8::is_ascii_alphanumeric);
+            match text.get(length) {
+                Some(b'_') => return None,
+                Some(b'.' | b',' | b';' | b':' | b'\'') => match text.get(length + 1) {
+                    Some(after) if after.is_ascii_alphanumeric() || !after.is_ascii() => return None,
+                    Some(_) | None => length,
+                },
+                Some(_) | None => length,
+            }
+        }
+        // A carriage return may be part of a line end of two characters.
+        b'_' | b'\r' | 0x80.. => return None,
+        _ => 1,
+    };
+    is_plain_end(length).then_some(length)
+}
+
+/// The length of what must be looked up from here on: up to a space after anything but white space, where there always
+/// is a boundary.
+fn looked_up_length(text: &str) -> usize {
+    let mut before = ' ';
+    for (at, character) in text.char_indices() {
+        if character == ' ' && !before.is_whitespace() {
+            return at;
+        }
+        before = character;
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str) {
+        let expected: Vec<_> = text.split_word_bound_indices().collect();
+        assert_eq!(word_bound_indices(text).collect::<Vec<_>>(), expected, "{text:?}");
+        assert_eq!(words(text).collect::<Vec<_>>(), text.unicode_words().collect::<Vec<_>>(), "{text:?}");
+    }
+
+    #[test]
+    fn boundaries_are_those_of_the_standard() {
+        for text in [
+            "",
+            "The ferry sank.",
+            "It didn't cost  £1,200.50 (“more”).",
+            "U.S. e.g. a.b_c x_1 3.14.15 a:b a;b 1;2 1:2 'tis ''",
+            "line\r\nline\n\n \r x\t\ty",
+            "café cafe\u{301} \u{301}x  \u{301} a\u{ad}b a.\u{ad}b \u{200d}",
+            "\u{2003} a \u{2003}b\u{3000} c",
+            "市长昨天辞职。 カタカナ 🇬🇧🇫🇷 👩‍🚒 a👍 b",
+            "שלום\"עולם ש\"א",
+        ] {
+            check(text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn boundaries_of_any_text_are_those_of_the_standard(
+            pieces in proptest::collection::vec(
+                prop_oneof![
+                    4 => "[a-zA-Z0-9]{1,3}",
+                    3 => Just(" ".to_owned()),
+                    3 => "[.,;:'\"_!?()/\\-\r\n\t]",
+                    2 => "[é\u{301}\u{ad}\u{200d}\u{200b}\u{2003}\u{3000}’“”—…\u{93e}\u{1f1e6}👍אカ市\u{5f4}]",
+                    1 => any::<char>().prop_map(String::from),
+                ],
+                0..30,
+            ),
+        ) {
+            check(&pieces.concat());
+        }
+    }
+}
