@@ -29,8 +29,8 @@ mod contract {
     /// The messages that are stored on disk and in log files.
     const STORED: [&str; 2] = ["stored/v1/stored.proto", "stored/v1/logfile.proto"];
 
-    /// The service whose responses are encoded once and shared by all subscribers.
-    const FEED: &str = "ChangeFeedService";
+    /// The services with methods whose responses contain what is encoded already.
+    const WITH_FRAMES: [&str; 2] = ["ArchiveService", "ChangeFeedService"];
 
     /// The codec of clients. The next one is the server's, which limits the memory that a decoded request may use.
     const MESSAGES: &str = "tonic_prost::ProstCodec";
@@ -45,8 +45,10 @@ mod contract {
         // Encoded by the compiler, because prost's types drop the options of google.api.
         fs::write(out.join("dateline_descriptor.bin"), compiler.encode_file_descriptor_set())?;
         let mut wire = compiler.file_descriptor_set();
-        let feed = take_service(&mut wire, FEED).ok_or("there is no ChangeFeedService")?;
-        generate_feed(&feed, &out)?;
+        for name in WITH_FRAMES {
+            let service = take_service(&mut wire, name).ok_or_else(|| format!("there is no {name}"))?;
+            generate(&service, &out)?;
+        }
         // JSON and reflection look messages up by their full names.
         let mut config = tonic_prost_build::Config::new();
         config.enable_type_names();
@@ -76,20 +78,24 @@ mod contract {
         })
     }
 
-    /// Generates the change feed's client and server separately. The client uses plain messages. The server responds
-    /// with frames whose changes are already encoded; `wire/frame.rs` defines these frames and their codec.
-    fn generate_feed(feed: &ServiceDescriptorProto, out: &Path) -> Result<(), Box<dyn Error>> {
+    /// Generates a service's client and server separately. The client uses plain messages. The server responds with
+    /// frames, of which parts are encoded already; `wire/frame.rs` defines these frames and their codec.
+    fn generate(service: &ServiceDescriptorProto, out: &Path) -> Result<(), Box<dyn Error>> {
         let message = |name: &str| format!("super::{}", name.rsplit('.').next().unwrap_or(name));
-        let client = manual_service(feed, |method| (message(method.output_type()), MESSAGES));
-        let server = manual_service(feed, |method| match method.name() {
-            "Subscribe" => ("crate::wire::frame::EventFrame".to_owned(), "crate::wire::frame::FrameCodec"),
-            "ListChanges" => ("crate::wire::frame::PageFrame".to_owned(), "crate::wire::frame::FrameCodec"),
+        let frame = |name: &str| (format!("crate::wire::frame::{name}"), "crate::wire::frame::FrameCodec");
+        let client = manual_service(service, |method| (message(method.output_type()), MESSAGES));
+        let server = manual_service(service, |method| match method.name() {
+            "Subscribe" => frame("EventFrame"),
+            "ListChanges" => frame("PageFrame"),
+            "GetArticle" | "GetRevision" | "LookupArticle" | "BatchGetArticles" | "ListArticles" | "ListRevisions" => {
+                frame(&format!("ResponseFrame<{}>", message(method.output_type())))
+            }
             _ => (message(method.output_type()), REQUESTS),
         });
-        for (side, service) in [("feed_client", client), ("feed_server", server)] {
+        for (side, service) in [("client", client), ("server", server)] {
             let out = out.join(side);
             fs::create_dir_all(&out)?;
-            let (is_client, is_server) = (side == "feed_client", side == "feed_server");
+            let (is_client, is_server) = (side == "client", side == "server");
             let builder = manual::Builder::new().build_client(is_client).build_server(is_server).out_dir(out);
             builder.compile(&[service]);
         }
@@ -110,6 +116,7 @@ mod contract {
                 .input_type(format!("super::{input}"))
                 .output_type(output)
                 .codec_path(codec);
+            let built = if method.client_streaming() { built.client_streaming() } else { built };
             if method.server_streaming() { built.server_streaming().build() } else { built.build() }
         });
         methods.fold(built, manual::ServiceBuilder::method).build()

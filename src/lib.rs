@@ -94,6 +94,7 @@
 // - `capture`: captures pages, feeds and collections, and exports articles, without a terminal;
 // - `config`: the settings of `serve`;
 // - `cli`: the command line;
+// - `protobuf`: writes messages field by field;
 // - `clock` and `telemetry`: the time and the diagnostic log.
 //
 // Cargo features select them: `archive` is also `store`, `backup`, `service` and `server`, `ingest` is also `export`
@@ -124,6 +125,8 @@ mod fetch;
 #[cfg(feature = "ingest")]
 mod ingest;
 pub mod model;
+#[cfg(feature = "archive")]
+mod protobuf;
 #[cfg(feature = "archive")]
 pub mod server;
 #[cfg(feature = "archive")]

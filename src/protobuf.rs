@@ -1,8 +1,8 @@
-//! Encodes messages directly from the model, without building generated messages first.
+//! Encodes protobuf messages field by field, without building generated messages first.
 //!
-//! It serves the one message that is written by the million, a change of the feed. Building a [`super::pb::Change`]
-//! would allocate some twenty strings and drop them at once. Fields with default values are omitted, as prost does.
-//! Source: <https://protobuf.dev/programming-guides/encoding/>.
+//! It serves the messages that are written by the million: contents, and changes of the feed. Building the generated
+//! message would allocate some twenty strings and drop them at once. Fields with default values are omitted, as prost
+//! does. Source: <https://protobuf.dev/programming-guides/encoding/>.
 
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
@@ -14,11 +14,11 @@ const VARINT_BYTES_MAX: usize = 10;
 
 /// Appends the fields of one message to a buffer.
 #[derive(Debug)]
-pub struct MessageWriter<'a>(pub &'a mut Vec<u8>);
+pub(crate) struct MessageWriter<'a>(pub(crate) &'a mut Vec<u8>);
 
 impl MessageWriter<'_> {
     /// Writes an unsigned integer, unless it is 0.
-    pub fn number(&mut self, field: u32, value: u64) {
+    pub(crate) fn number(&mut self, field: u32, value: u64) {
         if value != 0 {
             encode_key(field, WireType::Varint, self.0);
             encode_varint(value, self.0);
@@ -26,12 +26,12 @@ impl MessageWriter<'_> {
     }
 
     /// Writes a value of an enumeration, unless it is 0.
-    pub fn choice(&mut self, field: u32, value: impl Into<i32>) {
+    pub(crate) fn choice(&mut self, field: u32, value: impl Into<i32>) {
         self.signed(field, value.into().into());
     }
 
     /// Writes a repeated enumeration, packed, unless it is empty.
-    pub fn choices(&mut self, field: u32, values: &[i32]) {
+    pub(crate) fn choices(&mut self, field: u32, values: &[i32]) {
         if !values.is_empty() {
             self.message(field, |writer| {
                 for value in values {
@@ -42,22 +42,22 @@ impl MessageWriter<'_> {
     }
 
     /// Writes a signed integer (`int32` or `int64`), unless it is 0.
-    pub fn signed(&mut self, field: u32, value: i64) {
+    pub(crate) fn signed(&mut self, field: u32, value: i64) {
         self.number(field, value.cast_unsigned());
     }
 
     /// Writes a boolean, unless it is false.
-    pub fn flag(&mut self, field: u32, value: bool) {
+    pub(crate) fn flag(&mut self, field: u32, value: bool) {
         self.number(field, u64::from(value));
     }
 
     /// Writes a string, unless it is empty.
-    pub fn text(&mut self, field: u32, text: &str) {
+    pub(crate) fn text(&mut self, field: u32, text: &str) {
         self.bytes(field, text.as_bytes());
     }
 
     /// Writes bytes, unless they are empty.
-    pub fn bytes(&mut self, field: u32, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, field: u32, bytes: &[u8]) {
         if !bytes.is_empty() {
             encode_key(field, WireType::LengthDelimited, self.0);
             encode_varint(bytes.len() as u64, self.0);
@@ -66,7 +66,7 @@ impl MessageWriter<'_> {
     }
 
     /// Writes the concatenation of `parts` as one string, even if it is empty.
-    pub fn joined(&mut self, field: u32, parts: &[&str]) {
+    pub(crate) fn joined(&mut self, field: u32, parts: &[&str]) {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         encode_key(field, WireType::LengthDelimited, self.0);
         encode_varint(length as u64, self.0);
@@ -74,7 +74,7 @@ impl MessageWriter<'_> {
     }
 
     /// Writes a repeated string. Empty elements are written too.
-    pub fn texts(&mut self, field: u32, texts: &[String]) {
+    pub(crate) fn texts(&mut self, field: u32, texts: &[String]) {
         for text in texts {
             encode_key(field, WireType::LengthDelimited, self.0);
             encode_varint(text.len() as u64, self.0);
@@ -83,7 +83,7 @@ impl MessageWriter<'_> {
     }
 
     /// Writes an instant as a nested `google.protobuf.Timestamp`, even if it is the start of 1970.
-    pub fn timestamp(&mut self, field: u32, time: Timestamp) {
+    pub(crate) fn timestamp(&mut self, field: u32, time: Timestamp) {
         let (seconds, nanos) = time.seconds_and_nanos();
         self.message(field, |writer| {
             writer.signed(1, seconds);
@@ -92,7 +92,7 @@ impl MessageWriter<'_> {
     }
 
     /// Writes a nested message, even if it has no fields.
-    pub fn message(&mut self, field: u32, write: impl FnOnce(&mut MessageWriter<'_>)) {
+    pub(crate) fn message(&mut self, field: u32, write: impl FnOnce(&mut MessageWriter<'_>)) {
         encode_key(field, WireType::LengthDelimited, self.0);
         // The length precedes the message but is known only afterwards. Most often it takes one byte, so one is
         // reserved.
@@ -114,8 +114,13 @@ impl MessageWriter<'_> {
         }
     }
 
+    /// Writes the fields of a generated message as fields of this one.
+    pub(crate) fn fields(&mut self, message: &impl Message) {
+        message.encode_raw(self.0);
+    }
+
     /// Writes a generated message if there is one.
-    pub fn generated(&mut self, field: u32, message: Option<&impl Message>) {
+    pub(crate) fn generated(&mut self, field: u32, message: Option<&impl Message>) {
         if let Some(message) = message {
             encode_key(field, WireType::LengthDelimited, self.0);
             encode_varint(message.encoded_len() as u64, self.0);
@@ -128,8 +133,8 @@ impl MessageWriter<'_> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{pb, timestamp_to_pb};
     use super::*;
+    use crate::wire::{pb, timestamp_to_pb};
 
     proptest! {
         #[test]

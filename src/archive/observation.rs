@@ -10,7 +10,7 @@ use crate::model::{
     ArticleId, ArticleName, ArticleUrl, Content, Fetch, Limits, Original, RequestDigest, RevisionNumber, SourceId,
     Timestamp, check, slug,
 };
-use crate::store::content;
+use crate::store::content_encoding;
 
 /// One look at an article that found some content: what [`Archive::record`](crate::Archive::record) records. Only the
 /// content is required.
@@ -165,7 +165,7 @@ impl Observation {
     /// is the same when the request is repeated later.
     fn digest(&self, content: &Content) -> RequestDigest {
         let number = |number: usize| (number as u64).to_be_bytes().to_vec();
-        let mut parts = vec![b"observation".to_vec(), content::to_bytes(content)];
+        let mut parts = vec![b"observation".to_vec(), content_encoding::to_bytes(content)];
         let time = self.observe_time.iter().flatten().map(|time| time.micros().to_be_bytes().to_vec());
         parts.push(time.flatten().collect());
         for texts in [&self.urls, &self.labels] {

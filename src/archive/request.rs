@@ -14,7 +14,8 @@ use crate::model::{
     AbsenceLook, ArticleName, ArticleState, ArticleUrl, Change, Content, ContentDigest, Fetch, Limits, Original,
     RequestDigest, RequestId, RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
 };
-use crate::store::content::{self, PackedContent, PackedOriginal};
+use crate::store::content::{PackedContent, PackedOriginal};
+use crate::store::content_encoding;
 
 /// Whether a write is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,7 +203,7 @@ impl Observation {
         Self {
             digest: ContentDigest::of(&content),
             word_count: content.word_count(),
-            bytes: content::to_bytes(&content).into(),
+            bytes: content_encoding::to_bytes(&content).into(),
             content: Arc::new(content),
             urls,
             original: None,

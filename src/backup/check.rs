@@ -7,7 +7,7 @@ use super::bases::Bases;
 use super::{BackupError, BackupFile};
 use crate::model::{ContentDigest, Seq};
 use crate::store::full_change::FullChange;
-use crate::store::{StoreError, content};
+use crate::store::{StoreError, content_encoding};
 
 /// How much was checked and found intact, and how much could not be checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,7 +93,7 @@ fn check_change(full: &FullChange, bases: &mut Bases, checked: &mut Checked) -> 
         }
     };
     let bytes = content.unpack(base.as_deref())?;
-    let content = content::from_bytes(&bytes);
+    let content = content_encoding::from_bytes(&bytes);
     if content.is_none_or(|content| ContentDigest::of(&content) != new_revision.digest) {
         return Err(CheckFailure::Altered("a content does not have the digest that was recorded".to_owned()));
     }

@@ -46,13 +46,28 @@ impl ClaimedTime {
 
 /// The precision of a claimed time, from finest to coarsest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
 pub enum Precision {
     /// An instant, to the microsecond.
-    Instant,
+    Instant = 1,
     /// A calendar day; the time of day is not stated.
-    Day,
+    Day = 2,
     /// A calendar month; the day is not stated.
-    Month,
+    Month = 3,
     /// A calendar year; month and day are not stated.
-    Year,
+    Year = 4,
+}
+
+impl Precision {
+    const ALL: [Self; 4] = [Self::Instant, Self::Day, Self::Month, Self::Year];
+
+    /// Its number in stored contents, in content digests and in the contract.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The precision with this number, if there is one.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|precision| u32::from(precision.number()) == number)
+    }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::{Block, BlockKind, ClaimedTime, Content, Precision, Seq};
+use super::{Block, BlockKind, ClaimedTime, Content, Seq};
 
 const CONTENT_DOMAIN: &[u8] = b"dateline content 2\n";
 const ARCHIVE_DOMAIN: &[u8] = b"dateline archive 1\n";
@@ -123,12 +123,7 @@ impl DigestEncoder {
             self.choice(0);
             return;
         };
-        self.choice(match claim.precision {
-            Precision::Instant => 1,
-            Precision::Day => 2,
-            Precision::Month => 3,
-            Precision::Year => 4,
-        });
+        self.choice(claim.precision.number());
         self.0.update(claim.time.micros().to_be_bytes());
     }
 
@@ -180,7 +175,7 @@ impl DigestEncoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Timestamp;
+    use crate::model::{Precision, Timestamp};
 
     fn claim(micros: i64, precision: Precision, relative: bool) -> ClaimedTime {
         let time = Timestamp::from_micros(micros).unwrap();

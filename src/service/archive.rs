@@ -17,6 +17,7 @@ use crate::archive::read::compare::StateSelector;
 use crate::archive::request::{Action, Operation, Outcome, Receipt, WriteMode};
 use crate::model::name::parse_revision_name;
 use crate::model::{ArticleName, AsOf, KnownAt, Seq, Timestamp};
+use crate::wire::frame::ResponseFrame;
 use crate::wire::pb::archive_service_server::ArchiveService;
 use crate::wire::token::request_digest;
 use crate::wire::{self, FieldError, FieldErrors, all, diff_to_pb, pb, snapshot_to_pb, word_delta_to_pb};
@@ -84,7 +85,10 @@ impl ArchiveService for ArchiveHandler {
         Ok(Response::new(Box::pin(import::start(self.0.clone(), Caller::of(&request), request.into_inner()))))
     }
 
-    async fn get_article(&self, request: Request<pb::GetArticleRequest>) -> RpcResult<pb::GetArticleResponse> {
+    async fn get_article(
+        &self,
+        request: Request<pb::GetArticleRequest>,
+    ) -> RpcResult<ResponseFrame<pb::GetArticleResponse>> {
         let request = request.into_inner();
         let name = article_name("name", &request.name);
         let view = view(request.view, View::Full);
@@ -92,13 +96,15 @@ impl ArchiveService for ArchiveHandler {
         let (name, as_of, view) = all!(name, as_of, view).map_err(Refusal::from)?;
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let article = self.0.archive.article(point, name, view).await.map_err(Refusal::from)?;
-        Ok(Response::new(pb::GetArticleResponse {
-            article: Some(render::article(article)),
-            snapshot: Some(snapshot_to_pb(&point.snapshot)),
-        }))
+        let snapshot = Some(snapshot_to_pb(&point.snapshot));
+        let rest = pb::GetArticleResponse { article: None, snapshot };
+        Ok(Response::new(ResponseFrame { encoded: vec![render::encoded_article(article)], rest }))
     }
 
-    async fn get_revision(&self, request: Request<pb::GetRevisionRequest>) -> RpcResult<pb::GetRevisionResponse> {
+    async fn get_revision(
+        &self,
+        request: Request<pb::GetRevisionRequest>,
+    ) -> RpcResult<ResponseFrame<pb::GetRevisionResponse>> {
         let request = request.into_inner();
         let name = parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error));
         let view = view(request.view, View::Full);
@@ -107,10 +113,9 @@ impl ArchiveService for ArchiveHandler {
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let revision = self.0.archive.revision(point, name, selector, view).await.map_err(Refusal::from)?;
         let revision = if request.include_original { self.0.with_original(point, revision).await? } else { revision };
-        Ok(Response::new(pb::GetRevisionResponse {
-            revision: Some(render::revision(&revision)),
-            snapshot: Some(snapshot_to_pb(&point.snapshot)),
-        }))
+        let snapshot = Some(snapshot_to_pb(&point.snapshot));
+        let rest = pb::GetRevisionResponse { revision: None, snapshot };
+        Ok(Response::new(ResponseFrame { encoded: vec![render::encoded_revision(&revision)], rest }))
     }
 
     type ReadOriginalStream = Messages<pb::ReadOriginalResponse>;
@@ -122,7 +127,7 @@ impl ArchiveService for ArchiveHandler {
     async fn batch_get_articles(
         &self,
         request: Request<pb::BatchGetArticlesRequest>,
-    ) -> RpcResult<pb::BatchGetArticlesResponse> {
+    ) -> RpcResult<ResponseFrame<pb::BatchGetArticlesResponse>> {
         let request = request.into_inner();
         let view = view(request.view, View::Basic);
         let names = self.batch_names(&request.names, *view.as_ref().unwrap_or(&View::Basic));
@@ -134,6 +139,7 @@ impl ArchiveService for ArchiveHandler {
             snapshot: Some(snapshot_to_pb(&point.snapshot)),
             ..pb::BatchGetArticlesResponse::default()
         };
+        let mut encoded = Vec::new();
         let mut room = page_space::PageSpace::default();
         let mut found = found.into_iter();
         for name in request.names {
@@ -141,15 +147,18 @@ impl ArchiveService for ArchiveHandler {
                 None => answer.unread_names.push(name),
                 Some(None) => answer.missing_names.push(name),
                 Some(Some(article)) => {
-                    let article = render::article(article);
-                    if room.has(&article) { answer.articles.push(article) } else { answer.unread_names.push(name) }
+                    let article = render::encoded_article(article);
+                    if room.has(article.len()) { encoded.push(article) } else { answer.unread_names.push(name) }
                 }
             }
         }
-        Ok(Response::new(answer))
+        Ok(Response::new(ResponseFrame { encoded, rest: answer }))
     }
 
-    async fn list_articles(&self, request: Request<pb::ListArticlesRequest>) -> RpcResult<pb::ListArticlesResponse> {
+    async fn list_articles(
+        &self,
+        request: Request<pb::ListArticlesRequest>,
+    ) -> RpcResult<ResponseFrame<pb::ListArticlesResponse>> {
         Ok(Response::new(self.0.list_articles(request.into_inner()).await?))
     }
 
@@ -157,11 +166,17 @@ impl ArchiveService for ArchiveHandler {
         Ok(Response::new(self.0.list_sources(request.into_inner()).await?))
     }
 
-    async fn list_revisions(&self, request: Request<pb::ListRevisionsRequest>) -> RpcResult<pb::ListRevisionsResponse> {
+    async fn list_revisions(
+        &self,
+        request: Request<pb::ListRevisionsRequest>,
+    ) -> RpcResult<ResponseFrame<pb::ListRevisionsResponse>> {
         Ok(Response::new(self.0.list_revisions(request.into_inner()).await?))
     }
 
-    async fn lookup_article(&self, request: Request<pb::LookupArticleRequest>) -> RpcResult<pb::LookupArticleResponse> {
+    async fn lookup_article(
+        &self,
+        request: Request<pb::LookupArticleRequest>,
+    ) -> RpcResult<ResponseFrame<pb::LookupArticleResponse>> {
         let request = request.into_inner();
         let key = wire::check_url("url", &request.url, &self.0.limits);
         let view = view(request.view, View::Basic);
@@ -169,11 +184,10 @@ impl ArchiveService for ArchiveHandler {
         let (key, as_of, view) = all!(key, as_of, view).map_err(Refusal::from)?;
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let article = self.0.archive.article_by_url(point, request.url, key.clone(), view).await;
-        Ok(Response::new(pb::LookupArticleResponse {
-            article: Some(render::article(article.map_err(Refusal::from)?)),
-            url_key: key.as_str().to_owned(),
-            snapshot: Some(snapshot_to_pb(&point.snapshot)),
-        }))
+        let encoded = vec![render::encoded_article(article.map_err(Refusal::from)?)];
+        let (url_key, snapshot) = (key.as_str().to_owned(), Some(snapshot_to_pb(&point.snapshot)));
+        let rest = pb::LookupArticleResponse { article: None, url_key, snapshot };
+        Ok(Response::new(ResponseFrame { encoded, rest }))
     }
 
     async fn diff_revisions(&self, request: Request<pb::DiffRevisionsRequest>) -> RpcResult<pb::DiffRevisionsResponse> {

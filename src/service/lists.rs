@@ -1,12 +1,15 @@
 //! The list methods of `ArchiveService`: pages and their tokens.
 
+use bytes::Bytes;
+
 use super::archive::article_name;
 use super::status::Refusal;
 use super::{Context, page_space, render, view};
 use crate::archive::ReadPoint;
-use crate::archive::read::article::View;
+use crate::archive::read::article::{ArticleAt, View};
 use crate::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder, RevisionQuery};
 use crate::model::{ArticleName, AsOf, KnownAt, RequestDigest, RevisionNumber, Seq, SourceId};
+use crate::wire::frame::ResponseFrame;
 use crate::wire::token::{PageToken, TokenError, request_digest};
 use crate::wire::{self, FieldError, all, pb, snapshot_to_pb, timestamp_to_pb};
 
@@ -14,7 +17,7 @@ impl Context {
     pub(super) async fn list_articles(
         &self,
         request: pb::ListArticlesRequest,
-    ) -> Result<pb::ListArticlesResponse, Refusal> {
+    ) -> Result<ResponseFrame<pb::ListArticlesResponse>, Refusal> {
         let without_page =
             pb::ListArticlesRequest { page_size: 0, page_token: String::new(), min_next_seq: 0, ..request.clone() };
         let digest = request_digest(&without_page);
@@ -42,21 +45,24 @@ impl Context {
             let page = self.archive.articles_by_latest_change(point, query, before).await?;
             (page.items, page.next.map(|seq| seq.to_string()))
         };
-        let mut articles: Vec<_> = articles.into_iter().map(render::article).collect();
-        let cut_off = page_space::keep(&mut articles).then(|| articles.last()).flatten();
-        let cut_off = cut_off.map(|last| if by_name { last.name.clone() } else { last.seq.to_string() });
-        let next = cut_off.or(next);
-        Ok(pb::ListArticlesResponse {
-            articles,
-            next_page_token: next_token(&point, next, digest),
-            snapshot: Some(snapshot_to_pb(&point.snapshot)),
-        })
+        let place = |article: &ArticleAt| {
+            if by_name { article.name.to_string() } else { article.latest.seq.to_string() }
+        };
+        let places_and_articles =
+            articles.into_iter().map(|article| (place(&article), render::encoded_article(article)));
+        let (places, mut encoded): (Vec<_>, Vec<_>) = places_and_articles.unzip();
+        let cut_off = page_space::keep(&mut encoded, Bytes::len).then(|| places.get(..encoded.len())?.last()).flatten();
+        let next = cut_off.cloned().or(next);
+        let next_page_token = next_token(&point, next, digest);
+        let snapshot = Some(snapshot_to_pb(&point.snapshot));
+        let rest = pb::ListArticlesResponse { articles: Vec::new(), next_page_token, snapshot };
+        Ok(ResponseFrame { encoded, rest })
     }
 
     pub(super) async fn list_revisions(
         &self,
         request: pb::ListRevisionsRequest,
-    ) -> Result<pb::ListRevisionsResponse, Refusal> {
+    ) -> Result<ResponseFrame<pb::ListRevisionsResponse>, Refusal> {
         let without_page =
             pb::ListRevisionsRequest { page_size: 0, page_token: String::new(), min_next_seq: 0, ..request.clone() };
         let digest = request_digest(&without_page);
@@ -77,14 +83,14 @@ impl Context {
         let point = self.page_read_point(as_of, request.min_next_seq, token.as_ref()).await?;
         let query = RevisionQuery { order, changed_parts, view, page_size };
         let page = self.archive.revisions(point, name, query, after).await?;
-        let mut entries: Vec<_> = page.items.iter().map(render::revision_entry).collect();
-        let cut_off = page_space::keep(&mut entries).then(|| page.items.get(..entries.len())?.last()).flatten();
+        let mut encoded: Vec<_> = page.items.iter().map(render::encoded_revision_entry).collect();
+        let has_dropped = page_space::keep(&mut encoded, Bytes::len);
+        let cut_off = has_dropped.then(|| page.items.get(..encoded.len())?.last()).flatten();
         let next = cut_off.map(|last| last.revision.number).or(page.next);
-        Ok(pb::ListRevisionsResponse {
-            entries,
-            next_page_token: next_token(&point, next.map(|number| number.to_string()), digest),
-            snapshot: Some(snapshot_to_pb(&point.snapshot)),
-        })
+        let next_page_token = next_token(&point, next.map(|number| number.to_string()), digest);
+        let snapshot = Some(snapshot_to_pb(&point.snapshot));
+        let rest = pb::ListRevisionsResponse { entries: Vec::new(), next_page_token, snapshot };
+        Ok(ResponseFrame { encoded, rest })
     }
 
     pub(super) async fn list_sources(

@@ -3,8 +3,6 @@
 //! Only this module measures responses. Code that reads the archive for a page has its own rough limit, so that it does
 //! not read much more than is sent.
 
-use prost::Message;
-
 /// The items of a page take at most this many bytes together, unless the first alone takes more.
 pub(super) const PAGE_BYTES_MAX: usize = 2 << 20;
 
@@ -18,9 +16,9 @@ pub(super) struct PageSpace {
 }
 
 impl PageSpace {
-    /// Takes the space for an item if there is enough. The first item always fits.
-    pub(super) fn has(&mut self, item: &impl Message) -> bool {
-        let used_bytes = self.used_bytes.saturating_add(item.encoded_len() + FRAME_BYTES);
+    /// Takes the space for an item of this size if there is enough. The first item always fits.
+    pub(super) fn has(&mut self, item_bytes: usize) -> bool {
+        let used_bytes = self.used_bytes.saturating_add(item_bytes + FRAME_BYTES);
         let fits = self.used_bytes == 0 || used_bytes <= PAGE_BYTES_MAX;
         if fits {
             self.used_bytes = used_bytes;
@@ -29,10 +27,10 @@ impl PageSpace {
     }
 }
 
-/// Keeps the items that fit. Returns whether any were dropped.
-pub(super) fn keep<T: Message>(items: &mut Vec<T>) -> bool {
+/// Keeps the items that fit, given the size of each. Returns whether any were dropped.
+pub(super) fn keep<T>(items: &mut Vec<T>, bytes: impl Fn(&T) -> usize) -> bool {
     let mut space = PageSpace::default();
-    let kept = items.iter().take_while(|item| space.has(*item)).count();
+    let kept = items.iter().take_while(|item| space.has(bytes(item))).count();
     let has_dropped = kept < items.len();
     items.truncate(kept);
     has_dropped
@@ -42,24 +40,20 @@ pub(super) fn keep<T: Message>(items: &mut Vec<T>) -> bool {
 mod tests {
     use super::*;
 
-    fn texts(lengths: &[usize]) -> Vec<String> {
-        lengths.iter().map(|length| "x".repeat(*length)).collect()
-    }
-
     #[test]
     fn a_page_ends_before_the_item_that_does_not_fit() {
-        let mut items = texts(&[1 << 20, 900_000, 200_000]);
-        assert!(keep(&mut items));
+        let mut items = vec![1 << 20, 900_000, 200_000];
+        assert!(keep(&mut items, |bytes| *bytes));
         assert_eq!(items.len(), 2);
-        assert!(!keep(&mut items));
+        assert!(!keep(&mut items, |bytes| *bytes));
         assert_eq!(items.len(), 2);
     }
 
     #[test]
     fn a_page_has_its_first_item_however_large_that_is() {
-        let mut items = texts(&[3 << 20, 1]);
-        assert!(keep(&mut items));
+        let mut items = vec![3 << 20, 1];
+        assert!(keep(&mut items, |bytes| *bytes));
         assert_eq!(items.len(), 1);
-        assert!(!keep(&mut Vec::<String>::new()));
+        assert!(!keep(&mut Vec::new(), |bytes: &usize| *bytes));
     }
 }

@@ -11,14 +11,36 @@ use crate::archive::request::{Outcome, Receipt, Warning};
 use crate::archive::{BatchError, BatchResult};
 use crate::model::url_key::without_credentials;
 use crate::model::{
-    ArticleState, ArticleUrl, Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp,
+    ArticleName, ArticleState, ArticleUrl, Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord,
+    Timestamp,
 };
+use crate::protobuf::MessageWriter;
 use crate::wire::{
-    absence_to_pb, article_state_to_pb, basic_content_to_pb, content_parts_to_pb, content_to_pb, fetch_to_pb, pb,
-    snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
+    absence_to_pb, article_state_to_pb, basic_content_to_pb, claim_to_pb, content_parts_to_pb, content_to_pb,
+    fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
 };
 
+/// The field number of `revision` in `Article`.
+const ARTICLE_REVISION_FIELD: u32 = 5;
+/// The field number of `revision` in `RevisionEntry`.
+const ENTRY_REVISION_FIELD: u32 = 1;
+/// The size of an encoded article or revision without its content that is allocated at first, in bytes.
+const ENCODED_BYTES: usize = 768;
+
 pub(super) fn article(article: ArticleAt) -> pb::Article {
+    let revision = revision(&article.revision);
+    pb::Article { revision: Some(revision), ..article_without_revision(article) }
+}
+
+/// An article as an encoded message.
+pub(super) fn encoded_article(article: ArticleAt) -> Bytes {
+    let revision = article.revision.clone();
+    encoded(&revision, |writer| {
+        writer.message(ARTICLE_REVISION_FIELD, |writer| write_revision(&revision, writer));
+        writer.fields(&article_without_revision(article));
+    })
+}
+fn article_without_revision(article: ArticleAt) -> pb::Article {
     let state = article.article_state();
     let state_time = article.state_since().map(timestamp_to_pb);
     let latest_fetch = article.latest_fetch().map(fetch_to_pb);
@@ -29,7 +51,7 @@ pub(super) fn article(article: ArticleAt) -> pb::Article {
         state: article_state_to_pb(state).into(),
         state_time,
         state_reason: declared.map(|state| state.reason).unwrap_or_default(),
-        revision: Some(revision(&article.revision)),
+        revision: None,
         valid_from: Some(timestamp_to_pb(article.valid_from)),
         valid_until: article.valid_until.map(timestamp_to_pb),
         etag: article.etag.unwrap_or_default(),
@@ -62,20 +84,72 @@ pub(super) fn article_url(url: ArticleUrl, since: Option<Timestamp>, until: Opti
 
 pub(super) fn revision(revision: &RevisionAt) -> pb::Revision {
     let name = revision.article.revision(revision.number);
-    let mut rendered = revision_of(name, revision.number, &revision.created_by, revision.content.as_deref());
-    if let Some((original, data)) = rendered.original.as_mut().zip(revision.original.as_ref()) {
-        original.data = data.clone();
-    }
-    rendered
+    revision_of(name, revision.number, &revision.created_by, revision.content.as_deref())
 }
 
-pub(super) fn revision_entry(entry: &RevisionEntry) -> pb::RevisionEntry {
-    pb::RevisionEntry {
-        revision: Some(revision(&entry.revision)),
-        observation_count: entry.observation_count,
-        first_seen_time: Some(timestamp_to_pb(entry.first_seen)),
-        last_seen_time: Some(timestamp_to_pb(entry.last_seen)),
+/// A revision as an encoded message.
+pub(super) fn encoded_revision(revision: &RevisionAt) -> Bytes {
+    encoded(revision, |writer| write_revision(revision, writer))
+}
+
+/// An entry of a list of revisions as an encoded message.
+pub(super) fn encoded_revision_entry(entry: &RevisionEntry) -> Bytes {
+    encoded(&entry.revision, |writer| {
+        writer.message(ENTRY_REVISION_FIELD, |writer| write_revision(&entry.revision, writer));
+        writer.fields(&pb::RevisionEntry {
+            revision: None,
+            observation_count: entry.observation_count,
+            first_seen_time: Some(timestamp_to_pb(entry.first_seen)),
+            last_seen_time: Some(timestamp_to_pb(entry.last_seen)),
+        });
+    })
+}
+
+/// What `write` writes: a message with `revision` in it.
+fn encoded(revision: &RevisionAt, write: impl FnOnce(&mut MessageWriter<'_>)) -> Bytes {
+    let parts = [&revision.encoded_content, &revision.original];
+    let bytes: usize = parts.into_iter().flatten().map(Bytes::len).sum();
+    let mut message = Vec::with_capacity(ENCODED_BYTES + bytes);
+    write(&mut MessageWriter(&mut message));
+    message.into()
+}
+
+/// Writes the fields of a `Revision`. Rare parts are built as generated messages.
+pub(super) fn write_revision(revision: &RevisionAt, writer: &mut MessageWriter<'_>) {
+    let ArticleName { source, article } = &revision.article;
+    let (number, created_by) = (revision.number, &revision.created_by);
+    let digits = number.to_string();
+    writer.joined(1, &["sources/", source.as_str(), "/articles/", article.as_str(), "/revisions/", &digits]);
+    writer.number(2, number.get().into());
+    writer.number(3, created_by.seq.0);
+    writer.timestamp(4, created_by.entry.observe_time);
+    writer.timestamp(5, created_by.entry.archive_time);
+    let fetch = created_by.entry.fetch.as_deref().map(fetch_to_pb);
+    let Some(record) = revision.record() else { return writer.generated(12, fetch.as_ref()) };
+    writer.bytes(6, &record.digest.0);
+    match &revision.encoded_content {
+        Some(content) => writer.bytes(7, content),
+        None => writer.message(7, |writer| write_basic_content(record, writer)),
     }
+    writer.number(8, record.word_count.into());
+    writer.generated(9, record.word_delta.map(word_delta_to_pb).as_ref());
+    writer.number(10, record.rollback_of.map_or(0, |number| number.get().into()));
+    if let Some(kept) = &record.original {
+        let data = revision.original.clone().unwrap_or_default();
+        writer.generated(11, Some(&pb::Original { data, ..original(kept) }));
+    }
+    writer.generated(12, fetch.as_ref());
+    writer.choices(13, &content_parts_to_pb(record.changed_parts));
+}
+
+/// Writes the part of a `Content` that the log record has.
+fn write_basic_content(record: &RevisionRecord, writer: &mut MessageWriter<'_>) {
+    writer.text(1, &record.headline);
+    writer.text(4, &record.section);
+    writer.text(5, &record.language);
+    writer.text(6, &record.canonical_url);
+    writer.generated(7, record.publish_time.as_ref().map(claim_to_pb).as_ref());
+    writer.generated(8, record.modify_time.as_ref().map(claim_to_pb).as_ref());
 }
 
 /// A revision with `content` or, without it, with the attributes from the log record of the change that created it.

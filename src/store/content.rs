@@ -1,6 +1,6 @@
 //! Storage of contents and originals: delta chains, cut into chunks.
 //!
-//! A content is encoded as protobuf, then compressed with zstd (RFC 8878) at level 3 in one of three ways: as a
+//! A content is encoded ([`super::content_encoding`]), then compressed with zstd (RFC 8878) at level 3 in one of three ways: as a
 //! keyframe, which stands alone; as a delta, with an older content of the same article as the zstd prefix; or as a
 //! reference to an equal content, without data. The record names the base, and the depth: how many contents must be
 //! read before this one. The depth stays below [`DEPTH_LIMIT`], which bounds the cost of a read.
@@ -15,26 +15,15 @@ use zstd::zstd_safe::{CCtx, DCtx, compress_bound};
 
 use super::engine::Read;
 use super::key::content::{CHUNK_BYTES, ContentKey, OriginalKey};
-use super::record::{claim_from_stored, claim_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
-use crate::model::{Block, BlockKind, BlockTag, Content, Original, OriginalRecord, Seq};
+use crate::model::{Original, OriginalRecord, Seq};
 
 /// The exclusive limit of a content's depth: at least every sixteenth content of a chain is a keyframe.
 pub const DEPTH_LIMIT: u32 = 16;
 const COMPRESSION_LEVEL: i32 = 3;
 /// Exceeds every content and original that the limits admit, in bytes. A greater stored length is damage.
 const LENGTH_LIMIT: usize = 256 << 20;
-
-/// A content's protobuf encoding: the bytes that are compressed, and that deltas are computed from.
-pub fn to_bytes(content: &Content) -> Vec<u8> {
-    to_stored(content).encode_to_vec()
-}
-
-/// The inverse of [`to_bytes`]; `None` if the bytes are not the encoding of a content.
-pub fn from_bytes(bytes: &[u8]) -> Option<Content> {
-    from_stored(stored::Content::decode(bytes).ok()?)
-}
 
 /// Weighs the encoded contents in a cache by the memory that each occupies.
 #[derive(Clone, Copy, Debug)]
@@ -323,69 +312,4 @@ pub(crate) fn decompress(data: &[u8], prefix: Option<&[u8]>, length: usize) -> O
     let decompressed = DECOMPRESSOR.with_borrow_mut(|context| context.decompress_using_dict(&mut bytes, data, prefix));
     decompressed.ok()?;
     Some(bytes)
-}
-
-fn to_stored(content: &Content) -> stored::Content {
-    stored::Content {
-        headline: content.headline.clone(),
-        standfirst: content.standfirst.clone(),
-        bylines: content.bylines.clone(),
-        section: content.section.clone(),
-        language: content.language.clone(),
-        canonical_url: content.canonical_url.clone(),
-        publish_time: content.publish_time.as_ref().map(claim_to_stored),
-        modify_time: content.modify_time.as_ref().map(claim_to_stored),
-        keywords: content.keywords.clone(),
-        rights: content.rights.clone(),
-        blocks: content.blocks.iter().map(block_to_stored).collect(),
-    }
-}
-
-fn from_stored(content: stored::Content) -> Option<Content> {
-    let claim = |claim: Option<stored::ClaimedTime>| claim.map(|claim| claim_from_stored(claim).ok_or(())).transpose();
-    Some(Content {
-        headline: content.headline,
-        standfirst: content.standfirst,
-        bylines: content.bylines,
-        section: content.section,
-        language: content.language,
-        canonical_url: content.canonical_url,
-        publish_time: claim(content.publish_time).ok()?,
-        modify_time: claim(content.modify_time).ok()?,
-        keywords: content.keywords,
-        rights: content.rights,
-        blocks: content.blocks.into_iter().map(block_from_stored).collect::<Option<_>>()?,
-    })
-}
-
-fn block_to_stored(block: &Block) -> stored::Block {
-    let stored = stored::Block {
-        kind: block.kind.tag().number().into(),
-        confidence_percent: block.confidence_percent.unwrap_or(0).into(),
-        ..stored::Block::default()
-    };
-    match block.kind.clone() {
-        BlockKind::Paragraph { text } | BlockKind::Subheading { text } | BlockKind::CorrectionNote { text } => {
-            stored::Block { text, ..stored }
-        }
-        BlockKind::Caption { text, image_url, credit } => stored::Block { text, url: image_url, credit, ..stored },
-        BlockKind::Quote { text, attribution } => stored::Block { text, credit: attribution, ..stored },
-        BlockKind::List { items, ordered } => stored::Block { items, ordered, ..stored },
-        BlockKind::Embed { url, text } => stored::Block { url, text, ..stored },
-    }
-}
-
-fn block_from_stored(block: stored::Block) -> Option<Block> {
-    let text = block.text;
-    let kind = match BlockTag::from_number(block.kind)? {
-        BlockTag::Paragraph => BlockKind::Paragraph { text },
-        BlockTag::Subheading => BlockKind::Subheading { text },
-        BlockTag::Caption => BlockKind::Caption { text, image_url: block.url, credit: block.credit },
-        BlockTag::Quote => BlockKind::Quote { text, attribution: block.credit },
-        BlockTag::List => BlockKind::List { items: block.items, ordered: block.ordered },
-        BlockTag::Embed => BlockKind::Embed { url: block.url, text },
-        BlockTag::CorrectionNote => BlockKind::CorrectionNote { text },
-    };
-    let confidence = u8::try_from(block.confidence_percent).ok()?;
-    Some(Block { kind, confidence_percent: (confidence > 0).then_some(confidence) })
 }

@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod content;
+pub mod content_encoding;
 pub mod engine;
 pub mod format;
 pub mod full_change;

@@ -389,13 +389,8 @@ fn original_from_stored(original: stored::Original) -> Option<OriginalRecord> {
 
 pub(super) fn claim_to_stored(claim: &ClaimedTime) -> stored::ClaimedTime {
     stored::ClaimedTime {
-        time: claim.time.micros(),
-        precision: match claim.precision {
-            Precision::Instant => 1,
-            Precision::Day => 2,
-            Precision::Month => 3,
-            Precision::Year => 4,
-        },
+        time: Some(timestamp_to_stored(claim.time)),
+        precision: claim.precision.number().into(),
         words: claim.words.clone(),
         found_in: claim.found_in.clone(),
         relative: claim.relative,
@@ -404,16 +399,19 @@ pub(super) fn claim_to_stored(claim: &ClaimedTime) -> stored::ClaimedTime {
 
 pub(super) fn claim_from_stored(claim: stored::ClaimedTime) -> Option<ClaimedTime> {
     Some(ClaimedTime {
-        time: Timestamp::from_micros(claim.time)?,
-        precision: match claim.precision {
-            1 => Precision::Instant,
-            2 => Precision::Day,
-            3 => Precision::Month,
-            4 => Precision::Year,
-            _ => return None,
-        },
+        time: timestamp_from_stored(&claim.time?)?,
+        precision: Precision::from_number(claim.precision)?,
         words: claim.words,
         found_in: claim.found_in,
         relative: claim.relative,
     })
+}
+
+fn timestamp_to_stored(time: Timestamp) -> prost_types::Timestamp {
+    let (seconds, nanos) = time.seconds_and_nanos();
+    prost_types::Timestamp { seconds, nanos }
+}
+
+fn timestamp_from_stored(time: &prost_types::Timestamp) -> Option<Timestamp> {
+    Timestamp::from_seconds_and_nanos(time.seconds, time.nanos)
 }

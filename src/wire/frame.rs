@@ -1,4 +1,5 @@
-//! Feed responses that contain already encoded changes.
+//! Responses of which parts are encoded already: the changes of the feed, and articles and revisions with their
+//! contents, which are stored in the contract's encoding.
 //!
 //! A change is encoded once for all subscribers that use the same view. Only two flags differ between subscribers,
 //! `left_filter` and `batch_end`. They are appended to the encoded bytes, which is valid because the fields of a
@@ -65,6 +66,18 @@ pub struct PageFrame {
     /// The other fields of the response; its `changes` are empty.
     pub rest: pb::ListChangesResponse,
 }
+
+/// A response whose articles, revisions or entries are encoded already.
+#[derive(Clone, Debug)]
+pub struct ResponseFrame<M> {
+    /// The encoded messages in field 1, in order. A field that is not repeated has one.
+    pub encoded: Vec<Bytes>,
+    /// The other fields of the response.
+    pub rest: M,
+}
+
+/// The field number of `encoded` in each response.
+const ENCODED_FIELD: u32 = 1;
 
 /// A value that can be written as an encoded message.
 pub trait Frame: Send + 'static {
@@ -134,6 +147,22 @@ impl DeliveryFrame {
     /// The message with only its bookmark.
     fn without_changes(&self) -> pb::Delivery {
         pb::Delivery { bookmark: Some(self.bookmark.clone()), ..pb::Delivery::default() }
+    }
+}
+
+impl<M: Message + 'static> Frame for ResponseFrame<M> {
+    fn encoded_len(&self) -> usize {
+        let field_len = |bytes: &Bytes| key_len(ENCODED_FIELD) + encoded_len_varint(bytes.len() as u64) + bytes.len();
+        self.encoded.iter().map(field_len).sum::<usize>() + self.rest.encoded_len()
+    }
+
+    fn encode(&self, buffer: &mut impl BufMut) {
+        for bytes in &self.encoded {
+            encode_key(ENCODED_FIELD, WireType::LengthDelimited, buffer);
+            encode_varint(bytes.len() as u64, buffer);
+            buffer.put_slice(bytes);
+        }
+        self.rest.encode_raw(buffer);
     }
 }
 
@@ -220,6 +249,13 @@ mod tests {
         let expected = pb::SubscribeResponse { event: Some(pb::subscribe_response::Event::Delivery(message)) };
         assert_eq!(decoded::<pb::SubscribeResponse>(&event), expected);
         assert_eq!(decoded::<pb::SubscribeResponse>(&EventFrame::Other(Box::new(expected.clone()))), expected);
+
+        let article = |name: &str| pb::Article { name: name.to_owned(), ..pb::Article::default() };
+        let articles = vec![article("a"), article(&"b".repeat(200))];
+        let rest = pb::ListArticlesResponse { next_page_token: "n".into(), ..Default::default() };
+        let encoded = articles.iter().map(|article| article.encode_to_vec().into()).collect();
+        let response = ResponseFrame { encoded, rest: rest.clone() };
+        assert_eq!(decoded::<pb::ListArticlesResponse>(&response), pb::ListArticlesResponse { articles, ..rest });
 
         let rest = pb::ListChangesResponse { resume_token: "n".into(), next_seq: 3, ..Default::default() };
         let page = PageFrame { changes: frames, rest: rest.clone() };

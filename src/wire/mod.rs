@@ -16,17 +16,19 @@ pub mod request;
 mod to_pb;
 pub mod token;
 pub mod verification;
-#[cfg(feature = "archive")]
-pub mod writer;
 
 #[expect(clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/dateline/v1")]
 pub mod pb {
     //! The messages and services of `dateline.v1`.
     tonic::include_proto!("dateline.v1");
     #[cfg(feature = "client")]
-    include!(concat!(env!("OUT_DIR"), "/feed_client/dateline.v1.ChangeFeedService.rs"));
+    include!(concat!(env!("OUT_DIR"), "/client/dateline.v1.ArchiveService.rs"));
+    #[cfg(feature = "client")]
+    include!(concat!(env!("OUT_DIR"), "/client/dateline.v1.ChangeFeedService.rs"));
     #[cfg(feature = "archive")]
-    include!(concat!(env!("OUT_DIR"), "/feed_server/dateline.v1.ChangeFeedService.rs"));
+    include!(concat!(env!("OUT_DIR"), "/server/dateline.v1.ArchiveService.rs"));
+    #[cfg(feature = "archive")]
+    include!(concat!(env!("OUT_DIR"), "/server/dateline.v1.ChangeFeedService.rs"));
 }
 
 pub use crate::model::check::{label as check_label, language_tag, url as check_url};

@@ -28,7 +28,7 @@ use crate::model::{
 use crate::store::address::{AddressSteps, Lead, UrlEntry};
 use crate::store::head::InForce;
 use crate::store::record::created_revision;
-use crate::store::{StoreError, content};
+use crate::store::{StoreError, content_encoding};
 
 /// The addresses that an observation binds to its article, and those that it cannot bind.
 #[derive(Debug, Default)]
@@ -436,7 +436,7 @@ impl Decider<'_> {
         }
         let bytes = self.content_bytes(before.created_seq)?;
         let unreadable = || StoreError::damaged_at(before.created_seq, "a content cannot be read");
-        let base = content::from_bytes(&bytes).ok_or_else(unreadable)?;
+        let base = content_encoding::from_bytes(&bytes).ok_or_else(unreadable)?;
         if !diff::is_wholly_different(&base, found.content, delta) {
             return Ok(None);
         }

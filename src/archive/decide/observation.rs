@@ -27,11 +27,11 @@ use crate::model::diff::DiffSummary;
 use crate::model::{
     ArticleKey, ArticleName, ChangeEntry, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp, diff,
 };
-use crate::store::content::{self, Base, PackedContent, PackedOriginal, StoredContent};
+use crate::store::content::{Base, PackedContent, PackedOriginal, StoredContent};
 use crate::store::head::{ArticleHead, InForce};
 use crate::store::overlay::Overlay;
 use crate::store::record::created_revision;
-use crate::store::{StoreError, Tables};
+use crate::store::{StoreError, Tables, content_encoding};
 
 /// A content to be recorded, and where it comes from.
 pub(crate) struct NewContent<'a> {
@@ -232,7 +232,7 @@ impl Decider<'_> {
         }
         let bytes = self.content_bytes(before.created_seq)?;
         let unreadable = || StoreError::damaged_at(before.created_seq, "a content cannot be read");
-        let base = content::from_bytes(&bytes).ok_or_else(unreadable)?;
+        let base = content_encoding::from_bytes(&bytes).ok_or_else(unreadable)?;
         Ok(diff::summary(&base, &observation.content))
     }
 

@@ -97,6 +97,8 @@ pub struct RevisionAt {
     pub created_by: Arc<Change>,
     /// Its content; `None` if it was read without it, or the article is withdrawn.
     pub content: Option<Arc<Content>>,
+    /// The same content, encoded as it is sent.
+    pub(crate) encoded_content: Option<Bytes>,
     /// The bytes of the kept original; `None` if they were not requested, or no original was kept.
     pub original: Option<Bytes>,
 }
@@ -478,14 +480,14 @@ pub(crate) fn revision_of(
     created_by: Arc<Change>,
     view: View,
 ) -> Result<RevisionAt, ReadError> {
-    let content = match view {
-        View::Basic => None,
+    let (content, encoded_content) = match view {
+        View::Basic => (None, None),
         View::Full => {
-            let digest = created_revision(&created_by)?.digest;
-            Some(reader.content(created_by.seq, digest)?.content)
+            let loaded = reader.content(created_by.seq, created_revision(&created_by)?.digest)?;
+            (Some(loaded.content), Some(loaded.bytes))
         }
     };
-    Ok(RevisionAt { article, number, created_by, content, original: None })
+    Ok(RevisionAt { article, number, created_by, content, encoded_content, original: None })
 }
 
 /// Reads a revision by number, or the one in force at the read point.

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::model::{Content, ContentDigest, Seq};
-use crate::store::StoreError;
-use crate::store::content::{self, DEPTH_LIMIT, StoredContent};
+use crate::store::content::{DEPTH_LIMIT, StoredContent};
 use crate::store::engine::Read;
+use crate::store::{StoreError, content_encoding};
 
 /// A content in both forms: encoded, as deltas need it, and decoded.
 #[derive(Clone, Debug)]
 pub(crate) struct LoadedContent {
-    /// The content in the storage encoding, unpacked.
+    /// The content in the encoding in which it is stored, unpacked, and sent.
     pub(crate) bytes: Bytes,
     /// The same content, decoded.
     pub(crate) content: Arc<Content>,
@@ -66,7 +66,7 @@ pub(crate) fn load(
     cached: impl Fn(Seq) -> Option<Bytes>,
 ) -> Result<LoadedContent, StoreError> {
     let bytes = load_bytes(read, seq, cached)?;
-    let content = content::from_bytes(&bytes);
+    let content = content_encoding::from_bytes(&bytes);
     let content = content.ok_or_else(|| StoreError::damaged_at(seq, "a content cannot be read"))?;
     if ContentDigest::of(&content) != digest {
         return Err(StoreError::damaged_at(seq, "a content does not have the digest that was recorded"));

@@ -72,8 +72,9 @@ impl Context {
         let after = position(token.as_ref(), |text| SubscriptionId::parse(text).ok())?;
         let page = self.archive.subscriptions(after, page_size).await?;
         let mut subscriptions: Vec<_> = page.items.iter().map(|item| self.show_subscription(item)).collect();
-        let cut_off =
-            page_space::keep(&mut subscriptions).then(|| page.items.get(..subscriptions.len())?.last()).flatten();
+        let cut_off = page_space::keep(&mut subscriptions, pb::Subscription::encoded_len)
+            .then(|| page.items.get(..subscriptions.len())?.last())
+            .flatten();
         let position = cut_off.map(|last| last.id.clone()).or(page.next).map(|id| id.as_str().to_owned());
         let snapshot = self.archive.tail();
         Ok(pb::ListSubscriptionsResponse {

@@ -3,15 +3,13 @@
 use super::super::render;
 use super::request;
 use crate::archive::changefeed::{ChangeAt, FeedItem};
-use crate::archive::read::article::RevisionAt;
 use crate::archive::read::compare::Comparison;
-use crate::model::{ArticleName, RequestDigest, RevisionRecord, Snapshot};
+use crate::model::{ArticleName, RequestDigest, Snapshot};
+use crate::protobuf::MessageWriter;
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
-use crate::wire::writer::MessageWriter;
 use crate::wire::{
-    absence_to_pb, article_state_to_pb, claim_to_pb, content_parts_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb,
-    fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb,
+    absence_to_pb, article_state_to_pb, diff_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb,
 };
 
 /// Appends the encoded `Change`, without the flags that differ between subscribers.
@@ -27,7 +25,7 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
         writer.timestamp(4, entry.observe_time);
     }
     writer.timestamp(5, entry.archive_time);
-    writer.message(6, |writer| encode_revision(&at.revision, writer));
+    writer.message(6, |writer| render::write_revision(&at.revision, writer));
     writer.flag(7, at.is_newest);
     writer.number(8, at.newest.get().into());
     writer.choice(9, state);
@@ -52,40 +50,6 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     for ended in &entry.ended_urls {
         writer.generated(21, Some(&render::article_url(ended.url.clone(), None, Some(entry.observe_time))));
     }
-}
-
-/// Writes the fields of a `Revision`. Rare or large parts are built as generated messages.
-fn encode_revision(revision: &RevisionAt, writer: &mut MessageWriter<'_>) {
-    let ArticleName { source, article } = &revision.article;
-    let (number, created_by) = (revision.number, &revision.created_by);
-    let digits = number.to_string();
-    writer.joined(1, &["sources/", source.as_str(), "/articles/", article.as_str(), "/revisions/", &digits]);
-    writer.number(2, number.get().into());
-    writer.number(3, created_by.seq.0);
-    writer.timestamp(4, created_by.entry.observe_time);
-    writer.timestamp(5, created_by.entry.archive_time);
-    let Some(record) = revision.record() else { return };
-    writer.bytes(6, &record.digest.0);
-    match &revision.content {
-        Some(content) => writer.generated(7, Some(&content_to_pb(content))),
-        None => writer.message(7, |writer| encode_basic_content(record, writer)),
-    }
-    writer.number(8, record.word_count.into());
-    writer.generated(9, record.word_delta.map(word_delta_to_pb).as_ref());
-    writer.number(10, record.rollback_of.map_or(0, |number| number.get().into()));
-    writer.generated(11, record.original.as_ref().map(render::original).as_ref());
-    writer.generated(12, created_by.entry.fetch.as_deref().map(fetch_to_pb).as_ref());
-    writer.choices(13, &content_parts_to_pb(record.changed_parts));
-}
-
-/// Writes the part of a `Content` that the log record has.
-fn encode_basic_content(record: &RevisionRecord, writer: &mut MessageWriter<'_>) {
-    writer.text(1, &record.headline);
-    writer.text(4, &record.section);
-    writer.text(5, &record.language);
-    writer.text(6, &record.canonical_url);
-    writer.generated(7, record.publish_time.as_ref().map(claim_to_pb).as_ref());
-    writer.generated(8, record.modify_time.as_ref().map(claim_to_pb).as_ref());
 }
 
 /// Renders a comparison, without the blocks that are equal.

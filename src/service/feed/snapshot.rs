@@ -40,7 +40,7 @@ impl ArticlePage {
     fn of(page: ListPage<ArticleAt, ArticleName>) -> Self {
         let names: Vec<ArticleName> = page.items.iter().map(|article| article.name.clone()).collect();
         let mut articles: Vec<pb::Article> = page.items.into_iter().map(render::article).collect();
-        let has_dropped = page_space::keep(&mut articles);
+        let has_dropped = page_space::keep(&mut articles, pb::Article::encoded_len);
         let last = names.into_iter().take(articles.len()).last();
         let next = if has_dropped { last.clone() } else { page.next };
         Self { articles, last, next }

@@ -11,7 +11,7 @@ use dateline::internals::archive::error::Unavailable;
 use dateline::internals::archive::read::article::{ArticleAt, RevisionAt};
 use dateline::internals::archive::read::compare::Comparison;
 use dateline::internals::archive::read::list::RevisionEntry;
-use dateline::internals::store::content::to_bytes;
+use dateline::internals::store::content_encoding::to_bytes;
 use dateline::model::Content;
 
 /// An archive's answer to one question.

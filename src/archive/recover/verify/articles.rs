@@ -17,11 +17,11 @@ use crate::archive::recover::verify::payload;
 use crate::archive::recover::verify::report::{Stopped, VerificationReport, describe_article};
 use crate::model::verification::{Finding, Phase, Table};
 use crate::model::{ArticleKey, ArticleName, Change, ContentParts, RevisionRecord, Seq};
-use crate::store::content::{self, DEPTH_LIMIT, StoredContent, StoredOriginal};
+use crate::store::content::{DEPTH_LIMIT, StoredContent, StoredOriginal};
 use crate::store::engine::{Direction, EngineError, Entry, KeyRange, Read, Scan};
 use crate::store::head::ArticleHead;
 use crate::store::overlay::Overlay;
-use crate::store::{Batch, StoreError, Tables};
+use crate::store::{Batch, StoreError, Tables, content_encoding};
 
 /// Checks all articles of the log.
 pub(crate) fn read_articles(
@@ -201,7 +201,7 @@ impl ArticleCheck<'_, '_> {
         };
         let content = |seq| {
             let bytes = contents::load_bytes(self.read, seq, |seq| recent_contents.get(seq)).ok()?;
-            content::from_bytes(&bytes)
+            content_encoding::from_bytes(&bytes)
         };
         let expected = match base {
             None => Some(ContentParts::NONE),
