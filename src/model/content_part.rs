@@ -122,6 +122,7 @@ fn claims(content: &Content) -> [Option<(Precision, Timestamp)>; 2] {
 
 /// The parts of the body that differ.
 fn blocks_that_differ(base: &[Block], target: &[Block]) -> impl Iterator<Item = ContentPart> {
+    let (base, target) = without_equal_ends(base, target);
     let same_captions = captions(base).eq(captions(target));
     let body = if !body_words(base).eq(body_words(target)) {
         Some(ContentPart::Body)
@@ -134,6 +135,16 @@ fn blocks_that_differ(base: &[Block], target: &[Block]) -> impl Iterator<Item = 
     };
     let captions = (!same_captions).then_some(ContentPart::Captions);
     [body, captions].into_iter().flatten()
+}
+
+/// Leaves out the equal blocks with which both bodies begin, and those with which they end: they make no difference.
+fn without_equal_ends<'a>(base: &'a [Block], target: &'a [Block]) -> (&'a [Block], &'a [Block]) {
+    let equal = |(one, other): &(&Block, &Block)| one.kind == other.kind;
+    let start = base.iter().zip(target).take_while(equal).count();
+    let (base, target) = (base.get(start..).unwrap_or_default(), target.get(start..).unwrap_or_default());
+    let end = base.iter().rev().zip(target.iter().rev()).take_while(equal).count();
+    let kept = |blocks: &'a [Block]| blocks.get(..blocks.len() - end).unwrap_or_default();
+    (kept(base), kept(target))
 }
 
 fn captions(blocks: &[Block]) -> impl Iterator<Item = &BlockKind> {
