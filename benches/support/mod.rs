@@ -13,3 +13,7 @@ pub(crate) mod prose;
 pub(crate) mod running;
 pub(crate) mod sync_loop;
 pub(crate) mod table;
+
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
