@@ -187,7 +187,8 @@ async fn watch_clock(archive: &Archive) -> Infallible {
 pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Channel, tonic::transport::Error> {
     let (client, server) = tokio::io::duplex(IN_PROCESS_BUFFER_BYTES);
     let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
-    // The in-memory connection ends when its client does, and the server ends with its only connection.
+    // The in-memory connection ends when its client does, and the server ends with its only connection. Its client knows
+    // the contract.
     tokio::spawn(router(context(archive, options), options, None).serve_with_incoming(incoming));
     let mut client = Some(client);
     let connector = service_fn(move |_| {
@@ -227,6 +228,7 @@ fn router(
     let admin = AdminServiceServer::new(AdminHandler::new(context))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
+    let is_public = health.is_some();
     let mut server = Server::builder()
         .trace_fn(|request| tracing::info_span!("rpc", method = request.uri().path()))
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
@@ -240,8 +242,8 @@ fn router(
         .add_service(Bounded::new(feed, &bounds))
         .add_service(Bounded::new(admin, &bounds))
         .add_optional_service(health.map(|health| health.max_decoding_message_size(SMALL_REQUEST_BYTES)))
-        .add_optional_service(reflection())
-        .add_optional_service(reflection_v1alpha())
+        .add_optional_service(is_public.then(reflection).flatten())
+        .add_optional_service(is_public.then(reflection_v1alpha).flatten())
 }
 
 /// Server reflection. Registering our own contract should not fail; if it does, the server runs without reflection.
