@@ -64,7 +64,7 @@ pub(crate) fn holder() -> Holder {
 
 /// Drops the archive's files from the system's page cache, so that the next read goes to the disk.
 pub(crate) fn forget_pages(path: &Path) -> anyhow::Result<()> {
-    let log = std::fs::File::open(path.join("db").join("db"))?;
+    let log = std::fs::File::open(path.join("db/sled/db"))?;
     log.sync_all()?;
     Ok(rustix::fs::fadvise(&log, 0, None, rustix::fs::Advice::DontNeed)?)
 }

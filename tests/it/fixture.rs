@@ -175,7 +175,7 @@ fn unpacked() -> TempDir {
         rest = after;
     }
     // A directory without files is not in the fixture's file.
-    fs::create_dir_all(directory.path().join("db/blobs")).unwrap();
+    fs::create_dir_all(directory.path().join("db/sled/blobs")).unwrap();
     directory
 }
 

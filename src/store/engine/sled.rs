@@ -4,6 +4,9 @@
 //! - A small commit costs sled some forty wake-ups of its threads and rewrites whole leaves. So a commit goes to a
 //!   write-ahead log of our own ([`super::wal`]), whose sync makes it durable, and to memory, where reads find it
 //!   ([`pending`]). A thread writes to sled what has gathered ([`applier`]).
+//! - Opening takes sled some tens of milliseconds even if it has next to nothing, because it reads the last segment of
+//!   its log twice and overwrites the rest of it. So sled's database is created only when enough has gathered
+//!   ([`database`]).
 //! - `flush` syncs neither metadata nor the drive's cache. The applier also syncs the data of the file `db` through a
 //!   handle of our own, and releases the write-ahead log only then.
 //! - A page above a quarter of a segment goes to a file in `blobs/` that is never synced. Segments are large enough to
@@ -31,6 +34,7 @@
 
 mod applier;
 mod blobs;
+mod database;
 mod pending;
 mod preimage;
 mod replacement;
@@ -43,19 +47,20 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use self::applier::{Applier, Progress};
 use self::blobs::{BlobsFolder, first_blob};
+use self::database::Database;
 use self::pending::PendingWrites;
 use self::preimage::Preimage;
 use self::reserve::Reserve;
 use self::scan::SledScan;
-use self::segments::Survey;
+use self::segments::{Survey, Surveyed};
 use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
-use super::wal::{LogError, Secret, WriteAheadLog};
+use super::wal::{LogError, WriteAheadLog};
 use super::watermark::Watermark;
 use super::{Batch, Direction, Engine, EngineError, KeyRange, OpenError, Read, Scan, own_file, own_folder};
 
@@ -69,6 +74,9 @@ const MAINTENANCE_SHARE: u64 = 4;
 const ORDINARY_COMMIT_BYTES: u64 = 1 << 20;
 /// The interval of sled's flush thread, which is the only thread that collects garbage.
 const FLUSH_EVERY_MS: u64 = 500;
+/// The free space that must remain for creating sled's database, in bytes: the first segment of its log, the blocks
+/// after it, and the reserve.
+const CREATION_BYTES: u64 = 4 * SEGMENT_BYTES as u64;
 /// The number of inodes that the copy made before opening takes: a folder, a file, a link for each of two snapshots,
 /// and one for the snapshot that the opening writes.
 const PREIMAGE_INODES: u64 = 5;
@@ -94,9 +102,6 @@ impl Default for Options {
 
 /// The folder of the write-ahead log, in the folder of the database.
 const LOG_FOLDER: &str = "wal";
-/// The tree of sled that has, under the empty key, the number of the last commit that was applied and the secret of the
-/// write-ahead log.
-const APPLIED_TREE: &[u8] = b"applied";
 
 /// An open database. Dropping it closes the database, which waits for sled's threads, and then releases the archive.
 /// Commits that sled does not have yet stay in the write-ahead log.
@@ -110,18 +115,15 @@ pub struct SledEngine {
 
 /// What the engine and its applier share.
 struct Shared {
-    // Fields are dropped in order: the database closes, and `file` waits until it has.
-    applied: ::sled::Tree,
-    db: ::sled::Db,
-    file: DatabaseFile,
+    /// sled's database, once the applier has created it. It is set before a write leaves `pending`.
+    database: OnceLock<Database>,
     path: PathBuf,
-    secret: Secret,
     log: WriteAheadLog,
     pending: PendingWrites,
     progress: Progress,
     blobs: BlobsFolder,
     reserve: Reserve,
-    free_space_floor_bytes: u64,
+    options: Options,
     poison: Poison,
 }
 
@@ -147,26 +149,32 @@ impl SledEngine {
     ) -> Result<Self, OpenError> {
         let path = directory.database();
         if !path.exists() {
-            create(&directory, options)?;
+            create(&directory)?;
         }
-        check_complete(&path)?;
-        remove_unfinished_snapshots(&path).map_err(OpenError::io("remove unfinished snapshots in", &path))?;
-        let recovery_warning = survey_log(&path)?;
-        let preimage = save_preimage(&directory, options)?;
+        let folder = database::folder(&path);
+        if !folder.exists() {
+            // Nothing was ever applied, and opening changes nothing.
+            return Self::open_unchecked(directory, path, options)?.start(None, check);
+        }
+        check_complete(&folder)?;
+        remove_unfinished_snapshots(&folder).map_err(OpenError::io("remove unfinished snapshots in", &folder))?;
+        let Surveyed { condition, overwritten } = survey_log(&folder)?;
+        let recovery_warning = match condition {
+            Survey::Intact => None,
+            Survey::PartlyUnreadable(reason) => Some(reason),
+            Survey::TailUnreadable(reason) => return Err(OpenError::Damaged { path: folder, reason }),
+        };
+        let preimage = Preimage::plan(&folder, &directory.before_opening(), overwritten);
+        let preimage = save_preimage(preimage.map_err(OpenError::io("read", &folder))?, &folder, options)?;
         let removed = reserve::release_when_full(directory.path());
         let removed = removed.map_err(OpenError::io("make room in", directory.path()))?;
         // We keep `directory`: if the engine is rejected, the lock must not be released before everything is restored.
-        let opened = Self::open_unchecked(Arc::clone(&directory), path.clone(), options);
+        let opened = Self::open_unchecked(Arc::clone(&directory), path, options);
         reserve::reclaim(directory.path(), removed);
-        let opened = opened.and_then(|mut engine| {
-            engine.recovery_warning = recovery_warning;
-            check(&engine).map_err(|reason| OpenError::Damaged { path, reason })?;
-            engine.start_applier()?;
-            Ok(engine)
-        });
+        let opened = opened.and_then(|engine| engine.start(recovery_warning, check));
         if let Some(preimage) = preimage {
             if opened.is_err() {
-                restore(&directory, &preimage)?;
+                restore(&directory, &folder, &preimage)?;
             }
             preimage.discard().map_err(OpenError::io("remove", preimage.folder()))?;
         }
@@ -175,41 +183,43 @@ impl SledEngine {
 
     /// Opens the database at `path`. Nothing is applied before [`Self::start_applier`].
     fn open_unchecked(directory: Arc<Directory>, path: PathBuf, options: Options) -> Result<Self, OpenError> {
-        let db = open_database(&path, options)?;
-        own_folder::restrict_all(&path).map_err(OpenError::io("open", &path))?;
-        // sled has just written a snapshot and removed an older one: make both durable.
-        sync_directory(&path).map_err(OpenError::io("sync", &path))?;
-        let file = DatabaseFile::open(&path).map_err(OpenError::io("open", &path.join("db")))?;
-        let damaged = |reason: String| OpenError::Damaged { path: path.clone(), reason };
-        let applied = guarded(|| db.open_tree(APPLIED_TREE)).map_err(|error| damaged(error.to_string()))?;
-        let Applied { commit, secret } = read_applied(&applied, &path)?;
-        let (log, lacking) =
-            WriteAheadLog::open(&path.join(LOG_FOLDER), secret, commit).map_err(|error| match error {
-                LogError::Io(error) => OpenError::io("read", &path.join(LOG_FOLDER))(error),
-                LogError::Damaged(reason) => damaged(format!("the write-ahead log is damaged: {reason}")),
-            })?;
+        let folder = database::folder(&path);
+        let opened = folder.exists().then(|| Database::open(&folder, options)).transpose()?;
+        let (database, applied) = opened.map_or((None, 0), |(database, applied)| (Some(database), applied));
+        let (log, lacking) = WriteAheadLog::open(&path.join(LOG_FOLDER), applied).map_err(|error| match error {
+            LogError::Io(error) => OpenError::io("read", &path.join(LOG_FOLDER))(error),
+            LogError::Damaged(reason) => {
+                OpenError::Damaged { path: path.clone(), reason: format!("the write-ahead log is damaged: {reason}") }
+            }
+        })?;
         let pending = PendingWrites::default();
         for (number, writes) in lacking {
             pending.add_logged(number, writes);
         }
-        let progress = Progress::new(log.last(), commit);
-        let (blobs, reserve, poison) = (BlobsFolder::new(&path), Reserve::new(directory.path()), Poison::default());
-        let free_space_floor_bytes = options.free_space_floor_bytes;
         let shared = Shared {
-            applied,
-            db,
-            file,
+            database: database.map_or_else(OnceLock::new, OnceLock::from),
+            progress: Progress::new(log.last(), applied),
+            blobs: BlobsFolder::new(&folder),
+            reserve: Reserve::new(directory.path()),
+            poison: Poison::default(),
             path,
-            secret,
             log,
             pending,
-            progress,
-            blobs,
-            reserve,
-            free_space_floor_bytes,
-            poison,
+            options,
         };
         Ok(Self { applier: None, shared: Arc::new(shared), recovery_warning: None, directory })
+    }
+
+    /// Starts the applier, if `check` accepts what was opened.
+    fn start(
+        mut self,
+        recovery_warning: Option<String>,
+        check: impl FnOnce(&Self) -> Result<(), String>,
+    ) -> Result<Self, OpenError> {
+        self.recovery_warning = recovery_warning;
+        check(&self).map_err(|reason| OpenError::Damaged { path: self.shared.path.clone(), reason })?;
+        self.start_applier()?;
+        Ok(self)
     }
 
     fn start_applier(&mut self) -> Result<(), OpenError> {
@@ -234,62 +244,36 @@ impl Shared {
     /// Fails with [`EngineError::Full`] unless so much space is free that this many bytes can be written and applied.
     fn check_space(&self, bytes: u64, floor_bytes: u64) -> Result<(), EngineError> {
         let pending_bytes = u64::try_from(self.pending.bytes()).unwrap_or(u64::MAX);
-        spare_bytes(self.free_bytes()?, bytes.saturating_add(pending_bytes), floor_bytes).map(drop)
+        let creation_bytes = if self.database.get().is_none() { CREATION_BYTES } else { 0 };
+        let needed_bytes = bytes.saturating_add(pending_bytes).saturating_add(creation_bytes);
+        spare_bytes(self.free_bytes()?, needed_bytes, floor_bytes).map(drop)
+    }
+
+    /// sled's database, which is created if there is none yet. Only the applier calls this.
+    fn database(&self) -> Result<&Database, EngineError> {
+        if let Some(database) = self.database.get() {
+            return Ok(database);
+        }
+        let created = Database::create(&self.path, self.options);
+        let created = created.map_err(|error| EngineError::Failed(format!("sled's database: {error}")))?;
+        Ok(self.database.get_or_init(|| created))
     }
 
     /// Writes a batch to a tree of sled, and syncs it.
-    fn write(&self, tree: &::sled::Tree, writes: ::sled::Batch) -> Result<(), EngineError> {
+    fn write(&self, database: &Database, tree: &::sled::Tree, writes: ::sled::Batch) -> Result<(), EngineError> {
         guarded(|| {
             tree.apply_batch(writes)?;
-            self.db.flush()
+            database.db.flush()
         })?;
-        self.file.0.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
-        self.grow_reserve()
+        database.file.0.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
+        self.grow_reserve(database)
     }
 
-    fn grow_reserve(&self) -> Result<(), EngineError> {
-        let spare_bytes = self.free_bytes()?.saturating_sub(self.free_space_floor_bytes);
-        self.reserve.grow(&self.file.0, spare_bytes);
+    fn grow_reserve(&self, database: &Database) -> Result<(), EngineError> {
+        let spare_bytes = self.free_bytes()?.saturating_sub(self.options.free_space_floor_bytes);
+        self.reserve.grow(&database.file.0, spare_bytes);
         Ok(())
     }
-
-    /// Stores that sled has all commits up to this number.
-    fn store_applied(&self, commit: u64) -> Result<(), EngineError> {
-        let mut writes = ::sled::Batch::default();
-        writes.insert(&[], Applied { commit, secret: self.secret }.encode());
-        self.write(&self.applied, writes)
-    }
-}
-
-/// The content of the tree `applied`.
-struct Applied {
-    commit: u64,
-    secret: Secret,
-}
-
-impl Applied {
-    fn encode(&self) -> Vec<u8> {
-        [self.commit.to_be_bytes().as_slice(), &self.secret.0].concat()
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (commit, secret) = bytes.split_first_chunk::<8>()?;
-        Some(Self { commit: u64::from_be_bytes(*commit), secret: Secret(secret.try_into().ok()?) })
-    }
-
-    /// Of a new database, with a random secret.
-    fn new() -> io::Result<Self> {
-        let mut secret = [0; 16];
-        getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Self { commit: 0, secret: Secret(secret) })
-    }
-}
-
-fn read_applied(tree: &::sled::Tree, path: &Path) -> Result<Applied, OpenError> {
-    let damaged = |reason: String| OpenError::Damaged { path: path.to_path_buf(), reason };
-    let stored = guarded(|| tree.get([])).map_err(|error| damaged(error.to_string()))?;
-    let stored = stored.and_then(|stored| Applied::decode(&stored));
-    stored.ok_or_else(|| damaged("it does not say how much of the write-ahead log it has".to_owned()))
 }
 
 impl Read for SledEngine {
@@ -297,11 +281,12 @@ impl Read for SledEngine {
         if let Some(pending) = self.shared.pending.get(key) {
             return Ok(pending.map(|value| value.to_vec()));
         }
-        guarded(|| self.shared.db.get(key)).map(|value| value.map(|value| value.to_vec()))
+        let Some(database) = self.shared.database.get() else { return Ok(None) };
+        guarded(|| database.db.get(key)).map(|value| value.map(|value| value.to_vec()))
     }
 
     fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_> {
-        Box::new(SledScan::new(&self.shared.db, &self.shared.pending, range, direction))
+        Box::new(SledScan::new(&self.shared.database, &self.shared.pending, range, direction))
     }
 }
 
@@ -311,7 +296,7 @@ impl Engine for SledEngine {
         shared.poison.check()?;
         batch.check_sizes()?;
         shared.wait_for_room()?;
-        let floor_bytes = shared.free_space_floor_bytes / if batch.maintenance { MAINTENANCE_SHARE } else { 1 };
+        let floor_bytes = shared.options.free_space_floor_bytes / if batch.maintenance { MAINTENANCE_SHARE } else { 1 };
         match shared.check_space(batch.bytes(), floor_bytes) {
             Err(EngineError::Full { free_bytes, floor_bytes }) => {
                 return Err(EngineError::Full { free_bytes, floor_bytes });
@@ -322,16 +307,22 @@ impl Engine for SledEngine {
         let appended = appended.map_err(|error| EngineError::Failed(format!("the write-ahead log: {error}")));
         let commit = shared.poison.watch(appended)?;
         shared.add_pending(commit, batch);
-        // Until something is applied, nothing else reserves space for opening the database.
-        if shared.reserve.is_unset() { shared.grow_reserve() } else { Ok(()) }
+        // Until something is applied, nothing else reserves space for opening sled's database.
+        match shared.database.get() {
+            Some(database) if shared.reserve.is_unset() => shared.grow_reserve(database),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn has_room(&self) -> Result<(), EngineError> {
-        self.shared.check_space(ORDINARY_COMMIT_BYTES, self.shared.free_space_floor_bytes)
+        self.shared.check_space(ORDINARY_COMMIT_BYTES, self.shared.options.free_space_floor_bytes)
     }
 
     fn disk_bytes(&self) -> Result<u64, EngineError> {
-        let entries = fs::read_dir(&self.shared.path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = match fs::read_dir(database::folder(&self.shared.path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.shared.log.bytes()),
+            entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
+        };
         let entries = entries.map_err(|error| EngineError::Failed(error.to_string()))?;
         // A snapshot may disappear while sizes are added up.
         let database: u64 =
@@ -377,7 +368,7 @@ impl Drop for DatabaseFile {
 
 /// Creates the database under a temporary name and renames it when it is complete and synced, so that a database under
 /// the final name is always complete.
-fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
+fn create(directory: &Directory) -> Result<(), OpenError> {
     let path = directory.database();
     let watermark =
         Watermark::open(directory.path()).map_err(OpenError::io("read the watermark in", directory.path()))?;
@@ -388,31 +379,29 @@ fn create(directory: &Directory, options: Options) -> Result<(), OpenError> {
     if new.exists() {
         directory.quarantine(&new).map_err(OpenError::io("move away", &new))?;
     }
-    initialize(&new, options)?;
-    let closed = DatabaseFile::open(&new).and_then(|log| log.wait_until_closed());
-    closed.map_err(OpenError::io("close", &new))?;
+    initialize(&new)?;
     sync_creation(&new).map_err(OpenError::io("sync", &new))?;
     fs::rename(&new, &path).map_err(OpenError::io("rename", &new))?;
     sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))
 }
 
-/// Creates an empty database at `path`, with an empty write-ahead log. Nothing is synced.
-fn initialize(path: &Path, options: Options) -> Result<(), OpenError> {
-    let db = open_database(path, options)?;
-    WriteAheadLog::create(&path.join(LOG_FOLDER)).map_err(OpenError::io("create", path))?;
-    let applied = Applied::new().map_err(OpenError::io("create", path))?;
-    let stored = guarded(|| {
-        db.open_tree(APPLIED_TREE)?.insert([], applied.encode())?;
-        db.flush()
-    });
-    stored.map(drop).map_err(|error| OpenError::Damaged { path: path.to_path_buf(), reason: error.to_string() })
+/// Creates an empty database at `path`: an empty write-ahead log. The folder is not synced.
+fn initialize(path: &Path) -> Result<(), OpenError> {
+    let created = own_folder::create(path).and_then(|()| WriteAheadLog::create(&path.join(LOG_FOLDER)));
+    created.map_err(OpenError::io("create", path))
 }
 
+/// Makes the names in a closed database durable.
 fn sync_creation(path: &Path) -> io::Result<()> {
-    for name in ["conf", "db", "blobs", LOG_FOLDER, "."] {
-        File::open(path.join(name))?.sync_all()?;
+    let folder = database::folder(path);
+    if folder.exists() {
+        database::sync_names(&folder)?;
     }
-    Ok(())
+    sync_entries(path, &[LOG_FOLDER, "."])
+}
+
+fn sync_entries(folder: &Path, names: &[&str]) -> io::Result<()> {
+    names.iter().try_for_each(|name| File::open(folder.join(name))?.sync_all())
 }
 
 /// Rejects a database with missing files. This must happen before opening, which creates missing files as empty ones.
@@ -442,38 +431,32 @@ fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     unfinished.try_for_each(fs::remove_file)
 }
 
-/// Reads the log that is about to be opened. Returns a description of what sled will drop, if anything.
-fn survey_log(path: &Path) -> Result<Option<String>, OpenError> {
+/// Reads the log that is about to be opened.
+fn survey_log(path: &Path) -> Result<Surveyed, OpenError> {
     let surveyed = preimage::covered(path).and_then(|covered| segments::survey(path, covered));
-    match surveyed.map_err(OpenError::io("read", path))? {
-        Survey::Intact => Ok(None),
-        Survey::PartlyUnreadable(reason) => Ok(Some(reason)),
-        Survey::TailUnreadable(reason) => Err(OpenError::Damaged { path: path.to_path_buf(), reason }),
-    }
+    surveyed.map_err(OpenError::io("read", path))
 }
 
 /// Copies what opening may overwrite, after removing the copy of a process that was killed while opening. Returns
 /// `None` if there is no space for the copy: an archive must open on a full disk, too.
-fn save_preimage(directory: &Directory, options: Options) -> Result<Option<Preimage>, OpenError> {
-    let path = directory.database();
-    let preimage = Preimage::plan(&path, &directory.before_opening()).map_err(OpenError::io("read", &path))?;
+fn save_preimage(preimage: Preimage, path: &Path, options: Options) -> Result<Option<Preimage>, OpenError> {
     preimage.discard().map_err(OpenError::io("remove", preimage.folder()))?;
-    let free_bytes = free_bytes(&path).map_err(OpenError::io("look at the disk of", &path))?;
+    let free_bytes = free_bytes(path).map_err(OpenError::io("look at the disk of", path))?;
     if free_bytes.saturating_sub(preimage.bytes()) < options.free_space_floor_bytes {
         tracing::warn!(free_bytes, needed_bytes = preimage.bytes(), "no space to undo the opening if it fails");
         return Ok(None);
     }
-    if !has_inodes(&path, PREIMAGE_INODES).map_err(OpenError::io("look at the disk of", &path))? {
+    if !has_inodes(path, PREIMAGE_INODES).map_err(OpenError::io("look at the disk of", path))? {
         tracing::warn!("no inodes are free to undo the opening if it fails; `df -i` shows them");
         return Ok(None);
     }
-    preimage.save().map_err(OpenError::io("copy the end of", &path))?;
+    preimage.save().map_err(OpenError::io("copy the end of", path))?;
     Ok(Some(preimage))
 }
 
 /// Restores everything that a failed opening may have overwritten. If that fails, the copy is moved to quarantine.
-fn restore(directory: &Directory, preimage: &Preimage) -> Result<(), OpenError> {
-    let closed = DatabaseFile::open(&directory.database()).and_then(|log| log.wait_until_closed());
+fn restore(directory: &Directory, path: &Path, preimage: &Preimage) -> Result<(), OpenError> {
+    let closed = DatabaseFile::open(path).and_then(|log| log.wait_until_closed());
     closed.and_then(|()| preimage.restore()).map_err(|source| {
         // The copy is all that remains of what was overwritten: the next opening must not replace it.
         let path = directory.quarantine(preimage.folder()).unwrap_or_else(|_| preimage.folder().to_path_buf());

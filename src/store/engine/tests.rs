@@ -1,11 +1,12 @@
 //! Tests of the guarantees that both engines give, run on each, then of those that only the one on disk gives.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
+mod opening;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Bound;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -14,7 +15,6 @@ use super::directory::Directory;
 use super::lock::Holder;
 use super::memory::{Fault, MemoryEngine};
 use super::sled::{Options, SledEngine};
-use super::watermark::{DurableState, Watermark};
 use super::{Batch, Direction, Engine, EngineError, Entry, KEY_BYTES_MAX, KeyRange, OpenError, Read, VALUE_BYTES_MAX};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -254,6 +254,7 @@ fn the_largest_keys_and_values_stay_out_of_blobs() {
     let value = vec![9; VALUE_BYTES_MAX];
     let writes = (0..200_u8).map(|number| (vec![7, number], Some(value.clone())));
     engine.commit(&Batch { writes: writes.collect(), ..Batch::default() }).unwrap();
+    engine.settle().unwrap();
     assert_eq!(engine.scan(ALL, Direction::Forward).count(), 40 * 32 + 200);
 }
 
@@ -286,7 +287,7 @@ fn a_file_in_blobs_poisons_the_engine_and_prevents_opening() {
     let engine = open(dir.path());
     engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
     engine.settle().unwrap();
-    let blob = dir.path().join("db/blobs/00000000000000AA");
+    let blob = dir.path().join("db/sled/blobs/00000000000000AA");
     fs::write(&blob, b"x").unwrap();
 
     // The commit is durable in the write-ahead log. Applying it fails.
@@ -307,199 +308,6 @@ fn a_file_in_blobs_poisons_the_engine_and_prevents_opening() {
     assert_eq!(engine.get(b"b").unwrap().unwrap(), b"2");
     engine.settle().unwrap();
     assert_eq!(engine.get(b"b").unwrap().unwrap(), b"2");
-}
-
-/// A process that was killed during opening left a half-written snapshot. sled took it for the newest one, and the
-/// database could not be opened again.
-#[test]
-fn an_unfinished_snapshot_is_removed_and_a_finished_one_is_not() {
-    let dir = tempfile::tempdir().unwrap();
-    open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-    drop(open(dir.path()));
-    let finished = snapshots(dir.path());
-    assert_eq!(finished.len(), 1);
-    fs::write(dir.path().join("db/snap.7FFFFFFFFFFFFFFF.generating"), b"half a sna").unwrap();
-
-    assert_eq!(open(dir.path()).get(b"a").unwrap().unwrap(), b"1");
-    assert_eq!(snapshots(dir.path()), finished);
-}
-
-fn snapshots(archive: &Path) -> Vec<String> {
-    let names = fs::read_dir(archive.join("db")).unwrap().map(|entry| entry.unwrap().file_name());
-    names.map(|name| name.into_string().unwrap()).filter(|name| name.starts_with("snap.")).collect()
-}
-
-#[test]
-fn an_interrupted_creation_is_repeated() {
-    let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()));
-    fs::rename(dir.path().join("db"), dir.path().join("db.new")).unwrap();
-    fs::write(dir.path().join("db.new/conf"), b"").unwrap();
-    open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-    assert!(dir.path().join("quarantine/000001/db.new/conf").exists());
-    assert!(!dir.path().join("db.new").exists());
-}
-
-/// sled created missing files as empty ones, and the archive started over as if it had never existed.
-#[test]
-fn a_database_with_missing_files_is_rejected_and_not_started_over() {
-    for file in ["db/db", "db/conf", "db"] {
-        for emptied in [false, true] {
-            let dir = tempfile::tempdir().unwrap();
-            open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-            Watermark::open(dir.path())
-                .unwrap()
-                .record(DurableState { next_seq: 1, log_digest: [0; 16], commits: 1 })
-                .unwrap();
-
-            let damaged = dir.path().join(file);
-            match (damaged.is_dir(), emptied) {
-                (true, _) => fs::rename(&damaged, dir.path().join("elsewhere")).unwrap(),
-                (false, true) => fs::write(&damaged, b"").unwrap(),
-                (false, false) => fs::remove_file(&damaged).unwrap(),
-            }
-            let error = try_open(dir.path(), OPTIONS).err().unwrap();
-            assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-            assert_eq!(damaged.exists(), emptied && file != "db", "nothing was created");
-        }
-    }
-}
-
-/// 25 commits of 16 values each.
-fn fill_three_segments(engine: &SledEngine) {
-    for commit in 0..25_u8 {
-        let writes = (0..16_u8).map(|number| (vec![commit, number], Some(vec![commit; 60_000])));
-        engine.commit(&Batch { writes: writes.collect(), maintenance: false }).unwrap();
-    }
-    engine.settle().unwrap();
-}
-
-/// A flipped byte near the end of the log made sled truncate everything after it. The database opened without an error,
-/// and the byte could no longer be repaired. In the middle of the log, opening failed, but sled had truncated it
-/// anyway.
-#[test]
-fn a_failed_opening_leaves_all_files_unchanged() {
-    let dir = tempfile::tempdir().unwrap();
-    let engine = open(dir.path());
-    fill_three_segments(&engine);
-    drop(engine);
-    let pristine = contents(&dir.path().join("db"));
-    let end = fs::metadata(dir.path().join("db/db")).unwrap().len();
-    let rejected = (1..10).filter(|tenth| {
-        contents(&dir.path().join("db")).keys().for_each(|path| fs::remove_file(path).unwrap());
-        pristine.iter().for_each(|(path, content)| fs::write(path, content).unwrap());
-        damage_and_open(dir.path(), end / 10 * tenth)
-    });
-    assert!(rejected.count() > 1);
-}
-
-/// A damaged header made a segment look empty, or long covered by the snapshot, so it was not copied. sled treated it
-/// as free and zeroed it, and the rejected opening restored only the header.
-#[test]
-fn a_rejected_opening_leaves_a_segment_with_a_damaged_header_unchanged() {
-    let dir = tempfile::tempdir().unwrap();
-    for (opened, commits) in [(0, 10), (1, 14_u8)] {
-        let engine = open(dir.path());
-        for commit in 0..commits {
-            let writes = (0..16_u8).map(|number| (vec![opened, commit, number], Some(vec![commit; 60_000])));
-            engine.commit(&Batch { writes: writes.collect(), maintenance: false }).unwrap();
-        }
-    }
-    let path = dir.path().join("db/db");
-    let log = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    let reject = || SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, |_| Err("anyhow".to_owned()));
-    // Any opening zeroes an older segment that nothing refers to any more. That is no loss.
-    assert!(reject().is_err());
-    for segment in 0..fs::metadata(&path).unwrap().len() >> 23 {
-        let mut header = [0; 4096];
-        log.read_exact_at(&mut header, segment << 23).unwrap();
-        let mut damaged = header;
-        match segment % 3 {
-            0 => damaged.fill(0),
-            // A byte of the position, which is stored complemented, so that the position seems lower by 16 MiB or more.
-            1 => damaged[7] = 0xff,
-            _ => damaged[1] ^= 1,
-        }
-        log.write_all_at(&damaged, segment << 23).unwrap();
-        let before = contents(&dir.path().join("db"));
-        assert!(reject().is_err());
-        assert!(contents(&dir.path().join("db")) == before, "segment {segment}, {:?}", &damaged[..20]);
-        log.write_all_at(&header, segment << 23).unwrap();
-    }
-}
-
-/// If a log ended within the header of a segment, the rejected opening padded that header with zeros.
-#[test]
-fn a_rejected_opening_leaves_a_truncated_header_unchanged() {
-    let dir = tempfile::tempdir().unwrap();
-    let engine = open(dir.path());
-    fill_three_segments(&engine);
-    drop(engine);
-    let log = fs::OpenOptions::new().write(true).open(dir.path().join("db/db")).unwrap();
-    log.set_len((2 << 23) + 12).unwrap();
-    let before = contents(&dir.path().join("db"));
-    let reject = |_: &SledEngine| Err("anyhow".to_owned());
-    assert!(SledEngine::open_checked(hold(dir.path()).unwrap(), OPTIONS, reject).is_err());
-    assert!(contents(&dir.path().join("db")) == before);
-}
-
-/// Whether opening was rejected. If so, all files must be unchanged, and everything must be readable once the damage is
-/// repaired.
-fn damage_and_open(archive: &Path, damaged_at: u64) -> bool {
-    let log = fs::OpenOptions::new().read(true).write(true).open(archive.join("db/db")).unwrap();
-    flip(&log, damaged_at);
-    let before = contents(&archive.join("db"));
-    let opened = SledEngine::open_checked(hold(archive).unwrap(), OPTIONS, |engine| {
-        engine.get(&[24, 15]).unwrap().map(drop).ok_or_else(|| "the log lost its end".to_owned())
-    });
-    let Err(error) = opened else { return false };
-    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
-    assert!(contents(&archive.join("db")) == before, "changed by opening, damaged at {damaged_at}");
-    assert!(!archive.join("before-opening").exists());
-    flip(&log, damaged_at);
-    assert_eq!(open(archive).scan(ALL, Direction::Forward).map(Result::unwrap).count(), 25 * 16);
-    true
-}
-
-fn flip(file: &fs::File, at: u64) {
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[!byte[0]], at).unwrap();
-}
-
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(&path).unwrap())).collect()
-}
-
-#[test]
-fn an_archive_opens_without_space_to_undo_the_opening() {
-    let dir = tempfile::tempdir().unwrap();
-    open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-    fs::create_dir(dir.path().join("before-opening")).unwrap();
-    fs::write(dir.path().join("before-opening/log"), b"from a process that was killed").unwrap();
-    let engine = try_open(dir.path(), Options { free_space_floor_bytes: u64::MAX, ..OPTIONS }).unwrap();
-    assert_eq!(engine.get(b"a").unwrap().unwrap(), b"1");
-    drop(engine);
-    open(dir.path());
-    assert!(!dir.path().join("before-opening").exists());
-}
-
-/// A process that is killed while opening on a full disk has released the reserve, and not allocated it again.
-#[test]
-fn the_next_opening_allocates_a_released_reserve_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let reserve = dir.path().join("RESERVE");
-    let allocated = || fs::metadata(&reserve).unwrap().blocks() * 512;
-    open(dir.path()).commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-    let (bytes, before) = (fs::metadata(&reserve).unwrap().len(), allocated());
-    assert!(before >= bytes && bytes > 8 << 20, "{before} of {bytes}");
-    let file = fs::File::options().write(true).open(&reserve).unwrap();
-    file.set_len(0).unwrap();
-    file.set_len(bytes).unwrap();
-    assert_eq!(allocated(), 0);
-    drop(open(dir.path()));
-    assert_eq!(allocated(), before);
 }
 
 #[test]

@@ -76,7 +76,11 @@ fn an_archive_is_read_on_a_disk_without_a_free_inode() {
     std::fs::create_dir(&archive).unwrap();
     symlink(archive, cli.archive()).unwrap();
     let server = Server::start(&cli, &FLOOR);
-    assert_eq!(cli.add("a", "Ferry", "It was.", &[]).code, 0);
+    // So much is written that sled's database is created.
+    for number in 0..8 {
+        assert_eq!(cli.add("a", "Ferry", &noise(number, 900_000), &[]).code, 0);
+    }
+    assert!(cli.archive().join("RESERVE").exists());
     disk.take_all_inodes("somebody's");
     assert_eq!(cli.add("b", "Ferry", "It was.", &[]).code, 0);
     server.kill();

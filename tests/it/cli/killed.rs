@@ -31,13 +31,7 @@ const BEFORE_THE_END: [Moment; 4] = [
     ("the database is there", |place| place.join("unfinished/db").exists()),
     ("changes are on the disk", |place| {
         // A byte search in an unoptimised test build would take seconds.
-        Command::new("grep")
-            .arg("-qs")
-            .arg("Flood takes")
-            .arg(place.join("unfinished/db/db"))
-            .status()
-            .unwrap()
-            .success()
+        Command::new("grep").arg("-rqs").arg("Flood takes").arg(place.join("unfinished/db")).status().unwrap().success()
     }),
 ];
 

@@ -85,8 +85,8 @@ fn damage_is_reported_with_its_position_and_changes_no_file() {
 
 /// The files of the database and their contents.
 fn files(cli: &Cli) -> Vec<(PathBuf, Vec<u8>)> {
-    let folders = ["db", "db/wal"].map(|folder| fs::read_dir(cli.archive().join(folder)).unwrap());
-    let entries = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let folders = ["db/sled", "db/wal"].map(|folder| fs::read_dir(cli.archive().join(folder)));
+    let entries = folders.into_iter().flatten().flatten().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> =
         entries.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
     files.sort();

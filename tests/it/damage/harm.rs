@@ -99,8 +99,8 @@ impl Harm {
     /// Flips a bit of the log, `back` bytes before its end. The last acknowledged write need not be a change of an
     /// article.
     pub(super) fn near_end(map: &Map, back: u64) -> Self {
-        let file = PathBuf::from("db/db");
-        let at = map.end().saturating_sub(1 + back);
+        let (file, end) = map.end();
+        let at = end.saturating_sub(1 + back);
         let before = map.byte(&file, at);
         let region = format!("{back} bytes before the end, {}", map.region(&file, at));
         Self { file, kind: Kind::Byte { at, before, after: before ^ 1 }, region }

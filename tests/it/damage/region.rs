@@ -11,6 +11,8 @@ use crate::feed::dice::Dice;
 /// The engine's segment size.
 pub(super) const SEGMENT_BYTES: u64 = 8 << 20;
 const HEADER_BYTES: u64 = 20;
+/// sled's log.
+const LOG: &str = "db/sled/db";
 
 /// The files of an archive in one state.
 pub(super) struct Map {
@@ -21,8 +23,8 @@ pub(super) struct Map {
     positions: Vec<Option<u64>>,
     /// The position up to which sled's snapshot covers the log.
     covered: u64,
-    /// The offset of the end of the log.
-    end: u64,
+    /// The file with the last data that was written, and the offset of its end.
+    end: (PathBuf, u64),
 }
 
 impl Map {
@@ -30,14 +32,20 @@ impl Map {
         let mut files = Vec::new();
         read_into(archive, Path::new(""), &mut files);
         files.sort();
-        let log = Path::new("db/db");
-        let log = &files.iter().find(|(path, _)| path == log).unwrap().1;
+        let Some((_, log)) = files.iter().find(|(path, _)| path == Path::new(LOG)) else {
+            // A small archive, whose write-ahead log is a single file.
+            let (path, ahead) = files.iter().find(|(path, _)| path == Path::new("db/wal/000000")).unwrap();
+            let end = ahead.iter().rposition(|byte| *byte != 0).unwrap() as u64 + 1;
+            let end = (path.clone(), end);
+            return Self { files, written: Vec::new(), positions: Vec::new(), covered: 0, end };
+        };
         let written = written(log);
         let positions: Vec<_> = log.chunks(usize::try_from(SEGMENT_BYTES).unwrap()).map(position).collect();
         let newest = newest(&positions);
         let segment = &log[usize::try_from(newest).unwrap()..];
         let segment = &segment[..segment.len().min(usize::try_from(SEGMENT_BYTES).unwrap())];
         let end = newest + messages::end(segment, position(segment).unwrap() / SEGMENT_BYTES) as u64;
+        let end = (PathBuf::from(LOG), end);
         let covered = files.iter().filter_map(|(path, _)| covered_by(path)).max().unwrap_or(0);
         Self { files, written, positions, covered, end }
     }
@@ -47,8 +55,8 @@ impl Map {
         let rest: Vec<_> = self.files.iter().filter(|(_, content)| !content.is_empty()).collect();
         let ahead: Vec<_> = self.files.iter().filter(|(path, content)| is_ahead(path) && content[0] != 0).collect();
         match dice.below(100) {
-            0..50 => PathBuf::from("db/db"),
-            50..85 if !ahead.is_empty() => dice.one_of(&ahead).0.clone(),
+            0..50 if !self.positions.is_empty() => PathBuf::from(LOG),
+            0..85 if !ahead.is_empty() => dice.one_of(&ahead).0.clone(),
             _ => dice.one_of(&rest).0.clone(),
         }
     }
@@ -62,7 +70,7 @@ impl Map {
                 return dice.one_of(&written) + dice.below(BLOCK_BYTES);
             }
         }
-        if file != Path::new("db/db") {
+        if file != Path::new(LOG) {
             return dice.below(self.bytes_of(file));
         }
         let within = dice.below(BLOCK_BYTES);
@@ -70,7 +78,7 @@ impl Map {
             0..2 => dice.below(self.positions.len() as u64) * SEGMENT_BYTES + dice.below(HEADER_BYTES),
             2..4 => *dice.one_of(&self.newest_segment()) + within,
             // The very last data that was written.
-            4 => self.end.saturating_sub(1 + dice.below(1_500)),
+            4 => self.end.1.saturating_sub(1 + dice.below(1_500)),
             5 => dice.below(self.bytes_of(file)),
             _ => dice.one_of(&self.written) + within,
         };
@@ -83,9 +91,9 @@ impl Map {
         self.written.iter().copied().filter(|at| (newest..newest + SEGMENT_BYTES).contains(at)).collect()
     }
 
-    /// The offset of the end of the log.
-    pub(super) fn end(&self) -> u64 {
-        self.end
+    /// The file with the last data that was written, and the offset of its end.
+    pub(super) fn end(&self) -> (PathBuf, u64) {
+        self.end.clone()
     }
 
     pub(super) fn bytes_of(&self, file: &Path) -> u64 {
@@ -110,7 +118,7 @@ impl Map {
         if is_ahead(file) {
             return "write-ahead log".to_owned();
         }
-        if file != Path::new("db/db") {
+        if file != Path::new(LOG) {
             return "small file".to_owned();
         }
         let segment = usize::try_from(at / SEGMENT_BYTES).unwrap();
@@ -130,7 +138,7 @@ impl Map {
 
 /// Whether a file is one of the write-ahead log.
 fn is_ahead(path: &Path) -> bool {
-    path.starts_with("db/wal")
+    path.starts_with("db/wal") && !path.ends_with("secret")
 }
 
 /// The offsets of the blocks that are not zero.

@@ -1,4 +1,4 @@
-//! The archives to be damaged: one history, with its files in three states.
+//! The archives to be damaged: one history, with its files in three states, and a short one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,23 @@ use crate::support;
 /// How the archive was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum State {
+    /// So small that nothing was written to sled: everything is in the write-ahead log.
+    Small,
     /// Opened since the last write, and closed: sled's snapshot covers everything.
     Covered,
-    /// Closed, and a part of it is only in the write-ahead log.
+    /// Closed, and half of it is only in the write-ahead log.
     Behind,
     /// Killed after everything in the write-ahead log was written to sled's own, which is replayed.
     Killed,
 }
 
 impl State {
-    pub(super) const ALL: [Self; 3] = [Self::Covered, Self::Behind, Self::Killed];
+    /// The states of an archive that has too much for the write-ahead log alone.
+    pub(super) const LARGE: [Self; 3] = [Self::Covered, Self::Behind, Self::Killed];
 
     fn folder(self) -> &'static str {
         match self {
+            Self::Small => "small",
             Self::Covered => "covered",
             Self::Behind => "behind",
             Self::Killed => "killed",
@@ -42,6 +46,25 @@ pub(super) struct Pristine {
 }
 
 impl Pristine {
+    /// Builds the archives of a history that is too short for sled: only [`State::Small`].
+    pub(super) fn small(seed: u64, steps: usize) -> Self {
+        let temporary = TempDir::new().unwrap();
+        let (root, clock) = (temporary.path().to_path_buf(), Arc::new(ManualClock::new(support::now())));
+        let live = root.join(State::Small.folder());
+        fs::create_dir_all(&live).unwrap();
+        support::block_on(async {
+            let mut load = Load::new(seed);
+            let archive = open(&live, &clock);
+            for step in 0..steps {
+                load.step(&archive, &clock, step).await;
+            }
+            load.end(&archive, &clock).await;
+            archive.close().await;
+        });
+        assert!(!live.join("db/sled").exists(), "the history is too long");
+        Self { root, _temporary: Some(temporary) }
+    }
+
     /// Builds the archives, or uses those that an earlier run left in `DATELINE_DAMAGE_KEEP`, because a trial can only
     /// be repeated exactly on the same files.
     pub(super) fn of(seed: u64, steps: usize) -> Self {
@@ -80,6 +103,7 @@ fn build(root: &Path, seed: u64, steps: usize) {
         for step in 0..steps / 2 {
             load.step(&half, &clock, step).await;
         }
+        half.settle();
         half.close().await;
         drop(half);
         let whole = open(&live, &clock);

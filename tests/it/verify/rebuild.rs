@@ -66,7 +66,7 @@ fn all_indexes_are_rebuilt_from_the_log_and_the_contents() {
     assert_eq!(findings, []);
     assert_eq!(verify(path), []);
     assert!(entries(&open(path).unwrap()) == all, "the entries differ from the original ones");
-    assert!(path.join("quarantine/000001/db.new/db").exists(), "the old database is kept");
+    assert!(path.join("quarantine/000001/db.new/wal/secret").exists(), "the old database is kept");
 }
 
 /// A lost text is reported, and does not prevent the rebuilding of everything else.

@@ -1,10 +1,10 @@
 //! The applier: the thread that moves commits from the write-ahead log to sled.
 //!
-//! It waits until enough has gathered, or has waited long enough. Then it writes to sled what is pending, in order of
-//! key and in slices, each of them synced; then, in the tree `applied`, the number of the last commit that sled has now,
-//! and syncs that; and only then are the writes removed from memory, and the files of the log released. If the process
-//! dies anywhere in between, the next opening reads the commits from the log again: writing them twice does no harm, so
-//! a slice need not be a whole commit.
+//! It waits until enough has gathered, or, once sled has a database, has waited long enough. Then it writes to sled
+//! what is pending, in order of key and in slices, each of them synced; then, in the tree `applied`, the number of the
+//! last commit that sled has now, and syncs that; and only then are the writes removed from memory, and the files of
+//! the log released. If the process dies anywhere in between, the next opening reads the commits from the log again:
+//! writing them twice does no harm, so a slice need not be a whole commit.
 
 use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::super::EngineError;
-use super::Shared;
 use super::pending::CopyLimits;
+use super::{Shared, database};
 
 /// The pending writes that make the applier begin, in bytes of memory.
 const ENOUGH_BYTES: usize = 4 << 20;
@@ -123,14 +123,20 @@ impl Shared {
             if state.is_ending {
                 return Task::End;
             }
-            let waited = state.waiting_since.map(|since| since.elapsed());
-            match waited {
-                Some(waited) if state.is_urgent || waited >= WAIT_MAX || self.pending.bytes() >= ENOUGH_BYTES => {
+            let is_enough = state.is_urgent || self.pending.bytes() >= ENOUGH_BYTES;
+            // Before there is a database of sled, only a lot of commits is worth creating one.
+            let rest = match state.waiting_since {
+                Some(_) if is_enough => Some(Duration::ZERO),
+                Some(since) if self.database.get().is_some() => Some(WAIT_MAX.saturating_sub(since.elapsed())),
+                Some(_) | None => None,
+            };
+            match rest {
+                Some(Duration::ZERO) => {
                     state.is_urgent = false;
                     return Task::Apply(state.last);
                 }
-                Some(waited) => {
-                    let woken = self.progress.work.wait_timeout(state, WAIT_MAX.saturating_sub(waited));
+                Some(rest) => {
+                    let woken = self.progress.work.wait_timeout(state, rest);
                     state = woken.unwrap_or_else(PoisonError::into_inner).0;
                 }
                 None => state = self.progress.work.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -141,6 +147,7 @@ impl Shared {
     /// Applies the commits up to number `last`. Stops early if the engine closes.
     fn apply(&self, last: u64) -> Result<(), EngineError> {
         let begun = Instant::now();
+        let database = self.database()?;
         let mut keys: Vec<Vec<u8>> = Vec::new();
         loop {
             let after = keys.last().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
@@ -152,7 +159,7 @@ impl Shared {
                     None => writes.remove(key.as_slice()),
                 }
             }
-            self.write(&self.db, writes)?;
+            self.write(database, &database.db, writes)?;
             keys.extend(slice.writes.into_iter().map(|(key, _)| key));
             if !slice.has_more {
                 break;
@@ -162,7 +169,7 @@ impl Shared {
             }
         }
         self.blobs.check()?;
-        self.store_applied(last)?;
+        self.write(database, &database.applied, database::applied(last))?;
         for keys in keys.chunks(SLICE.writes) {
             self.pending.remove(keys.iter(), last);
         }

@@ -6,48 +6,62 @@
 //! the tear was ever acknowledged. After damage it destroys acknowledged data, and it does so even if opening then
 //! fails. So everything that it may touch is copied first, and restored if opening fails.
 //!
-//! The copy contains each segment that the snapshot does not cover yet, and each segment whose header cannot be read,
-//! since sled treats those as free and zeroes them. Of the other segments only the headers can change, when sled reuses
-//! a segment that it treats as free. The copy is as large as the data written since the last opening. It is not synced:
-//! it serves this process only.
+//! Nearly always sled replays everything that the log has, and overwrites only what is after it in its last segment,
+//! which is zeros, of a torn message, or of an earlier use of the segment. [`super::segments`] finds that out, and the
+//! copy contains only that, without the zeros. Otherwise the copy contains each segment that the snapshot does not
+//! cover yet, and each segment whose header cannot be read, since sled treats those as free and zeroes them. Of the
+//! other segments only the headers can change, when sled reuses a segment that it treats as free. The copy is at most
+//! as large as the data written since the last opening. It is not synced: it serves this process only.
 
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::super::directory::remove_directory;
 use super::super::{own_file, own_folder};
 use super::SEGMENT_BYTES;
-use super::segments::{HEADER_BYTES, SegmentState, read, segment};
+use super::segments::{HEADER_BYTES, Overwritten, SegmentState, read, segment};
 
 /// The state of a database before it was opened.
 #[derive(Debug)]
 pub(super) struct Preimage {
     database: PathBuf,
-    /// The folder of the copy: `log` with the copied segments in order, and links to the snapshots.
+    /// The folder of the copy: `log` with the copied parts in order, and links to the snapshots.
     folder: PathBuf,
     log_bytes: u64,
     /// The offset of each segment in the log, with its header or as much of it as there is.
     headers: Vec<(u64, Vec<u8>)>,
-    /// The offsets of the copied segments in the log.
-    copied: Vec<u64>,
+    /// The copied parts of the log.
+    copied: Vec<Range<u64>>,
+    /// The part of the log that was zeros and is overwritten.
+    blank: Range<u64>,
+    /// Whether sled replays everything that the log has.
+    is_replayed_completely: bool,
 }
 
 impl Preimage {
-    /// Examines the database, without copying anything yet. `folder` must be on the same disk.
-    pub(super) fn plan(database: &Path, folder: &Path) -> io::Result<Self> {
+    /// Examines the database, without copying anything yet. `folder` must be on the same disk. `overwritten` is what
+    /// opening will overwrite, if that is known.
+    pub(super) fn plan(database: &Path, folder: &Path, overwritten: Option<Overwritten>) -> io::Result<Self> {
         let log = own_file::read(&database.join("db"))?;
         let log_bytes = log.metadata()?.len();
         let covered = covered(database)?;
         let (mut headers, mut copied) = (Vec::new(), Vec::new());
         for offset in (0..log_bytes).step_by(SEGMENT_BYTES) {
             headers.push((offset, read(&log, offset, HEADER_BYTES)?));
-            if may_be_overwritten(segment(&log, offset)?, covered) {
-                copied.push(offset);
+            if overwritten.is_none() && may_be_overwritten(segment(&log, offset)?, covered) {
+                copied.push(offset..offset + SEGMENT_BYTES as u64);
             }
         }
-        Ok(Self { database: database.to_path_buf(), folder: folder.to_path_buf(), log_bytes, headers, copied })
+        let is_replayed_completely = overwritten.is_some();
+        let blank = overwritten.map_or(0..0, |Overwritten { rest, blank }| {
+            copied.extend(Some(rest).filter(|rest| !rest.is_empty()));
+            blank
+        });
+        let (database, folder) = (database.to_path_buf(), folder.to_path_buf());
+        Ok(Self { database, folder, log_bytes, headers, copied, blank, is_replayed_completely })
     }
 
     /// The folder of the copy.
@@ -57,7 +71,7 @@ impl Preimage {
 
     /// The size that the copy will have, in bytes.
     pub(super) fn bytes(&self) -> u64 {
-        self.copied.len() as u64 * SEGMENT_BYTES as u64
+        self.copied.iter().map(|part| part.end - part.start).sum()
     }
 
     /// Makes the copy. Its folder must not exist yet.
@@ -66,8 +80,10 @@ impl Preimage {
         link_all(snapshots(&self.database)?, &self.folder)?;
         let copy = own_file::create(&self.folder.join("log"))?;
         let log = own_file::read(&self.database.join("db"))?;
-        for (index, offset) in (0_u64..).zip(&self.copied) {
-            copy_segment(&log, *offset, &copy, index * SEGMENT_BYTES as u64)?;
+        let mut to = 0;
+        for part in &self.copied {
+            copy_part(&log, part.start, &copy, to, part.end - part.start)?;
+            to += part.end - part.start;
         }
         Ok(())
     }
@@ -77,11 +93,18 @@ impl Preimage {
         let copy = own_file::read(&self.folder.join("log"))?;
         let log = own_file::write(&self.database.join("db"))?;
         for (offset, header) in &self.headers {
-            log.write_all_at(header, *offset)?;
+            // sled zeroes segments of which it knows, from all of the log, that nothing refers to them any more.
+            let is_zeroed = || Ok::<_, io::Error>(read(&log, *offset, HEADER_BYTES)?.iter().all(|byte| *byte == 0));
+            if !(self.is_replayed_completely && is_zeroed()?) {
+                log.write_all_at(header, *offset)?;
+            }
         }
-        for (index, offset) in (0_u64..).zip(&self.copied) {
-            copy_segment(&copy, index * SEGMENT_BYTES as u64, &log, *offset)?;
+        let mut from = 0;
+        for part in &self.copied {
+            copy_part(&copy, from, &log, part.start, part.end - part.start)?;
+            from += part.end - part.start;
         }
+        clear(&log, &self.blank)?;
         log.set_len(self.log_bytes)?;
         log.sync_all()?;
         for snapshot in snapshots(&self.database)? {
@@ -123,18 +146,28 @@ fn may_be_overwritten(segment: SegmentState, covered: u64) -> bool {
     }
 }
 
-/// Copies a segment, or as much of it as there is.
-fn copy_segment(from: &File, from_offset: u64, to: &File, to_offset: u64) -> io::Result<()> {
+/// Copies this many bytes, or as many as there are.
+fn copy_part(from: &File, from_offset: u64, to: &File, to_offset: u64, bytes: u64) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 20];
     let mut done = 0;
-    while done < SEGMENT_BYTES {
-        let read = from.read_at(&mut buffer, from_offset + done as u64)?;
+    while done < bytes {
+        let wanted = usize::try_from(bytes - done).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+        let read = from.read_at(buffer.get_mut(..wanted).unwrap_or_default(), from_offset + done)?;
         if read == 0 {
             return Ok(());
         }
-        let read = read.min(SEGMENT_BYTES - done);
-        to.write_all_at(buffer.get(..read).unwrap_or_default(), to_offset + done as u64)?;
-        done += read;
+        to.write_all_at(buffer.get(..read).unwrap_or_default(), to_offset + done)?;
+        done += read as u64;
+    }
+    Ok(())
+}
+
+/// Fills a part of a file with zeros.
+fn clear(file: &File, part: &Range<u64>) -> io::Result<()> {
+    static PIECE: [u8; 64 << 10] = [0; 64 << 10];
+    for at in part.clone().step_by(PIECE.len()) {
+        let piece = usize::try_from(part.end - at).map_or(PIECE.len(), |rest| rest.min(PIECE.len()));
+        file.write_all_at(PIECE.get(..piece).unwrap_or_default(), at)?;
     }
     Ok(())
 }

@@ -8,16 +8,14 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::super::OpenError;
 use super::super::directory::{Directory, remove_directory, sync_directory};
-use super::{DatabaseFile, Options, SledEngine, initialize, sync_creation};
+use super::{DatabaseFile, Options, SledEngine, database, initialize, sync_creation};
 
 impl SledEngine {
     /// Creates an empty database next to the archive's own. Removes the remains of an earlier, interrupted replacement.
     pub fn create_replacement(directory: &Arc<Directory>, options: Options) -> Result<Self, OpenError> {
         let path = directory.new_database();
         remove_directory(&path).map_err(OpenError::io("remove", &path))?;
-        initialize(&path, options)?;
-        let closed = DatabaseFile::open(&path).and_then(|file| file.wait_until_closed());
-        closed.map_err(OpenError::io("close", &path))?;
+        initialize(&path)?;
         let mut engine = Self::open_unchecked(Arc::clone(directory), path, options)?;
         engine.start_applier()?;
         Ok(engine)
@@ -37,8 +35,11 @@ impl SledEngine {
         let (directory, new) = (Arc::clone(&self.directory), self.shared.path.clone());
         let database = directory.database();
         drop(self);
-        let closed = DatabaseFile::open(&new).and_then(|log| log.wait_until_closed());
-        closed.map_err(OpenError::io("close", &new))?;
+        let folder = database::folder(&new);
+        if folder.exists() {
+            let closed = DatabaseFile::open(&folder).and_then(|log| log.wait_until_closed());
+            closed.map_err(OpenError::io("close", &folder))?;
+        }
         sync_creation(&new).map_err(OpenError::io("sync", &new))?;
         exchange(&new, &database).map_err(OpenError::io("exchange", &database))?;
         sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))?;

@@ -1,8 +1,10 @@
 //! Scans: the pending writes and sled's entries as one sequence.
 
 use std::ops::Bound;
+use std::sync::OnceLock;
 
 use super::super::{Direction, EngineError, Entry, KeyRange};
+use super::database::Database;
 use super::guarded;
 use super::pending::{Copied, CopyLimits, PendingWrites, Write};
 
@@ -10,11 +12,11 @@ use super::pending::{Copied, CopyLimits, PendingWrites, Write};
 const FIRST_COPY: CopyLimits = CopyLimits { writes: 8, bytes: 64 << 10 };
 const COPY: CopyLimits = CopyLimits { writes: 256, bytes: 256 << 10 };
 
-/// A scan. It copies some of the pending writes, then reads sled up to the last of them, then copies the next. The order
-/// matters: a write that is not among the copied ones was in sled before they were copied, or is newer than the scan
-/// needs to show.
+/// A scan. It copies some of the pending writes, then reads sled up to the last of them, then copies the next. The
+/// order matters: a write that is not among the copied ones was in sled before they were copied, or is newer than the
+/// scan needs to show.
 pub(super) struct SledScan<'a> {
-    db: &'a ::sled::Db,
+    database: &'a OnceLock<Database>,
     pending: &'a PendingWrites,
     direction: Direction,
     /// What of the range has not been copied yet; `None` if nothing is left.
@@ -26,7 +28,8 @@ pub(super) struct SledScan<'a> {
 
 /// The entries of sled in the part of the range for which pending writes were copied.
 struct Stored {
-    iter: ::sled::Iter,
+    /// `None` if sled has no database yet.
+    iter: Option<::sled::Iter>,
     direction: Direction,
     /// The entry that was read and not used yet.
     peeked: Option<Entry>,
@@ -34,15 +37,20 @@ struct Stored {
 }
 
 impl<'a> SledScan<'a> {
-    pub(super) fn new(db: &'a ::sled::Db, pending: &'a PendingWrites, range: KeyRange, direction: Direction) -> Self {
+    pub(super) fn new(
+        database: &'a OnceLock<Database>,
+        pending: &'a PendingWrites,
+        range: KeyRange,
+        direction: Direction,
+    ) -> Self {
         let mut scan = Self {
-            db,
+            database,
             pending,
             direction,
             rest: Some(range),
             copied: Vec::new().into_iter().peekable(),
             limits: FIRST_COPY,
-            stored: Stored { iter: db.range::<&[u8], _>(..), direction, peeked: None, is_at_end: true },
+            stored: Stored { iter: None, direction, peeked: None, is_at_end: true },
         };
         scan.copy_more();
         scan
@@ -64,7 +72,10 @@ impl<'a> SledScan<'a> {
         self.copied = writes.into_iter().peekable();
         self.stored = Stored {
             is_at_end: part.is_empty(),
-            iter: self.db.range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>((part.start, part.end)),
+            iter: self
+                .database
+                .get()
+                .map(|database| database.db.range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>((part.start, part.end))),
             direction: self.direction,
             peeked: None,
         };
@@ -109,9 +120,10 @@ impl Stored {
         if self.peeked.is_some() || self.is_at_end {
             return Ok(());
         }
+        let Some(iter) = &mut self.iter else { return Ok(()) };
         let entry = guarded(|| match self.direction {
-            Direction::Forward => self.iter.next().transpose(),
-            Direction::Reverse => self.iter.next_back().transpose(),
+            Direction::Forward => iter.next().transpose(),
+            Direction::Reverse => iter.next_back().transpose(),
         });
         self.is_at_end = !matches!(entry, Ok(Some(_)));
         self.peeked = entry?.map(|(key, value)| (key.to_vec(), value.to_vec()));

@@ -15,6 +15,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -23,9 +24,13 @@ use super::SEGMENT_BYTES;
 
 /// The length of a segment's header in bytes.
 pub(super) const HEADER_BYTES: usize = 20;
+/// How much of a segment is read at once to find its end, in bytes.
+const PIECE_BYTES: usize = 256 << 10;
 /// The maximum length of a message's header in bytes. Less space than this at the end of a segment stays empty.
 const MESSAGE_HEADER_BYTES_MAX: usize = 32;
 const CAP: u8 = 2;
+/// The body of such a message is the position of the last message of a batch, eight bytes, little-endian.
+const BATCH: u8 = 3;
 const KIND_MAX: u8 = 11;
 
 /// The state of a segment according to its header.
@@ -42,6 +47,23 @@ pub(super) enum SegmentState {
         /// The position up to which the log was stable when the segment was started.
         stable: u64,
     },
+}
+
+/// A log before it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Surveyed {
+    pub(super) condition: Survey,
+    /// What opening will overwrite; `None` if sled may drop a part of the log, so that this is not known.
+    pub(super) overwritten: Option<Overwritten>,
+}
+
+/// The part of the file between the last message and the end of its segment, to which opening writes zeros.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Overwritten {
+    /// What is not zeros: of a torn message, or of an earlier use of the segment.
+    pub(super) rest: Range<u64>,
+    /// The zeros after it.
+    pub(super) blank: Range<u64>,
 }
 
 /// The condition of a log before it is opened.
@@ -82,7 +104,8 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Option<SegmentState> {
 }
 
 /// Examines the log in `database`, whose snapshot covers everything below the position `covered`.
-pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
+pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Surveyed> {
+    let incomplete = |condition| Ok(Surveyed { condition, overwritten: None });
     let log = own_file::read(&database.join("db"))?;
     let bytes = log.metadata()?.len();
     let covered_from = covered / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64;
@@ -102,35 +125,107 @@ pub(super) fn survey(database: &Path, covered: u64) -> io::Result<Survey> {
         }
     }
     if replayed.is_empty() && covered > covered_from {
-        return Ok(Survey::TailUnreadable(
+        return incomplete(Survey::TailUnreadable(
             unreadable.unwrap_or_else(|| "the last segment of the log is missing".to_owned()),
         ));
     }
-    // In the tail, which a crash may have torn, the log ends at the first unreadable message.
-    for (position, offset) in replayed.into_iter().filter(|(position, _)| *position < tail) {
-        let number = position / SEGMENT_BYTES as u64;
-        if let Some(at) = first_unreadable(&read(&log, offset, SEGMENT_BYTES)?, number) {
-            return Ok(Survey::PartlyUnreadable(format!("what follows byte {} cannot be read", offset + at as u64)));
+    replayed.sort_unstable();
+    let mut replay = Replay::from(covered_from.max(tail));
+    for (position, offset) in replayed {
+        let (bytes, written) = read_written(&log, offset)?;
+        let messages = walk(&bytes, position / SEGMENT_BYTES as u64);
+        // In the tail, which a crash may have torn, the log ends at the first unreadable message.
+        if let Some(at) = messages.unreadable.filter(|_| position < tail) {
+            let at = offset + at as u64;
+            return incomplete(Survey::PartlyUnreadable(format!("what follows byte {at} cannot be read")));
         }
+        replay.add(position, offset, &messages, written);
     }
-    Ok(unreadable.map_or(Survey::Intact, Survey::PartlyUnreadable))
+    match unreadable {
+        None => Ok(Surveyed { condition: Survey::Intact, overwritten: replay.overwritten() }),
+        Some(reason) => incomplete(Survey::PartlyUnreadable(reason)),
+    }
 }
 
-/// The offset of the first unreadable message in the segment with this number.
-fn first_unreadable(segment: &[u8], number: u64) -> Option<usize> {
-    let mut at = HEADER_BYTES;
+/// Follows what sled will replay, in order of position, to find out whether it will drop anything.
+#[derive(Debug, Default)]
+struct Replay {
+    /// Where the tail begins. Before it, segments may be missing that were used again.
+    tail: u64,
+    /// The position at which the next segment of the tail must begin, or sled ends the log before it.
+    next: u64,
+    /// The position after the last message, and what is in the file after it.
+    end: Option<(u64, Overwritten)>,
+    /// The highest position that a batch needs.
+    batch_end: u64,
+    drops: bool,
+}
+
+impl Replay {
+    fn from(tail: u64) -> Self {
+        Self { tail, next: tail, ..Self::default() }
+    }
+
+    fn add(&mut self, position: u64, offset: u64, messages: &Messages, written: usize) {
+        if position >= self.tail {
+            self.drops |= position != self.next || self.end.is_some();
+            self.next = position + SEGMENT_BYTES as u64;
+        }
+        self.batch_end = self.batch_end.max(messages.batch_end);
+        if let Some(at) = messages.unreadable {
+            let (end, written) = (offset + at as u64, offset + written.max(at) as u64);
+            let overwritten = Overwritten { rest: end..written, blank: written..offset + SEGMENT_BYTES as u64 };
+            self.end = Some((position + at as u64, overwritten));
+        }
+    }
+
+    fn overwritten(self) -> Option<Overwritten> {
+        let (end, overwritten) = self.end?;
+        (!self.drops && self.batch_end < end).then_some(overwritten)
+    }
+}
+
+/// The messages of a segment.
+#[derive(Debug, Default)]
+struct Messages {
+    /// The offset of the first unreadable one.
+    unreadable: Option<usize>,
+    /// The highest position that a batch among them needs. If the log ends before it, sled drops the batch.
+    batch_end: u64,
+}
+
+/// Reads the messages of the segment with this number.
+fn walk(segment: &[u8], number: u64) -> Messages {
+    let (mut at, mut messages) = (HEADER_BYTES, Messages::default());
     while at + MESSAGE_HEADER_BYTES_MAX <= SEGMENT_BYTES {
         match message(segment.get(at..).unwrap_or_default(), number) {
-            Some((CAP, _)) => return None,
-            Some((_, length)) => at += length,
-            None => return Some(at),
+            Some(Message { kind: CAP, .. }) => return messages,
+            Some(Message { kind, length, body }) => {
+                at += length;
+                if kind == BATCH {
+                    let end = body.first_chunk().map_or(u64::MAX, |end| u64::from_le_bytes(*end));
+                    messages.batch_end = messages.batch_end.max(end);
+                }
+            }
+            None => {
+                messages.unreadable = Some(at);
+                return messages;
+            }
         }
     }
-    None
+    messages
 }
 
-/// The kind and length of the message at the start of `bytes`, if it is intact and belongs to this segment.
-fn message(bytes: &[u8], segment: u64) -> Option<(u8, usize)> {
+/// An intact message.
+struct Message<'a> {
+    kind: u8,
+    /// Its length with the header.
+    length: usize,
+    body: &'a [u8],
+}
+
+/// The message at the start of `bytes`, if it is intact and belongs to this segment.
+fn message(bytes: &[u8], segment: u64) -> Option<Message<'_>> {
     let (stored, checked) = bytes.split_first_chunk::<4>()?;
     let (kind, rest) = checked.split_first()?;
     let (body_bytes, rest) = number(rest)?;
@@ -140,7 +235,8 @@ fn message(bytes: &[u8], segment: u64) -> Option<(u8, usize)> {
     let body = rest.get(..usize::try_from(body_bytes).ok()?)?;
     let is_intact = crc32(&[body, header]) == u32::from_le_bytes(*stored) ^ u32::MAX;
     let is_known = (1..=KIND_MAX).contains(kind) && of_segment == segment;
-    (is_intact && is_known).then_some((*kind, stored.len() + header.len() + body.len()))
+    let length = stored.len() + header.len() + body.len();
+    (is_intact && is_known).then_some(Message { kind: *kind, length, body })
 }
 
 /// Decodes a number in sled's variable-length encoding. Returns it with the remaining bytes.
@@ -171,9 +267,34 @@ fn crc32(parts: &[&[u8]]) -> u32 {
     hasher.finalize()
 }
 
+/// Reads a segment, with zeros for what the file does not have. Returns it with the length up to its last byte that is
+/// not zero. Memory for the zeros after that is never touched.
+fn read_written(log: &File, offset: u64) -> io::Result<(Vec<u8>, usize)> {
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut written = 0;
+    for at in (0..SEGMENT_BYTES).step_by(PIECE_BYTES).rev() {
+        let count = read_into(log, offset + at as u64, &mut piece)?;
+        let last = piece.get(..count).and_then(|piece| piece.iter().rposition(|byte| *byte != 0));
+        if let Some(last) = last {
+            written = at + last + 1;
+            break;
+        }
+    }
+    let mut segment = vec![0; SEGMENT_BYTES];
+    read_into(log, offset, segment.get_mut(..written).unwrap_or_default())?;
+    Ok((segment, written))
+}
+
 /// Reads up to `bytes_max` bytes; fewer only at the end of the file.
 pub(super) fn read(log: &File, offset: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; bytes_max];
+    let count = read_into(log, offset, &mut bytes)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+/// Fills `bytes`; less only at the end of the file. Returns the number of bytes that were read.
+fn read_into(log: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     let mut done = 0;
     while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match log.read_at(rest, offset + done as u64)? {
@@ -181,8 +302,7 @@ pub(super) fn read(log: &File, offset: u64, bytes_max: usize) -> io::Result<Vec<
             count => done += count,
         }
     }
-    bytes.truncate(done);
-    Ok(bytes)
+    Ok(done)
 }
 
 #[cfg(test)]
@@ -217,8 +337,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let holder = Holder { pid: 1, command: "test".to_owned(), address: None, since: String::new() };
         let directory = Arc::new(Directory::open_or_create(dir.path(), holder).unwrap());
-        let database = directory.database();
+        let database = directory.database().join("sled");
         let engine = SledEngine::open(directory, Options { free_space_floor_bytes: 0, ..Options::default() }).unwrap();
+        engine.commit(&Batch { writes: [(vec![0], Some(vec![0]))].into(), ..Batch::default() }).unwrap();
+        engine.settle().unwrap();
         let (mut slices, mut longest) = (0, 0);
         for seq in 0..48 {
             let mut batch = Batch::default();

@@ -5,6 +5,9 @@
 //! [released](WriteAheadLog::release) and used again: the blocks of a file that was written before are allocated
 //! already, so that a sync writes data and no metadata.
 //!
+//! The checksums of the records include a secret of 16 random bytes, which is in a file next to them. So the bytes of a
+//! text, which end up in the log, are never taken for a record.
+//!
 //! The log knows neither the database nor who reads it. Its folder is inside the database's folder, so that whatever
 //! copies, moves or exchanges a database takes its log along.
 
@@ -13,14 +16,15 @@ mod recovery;
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-pub(super) use self::record::{LoggedWrite, Secret};
+pub(super) use self::record::LoggedWrite;
+use self::record::Secret;
 use self::recovery::Recovered;
 use super::directory::sync_directory;
 use super::{Batch, own_file, own_folder};
@@ -29,6 +33,11 @@ use super::{Batch, own_file, own_folder};
 const FILE_BYTES: u64 = 2 << 20;
 /// Released files that are kept for later. More are removed.
 const FREE_FILES_MAX: usize = 4;
+
+/// The file with the log's secret and the CRC-32C of it.
+const SECRET_FILE: &str = "secret";
+/// The maximum number of bytes that are read from it.
+const SECRET_FILE_BYTES_MAX: u64 = 4_096;
 
 /// The write-ahead log of one open database.
 #[derive(Debug)]
@@ -87,15 +96,21 @@ impl From<io::Error> for LogError {
 pub(super) type Lacking = Vec<(u64, Vec<LoggedWrite>)>;
 
 impl WriteAheadLog {
-    /// Creates the folder of an empty log.
+    /// Creates the folder of an empty log, with a random secret, and makes it durable.
     pub(super) fn create(folder: &Path) -> io::Result<()> {
         own_folder::create(folder)?;
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+        let file = own_file::create(&folder.join(SECRET_FILE))?;
+        file.write_all_at(&encode_secret(Secret(secret)), 0)?;
+        file.sync_all()?;
         sync_directory(folder)
     }
 
     /// Opens the log in `folder`. The database has all commits up to number `applied`; those after it are returned.
     /// They are durable then, even those that were never acknowledged. Nothing is written.
-    pub(super) fn open(folder: &Path, secret: Secret, applied: u64) -> Result<(Self, Lacking), LogError> {
+    pub(super) fn open(folder: &Path, applied: u64) -> Result<(Self, Lacking), LogError> {
+        let secret = read_secret(folder)?;
         let mut files = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
@@ -203,7 +218,7 @@ impl WriteAheadLog {
 impl LogFile {
     /// Creates a file of zeros, and makes it and its name durable.
     fn create(path: PathBuf, bytes: u64) -> io::Result<Self> {
-        const PIECE: [u8; 64 << 10] = [0; 64 << 10];
+        static PIECE: [u8; 64 << 10] = [0; 64 << 10];
         let bytes = bytes.next_multiple_of(PIECE.len() as u64);
         let file = own_file::create(&path)?;
         for at in (0..bytes).step_by(PIECE.len()) {
@@ -221,6 +236,22 @@ impl LogFile {
     }
 }
 
+fn encode_secret(Secret(secret): Secret) -> Vec<u8> {
+    [secret.as_slice(), &crc32c::crc32c(&secret).to_be_bytes()].concat()
+}
+
+fn read_secret(folder: &Path) -> Result<Secret, LogError> {
+    let unreadable = || LogError::Damaged(format!("the file `{SECRET_FILE}` is missing or cannot be read"));
+    let file = match own_file::read(&folder.join(SECRET_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unreadable()),
+        file => file?,
+    };
+    let mut bytes = Vec::new();
+    file.take(SECRET_FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    let secret = bytes.first_chunk().map(|secret| Secret(*secret));
+    secret.filter(|secret| encode_secret(*secret) == bytes).ok_or_else(unreadable)
+}
+
 /// The number in the name of a file of the log.
 fn number_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.parse().ok()
@@ -228,11 +259,14 @@ fn number_of(path: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "a test stops at the first surprise"
+    )]
 
     use super::*;
-
-    const SECRET: Secret = Secret([7; 16]);
 
     fn batch(value_bytes: usize) -> Batch {
         let mut batch = Batch::default();
@@ -242,18 +276,26 @@ mod tests {
         batch
     }
 
+    /// The folder of an empty log.
+    fn new_folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::remove_dir(folder.path()).unwrap();
+        WriteAheadLog::create(folder.path()).unwrap();
+        folder
+    }
+
     fn open(folder: &Path, applied: u64) -> (WriteAheadLog, Vec<u64>) {
-        let (log, lacking) = WriteAheadLog::open(folder, SECRET, applied).unwrap();
+        let (log, lacking) = WriteAheadLog::open(folder, applied).unwrap();
         (log, lacking.into_iter().map(|(number, _)| number).collect())
     }
 
     fn files(folder: &Path) -> usize {
-        fs::read_dir(folder).unwrap().count()
+        fs::read_dir(folder).unwrap().filter(|entry| number_of(&entry.as_ref().unwrap().path()).is_some()).count()
     }
 
     #[test]
     fn what_is_not_applied_is_read_again() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_folder();
         let (log, lacking) = open(folder.path(), 0);
         assert_eq!(lacking, [0; 0]);
         for number in 1..=300 {
@@ -272,7 +314,7 @@ mod tests {
 
     #[test]
     fn released_files_are_used_again_and_few_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_folder();
         let (log, _) = open(folder.path(), 0);
         for number in 1..=2_000 {
             assert_eq!(log.append(&batch(40_000)).unwrap(), number);
@@ -284,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_large_commit_has_a_file_of_its_own_which_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_folder();
         let (log, _) = open(folder.path(), 0);
         log.append(&batch(1)).unwrap();
         log.append(&batch(9 << 20)).unwrap();
@@ -302,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_torn_record_is_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = new_folder();
         let (log, _) = open(folder.path(), 0);
         log.append(&batch(100)).unwrap();
         let end = log.lock().active.as_ref().unwrap().end;
@@ -317,6 +359,27 @@ mod tests {
         drop(log);
         assert_eq!(open(folder.path(), 0).1, [1, 2, 3]);
         file.write_all_at(&[0xff], end + 23).unwrap();
-        assert!(matches!(WriteAheadLog::open(folder.path(), SECRET, 0), Err(LogError::Damaged(_))));
+        assert!(matches!(WriteAheadLog::open(folder.path(), 0), Err(LogError::Damaged(_))));
+    }
+
+    /// Without its secret, all records of a log look like something else.
+    #[test]
+    fn a_log_without_its_secret_is_damaged() {
+        let folder = new_folder();
+        open(folder.path(), 0).0.append(&batch(100)).unwrap();
+        let path = folder.path().join(SECRET_FILE);
+        let secret = fs::read(&path).unwrap();
+        for at in 0..secret.len() {
+            let mut damaged = secret.clone();
+            damaged[at] ^= 1;
+            for bytes in [&damaged, &secret[..at]] {
+                fs::write(&path, bytes).unwrap();
+                assert!(matches!(WriteAheadLog::open(folder.path(), 0), Err(LogError::Damaged(_))));
+            }
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(WriteAheadLog::open(folder.path(), 0), Err(LogError::Damaged(_))));
+        fs::write(&path, &secret).unwrap();
+        assert_eq!(open(folder.path(), 0).1, [1]);
     }
 }

@@ -28,7 +28,7 @@ pub(super) const ALIGNMENT: usize = 8;
 
 /// The secret of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::engine) struct Secret(pub(in crate::store::engine) [u8; 16]);
+pub(super) struct Secret(pub(super) [u8; 16]);
 
 /// A whole record that was read.
 #[derive(Clone, Debug)]
