@@ -86,7 +86,7 @@ pub(crate) async fn import(
     let (sender, stream) = mpsc::channel(MESSAGES_AHEAD);
     let feeder = tokio::spawn(async move {
         for requests in messages {
-            if sender.send(pb::ImportObservationsRequest { offset: 0, requests }).await.is_err() {
+            if sender.send(pb::ImportObservationsRequest { offset: 0, requests, independent: false }).await.is_err() {
                 return; // The server has ended the import; its reply has the reason.
             }
         }

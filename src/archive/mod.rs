@@ -54,6 +54,7 @@ use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::read::{article, compare, list, point};
 use crate::archive::request::{Operation, WriteMode};
 use crate::archive::shared::Shared;
+use crate::archive::write::forecast::Forecasts;
 pub use crate::archive::write::messages::BatchResult;
 use crate::archive::write::queue::Queue;
 pub use crate::archive::write::queue::{Pending, QueueShare};
@@ -82,6 +83,8 @@ pub struct Archive {
     queue: Arc<Queue>,
     /// Threads for blocking work, so that async threads are never blocked.
     pools: Arc<Pools>,
+    /// What articles are expected to contain once queued imports are carried out.
+    forecasts: Arc<Forecasts>,
     info: Arc<ArchiveInfo>,
     /// The limits on what a program that embeds the archive may write. A server has its own.
     limits: Limits,
@@ -184,7 +187,7 @@ impl Archive {
         mut operations: Vec<Operation>,
         mode: WriteMode,
     ) -> BatchResult {
-        self.prepare(&self.pools.writes, &mut operations).await?;
+        self.prepare(&self.pools.writes, &mut operations, None).await?;
         self.queue.submit(share, operations, mode)?.reply().await
     }
 
@@ -197,8 +200,39 @@ impl Archive {
         mut operations: Vec<Operation>,
         mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
-        self.prepare(&self.pools.imports, &mut operations).await?;
+        self.prepare_imported(&mut operations, mode).await?;
         self.queue.submit_imported(share, operations, mode).await
+    }
+
+    /// Like [`Archive::begin_write`], for operations that are carried out one by one, in order: one that is rejected
+    /// does not affect the others. Returns the pending reply of each.
+    pub async fn begin_writes(
+        &self,
+        share: &Arc<QueueShare>,
+        mut operations: Vec<Operation>,
+        mode: WriteMode,
+    ) -> Result<Vec<Pending>, ArchiveError> {
+        self.prepare_imported(&mut operations, mode).await?;
+        self.queue.submit_each_imported(share, operations, mode).await
+    }
+
+    async fn prepare_imported(&self, operations: &mut [Operation], mode: WriteMode) -> Result<(), ArchiveError> {
+        let forecasts = (mode == WriteMode::Commit).then_some(&self.forecasts);
+        self.prepare(&self.pools.imports, operations, forecasts).await
+    }
+
+    /// Applies `work` to each item of a batch or an import, divided among the cores. Returns the results in the order of
+    /// the items.
+    pub async fn divided<I, T>(
+        &self,
+        items: Vec<I>,
+        work: impl Fn(I) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, ArchiveError>
+    where
+        I: Send + 'static,
+        T: Send + 'static,
+    {
+        self.pools.imports.map(items, work).await
     }
 
     /// Resolves a point of both time axes to a read point. First waits, for at most [`WAIT_MAX`], until the changes

@@ -216,6 +216,7 @@ impl Archive {
             shared,
             queue: Arc::new(Queue::new(events, writer)),
             pools: Arc::new(Pools::new(options.readers_max)),
+            forecasts: Arc::default(),
             info: Arc::new(info),
             limits: options.limits.capped(),
             closed: CancellationToken::new(),

@@ -13,8 +13,6 @@ use crate::archive::error::Unavailable;
 
 /// Writes that are prepared concurrently before they are queued.
 const WRITES_MAX: usize = 16;
-/// Imports that are prepared concurrently before they are queued. Imports always have more work, so the limit is low.
-const IMPORTS_MAX: usize = 2;
 /// Pages of feeds and segments of backups that are read from storage concurrently; fewer on a machine with fewer cores.
 /// Thousands may be waiting, and reads must still get a share of the processor.
 const SCANS_MAX: usize = 4;
@@ -28,6 +26,8 @@ pub(crate) struct Pools {
     /// Comparisons. Each keeps a core busy and uses tens of megabytes, so there are as many threads as cores.
     pub(crate) comparisons: Pool,
     pub(crate) writes: Pool,
+    /// Parts of batches and imports that are parsed or prepared before they are queued. There is always more of that
+    /// work, so there are as many threads as cores.
     pub(crate) imports: Pool,
     pub(crate) scans: Pool,
     pub(crate) verifications: Pool,
@@ -41,7 +41,7 @@ impl Pools {
             reads: Pool::new(reads_max),
             comparisons: Pool::new(cores),
             writes: Pool::new(WRITES_MAX),
-            imports: Pool::new(IMPORTS_MAX),
+            imports: Pool::new(cores),
             scans: Pool::new(cores.min(SCANS_MAX)),
             verifications: Pool::new(VERIFICATIONS_MAX),
         }
@@ -79,6 +79,30 @@ impl Pool {
                 Err(ArchiveError::Internal)
             }
         }
+    }
+}
+
+impl Pool {
+    /// Applies `work` to each item, on as many threads of this pool as there are cores. Returns the results in the order
+    /// of the items.
+    pub(crate) async fn map<I, T>(
+        &self,
+        items: Vec<I>,
+        work: impl Fn(I) -> T + Clone + Send + 'static,
+    ) -> Result<Vec<T>, ArchiveError>
+    where
+        I: Send + 'static,
+        T: Send + 'static,
+    {
+        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+        let (count, each) = (items.len(), items.len().div_ceil(cores).max(1));
+        let mut items = items.into_iter();
+        let shares = (0..count.div_ceil(each)).map(|_| {
+            let (share, work): (Vec<I>, _) = (items.by_ref().take(each).collect(), work.clone());
+            self.run(move || Ok(share.into_iter().map(work).collect::<Vec<T>>()))
+        });
+        let done = futures_util::future::try_join_all(shares.collect::<Vec<_>>()).await?;
+        Ok(done.into_iter().flatten().collect())
     }
 }
 

@@ -215,18 +215,36 @@ impl Observation {
     }
 }
 
-/// Work done before the writer thread decides the operation, against the article's newest content at that time: the
-/// base. If that is no longer the newest content, the writer thread repeats all of it except `original`.
+/// Work done before the writer thread decides the operation, against the contents that the article is expected to have
+/// then. If it has others, the writer thread repeats all of it except `original`.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// The change that created the base; `None` if the article did not exist.
-    pub base_seq: Option<Seq>,
     /// The content, packed as a delta of the base or as a keyframe.
     pub packed: PackedContent,
-    /// How the content differs from the base; `None` without a base.
-    pub summary: Option<DiffSummary>,
-    /// The packed original. It does not depend on the base.
+    /// The content that it was packed against; `None` if the article was not expected to exist.
+    pub base: Option<PreparedBase>,
+    /// The content before this one on the observe axis, and how this one differs from it.
+    pub summary: Option<(PreparedContent, DiffSummary)>,
+    /// The packed original. It does not depend on other contents.
     pub original: Option<PackedOriginal>,
+}
+
+/// The content that another one was packed against.
+#[derive(Clone, Debug)]
+pub struct PreparedBase {
+    /// The content.
+    pub content: PreparedContent,
+    /// How many contents were expected to be needed before it.
+    pub depth: u32,
+}
+
+/// A content that other work was done against.
+#[derive(Clone, Debug)]
+pub enum PreparedContent {
+    /// The content that the change at this position created.
+    Recorded(Seq),
+    /// A content that was still queued, in its storage encoding.
+    Queued(Bytes),
 }
 
 /// A condition on the newest state of an article.

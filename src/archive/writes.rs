@@ -51,6 +51,12 @@ impl Writes {
         }
     }
 
+    /// The content that the change at `seq` created, if it is one of these.
+    pub(crate) fn content(&self, seq: Seq) -> Option<LoadedContent> {
+        let index = self.contents.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
+        self.contents.get(index).map(|(_, content)| content.clone())
+    }
+
     /// Appends `later`, the effects of operations that were decided after these.
     pub(crate) fn append(&mut self, later: Self) {
         self.batch.writes.extend(later.batch.writes);

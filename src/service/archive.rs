@@ -341,7 +341,7 @@ impl ArchiveHandler {
         caller: &Caller,
         requests: Vec<pb::RecordObservationRequest>,
     ) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
-        let batch = operation::batch(&self.0, requests)?;
+        let batch = operation::batch(&self.0, requests).await?;
         let answer = self.0.archive.write_in(&caller.writes, batch.operations, batch.mode).await;
         render::batch_response(answer, batch.warnings)
     }

@@ -4,9 +4,10 @@ use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
 use super::caller::Caller;
+use super::operation::{self, ParsedObservation};
 use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
-use super::{Context, operation, render};
+use super::{Context, render};
 use crate::archive::Pending;
 use crate::wire::request::Incoming;
 use crate::wire::{pb, status_to_pb};
@@ -59,7 +60,7 @@ async fn import(
         };
         let result = match incoming.rejection() {
             Some(status) => Err(status_to_pb(&status)),
-            None => match begin(&context, &caller, message.requests).await {
+            None => match begin(&context, &caller, message.requests, message.independent).await {
                 // The archive itself is unavailable, so that later messages would fail too.
                 Err(refusal) if refusal.ends_streams() => {
                     drop(queue.send(Err(refusal.into())).await);
@@ -83,23 +84,64 @@ async fn begin(
     context: &Context,
     caller: &Caller,
     requests: Vec<pb::RecordObservationRequest>,
-) -> Result<QueuedBatch, Refusal> {
-    let batch = operation::batch(context, requests)?;
+    independent: bool,
+) -> Result<Queued, Refusal> {
+    if independent {
+        return begin_each(context, caller, requests).await.map(Queued::Each);
+    }
+    let batch = operation::batch(context, requests).await?;
     let pending = context.archive.begin_write(&caller.writes, batch.operations, batch.mode).await?;
-    Ok(QueuedBatch { pending, warnings: batch.warnings })
+    Ok(Queued::Batch { pending, warnings: batch.warnings })
 }
 
-/// A batch that is queued to be committed.
-struct QueuedBatch {
-    pending: Pending,
-    /// The warnings from the validation of each item.
-    warnings: Vec<Vec<pb::Warning>>,
+/// Queues the observations of a message one by one. The invalid ones have their error already.
+async fn begin_each(
+    context: &Context,
+    caller: &Caller,
+    requests: Vec<pb::RecordObservationRequest>,
+) -> Result<Vec<QueuedItem>, Refusal> {
+    let (parsed, mode) = operation::each(context, requests).await?;
+    let mut operations = Vec::with_capacity(parsed.len());
+    let checked: Vec<Result<Vec<pb::Warning>, Refusal>> = parsed
+        .into_iter()
+        .map(|parsed| {
+            let ParsedObservation { operation, warnings } = parsed?;
+            operations.push(operation);
+            Ok(warnings)
+        })
+        .collect();
+    let pending = if operations.is_empty() {
+        Vec::new()
+    } else {
+        context.archive.begin_writes(&caller.writes, operations, mode).await?
+    };
+    let mut pending = pending.into_iter();
+    let queue = |checked: Result<_, Refusal>| {
+        let warnings = checked.map_err(Refusal::into_message)?;
+        let pending = pending.next().ok_or_else(|| Refusal::internal().into_message())?;
+        Ok((pending, warnings))
+    };
+    Ok(checked.into_iter().map(queue).collect())
 }
+
+/// A message whose observations are queued to be committed.
+enum Queued {
+    Batch {
+        pending: Pending,
+        /// The warnings from the validation of each item.
+        warnings: Vec<Vec<pb::Warning>>,
+    },
+    /// An independent message.
+    Each(Vec<QueuedItem>),
+}
+
+/// An observation that is queued by itself, with the warnings from its validation; or why it is rejected.
+type QueuedItem = Result<(Pending, Vec<pb::Warning>), tonic_types::Status>;
 
 /// A message of the import, queued or rejected.
 struct QueuedMessage {
     offset: u64,
-    result: Result<QueuedBatch, tonic_types::Status>,
+    result: Result<Queued, tonic_types::Status>,
 }
 
 /// Sends the responses in the order of the messages, each once its message is durable or rejected. If the client takes
@@ -122,10 +164,14 @@ async fn respond(
             Err(status) => return responses.end(status),
         };
         let result = match result {
-            Ok(QueuedBatch { pending, warnings }) => match render::batch_response(pending.reply().await, warnings) {
+            Ok(Queued::Batch { pending, warnings }) => match render::batch_response(pending.reply().await, warnings) {
                 Ok(response) => ImportResult::Recorded(response),
                 Err(refusal) if refusal.ends_streams() => return responses.end(refusal.into()),
                 Err(refusal) => ImportResult::Error(refusal.into_message()),
+            },
+            Ok(Queued::Each(items)) => match results(items).await {
+                Ok(results) => ImportResult::Results(results),
+                Err(refusal) => return responses.end(refusal.into()),
             },
             Err(error) => ImportResult::Error(error),
         };
@@ -139,6 +185,23 @@ async fn respond(
     if responses.taken().await == Err(NotTaken::Stalled) {
         responses.end_unread();
     }
+}
+
+/// The results of the observations of an independent message. An error is that of the whole import.
+async fn results(items: Vec<QueuedItem>) -> Result<pb::ImportResults, Refusal> {
+    let rejected = |error| pb::ImportResult { result: Some(pb::import_result::Result::Error(error)) };
+    let mut results = Vec::with_capacity(items.len());
+    for item in items {
+        let result = match item {
+            Ok((pending, warnings)) => match render::import_result(pending.reply().await, warnings) {
+                Err(refusal) if refusal.ends_streams() => return Err(refusal),
+                result => result.unwrap_or_else(|refusal| rejected(refusal.into_message())),
+            },
+            Err(error) => rejected(error),
+        };
+        results.push(result);
+    }
+    Ok(pb::ImportResults { results })
 }
 
 #[cfg(test)]

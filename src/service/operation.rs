@@ -283,21 +283,33 @@ pub(super) struct ParsedBatch {
     pub(super) mode: WriteMode,
 }
 
-pub(super) fn batch(
+pub(super) async fn batch(
     context: &Context,
     requests: Vec<pb::RecordObservationRequest>,
-) -> Result<ParsedBatch, FieldErrors> {
+) -> Result<ParsedBatch, Refusal> {
+    let (parsed, mode) = each(context, requests).await?;
+    let within =
+        |(index, parsed): (usize, Result<_, FieldErrors>)| parsed.map_err(|errors| errors.within(&item(index)));
+    let parsed: Vec<ParsedObservation> = wire::every(parsed.into_iter().enumerate().map(within))?;
+    let (operations, warnings) = parsed.into_iter().map(|parsed| (parsed.operation, parsed.warnings)).unzip();
+    Ok(ParsedBatch { operations, warnings, mode })
+}
+
+/// Parses the requests of a batch, each by itself and on all cores.
+pub(super) async fn each(
+    context: &Context,
+    requests: Vec<pb::RecordObservationRequest>,
+) -> Result<(Vec<Result<ParsedObservation, FieldErrors>>, WriteMode), Refusal> {
     check_batch(&requests, &context.limits)?;
     let mode =
         if requests.iter().any(|request| request.validate_only) { WriteMode::Validate } else { WriteMode::Commit };
-    let parsed = wire::every(
-        requests
-            .into_iter()
-            .enumerate()
-            .map(|(index, request)| observation(context, request).map_err(|errors| errors.within(&item(index)))),
-    )?;
-    let (operations, warnings) = parsed.into_iter().map(|parsed| (parsed.operation, parsed.warnings)).unzip();
-    Ok(ParsedBatch { operations, warnings, mode })
+    let parsed = if requests.len() == 1 {
+        requests.into_iter().map(|request| observation(context, request)).collect()
+    } else {
+        let on_any_thread = context.clone();
+        context.archive.divided(requests, move |request| observation(&on_any_thread, request)).await?
+    };
+    Ok((parsed, mode))
 }
 
 fn item(index: usize) -> String {

@@ -230,6 +230,14 @@ pub(super) fn batch_response(
     Ok(pb::BatchRecordObservationsResponse { responses: responses.collect(), snapshot })
 }
 
+/// The result of an observation that was imported by itself. `warnings` come from its parsing.
+pub(super) fn import_result(answer: BatchResult, warnings: Vec<pb::Warning>) -> Result<pb::ImportResult, Refusal> {
+    let written = answer.map_err(|BatchError { error, .. }| Refusal::from(error))?;
+    let written = written.first().ok_or_else(Refusal::internal)?;
+    let result = pb::import_result::Result::Recorded(compact(recorded(written, warnings)));
+    Ok(pb::ImportResult { result: Some(result) })
+}
+
 /// Omits what the client sent itself: with 256 long headlines the response would exceed a client's limit.
 fn compact(mut recorded: pb::RecordObservationResponse) -> pb::RecordObservationResponse {
     if let Some(revision) = recorded.revision.as_mut() {

@@ -72,6 +72,17 @@ impl PackedContent {
         Self { base: Some(base.seq), depth: base.depth + 1, length: bytes.len(), data: Some(data) }
     }
 
+    /// The same content on an equal base that is stored with the change at `base` and has the depth `depth`, instead of
+    /// `expected_depth`; `None` if it would be packed in another way there.
+    pub fn on(&self, base: Seq, depth: u32, expected_depth: u32) -> Option<Self> {
+        let (may_be_delta, was_to_be_delta) = (depth + 1 < DEPTH_LIMIT, expected_depth + 1 < DEPTH_LIMIT);
+        if may_be_delta != was_to_be_delta {
+            return None;
+        }
+        let packed = self.clone();
+        Some(if self.base.is_none() { packed } else { Self { base: Some(base), depth: depth + 1, ..packed } })
+    }
+
     /// A reference to the equal content at `base`, whose depth is `depth`; `None` if that is already too deep.
     pub fn equal_to(base: Seq, depth: u32, length: usize) -> Option<Self> {
         let depth = depth + 1;

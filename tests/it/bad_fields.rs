@@ -172,7 +172,7 @@ async fn each_bad_item_of_a_batch_is_reported_with_each_of_its_fields() {
     assert_eq!(fields, expected);
     assert_eq!((error.metadata["item"].as_str(), error.metadata["field"].as_str()), ("requests[1]", "article_id"));
 
-    let message = pb::ImportObservationsRequest { requests: requests(), offset: 7 };
+    let message = pb::ImportObservationsRequest { requests: requests(), offset: 7, ..Default::default() };
     let answers = client.archive.import_observations(tokio_stream::iter([message])).await;
     let answer = answers.unwrap().into_inner().message().await.unwrap().unwrap();
     let Some(ImportResult::Error(error)) = answer.result else { panic!("{answer:?}") };

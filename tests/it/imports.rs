@@ -54,7 +54,7 @@ async fn import(url: String, messages: Vec<Vec<u8>>) -> Vec<Told> {
     let (mut answers, mut told) = (answers.into_inner(), Vec::new());
     while let Some(answer) = answers.message().await.unwrap() {
         told.push(match answer.result.unwrap() {
-            ImportResult::Recorded(_) => (answer.offset, None),
+            ImportResult::Recorded(_) | ImportResult::Results(_) => (answer.offset, None),
             ImportResult::Error(error) => {
                 let error = ServerError::from(status_from_pb(&error));
                 (answer.offset, Some((error.code, error.reason)))
@@ -68,7 +68,8 @@ async fn import(url: String, messages: Vec<Vec<u8>>) -> Vec<Told> {
 async fn an_import_continues_after_a_message_that_is_unreadable_or_too_large() {
     let (_directory, server, client) = fresh().await;
     drop(client);
-    let message = |offset, requests| pb::ImportObservationsRequest { offset, requests }.encode_to_vec();
+    let message =
+        |offset, requests| pb::ImportObservationsRequest { offset, requests, independent: false }.encode_to_vec();
     let good = |offset: u64| message(offset, vec![publish(&format!("a{offset}"), "one")]);
     let cut = good(3)[..40].to_vec();
     let filled = pb::RecordObservationRequest {
@@ -114,7 +115,11 @@ async fn large_messages_are_read_with_every_compression() {
     for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Zstd] {
         let mut archive = client.archive.clone().send_compressed(encoding);
         archive.record_observation(with_original(&format!("a-{encoding}"))).await.unwrap();
-        let message = |offset, id: &str| pb::ImportObservationsRequest { offset, requests: vec![with_original(id)] };
+        let message = |offset, id: &str| pb::ImportObservationsRequest {
+            offset,
+            requests: vec![with_original(id)],
+            independent: false,
+        };
         let messages = [message(1, &format!("b-{encoding}")), message(2, &format!("c-{encoding}"))];
         let answers = archive.import_observations(tokio_stream::iter(messages)).await.unwrap().into_inner();
         let answers: Vec<_> = tokio_stream::StreamExt::collect(answers).await;

@@ -193,7 +193,7 @@ async fn a_batch_is_all_or_nothing() {
 #[tokio::test]
 async fn an_import_replies_to_each_message_and_survives_a_bad_one() {
     let (_directory, server, mut client) = fresh().await;
-    let message = |offset, requests| pb::ImportObservationsRequest { offset, requests };
+    let message = |offset, requests| pb::ImportObservationsRequest { offset, requests, independent: false };
     let bad = pb::RecordObservationRequest { content: Some(content("", "no headline")), ..publish("b", "") };
     let messages = vec![
         message(10, vec![publish("a", "one"), publish("b", "two")]),
@@ -210,6 +210,71 @@ async fn an_import_replies_to_each_message_and_survives_a_bad_one() {
     server.stop().await;
 }
 
+/// Each observation of an independent message has the result that it would have in a message of its own.
+#[tokio::test]
+async fn observations_of_an_independent_message_do_not_affect_each_other() {
+    use pb::import_observations_response::Result as ImportResult;
+    use pb::import_result::Result as ItemResult;
+    let (_directory, server, mut client) = fresh().await;
+    let must_be = |number| pb::Precondition { condition: Some(pb::precondition::Condition::RevisionNumber(number)) };
+    let only_if = |id: &str, text: &str, number| pb::RecordObservationRequest {
+        precondition: Some(must_be(number)),
+        ..publish(id, text)
+    };
+    let requests = vec![
+        publish("a", "one"),
+        pb::RecordObservationRequest { content: Some(content("", "no headline")), ..publish("b", "") },
+        only_if("a", "two", 1),
+        only_if("a", "not after three", 3),
+        only_if("a", "three", 2),
+        publish("c", "one"),
+    ];
+    let message = |requests| pb::ImportObservationsRequest { offset: 7, requests, independent: true };
+    let validated = requests.iter().map(|it| pb::RecordObservationRequest { validate_only: true, ..it.clone() });
+    let messages = vec![
+        message(validated.collect()),
+        message(requests),
+        message(vec![pb::RecordObservationRequest::default(); 2]),
+        message(Vec::new()),
+    ];
+    let mut answers = client.archive.import_observations(tokio_stream::iter(messages)).await.unwrap().into_inner();
+    let mut told = Vec::new();
+    while let Some(answer) = answers.message().await.unwrap() {
+        assert_eq!(answer.offset, 7);
+        told.push(match answer.result.unwrap() {
+            ImportResult::Results(results) => results
+                .results
+                .into_iter()
+                .map(|result| match result.result.unwrap() {
+                    ItemResult::Recorded(recorded) => recorded.revision.unwrap().name,
+                    ItemResult::Error(error) => {
+                        let error = ServerError::from(dateline::internals::wire::status_from_pb(&error));
+                        let fields: Vec<_> = error.field_violations.iter().map(|it| it.field.as_str()).collect();
+                        format!("{} {}", error.reason, fields.join(" ")).trim().to_owned()
+                    }
+                })
+                .collect(),
+            ImportResult::Error(error) => vec![error.message],
+            ImportResult::Recorded(recorded) => panic!("{recorded:?}"),
+        });
+    }
+    let revision = |of: &str, number| format!("sources/courier/articles/{of}/revisions/{number}");
+    let [validated, recorded, invalid, empty]: [Vec<String>; 4] = told.try_into().unwrap();
+    let unwritten = "ARTICLE_UNKNOWN".to_owned();
+    let (headline, conflict) = ("FIELD_INVALID content.headline".to_owned(), "REVISION_CONFLICT".to_owned());
+    let first = revision("a", 1);
+    assert_eq!(
+        validated,
+        [&first, &headline, &unwritten, &unwritten, &unwritten, &revision("c", 1)].map(String::clone),
+        "nothing is written, so that each is the first"
+    );
+    assert_eq!(recorded, [first, headline, revision("a", 2), conflict, revision("a", 3), revision("c", 1)]);
+    assert!(invalid.len() == 2 && invalid.iter().all(|error| error.starts_with("FIELD_INVALID parent")), "{invalid:?}");
+    assert!(empty.len() == 1 && empty[0].contains("has 0 items"), "{empty:?}");
+    assert_eq!(server.archive.tail().next_seq.0, 4);
+    server.stop().await;
+}
+
 /// An import that is left open must not delay a shutdown, and what was acknowledged is kept.
 #[tokio::test]
 async fn a_shutdown_ends_an_open_import() {
@@ -217,7 +282,10 @@ async fn a_shutdown_ends_an_open_import() {
     let (messages, stream) = tokio::sync::mpsc::channel(1);
     let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
     let mut answers = client.archive.import_observations(stream).await.unwrap().into_inner();
-    messages.send(pb::ImportObservationsRequest { offset: 1, requests: vec![publish("a", "one")] }).await.unwrap();
+    messages
+        .send(pb::ImportObservationsRequest { offset: 1, requests: vec![publish("a", "one")], independent: false })
+        .await
+        .unwrap();
     assert_eq!(answers.message().await.unwrap().unwrap().offset, 1);
     let stopped = tokio::spawn(server.stop());
     let error = ServerError::from(answers.message().await.unwrap_err());

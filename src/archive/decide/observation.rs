@@ -9,8 +9,8 @@
 //! - URLs or labels alone are a reason for a change. A URL that belongs to another article stays there, and the
 //!   receipt says so.
 //! - An observation is rejected if the article is withdrawn at its observe time, unless it is recorded already.
-//! - Work that was done in advance ([`Prepared`](crate::archive::request::Prepared)) is used only if its base is still
-//!   the right one. The result is the same with and without it.
+//! - Work that was done in advance ([`Prepared`](crate::archive::request::Prepared)) is used only if it was done
+//!   against the right contents. The result is the same with and without it.
 //!
 //! Which index entries follow is not decided here but in [`crate::archive::project::projection`].
 
@@ -22,7 +22,7 @@ use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange, la
 use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::contents::{self, LoadedContent};
-use crate::archive::request::{LabelEdit, Observation, Operation, Outcome, Receipt, Warning};
+use crate::archive::request::{LabelEdit, Observation, Operation, Outcome, PreparedContent, Receipt, Warning};
 use crate::model::diff::DiffSummary;
 use crate::model::{
     ArticleKey, ArticleName, ChangeEntry, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp, diff,
@@ -50,7 +50,7 @@ impl Decider<'_> {
         let key = self.position.next_article;
         let at = operation.observe_time;
         let packed = match &observation.prepared {
-            Some(prepared) if prepared.base_seq.is_none() => prepared.packed.clone(),
+            Some(prepared) if prepared.base.is_none() => prepared.packed.clone(),
             _ => PackedContent::pack(&observation.bytes, None),
         };
         let UrlBindings { bound_urls, warnings } = self.bind_urls(key, at, &observation.urls, 0)?;
@@ -189,8 +189,8 @@ impl Decider<'_> {
         Ok((entry, Payload { packed, original, content: loaded(observation) }))
     }
 
-    /// Packs the content: as a reference if a recent content is equal, as the prepared delta if its base is still the
-    /// latest content, or else as a new delta.
+    /// Packs the content: as a reference if a recent content is equal, as prepared if that was done against the latest
+    /// content, or else as a new delta.
     fn pack(&self, head: &ArticleHead, new_content: &NewContent<'_>) -> Result<PackedContent, ArchiveError> {
         let observation = new_content.observation;
         let length = observation.bytes.len();
@@ -200,8 +200,12 @@ impl Decider<'_> {
             return Ok(packed);
         }
         let Some(latest) = head.recent.last() else { return Ok(PackedContent::pack(&observation.bytes, None)) };
-        if let Some(prepared) = observation.prepared.as_ref().filter(|prepared| prepared.base_seq == Some(latest.seq)) {
-            return Ok(prepared.packed.clone());
+        if let Some(prepared) = observation.prepared.as_ref()
+            && let Some(base) = &prepared.base
+            && self.is_content_of(&base.content, latest.seq)?
+            && let Some(packed) = prepared.packed.on(latest.seq, latest.depth, base.depth)
+        {
+            return Ok(packed);
         }
         let base = self.content_bytes(latest.seq)?;
         Ok(PackedContent::pack(&observation.bytes, Some(Base { seq: latest.seq, depth: latest.depth, bytes: &base })))
@@ -227,13 +231,27 @@ impl Decider<'_> {
 
     /// How the content differs from the one in force before it.
     fn summary(&self, before: InForce, observation: &Observation) -> Result<DiffSummary, ArchiveError> {
-        if let Some(prepared) = observation.prepared.as_ref().filter(|it| it.base_seq == Some(before.created_seq)) {
-            return Ok(prepared.summary.unwrap_or_default());
+        if let Some(prepared) = &observation.prepared
+            && let Some((content, summary)) = &prepared.summary
+            && self.is_content_of(content, before.created_seq)?
+        {
+            return Ok(*summary);
+        }
+        if let Some(before) = (self.cached)(before.created_seq) {
+            return Ok(diff::summary(&before.content, &observation.content));
         }
         let bytes = self.content_bytes(before.created_seq)?;
         let unreadable = || StoreError::damaged_at(before.created_seq, "a content cannot be read");
         let base = content_encoding::from_bytes(&bytes).ok_or_else(unreadable)?;
         Ok(diff::summary(&base, &observation.content))
+    }
+
+    /// Whether work was done against the content that the change at `seq` created.
+    fn is_content_of(&self, prepared: &PreparedContent, seq: Seq) -> Result<bool, StoreError> {
+        match prepared {
+            PreparedContent::Recorded(recorded) => Ok(*recorded == seq),
+            PreparedContent::Queued(bytes) => Ok(self.content_bytes(seq)? == *bytes),
+        }
     }
 
     pub(super) fn content_bytes(&self, seq: Seq) -> Result<bytes::Bytes, StoreError> {

@@ -103,6 +103,11 @@ impl<'a> Reader<'a> {
         Ok(entry?)
     }
 
+    /// The head of the article with this name if it is in memory.
+    pub(crate) fn cached_head(&self, name: &ArticleName) -> Option<HeadEntry> {
+        self.shared.caches.head(name)
+    }
+
     /// The head of the article with this number, whatever the bound of the read.
     pub(crate) fn head_of(&self, article: ArticleKey) -> Result<HeadEntry, ReadError> {
         Ok(load_head(&self.tables()?, article)?)

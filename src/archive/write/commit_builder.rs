@@ -47,7 +47,7 @@ pub(crate) struct CommitBuilder {
 pub(crate) struct BaseState<'a> {
     /// The engine, with the commit in flight on top.
     pub(crate) read: &'a dyn Read,
-    /// Looks up a content in the cache.
+    /// Looks up a content of it in memory.
     pub(crate) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
 }
 
@@ -145,9 +145,13 @@ impl CommitBuilder {
     ) -> T {
         let committed = Overlay::new(base.read, &self.writes.batch);
         let read = Overlay::new(&committed, &job.writes.batch);
+        let cached = |seq| {
+            let of_commit = || job.writes.content(seq).or_else(|| self.writes.content(seq));
+            if seq < self.start.next_seq { (base.cached)(seq) } else { of_commit() }
+        };
         decide(&Decider {
             tables: Tables::new(&read),
-            cached: base.cached,
+            cached: &cached,
             position: job.position,
             archive_time: now,
             batch_first: self.position.next_seq,

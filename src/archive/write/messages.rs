@@ -25,8 +25,8 @@ pub(crate) struct Job {
     pub(crate) reply: oneshot::Sender<BatchResult>,
     /// The size of the operations' contents and originals, in bytes.
     pub(crate) bytes: usize,
-    /// The job's place in the queue, freed once the reply is sent.
-    pub(crate) slot: QueueSlot,
+    /// The job's place in the queue, freed once the reply is sent. Jobs that were queued together share one.
+    pub(crate) slot: Arc<QueueSlot>,
 }
 
 /// A change to a durable subscription.
@@ -42,6 +42,8 @@ pub(crate) struct Edit {
 pub(crate) enum WriterMessage {
     /// Carry out the operations of a call.
     Job(Job),
+    /// Carry out the operations of several calls, in order.
+    Jobs(Vec<Job>),
     /// Raise the closed time: assign no archive time at or before this instant from now on.
     RaiseClosedTime {
         to: Timestamp,

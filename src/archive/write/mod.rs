@@ -12,6 +12,7 @@
 pub(crate) mod capacity;
 pub(crate) mod commit_builder;
 pub(crate) mod committer;
+pub(crate) mod forecast;
 pub(crate) mod messages;
 pub(crate) mod prepare;
 pub(crate) mod queue;

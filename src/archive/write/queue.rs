@@ -111,10 +111,31 @@ impl Queue {
         mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
         let size = job_size(&operations)?;
-        let import_turn = share.import_turn.lock().await;
-        let slot = self.imported.wait_for(size).await?;
-        drop(import_turn);
+        let slot = self.room_for_import(share, size).await?;
         self.queue(operations, mode, size.bytes, slot)
+    }
+
+    /// Like [`Queue::submit_imported`], for operations that are carried out one by one. Returns the pending reply of
+    /// each.
+    pub(crate) async fn submit_each_imported(
+        &self,
+        share: &Arc<QueueShare>,
+        operations: Vec<Operation>,
+        mode: WriteMode,
+    ) -> Result<Vec<Pending>, ArchiveError> {
+        let slot = Arc::new(self.room_for_import(share, job_size(&operations)?).await?);
+        let jobs = operations.into_iter().map(|operation| {
+            let bytes = weight_bytes(&operation);
+            job(vec![operation], mode, bytes, Arc::clone(&slot))
+        });
+        let (jobs, pending) = jobs.unzip();
+        self.send(WriterMessage::Jobs(jobs))?;
+        Ok(pending)
+    }
+
+    async fn room_for_import(&self, share: &Arc<QueueShare>, size: JobSize) -> Result<QueueSlot, Unavailable> {
+        let _import_turn = share.import_turn.lock().await;
+        self.imported.wait_for(size).await
     }
 
     fn queue(
@@ -124,9 +145,9 @@ impl Queue {
         bytes: usize,
         slot: QueueSlot,
     ) -> Result<Pending, ArchiveError> {
-        let (reply, receiver) = oneshot::channel();
-        self.send(WriterMessage::Job(Job { operations, mode, reply, bytes, slot }))?;
-        Ok(Pending(receiver))
+        let (job, pending) = job(operations, mode, bytes, Arc::new(slot));
+        self.send(WriterMessage::Job(job))?;
+        Ok(pending)
     }
 
     /// Raises the closed time: waits until no later commit can get an archive time at or before `to`.
@@ -178,6 +199,11 @@ impl Queue {
         let gone = if self.edits.is_closed() { Unavailable::Draining } else { Unavailable::StorageFailed };
         self.events.try_send(event).map_err(|_| gone.into())
     }
+}
+
+fn job(operations: Vec<Operation>, mode: WriteMode, bytes: usize, slot: Arc<QueueSlot>) -> (Job, Pending) {
+    let (reply, receiver) = oneshot::channel();
+    (Job { operations, mode, reply, bytes, slot }, Pending(receiver))
 }
 
 /// The room that the operations take. More of them than fit into one commit are [`ArchiveError::TooLarge`].

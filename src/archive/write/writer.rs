@@ -58,7 +58,7 @@ const COMMIT_BYTES_MAX: usize = 16 << 20;
 
 /// A reply that waits until a commit is durable.
 enum PendingReply {
-    Job { reply: oneshot::Sender<BatchResult>, result: BatchResult, _slot: QueueSlot },
+    Job { reply: oneshot::Sender<BatchResult>, result: BatchResult, _slot: Arc<QueueSlot> },
     ClosedTime { to: Timestamp, reply: oneshot::Sender<Result<(), ArchiveError>>, permit: OwnedSemaphorePermit },
     Edit { edit: Box<Edit>, result: EditResult },
 }
@@ -250,6 +250,7 @@ impl Writer {
             WriterMessage::Close => self.closing = true,
             WriterMessage::Job(job) if self.deferred.is_empty() && self.has_room_for(&job) => self.decide_job(job),
             WriterMessage::Job(job) => self.deferred.push_back(job),
+            WriterMessage::Jobs(jobs) => jobs.into_iter().for_each(|job| self.handle(WriterMessage::Job(job))),
             WriterMessage::Edit(edit) if self.deferred_edits.is_empty() && self.has_room_for_edit() => {
                 self.decide_edit(edit)
             }
@@ -281,7 +282,10 @@ impl Writer {
         let empty = Batch::default();
         let in_flight = self.in_flight.as_ref().map_or(&empty, |in_flight| &in_flight.batch);
         let read = Overlay::new(engine.as_ref(), in_flight);
-        let cached = |seq| self.shared.caches.content(seq);
+        let cached = |seq| {
+            let in_flight = self.in_flight.as_ref().and_then(|in_flight| in_flight.writes.content(seq));
+            in_flight.or_else(|| self.shared.caches.content(seq))
+        };
         let base = BaseState { read: &read, cached: &cached };
         let result = self.open.builder.decide(base, self.shared.clock.now(), &operations, mode);
         self.open.bytes += bytes;

@@ -1,7 +1,7 @@
 //! Sends the items of a collection to the archive.
 //!
-//! Observations go through `ImportObservations`, many in progress at a time, and are answered in order. Every other
-//! item is sent by itself once all items before it are answered, since its effect depends on them. So the progress is
+//! Observations go through `ImportObservations`, many in one message and several messages in progress, and are answered in
+//! order. Every other item is sent by itself once all items before it are answered, since its effect depends on them. So the progress is
 //! always a complete prefix of the collection: an item counts as done when it and all before it are answered.
 
 use std::collections::VecDeque;
@@ -27,6 +27,13 @@ use crate::wire::{instant, status_from_pb};
 
 /// The most observations that are sent and not answered yet.
 const IN_PROGRESS_MAX: usize = 512;
+/// The most observations in one message.
+const MESSAGE_ITEMS_MAX: usize = 64;
+/// The size of the observations in one message, in bytes. A larger observation has a message of its own.
+const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// While this many messages are in progress, a message is sent only if it is full: the archive has enough to do, and
+/// long messages cost less.
+const MESSAGES_BEFORE_FULL: usize = 2;
 
 /// Sends the items of one collection.
 pub(super) struct Uploader<'a> {
@@ -35,9 +42,33 @@ pub(super) struct Uploader<'a> {
     responses: Streaming<pb::ImportObservationsResponse>,
     /// Items that are not reported yet. The first one, if any, is waiting for the archive's response.
     in_progress: VecDeque<InProgress>,
-    /// The item to send next.
+    /// The numbers of observations in the messages that are not answered yet.
+    messages: VecDeque<usize>,
+    /// The message to send next.
+    message: Message,
+    /// The item after those in the message: one that is sent by itself, or does not fit into it.
     next: Option<QueuedItem>,
     dry_run: bool,
+}
+
+/// A message to be sent.
+#[derive(Default)]
+struct Message {
+    requests: Vec<pb::RecordObservationRequest>,
+    /// The size of the requests, approximately.
+    bytes: usize,
+    /// The number of its last item.
+    offset: u64,
+}
+
+impl Message {
+    fn has_room_for(&self, bytes: usize) -> bool {
+        self.requests.is_empty() || (self.requests.len() < MESSAGE_ITEMS_MAX && self.bytes + bytes <= MESSAGE_BYTES_MAX)
+    }
+
+    fn is_full(&self) -> bool {
+        self.requests.len() >= MESSAGE_ITEMS_MAX || self.bytes >= MESSAGE_BYTES_MAX
+    }
 }
 
 /// An item that is not reported yet.
@@ -49,7 +80,7 @@ struct InProgress {
 }
 
 enum ItemState {
-    /// Sent, and not answered yet.
+    /// Sent or about to be, and not answered yet.
     Sent,
     Skipped(&'static str),
     Failed(CaptureError),
@@ -69,7 +100,8 @@ impl<'a> Uploader<'a> {
     pub(super) async fn new(client: &'a Client, dry_run: bool) -> Result<Self, CaptureError> {
         let (requests, stream) = mpsc::channel(1);
         let responses = client.archive.clone().import_observations(ReceiverStream::new(stream)).await?.into_inner();
-        Ok(Self { client, requests, responses, in_progress: VecDeque::new(), next: None, dry_run })
+        let (in_progress, messages, message) = (VecDeque::new(), VecDeque::new(), Message::default());
+        Ok(Self { client, requests, responses, in_progress, messages, message, next: None, dry_run })
     }
 
     /// Sends all items and reports their outcomes, until there are no more or the caller stops it. It then waits for
@@ -88,36 +120,33 @@ impl<'a> Uploader<'a> {
             if tracker.is_cut_off() {
                 return Ok(Ended::Stopped);
             }
-            let is_sent_alone = self.next.as_ref().is_some_and(|next| !matches!(next.item.action, Action::Record(_)));
             if self.in_progress.is_empty() {
-                match self.next.take_if(|_| is_sent_alone) {
+                match self.next.take() {
                     Some(next) => {
                         self.send_alone(next.item, tracker).await?;
                         continue;
                     }
-                    None if ended && self.next.is_none() => return Ok(end),
+                    None if ended => return Ok(end),
                     None => {}
                 }
             }
-            let has_room = self.in_progress.len() < IN_PROGRESS_MAX;
-            let (may_send, may_take) = match &self.next {
-                Some(_) => (has_room && !is_sent_alone, false),
-                None => (false, has_room && !ended),
-            };
+            let may_take = self.next.is_none() && self.in_progress.len() < IN_PROGRESS_MAX && !ended;
+            // If nothing more can be added, it is sent as it is.
+            let may_send = !self.message.requests.is_empty()
+                && (!may_take || self.message.is_full() || self.messages.len() < MESSAGES_BEFORE_FULL);
             tokio::select! {
                 biased;
                 () = stopping.cancelled(), if !ended => {
                     (ended, end, self.next) = (true, Ended::Stopped, None);
                 }
                 response = self.responses.message(), if !self.in_progress.is_empty() => self.take(response, tracker)?,
-                slot = self.requests.clone().reserve_owned(), if may_send => {
-                    let slot = slot.map_err(|_| CaptureError::BrokenOff)?;
-                    self.in_progress.extend(self.next.take().map(|next| send(slot, next, self.dry_run)));
-                }
-                arrived = items.recv(), if may_take => match arrived {
+                arrived = items.recv(), if may_take && !self.message.is_full() => match arrived {
                     Some(arrived) => self.arrive(arrived),
                     None => ended = true,
                 },
+                slot = self.requests.clone().reserve_owned(), if may_send => {
+                    self.send(slot.map_err(|_| CaptureError::BrokenOff)?);
+                }
             }
         }
     }
@@ -129,6 +158,12 @@ impl<'a> Uploader<'a> {
             Action::Skip(what) => ItemState::Skipped(what),
             Action::Fail(error) => ItemState::Failed(error),
             Action::Abort(error) => ItemState::Aborted(error),
+            Action::Record(request) if self.message.has_room_for(permit.num_permits()) => {
+                self.message.requests.push(pb::RecordObservationRequest { validate_only: self.dry_run, ..*request });
+                self.message.bytes += permit.num_permits();
+                self.message.offset = done.items;
+                ItemState::Sent
+            }
             action @ (Action::Record(_)
             | Action::Withdraw(_)
             | Action::Reinstate(_)
@@ -143,6 +178,16 @@ impl<'a> Uploader<'a> {
             }
         };
         self.in_progress.push_back(InProgress { place, done, state, _permit: permit });
+    }
+
+    /// Sends the message, and begins the next one with the item that did not fit into it.
+    fn send(&mut self, slot: mpsc::OwnedPermit<pb::ImportObservationsRequest>) {
+        let Message { requests, offset, .. } = std::mem::take(&mut self.message);
+        self.messages.push_back(requests.len());
+        slot.send(pb::ImportObservationsRequest { offset, requests, independent: true });
+        if let Some(next) = self.next.take() {
+            self.arrive(next);
+        }
     }
 
     /// Reports the items before the first one that the archive has not answered.
@@ -161,23 +206,41 @@ impl<'a> Uploader<'a> {
         Ok(())
     }
 
-    /// Processes the response to the first item in progress.
+    /// Processes the response to the first message in progress.
     fn take(
         &mut self,
         response: Result<Option<pb::ImportObservationsResponse>, tonic::Status>,
         tracker: &mut Tracker<'_>,
     ) -> Result<(), CaptureError> {
+        use pb::import_result::Result as ItemResult;
         let result = response?.and_then(|response| response.result).ok_or(CaptureError::BrokenOff)?;
-        let Some(first) = self.in_progress.pop_front() else { return Ok(()) };
-        let item = ItemRef { place: &first.place, number: first.done.items };
-        match result {
-            ImportResult::Recorded(recorded) => {
-                tracker.saw(recorded.snapshot);
-                recorded.responses.into_iter().for_each(|response| tracker.report(Event::Recorded(item, response)));
+        let count = self.messages.pop_front().ok_or(CaptureError::BrokenOff)?;
+        let results = match result {
+            ImportResult::Results(pb::ImportResults { results }) => {
+                results.into_iter().filter_map(|result| result.result).collect()
             }
-            ImportResult::Error(error) => rejected(error_of_message(&error), item, tracker)?,
+            ImportResult::Error(error) => vec![ItemResult::Error(error); count],
+            ImportResult::Recorded(_) => Vec::new(),
+        };
+        if results.len() != count {
+            return Err(CaptureError::BrokenOff);
         }
-        tracker.reach(first.done);
+        for result in results {
+            self.report_done(tracker)?;
+            let Some(first) = self.in_progress.pop_front() else { return Ok(()) };
+            let item = ItemRef { place: &first.place, number: first.done.items };
+            match result {
+                ItemResult::Recorded(recorded) => {
+                    tracker.saw(recorded.snapshot.clone());
+                    tracker.report(Event::Recorded(item, recorded));
+                }
+                ItemResult::Error(error) => rejected(ServerError::from(status_from_pb(&error)), item, tracker)?,
+            }
+            tracker.reach(first.done);
+            if tracker.is_cut_off() {
+                return Ok(());
+            }
+        }
         Ok(())
     }
 
@@ -330,15 +393,6 @@ fn attribute_to_own_url(request: &mut pb::RecordObservationRequest, other: &str,
     };
 }
 
-fn send(slot: mpsc::OwnedPermit<pb::ImportObservationsRequest>, queued: QueuedItem, dry_run: bool) -> InProgress {
-    let QueuedItem { item: Item { place, action, done }, permit } = queued;
-    if let Action::Record(mut request) = action {
-        request.validate_only = dry_run;
-        slot.send(pb::ImportObservationsRequest { offset: done.items, requests: vec![*request] });
-    }
-    InProgress { place, done, state: ItemState::Sent, _permit: permit }
-}
-
 /// Reports a rejected item. Fails if the error is temporary, since all items after it would be rejected too.
 fn rejected(error: ServerError, item: ItemRef<'_>, tracker: &mut Tracker<'_>) -> Result<(), CaptureError> {
     if error.is_passing() {
@@ -346,17 +400,4 @@ fn rejected(error: ServerError, item: ItemRef<'_>, tracker: &mut Tracker<'_>) ->
     }
     tracker.fail(item, error.into());
     Ok(())
-}
-
-/// The error of a message. Each message here has a single request, so the index before its errors says nothing.
-fn error_of_message(status: &tonic_types::Status) -> ServerError {
-    let unnumbered = |text: &mut String| {
-        if let Some(rest) = text.strip_prefix("requests[0]") {
-            *text = rest.trim_start_matches(['.', ':', ' ']).to_owned();
-        }
-    };
-    let mut error = ServerError::from(status_from_pb(status));
-    unnumbered(&mut error.message);
-    error.field_violations.iter_mut().for_each(|violation| unnumbered(&mut violation.field));
-    error
 }

@@ -247,14 +247,15 @@ mod tests {
     fn a_rejected_message_of_an_import_keeps_its_offset_and_its_stream() {
         let call = Arc::new(Call::new(&bounds(), "ImportObservations"));
         let incoming = super::super::Incoming(Some(Arc::clone(&call)));
-        let message = |requests| pb::ImportObservationsRequest { offset: 7, requests }.encode_to_vec();
+        let message =
+            |requests| pb::ImportObservationsRequest { offset: 7, requests, independent: false }.encode_to_vec();
         let good = message(vec![pb::RecordObservationRequest::default()]);
         let many = message(vec![pb::RecordObservationRequest::default(); 5_000]);
         let cut = good[..good.len() - 1].to_vec();
         let cases = [(many, 7, "FIELD_INVALID"), (cut, 7, "MESSAGE_MALFORMED"), (vec![0xff], 0, "MESSAGE_MALFORMED")];
         for (bytes, offset, reason) in cases {
             let message: pb::ImportObservationsRequest = read(&call, bytes.into()).unwrap();
-            assert_eq!(message, pb::ImportObservationsRequest { offset, requests: Vec::new() });
+            assert_eq!(message, pb::ImportObservationsRequest { offset, ..Default::default() });
             let info = incoming.rejection().and_then(|status| status.get_details_error_info()).unwrap();
             assert_eq!(info.reason, reason);
             assert!(incoming.rejection().is_none(), "it is reported once");
