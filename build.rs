@@ -9,6 +9,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+#[cfg(feature = "cli")]
+#[path = "build/json.rs"]
+mod json;
+
 #[cfg(feature = "wire")]
 mod contract {
     use std::error::Error;
@@ -49,6 +53,8 @@ mod contract {
             let service = take_service(&mut wire, name).ok_or_else(|| format!("there is no {name}"))?;
             generate(&service, &out)?;
         }
+        #[cfg(feature = "cli")]
+        fs::write(out.join("dateline_json.rs"), super::json::generate(&wire)?)?;
         // JSON and reflection look messages up by their full names.
         let mut config = tonic_prost_build::Config::new();
         config.enable_type_names();
@@ -122,7 +128,7 @@ mod contract {
         methods.fold(built, manual::ServiceBuilder::method).build()
     }
 
-    fn snake_case(name: &str) -> String {
+    pub(super) fn snake_case(name: &str) -> String {
         let mut snake = String::new();
         for character in name.chars() {
             if character.is_ascii_uppercase() && !snake.is_empty() {
