@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 
 use dateline::internals::wire::pb;
 use support::history::History;
-use support::memory::{memory_of, mib};
+use support::memory::{memory_of, mib, processor_of};
 use support::running::{Running, folder_bytes};
-use support::table::Table;
+use support::table::{Table, median};
 
 /// The seed of the random order of the second import.
 const SEED: u64 = 20_261_128;
@@ -45,21 +45,24 @@ fn main() -> anyhow::Result<()> {
     history.write(&shuffled(order), &path_of("shuffled.jsonl"))?;
 
     let mut table = Table::default();
-    let (count, mut rounds, mut peak) = (history.requests.len() as f64, Vec::new(), 0);
+    let (count, mut rounds, mut times, mut peak) = (history.requests.len() as f64, Vec::new(), Vec::new(), 0);
     for round in 0..ROUNDS {
         let floor = read_and_compress(&path_of("history.jsonl"))?;
         let archive = path_of(&format!("archive-{round}"));
-        let (took, memory) = import(&path_of("history.jsonl"), &archive)?;
+        let Imported { took, processor, memory } = import(&path_of("history.jsonl"), &archive)?;
         peak = peak.max(memory);
+        times.push(processor.as_secs_f64() * 1e6 / count);
         rounds.push((count / took.as_secs_f64(), count / floor.as_secs_f64()));
     }
     table.rate("import, in the order of time", &rounds, "reading the lines and zstd -3 of each", "≥ 50 %");
+    let micros = median(times.into_iter());
+    table.fact("processor time of the import, a revision", &format!("{micros:.0} µs"), "≤ 150 µs");
     table.fact("memory of the import, at most", &mib(peak), "");
     let archive = path_of("archive-0");
-    let (took, _) = import(&path_of("history.jsonl"), &archive)?;
+    let Imported { took, .. } = import(&path_of("history.jsonl"), &archive)?;
     table.fact("the same again, nothing new", &format!("{:.0}/s", count / took.as_secs_f64()), "");
     let other = path_of("shuffled");
-    let (took, _) = import(&path_of("shuffled.jsonl"), &other)?;
+    let Imported { took, .. } = import(&path_of("shuffled.jsonl"), &other)?;
     table.fact("import, in a random order", &format!("{:.0}/s", count / took.as_secs_f64()), "");
 
     sizes(&history, &archive, folder.path(), &mut table)?;
@@ -84,8 +87,17 @@ fn shuffled(mut order: Vec<usize>) -> Vec<usize> {
     order
 }
 
-/// Imports a file with the binary. Returns how long it took, and the most memory that it used.
-fn import(file: &Path, archive: &Path) -> anyhow::Result<(Duration, u64)> {
+/// What an import cost.
+struct Imported {
+    took: Duration,
+    /// The processor time that it used, but for the last few milliseconds.
+    processor: Duration,
+    /// The most memory that it used, in bytes.
+    memory: u64,
+}
+
+/// Imports a file with the binary.
+fn import(file: &Path, archive: &Path) -> anyhow::Result<Imported> {
     let begun = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_dateline"))
         .args(["import", "--quiet", "--archive"])
@@ -93,12 +105,13 @@ fn import(file: &Path, archive: &Path) -> anyhow::Result<(Duration, u64)> {
         .env("HOME", archive.with_extension("home"))
         .stdout(Stdio::null())
         .spawn()?;
-    let (id, mut peak) = (child.id().to_string(), 0);
+    let (id, mut memory, mut processor) = (child.id().to_string(), 0, Duration::ZERO);
     loop {
-        peak = peak.max(memory_of(&id).peak);
+        memory = memory.max(memory_of(&id).peak);
+        processor = processor.max(processor_of(&id));
         if let Some(status) = child.try_wait()? {
             anyhow::ensure!(status.success(), "the import failed: {status}");
-            return Ok((begun.elapsed(), peak));
+            return Ok(Imported { took: begun.elapsed(), processor, memory });
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -1,6 +1,7 @@
 //! Shared code of the benchmarks: articles to record, a server to record them with, load, and the floors.
 
 pub(crate) mod bare_stream;
+pub(crate) mod batches;
 pub(crate) mod callers;
 pub(crate) mod child;
 pub(crate) mod corpus;
