@@ -26,14 +26,14 @@ pub(super) fn generate(files: &FileDescriptorSet) -> Result<String, Box<dyn Erro
         let message = message(files, &name).ok_or_else(|| format!("there is no message {name}"))?;
         for field in &message.field {
             let Some(contained) = field.type_name().strip_prefix(PACKAGE).map(str::to_owned) else { continue };
-            match field.r#type() {
-                Type::Enum if enums.insert(contained.clone()) => write!(
+            if field.r#type() == Type::Message {
+                rest.push(contained);
+            } else if enums.insert(contained.clone()) {
+                write!(
                     code,
                     "impl Named for pb::{contained} {{\n    fn number(name: &str) -> Option<i32> {{\n        \
                      Self::from_str_name(name).map(i32::from)\n    }}\n}}\n"
-                )?,
-                Type::Message => rest.push(contained),
-                _ => {}
+                )?;
             }
         }
         readable(&name, message, &mut code)?;
@@ -103,7 +103,15 @@ fn kind(field: &FieldDescriptorProto) -> Result<String, Box<dyn Error>> {
         Type::Message if field.type_name() == ".google.protobuf.Timestamp" => "Time".to_owned(),
         Type::Message if field.type_name() == ".google.protobuf.Duration" => "Span".to_owned(),
         Type::Message => of_contract("Object")?,
-        other => return Err(format!("a {} cannot be read from JSON", other.as_str_name()).into()),
+        other @ (Type::Double
+        | Type::Float
+        | Type::Fixed64
+        | Type::Fixed32
+        | Type::Group
+        | Type::Sfixed32
+        | Type::Sfixed64
+        | Type::Sint32
+        | Type::Sint64) => return Err(format!("a {} cannot be read from JSON", other.as_str_name()).into()),
     })
 }
 

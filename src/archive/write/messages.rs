@@ -52,7 +52,7 @@ pub(crate) enum WriterMessage {
         permit: OwnedSemaphorePermit,
     },
     /// Change a durable subscription.
-    Edit(Edit),
+    Edit(Box<Edit>),
     /// The commit in flight is durable, or failed.
     Committed(Result<(), EngineError>),
     /// Finish what was accepted, then end the thread.

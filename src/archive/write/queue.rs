@@ -162,7 +162,8 @@ impl Queue {
         id: SubscriptionId,
         edit: SubscriptionEdit,
     ) -> Result<Option<Arc<SubscriptionRecord>>, ArchiveError> {
-        self.ask(&self.edits, |reply, permit| WriterMessage::Edit(Edit { id, edit, reply, _permit: permit })).await
+        self.ask(&self.edits, |reply, permit| WriterMessage::Edit(Box::new(Edit { id, edit, reply, _permit: permit })))
+            .await
     }
 
     /// Sends a message to the writer thread once there is room for it, and waits for the reply.

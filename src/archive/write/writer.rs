@@ -142,7 +142,7 @@ pub(crate) struct Writer {
     deferred: VecDeque<Job>,
     /// Subscription edits that did not fit into the open commit, in order of arrival. Edits depend only on
     /// subscriptions, so jobs need not wait for them.
-    deferred_edits: VecDeque<Edit>,
+    deferred_edits: VecDeque<Box<Edit>>,
     /// The highest closed time, whether durable, in flight or in the open commit.
     closed_time: Option<Timestamp>,
     /// The number of durable commits since the archive was created.
@@ -293,7 +293,7 @@ impl Writer {
     }
 
     /// Decides a subscription edit on the state after all earlier edits.
-    fn decide_edit(&mut self, edit: Edit) {
+    fn decide_edit(&mut self, edit: Box<Edit>) {
         let id = &edit.id;
         if self.shared.tail().failed {
             return drop(edit.reply.send(Err(Unavailable::StorageFailed.into())));
@@ -316,7 +316,7 @@ impl Writer {
             writes.subscriptions.insert(id.clone(), record.clone());
         }
         let result = decided.map(|decided| decided.record).map_err(ArchiveError::from);
-        self.open.waiting.push(PendingReply::Edit { edit: Box::new(edit), result });
+        self.open.waiting.push(PendingReply::Edit { edit, result });
     }
 
     /// The archive time of a commit that is sealed now: the time of the clock, but always later than the archive time
@@ -477,7 +477,7 @@ impl Writer {
                 PendingReply::ClosedTime { to, reply, permit } => {
                     maintenance.push(WriterMessage::RaiseClosedTime { to, reply, permit })
                 }
-                PendingReply::Edit { edit, .. } => maintenance.push(WriterMessage::Edit(*edit)),
+                PendingReply::Edit { edit, .. } => maintenance.push(WriterMessage::Edit(edit)),
                 job @ PendingReply::Job { .. } => jobs.push(job),
             }
         }

@@ -160,7 +160,18 @@ impl Choices<'_> {
             Kind::Bool => self.of(&["true", "false"]).to_owned(),
             Kind::String => format!("{:?}", self.of(&["", "a", "naïve", "\"quoted\"", "sources/press"])),
             Kind::Bytes => format!("{:?}", self.of(&["", "QQ==", "QQ", "QUI=", "-_8=", "+/8=", "QUJD", "QUJDRA==="])),
-            _ => self.of(&["0", "1", "255", "\"4294967295\"", "-1", "1e2"]).to_owned(),
+            Kind::Int32
+            | Kind::Int64
+            | Kind::Uint32
+            | Kind::Uint64
+            | Kind::Sint32
+            | Kind::Sint64
+            | Kind::Fixed32
+            | Kind::Fixed64
+            | Kind::Sfixed32
+            | Kind::Sfixed64
+            | Kind::Float
+            | Kind::Double => self.of(&["0", "1", "255", "\"4294967295\"", "-1", "1e2"]).to_owned(),
         };
         json.push_str(&text);
     }

@@ -32,6 +32,7 @@ trait Named {
     fn number(name: &str) -> Option<i32>;
 }
 
+#[expect(clippy::all, reason = "generated from proto/dateline/v1")]
 mod contract {
     //! The messages of the contract.
     use super::*;
