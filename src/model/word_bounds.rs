@@ -11,8 +11,12 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a segment is a word.
+#[inline]
 fn is_word(segment: &str) -> bool {
-    segment.chars().any(char::is_alphanumeric)
+    match segment.as_bytes().first() {
+        Some(first) if first.is_ascii_alphanumeric() => true,
+        _ => segment.chars().any(char::is_alphanumeric),
+    }
 }
 
 /// All segments of `text` between word boundaries, each with its offset. Together they are the text.
@@ -33,6 +37,7 @@ pub(super) struct WordBoundIndices<'a> {
 impl<'a> Iterator for WordBoundIndices<'a> {
     type Item = (usize, &'a str);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if let Some((offset, segments)) = &mut self.looked_up {
             if let Some((at, segment)) = segments.next() {
@@ -54,30 +59,55 @@ impl<'a> Iterator for WordBoundIndices<'a> {
 }
 
 /// The length of the segment with which `text` begins, if no lookup is needed to find its end.
+#[inline]
 fn plain_segment(text: &[u8]) -> Option<usize> {
-    let first = *text.first()?;
-    let run = |is_part: fn(&u8) -> bool| text.iter().take_while(|byte| is_part(byte)).count();
-    // A character that is not ASCII may belong to the one before it, such as an accent.
-    let is_plain_end = |length: usize| text.get(length).is_none_or(u8::is_ascii);
-    let length = match first {
-        b' ' => run(|byte| *byte == b' '),
-        // A mark between two letters or digits may join them, and an underscore always does.
-        _ if first.is_ascii_alphanumeric() => {
-            let length = run(u8::is_ascii_alphanumeric);
-            match text.get(length) {
-                Some(b'_') => return None,
-                Some(b'.' | b',' | b';' | b':' | b'\'') => match text.get(length + 1) {
-                    Some(after) if after.is_ascii_alphanumeric() || !after.is_ascii() => return None,
-                    Some(_) | None => length,
-                },
-                Some(_) | None => length,
-            }
-        }
+    let length = match *text.first()? {
+        b' ' => run(text, |byte| byte == b' '),
+        first if is_word_part(first) => return plain_word(text),
         // A carriage return may be part of a line end of two characters.
-        b'_' | b'\r' | 0x80.. => return None,
+        b'\r' | 0x80.. => return None,
         _ => 1,
     };
-    is_plain_end(length).then_some(length)
+    // A character that is not ASCII may belong to the one before it, such as an accent.
+    text.get(length).is_none_or(u8::is_ascii).then_some(length)
+}
+
+/// As [`plain_segment`], for a segment that begins with a letter, a digit or an underscore. A mark between two letters
+/// or two digits may join them.
+#[inline]
+fn plain_word(text: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    loop {
+        length += run(text.get(length..)?, is_word_part);
+        let Some(mark) = text.get(length) else { return Some(length) };
+        let (letters, digits) = match mark {
+            b'.' | b'\'' => (true, true),
+            b':' => (true, false),
+            b',' | b';' => (false, true),
+            0x80.. => return None,
+            _ => return Some(length),
+        };
+        let before = text.get(length - 1)?;
+        let Some(after) = text.get(length + 1) else { return Some(length) };
+        let joined = (letters && before.is_ascii_alphabetic() && after.is_ascii_alphabetic())
+            || (digits && before.is_ascii_digit() && after.is_ascii_digit());
+        match joined {
+            _ if !after.is_ascii() => return None,
+            true => length += 1,
+            false => return Some(length),
+        }
+    }
+}
+
+#[inline]
+fn is_word_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// The number of bytes at the beginning of `text` that are of this kind.
+#[inline]
+fn run(text: &[u8], is_part: impl Fn(u8) -> bool) -> usize {
+    text.iter().position(|byte| !is_part(*byte)).unwrap_or(text.len())
 }
 
 /// The length of what must be looked up from here on: up to a space after anything but white space, where there always

@@ -47,7 +47,7 @@ impl Connection {
                 let stream = context.get_or_create_stream(stream).await?;
                 Self::Nats(context, stream)
             }
-            other => bail!("{other} is none of dateline, etcd, pg, redis and nats"),
+            other => bail!("{other} is unknown; dateline, etcd, pg, redis and nats are known"),
         })
     }
 

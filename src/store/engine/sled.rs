@@ -241,7 +241,7 @@ impl Shared {
         free_bytes(&self.path).map_err(|error| EngineError::Failed(format!("statvfs failed: {error}")))
     }
 
-    /// Fails with [`EngineError::Full`] unless so much space is free that this many bytes can be written and applied.
+    /// Fails with [`EngineError::Full`] unless enough space is free that this many bytes can be written and applied.
     fn check_space(&self, bytes: u64, floor_bytes: u64) -> Result<(), EngineError> {
         let pending_bytes = u64::try_from(self.pending.bytes()).unwrap_or(u64::MAX);
         let creation_bytes = if self.database.get().is_none() { CREATION_BYTES } else { 0 };
