@@ -12,7 +12,7 @@ use quick_cache::unsync::Cache;
 
 use super::BackupError;
 use crate::model::Seq;
-use crate::store::content::{ContentWeighter, compress, decompress};
+use crate::store::content::{ContentWeighter, Effort, compress, decompress};
 
 /// The size of the in-memory cache of contents, in bytes.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -44,7 +44,7 @@ impl Bases {
     }
 
     pub(super) fn insert(&mut self, seq: Seq, bytes: Bytes) -> Result<(), BackupError> {
-        let compressed = compress(&bytes, None);
+        let compressed = compress(&bytes, None, Effort::Quick);
         let mut entry = Vec::with_capacity(compressed.len() + HEAD_BYTES);
         for length in [compressed.len(), bytes.len()] {
             entry.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());

@@ -1,9 +1,10 @@
 //! Storage of contents and originals: delta chains, cut into chunks.
 //!
-//! A content is encoded ([`super::content_encoding`]), then compressed with zstd (RFC 8878) at level 3 in one of three ways: as a
+//! A content is encoded ([`super::content_encoding`]), then compressed with zstd (RFC 8878) in one of three ways: as a
 //! keyframe, which stands alone; as a delta, with an older content of the same article as the zstd prefix; or as a
-//! reference to an equal content, without data. The record names the base, and the depth: how many contents must be
-//! read before this one. The depth stays below [`DEPTH_LIMIT`], which bounds the cost of a read.
+//! reference to an equal content, without data. The record names the base, and the depth: how many contents must be read
+//! before this one. The depth stays below [`DEPTH_LIMIT`], which bounds the cost of a read. Which older content becomes
+//! the base is decided in [`super::base_choice`].
 
 use std::cell::RefCell;
 
@@ -19,9 +20,8 @@ use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{Original, OriginalRecord, Seq};
 
-/// The exclusive limit of a content's depth: at least every sixteenth content of a chain is a keyframe.
-pub const DEPTH_LIMIT: u32 = 16;
-const COMPRESSION_LEVEL: i32 = 3;
+/// The exclusive limit of a content's depth: at least every thirty-second content of a chain is a keyframe.
+pub const DEPTH_LIMIT: u32 = 32;
 /// Exceeds every content and original that the limits admit, in bytes. A greater stored length is damage.
 const LENGTH_LIMIT: usize = 256 << 20;
 
@@ -32,6 +32,24 @@ pub(crate) struct ContentWeighter;
 impl Weighter<Seq, Bytes> for ContentWeighter {
     fn weight(&self, _: &Seq, bytes: &Bytes) -> u64 {
         bytes.len() as u64 + 64
+    }
+}
+
+/// How much time compression may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// As little as possible, while somebody waits: zstd level 3.
+    Quick,
+    /// As much as it takes to get small: zstd level 19. It is many times slower, and is decompressed as fast.
+    Thorough,
+}
+
+impl Effort {
+    fn level(self) -> i32 {
+        match self {
+            Self::Quick => 3,
+            Self::Thorough => 19,
+        }
     }
 }
 
@@ -55,16 +73,21 @@ pub struct Base<'a> {
     pub bytes: &'a [u8],
 }
 
+impl Base<'_> {
+    /// Whether a delta of it is not too deep.
+    pub(super) fn is_usable(&self) -> bool {
+        self.depth + 1 < DEPTH_LIMIT
+    }
+}
+
 impl PackedContent {
     /// Compresses `bytes`: as a delta of `base` if that is not too deep and saves space, otherwise as a keyframe.
-    pub fn pack(bytes: &[u8], base: Option<Base<'_>>) -> Self {
-        let Some(base) = base.filter(|base| base.depth + 1 < DEPTH_LIMIT) else {
-            return Self::keyframe(bytes);
-        };
-        let data = compress(bytes, Some(base.bytes));
+    pub fn pack(bytes: &[u8], base: Option<Base<'_>>, effort: Effort) -> Self {
+        let Some(base) = base.filter(Base::is_usable) else { return Self::keyframe(bytes, effort) };
+        let data = compress(bytes, Some(base.bytes), effort);
         // A delta this large means an unrelated text. A keyframe of about the same size is then faster to read.
         if data.len() > bytes.len() / 4 {
-            let keyframe = Self::keyframe(bytes);
+            let keyframe = Self::keyframe(bytes, effort);
             if keyframe.data.as_ref().is_some_and(|keyframe| keyframe.len() <= data.len() + data.len() / 8) {
                 return keyframe;
             }
@@ -106,6 +129,11 @@ impl PackedContent {
 
     /// Adds the content to a batch, to be stored with the change at `seq`.
     pub fn write(self, seq: Seq, batch: &mut Batch) {
+        self.at(seq).write(batch);
+    }
+
+    /// The content as a log file or another database stores it, with the change at `seq`.
+    pub(crate) fn at(self, seq: Seq) -> StoredContent {
         let head = stored::ContentHead {
             base: self.base.map(|base| base.0),
             depth: self.depth,
@@ -114,11 +142,11 @@ impl PackedContent {
             more_chunks: 0,
             data: Vec::new(),
         };
-        StoredContent { seq, head, data: self.data.unwrap_or_default() }.write(batch);
+        StoredContent { seq, head, data: self.data.unwrap_or_default() }
     }
 
-    fn keyframe(bytes: &[u8]) -> Self {
-        Self { base: None, depth: 0, length: bytes.len(), data: Some(compress(bytes, None)) }
+    fn keyframe(bytes: &[u8], effort: Effort) -> Self {
+        Self { base: None, depth: 0, length: bytes.len(), data: Some(compress(bytes, None, effort)) }
     }
 }
 
@@ -165,6 +193,22 @@ impl StoredContent {
         stored::ContentHead { more_chunks: 0, data: self.data.clone(), ..self.head.clone() }
     }
 
+    /// The message as bytes, for a temporary file.
+    pub(crate) fn to_message_bytes(&self) -> Vec<u8> {
+        self.to_message().encode_to_vec()
+    }
+
+    /// The inverse of [`Self::to_message_bytes`].
+    pub(crate) fn from_message_bytes(seq: Seq, bytes: &[u8]) -> Result<Self, StoreError> {
+        let malformed = |_| StoreError::damaged_at(seq, "a content in a temporary file cannot be read");
+        stored::ContentHead::decode(bytes).map(|head| Self::from_message(seq, head)).map_err(malformed)
+    }
+
+    /// The change that the content is stored with.
+    pub(crate) fn seq(&self) -> Seq {
+        self.seq
+    }
+
     /// Adds the content to a batch, cut into chunks.
     pub fn write(&self, batch: &mut Batch) {
         let seq = self.seq;
@@ -191,6 +235,11 @@ impl StoredContent {
     /// How many contents must be read before this one, down to the keyframe.
     pub fn depth(&self) -> u32 {
         self.head.depth
+    }
+
+    /// Replaces the depth that is stored with the content.
+    pub(crate) fn set_depth(&mut self, depth: u32) {
+        self.head.depth = depth;
     }
 
     /// The content's encoding, given that of its base.
@@ -225,7 +274,7 @@ impl PackedOriginal {
             size_bytes: original.data.len() as u64,
             sha256: Sha256::digest(&original.data).into(),
         };
-        Self { record, stored: StoredOriginal(compress(&original.data, None)) }
+        Self { record, stored: StoredOriginal(compress(&original.data, None, Effort::Quick)) }
     }
 
     /// Adds the original to a batch, to be stored with the change at `seq`.
@@ -261,6 +310,11 @@ impl StoredOriginal {
     pub fn is(&self, record: &OriginalRecord) -> bool {
         let bytes = self.unpack(record.size_bytes);
         bytes.is_some_and(|bytes| <[u8; 32]>::from(Sha256::digest(bytes)) == record.sha256)
+    }
+
+    /// Compresses an original of these bytes.
+    pub fn pack(bytes: &[u8], effort: Effort) -> Self {
+        Self(compress(bytes, None, effort))
     }
 
     /// The uncompressed bytes, `size_bytes` of them; `None` if it does not decompress to that size.
@@ -301,11 +355,11 @@ thread_local! {
 /// zstd treats a prefix as a dictionary of raw text, unless it begins with the magic number of a trained dictionary,
 /// which no encoded content does.
 #[expect(clippy::expect_used, reason = "zstd fails here only when it cannot allocate")]
-pub(crate) fn compress(bytes: &[u8], prefix: Option<&[u8]>) -> Vec<u8> {
+pub(crate) fn compress(bytes: &[u8], prefix: Option<&[u8]>, effort: Effort) -> Vec<u8> {
     let prefix = prefix.unwrap_or_default();
     let mut data = Vec::with_capacity(compress_bound(bytes.len()));
     let mut compress =
-        |context: &mut CCtx<'_>| context.compress_using_dict(&mut data, bytes, prefix, COMPRESSION_LEVEL).map(drop);
+        |context: &mut CCtx<'_>| context.compress_using_dict(&mut data, bytes, prefix, effort.level()).map(drop);
     let compressed = if bytes.len() + prefix.len() <= KEPT_CONTEXT_BYTES_MAX {
         COMPRESSOR.with_borrow_mut(|context| compress(context))
     } else {

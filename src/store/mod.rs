@@ -7,6 +7,7 @@
 //! Values are sealed (see [`seal`]): an altered value is reported as [`StoreError::Damaged`], never returned as data.
 
 pub mod address;
+pub mod base_choice;
 pub mod content;
 pub mod content_encoding;
 pub mod engine;

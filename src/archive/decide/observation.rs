@@ -10,7 +10,7 @@
 //!   receipt says so.
 //! - An observation is rejected if the article is withdrawn at its observe time, unless it is recorded already.
 //! - Work that was done in advance ([`Prepared`](crate::archive::request::Prepared)) is used only if it was done
-//!   against the right contents. The result is the same with and without it.
+//!   against the right contents. What is recorded is the same with and without it; only the delta may have another base.
 //!
 //! Which index entries follow is not decided here but in [`crate::archive::project::projection`].
 
@@ -21,17 +21,18 @@ use crate::archive::decide::decision::{ALL, Decision, ObservationCandidate, deci
 use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange, label_change};
 use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::project::timeline::TimelineReader;
+use crate::archive::read::candidates;
 use crate::archive::read::contents::{self, LoadedContent};
 use crate::archive::request::{LabelEdit, Observation, Operation, Outcome, PreparedContent, Receipt, Warning};
 use crate::model::diff::DiffSummary;
 use crate::model::{
     ArticleKey, ArticleName, ChangeEntry, LogKind, RevisionNumber, RevisionRecord, Seq, Timestamp, diff,
 };
-use crate::store::content::{Base, PackedContent, PackedOriginal, StoredContent};
+use crate::store::content::{Base, Effort, PackedContent, PackedOriginal, StoredContent};
 use crate::store::head::{ArticleHead, InForce};
 use crate::store::overlay::Overlay;
 use crate::store::record::created_revision;
-use crate::store::{StoreError, Tables, content_encoding};
+use crate::store::{StoreError, Tables, base_choice, content_encoding};
 
 /// A content to be recorded, and where it comes from.
 pub(crate) struct NewContent<'a> {
@@ -51,7 +52,7 @@ impl Decider<'_> {
         let at = operation.observe_time;
         let packed = match &observation.prepared {
             Some(prepared) if prepared.base.is_none() => prepared.packed.clone(),
-            _ => PackedContent::pack(&observation.bytes, None),
+            _ => PackedContent::pack(&observation.bytes, None, Effort::Quick),
         };
         let UrlBindings { bound_urls, warnings } = self.bind_urls(key, at, &observation.urls, 0)?;
         let original = packed_original(observation);
@@ -199,16 +200,29 @@ impl Decider<'_> {
         {
             return Ok(packed);
         }
-        let Some(latest) = head.recent.last() else { return Ok(PackedContent::pack(&observation.bytes, None)) };
+        let Some(latest) = head.recent.last() else {
+            return Ok(PackedContent::pack(&observation.bytes, None, Effort::Quick));
+        };
+        let cached = |seq| (self.cached)(seq).map(|content| content.bytes);
+        let others = || candidates::before_latest(head, cached);
         if let Some(prepared) = observation.prepared.as_ref()
             && let Some(base) = &prepared.base
             && self.is_content_of(&base.content, latest.seq)?
-            && let Some(packed) = prepared.packed.on(latest.seq, latest.depth, base.depth)
         {
-            return Ok(packed);
+            match &base.content {
+                PreparedContent::Recorded(_) => return Ok(prepared.packed.clone()),
+                // The others were not known when it was packed.
+                PreparedContent::Queued(bytes) => {
+                    if let Some(packed) = prepared.packed.on(latest.seq, latest.depth, base.depth) {
+                        let latest = Base { seq: latest.seq, depth: latest.depth, bytes };
+                        return Ok(base_choice::better(packed, &observation.bytes, latest, others));
+                    }
+                }
+            }
         }
         let base = self.content_bytes(latest.seq)?;
-        Ok(PackedContent::pack(&observation.bytes, Some(Base { seq: latest.seq, depth: latest.depth, bytes: &base })))
+        let base = Base { seq: latest.seq, depth: latest.depth, bytes: &base };
+        Ok(base_choice::pack(&observation.bytes, base, others))
     }
 
     fn equal_content(

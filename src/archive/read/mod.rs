@@ -21,6 +21,7 @@
 
 pub mod article;
 pub(crate) mod cache;
+pub(crate) mod candidates;
 pub mod compare;
 pub(crate) mod contents;
 pub mod list;

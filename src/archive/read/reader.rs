@@ -20,6 +20,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::error::ArchiveError;
 use crate::archive::project::timeline::{Timeline, TimelineReader};
@@ -161,6 +163,11 @@ impl<'a> Reader<'a> {
         Ok(self.tables()?.change(seq)?.map(Arc::new))
     }
 
+    /// The encoded content of the change at `seq`, if it is in memory.
+    pub(crate) fn cached_content(&self, seq: Seq) -> Option<Bytes> {
+        self.shared.caches.content(seq).map(|content| content.bytes)
+    }
+
     /// The content of the revision that the change at `seq` created, checked against `digest` when it is read from
     /// disk.
     pub(crate) fn content(&self, seq: Seq, digest: ContentDigest) -> Result<LoadedContent, ReadError> {
@@ -168,8 +175,7 @@ impl<'a> Reader<'a> {
             return Ok(content);
         }
         let tables = self.tables()?;
-        let cached = |seq| self.shared.caches.content(seq).map(|content| content.bytes);
-        let content = contents::load(tables.source(), seq, digest, cached)?;
+        let content = contents::load(tables.source(), seq, digest, |seq| self.cached_content(seq))?;
         if self.mode == ReadMode::ReadThrough {
             self.shared.caches.put_content(seq, content.clone());
         }

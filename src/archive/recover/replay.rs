@@ -7,6 +7,8 @@
 //! Invariants:
 //! - Nothing is written unchecked: each change is validated against the one before it, each content against its digest,
 //!   and each original against its SHA-256. A rebuild may keep a damaged payload, which it then reports.
+//! - A content's depth in its delta chain follows from its base here, whatever the log file says: if the archive was
+//!   compacted between two files of a backup, the later file counts from other chains than the earlier one has.
 //! - The log, the payloads and the indexes are the same as those that the writer thread wrote, because both project the
 //!   indexes with the same code.
 //! - Memory is bounded, however long the log is: writes are committed in batches, and recent contents are cached.
@@ -26,7 +28,7 @@ use crate::archive::read::contents;
 use crate::archive::recover::chain::LogChain;
 use crate::archive::recover::verify::payload;
 use crate::model::{Seq, Snapshot, SubscriptionId, Timestamp};
-use crate::store::content::ContentWeighter;
+use crate::store::content::{ContentWeighter, DEPTH_LIMIT, Effort, PackedContent, StoredContent};
 use crate::store::format::{self, FormatError};
 use crate::store::full_change::FullChange;
 use crate::store::key::meta::MetaKey;
@@ -89,10 +91,11 @@ impl<'a> LogReplay<'a> {
 
     /// Adds the next change. If the change does not continue the log, or does not match its payload, the error is
     /// [`StoreError::Damaged`], and nothing is added.
-    pub(crate) fn push(&mut self, full: &FullChange) -> Result<(), StoreError> {
-        let batch = batch_of(full);
-        self.check_payload(full, &batch)?;
-        self.add(full, batch)
+    pub(crate) fn push(&mut self, mut full: FullChange) -> Result<(), StoreError> {
+        self.correct_depth(&mut full)?;
+        let batch = batch_of(&full);
+        self.check_payload(&full, &batch)?;
+        self.add(&full, batch)
     }
 
     /// Like [`Self::push`], but keeps a damaged payload and returns the damage.
@@ -101,6 +104,28 @@ impl<'a> LogReplay<'a> {
         let damage = self.check_payload(full, &batch).err();
         self.add(full, batch)?;
         Ok(damage)
+    }
+
+    /// Makes the change's content state its depth in the chain that its base has here. If that is too deep, the content
+    /// becomes a keyframe.
+    fn correct_depth(&self, full: &mut FullChange) -> Result<(), StoreError> {
+        let Some(content) = &mut full.content else { return Ok(()) };
+        let Some(base) = content.base() else { return Ok(()) };
+        let read = Overlay::new(self.engine, &self.batch);
+        // A missing base is reported when the content is read.
+        let Some(stored) = StoredContent::read(&read, base)? else { return Ok(()) };
+        let depth = stored.depth() + 1;
+        if depth == content.depth() {
+            return Ok(());
+        }
+        if depth < DEPTH_LIMIT {
+            content.set_depth(depth);
+        } else {
+            let base = contents::load_bytes(&read, base, |seq| self.contents.get(&seq))?;
+            let bytes = content.unpack(Some(&base))?;
+            *content = PackedContent::pack(&bytes, None, Effort::Quick).at(full.change.seq);
+        }
+        Ok(())
     }
 
     /// Checks the change's payload, which is in `batch`, against what the change records of it.

@@ -138,7 +138,7 @@ fn fill(
     let engine = SledEngine::open(Arc::clone(directory), options.engine())?;
     let mut log_replay = LogReplay::new(&engine, archive_id)?;
     while let Some(change) = changes.next_change()? {
-        log_replay.push(&change)?;
+        log_replay.push(change)?;
         let (next_seq, bytes) = changes.progress();
         if progress(next_seq, bytes).is_break() {
             return Ok(None);

@@ -21,11 +21,13 @@ use quick_cache::sync::Cache;
 
 use crate::archive::decide::decision::{Decision, ObservationCandidate, decide, digest_of};
 use crate::archive::read::cache::HeadEntry;
+use crate::archive::read::candidates;
 use crate::archive::read::contents::LoadedContent;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::request::PreparedContent;
 use crate::archive::write::prepare::{Observed, Plan};
 use crate::model::{ArticleName, ContentDigest, Seq, Timestamp};
+use crate::store::base_choice::Candidate;
 use crate::store::content::DEPTH_LIMIT;
 use crate::store::head::RecentContent;
 
@@ -126,7 +128,7 @@ impl<'a> Planner<'a> {
             Expected::Nothing => {
                 let newest_time = observed.observe_time;
                 self.expect(observed, Forecast { newest: own.clone(), newest_time, latest: own, depth: 0 });
-                return Ok(Some(Plan::new(observed, None, None)));
+                return Ok(Some(Plan::new(observed, None, Vec::new(), None)));
             }
             Expected::Unknown => return Ok(None),
             Expected::Content(forecast) => forecast,
@@ -156,7 +158,15 @@ impl<'a> Planner<'a> {
             (forecast.newest, forecast.newest_time) = (own, observed.observe_time);
         }
         self.expect(observed, forecast);
-        Ok(Some(Plan::new(observed, Some(base), before)))
+        let others = base.known.seq.map(|seq| self.before_latest(&observed.name, seq)).unwrap_or_default();
+        Ok(Some(Plan::new(observed, Some(base), others, before)))
+    }
+
+    /// The recent contents before the latest one, which is stored with the change at `latest`.
+    fn before_latest(&self, name: &ArticleName, latest: Seq) -> Vec<Candidate> {
+        let head = self.reader.cached_head(name).map(|entry| entry.head);
+        let head = head.filter(|head| head.recent.last().is_some_and(|recent| recent.seq == latest));
+        head.map(|head| candidates::before_latest(&head, |seq| self.reader.cached_content(seq))).unwrap_or_default()
     }
 
     fn expect(&mut self, observed: &Observed, forecast: Forecast) {

@@ -21,7 +21,8 @@ use crate::archive::request::{Action, ArticleTarget, Operation, Prepared, Prepar
 use crate::archive::write::forecast::{Forecasts, KnownContent, PlannedBase, Planner};
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{ArticleName, Content, ContentDigest, Original, Timestamp, diff};
-use crate::store::content::{Base, PackedContent, PackedOriginal};
+use crate::store::base_choice::{self, Candidate};
+use crate::store::content::{Base, Effort, PackedContent, PackedOriginal};
 
 /// A single observation whose content and original are at most this large together is prepared on the async thread.
 /// Everything else goes to blocking threads.
@@ -117,14 +118,22 @@ pub(super) struct Plan {
     content: Arc<Content>,
     original: Option<Original>,
     base: Option<PlannedBase>,
+    /// Other contents that it may be packed against, if the base is durable.
+    others: Vec<Candidate>,
     before: Option<KnownContent>,
 }
 
 impl Plan {
-    /// Packs the content of `observed` against `base`, and compares it with `before`.
-    pub(super) fn new(observed: &Observed, base: Option<PlannedBase>, before: Option<KnownContent>) -> Self {
+    /// Packs the content of `observed` against `base` or, if that saves space, one of the `others`, and compares it with
+    /// `before`.
+    pub(super) fn new(
+        observed: &Observed,
+        base: Option<PlannedBase>,
+        others: Vec<Candidate>,
+        before: Option<KnownContent>,
+    ) -> Self {
         let Observed { bytes, content, original, .. } = observed;
-        Self { bytes: bytes.clone(), content: Arc::clone(content), original: original.clone(), base, before }
+        Self { bytes: bytes.clone(), content: Arc::clone(content), original: original.clone(), base, others, before }
     }
 
     fn is_large(&self) -> bool {
@@ -138,7 +147,10 @@ impl Plan {
             depth: *depth,
             bytes: &known.content.bytes,
         });
-        let packed = PackedContent::pack(&self.bytes, base);
+        let packed = match base {
+            Some(base) => base_choice::pack(&self.bytes, base, || self.others),
+            None => PackedContent::pack(&self.bytes, None, Effort::Quick),
+        };
         let summary = self.before.as_ref().map(|before| diff::summary(&before.content.content, &self.content));
         Prepared {
             packed,

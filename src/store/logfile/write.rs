@@ -4,7 +4,7 @@ use super::frame::{self, FrameKind};
 use super::messages::{self, PackedSegment, Records};
 use super::{LOG_FILE_VERSION, LogEnd, LogHeader, SEGMENT_BYTES};
 use crate::model::{LogDigest, Seq};
-use crate::store::content::compress;
+use crate::store::content::{Effort, compress};
 use crate::store::full_change::FullChange;
 
 /// A log file that is being written. The pieces that its methods return, concatenated, are the file.
@@ -78,7 +78,7 @@ impl LogWriter {
             count,
             log_digest: self.log_digest,
             unpacked_bytes: encoded.len() as u64,
-            records: compress(&encoded, None),
+            records: compress(&encoded, None, Effort::Quick),
         };
         let mut piece = Vec::new();
         frame::write(self.frames, FrameKind::Segment, &messages::encode_segment(segment), &mut piece);
