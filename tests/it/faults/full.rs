@@ -94,7 +94,7 @@ fn assert_full(error: &ServerError) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_filled_by_the_archive_rejects_writes_and_recovers() {
     let Some(disk) = Disk::mount() else { return };
-    disk.fill_up_to("ballast", disk.free_bytes() - 72 * MIB);
+    disk.fill_up_to("ballast", disk.free_bytes() - 32 * MIB);
     let server = serve(&disk).await;
     let mut client = server.client().await;
     let mut acknowledged = Acknowledged::default();
