@@ -271,7 +271,7 @@ fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> 
 }
 
 /// Checks that nothing that was acknowledged is missing from the database.
-fn check_complete(engine: &SledEngine, watermark: &Watermark) -> Result<(), String> {
+pub(crate) fn check_complete(engine: &SledEngine, watermark: &Watermark) -> Result<(), String> {
     // This code cannot interpret the log of another format version. `format::open` rejects it later, with its own
     // error.
     if !matches!(format::read(engine), Err(FormatError::Version { .. })) {

@@ -10,6 +10,7 @@ mod args;
 mod article;
 mod backup;
 mod capture_errors;
+mod compact;
 mod completions;
 mod connect;
 mod diff;
@@ -95,6 +96,11 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             let shown = out.finish();
             return done.and(shown);
         }
+        Command::Compact => {
+            start_log(globals);
+            compact::run(globals, &mut out).await?;
+            return out.finish();
+        }
         Command::Add(args) => {
             // Read before the archive is opened: our input may come from another command on the same archive.
             args.standard_input = add::standard_input(&args.documents);
@@ -172,7 +178,11 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Status => status::run(session, out).await,
         Command::Backup(args) => backup::run(session, &args, globals, out).await,
         // `run` has dealt with these, which need no session.
-        Command::Serve(_) | Command::Completions { .. } | Command::Verify(_) | Command::Restore(_) => Ok(()),
+        Command::Serve(_)
+        | Command::Completions { .. }
+        | Command::Verify(_)
+        | Command::Compact
+        | Command::Restore(_) => Ok(()),
     }
 }
 

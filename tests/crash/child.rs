@@ -3,12 +3,14 @@
 //! It is this test binary, started again to run only the test below.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use dateline::internals::archive::changefeed::{FeedView, PagePlan};
 use dateline::internals::archive::error::SubscriptionError;
+use dateline::internals::archive::recover::compact::compact_directory;
 use dateline::internals::archive::request::{Operation, WriteMode};
 use dateline::internals::archive::subscriptions::ParkRequest;
 use dateline::internals::archive::{Archive, ArchiveError, BatchError, Holder, OpenArchiveError, Options, Pending};
@@ -42,6 +44,9 @@ pub(crate) struct Task {
     pub(crate) vast_percent: u64,
     /// By how much the child's clock is wrong.
     pub(crate) clock_off_micros: i64,
+    /// Whether the child compacts the archive, instead of all this.
+    #[serde(default)]
+    pub(crate) compacts: bool,
 }
 
 #[test]
@@ -83,13 +88,30 @@ impl Clock for OffClock {
 
 /// Opens an archive as `serve` does.
 pub(crate) fn open(path: &Path, clock_off_micros: i64) -> Result<Archive, OpenArchiveError> {
-    let holder = Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: String::new() };
-    let options = Options { free_space_floor_bytes: 64 << 20, ..Options::default() };
-    Ok(Archive::open_or_create(path, &options, Arc::new(OffClock(clock_off_micros)), holder)?.0)
+    Ok(Archive::open_or_create(path, &options(), Arc::new(OffClock(clock_off_micros)), holder())?.0)
+}
+
+fn options() -> Options {
+    Options { free_space_floor_bytes: 64 << 20, ..Options::default() }
+}
+
+fn holder() -> Holder {
+    Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: String::new() }
+}
+
+/// Compacts an archive as `compact` does.
+fn compact(path: &Path) {
+    match compact_directory(path, &options(), holder(), &mut |_| ControlFlow::Continue(())) {
+        Ok(_) => Line::Closed.say(),
+        Err(error) => Line::Failed(error.to_string()).say(),
+    }
 }
 
 async fn live(task: Task) {
     Line::Opening.say();
+    if task.compacts {
+        return compact(&task.path);
+    }
     let archive = match open(&task.path, task.clock_off_micros) {
         Ok(archive) => Arc::new(archive),
         Err(error) => return Line::NotOpened(error.to_string()).say(),

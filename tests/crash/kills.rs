@@ -123,6 +123,7 @@ impl Kills {
             large_percent: Task::random_large_percent(dice),
             vast_percent: Task::random_vast_percent(dice),
             clock_off_micros: off * i64::try_from(dice.below(3_600_000_000)).unwrap(),
+            compacts: false,
         };
         let mut below =
             |longest: Duration| Duration::from_micros(dice.below(1 + u64::try_from(longest.as_micros()).unwrap()));

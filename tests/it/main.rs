@@ -9,6 +9,7 @@ mod bad_fields;
 mod changed_parts;
 mod cli;
 mod clocks;
+mod compact;
 mod concurrency;
 mod connections;
 mod corpus;

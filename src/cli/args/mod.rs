@@ -138,6 +138,8 @@ pub(in crate::cli) enum Command {
     Restore(RestoreArgs),
     /// Read everything that is stored and check it against the log
     Verify(VerifyArgs),
+    /// Rewrite the archive's database into a smaller one; no server may hold the archive
+    Compact,
     /// Show the archive's size and last change, and whether it accepts writes
     Status,
     /// Serve the archive over gRPC

@@ -9,6 +9,8 @@
 //! | `RESERVE` | disk space reserved for opening the database on a full disk; it has no content ([`super::sled`]) |
 //! | `db/` | the database |
 //! | `db.new/` | a database that is being created or rebuilt |
+//! | `db.compact/` | a database that is being written by a compaction |
+//! | `db.replaced/` | the database that a compaction replaced, until it is deleted |
 //! | `before-opening/` | while a database is being opened: the copy to restore if that fails |
 //! | `quarantine/` | files that were moved out of the way, which are never read and never deleted |
 //!
@@ -18,6 +20,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
@@ -165,6 +168,29 @@ impl Directory {
         self.path.join("db.new")
     }
 
+    /// The path at which a compaction writes the new database.
+    #[must_use]
+    pub fn compact_database(&self) -> PathBuf {
+        self.path.join("db.compact")
+    }
+
+    /// The path of the database that a compaction replaced, until it is deleted.
+    #[must_use]
+    pub fn replaced_database(&self) -> PathBuf {
+        self.path.join("db.replaced")
+    }
+
+    /// What everything in the directory takes on the disk, in bytes.
+    pub fn disk_bytes(&self) -> io::Result<u64> {
+        disk_bytes(&self.path)
+    }
+
+    /// The free space on its disk, in bytes.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(&self.path)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// The path of the copy of everything that opening the database may overwrite. It exists until opening has
     /// succeeded.
     #[must_use]
@@ -221,6 +247,21 @@ impl Directory {
         tracing::info!(from = %path.display(), to = %destination.display(), "moved out of the way");
         Ok(destination)
     }
+}
+
+/// What a directory and everything in it take on the disk, in bytes. Files that disappear meanwhile do not count.
+fn disk_bytes(path: &Path) -> io::Result<u64> {
+    let mut bytes = fs::symlink_metadata(path)?.blocks() * 512;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        bytes += match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path())?,
+            Ok(metadata) => metadata.blocks() * 512,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(bytes)
 }
 
 /// Makes the entries of a directory durable.

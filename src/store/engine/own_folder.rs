@@ -19,7 +19,7 @@ const OTHERS_MODE: u32 = 0o077;
 const ROOT: u32 = 0;
 
 /// The entries that this build opens in an archive. Others are ignored; `quarantine` is only written to.
-const ENTRIES: [&str; 11] = [
+const ENTRIES: [&str; 13] = [
     "VERSION",
     "VERSION.new",
     "LOCK",
@@ -29,6 +29,8 @@ const ENTRIES: [&str; 11] = [
     "RESERVE",
     "db",
     "db.new",
+    "db.compact",
+    "db.replaced",
     "before-opening",
     "quarantine",
 ];

@@ -5,6 +5,7 @@
 //! record serves many cuts. Several children run one after the other in a record, some of them killed, and what one cut
 //! leaves is worked on further and cut again.
 
+mod compact;
 mod cut;
 mod disk;
 mod guard;

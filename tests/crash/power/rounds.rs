@@ -102,6 +102,7 @@ impl Record {
                 large_percent: Task::random_large_percent(dice),
                 vast_percent: vast_percent.unwrap_or_else(|| Task::random_vast_percent(dice)),
                 clock_off_micros: 0,
+                compacts: false,
             };
             let calls_max = match dice.below(100) {
                 0..30 => Some(dice.below(120)),
@@ -292,7 +293,7 @@ impl Cuts {
 }
 
 /// Opens and checks what a cut left.
-fn check(path: &Path, told: &[Line], dice: &mut Dice) -> Verdict {
+pub(super) fn check(path: &Path, told: &[Line], dice: &mut Dice) -> Verdict {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         match open(path, 0) {

@@ -4,6 +4,7 @@ mod add;
 mod backup;
 mod changed;
 mod clock;
+mod compact;
 mod display;
 mod export;
 mod export_folder;

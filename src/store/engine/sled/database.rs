@@ -16,7 +16,7 @@ const UNFINISHED: &str = "sled.new";
 /// The files that sled creates, and their folder.
 const CREATED: [&str; 4] = ["conf", "db", "blobs", "."];
 /// The tree that has, under the empty key, the number of the last commit that was applied.
-const APPLIED_TREE: &[u8] = b"applied";
+pub(super) const APPLIED_TREE: &[u8] = b"applied";
 
 /// An open database of sled. Dropping it closes the database, which waits for sled's threads.
 pub(super) struct Database {
@@ -76,7 +76,7 @@ pub(super) fn sync_names(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Creates an empty database to which nothing was applied. Nothing is synced.
-fn initialize(folder: &Path, options: Options) -> Result<(), OpenError> {
+pub(super) fn initialize(folder: &Path, options: Options) -> Result<(), OpenError> {
     let db = open_database(folder, options)?;
     let stored = guarded(|| {
         db.open_tree(APPLIED_TREE)?.apply_batch(applied(0))?;

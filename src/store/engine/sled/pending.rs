@@ -13,7 +13,7 @@ use super::super::wal::LoggedWrite;
 use super::super::{Batch, Direction, KeyRange};
 
 /// The memory that a write takes besides its key and value, in bytes: its node in the map.
-const WRITE_BYTES: usize = 120;
+pub(super) const WRITE_BYTES: usize = 120;
 
 /// The pending writes: the latest of each key.
 #[derive(Debug, Default)]

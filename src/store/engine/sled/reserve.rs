@@ -27,9 +27,12 @@ use super::super::own_file;
 use super::{SEGMENT_BYTES, free_bytes, has_inodes};
 
 const SEGMENT: u64 = SEGMENT_BYTES as u64;
-/// The reserve is the log's size divided by this, plus one segment. A snapshot takes a hundredth of the log, and two
-/// must fit, since the new one is written before the old one is removed.
+/// The reserve is the log's size divided by this, plus [`LEAST_BYTES`]. It has to hold a snapshot, which is written before
+/// the old one is removed, and takes a hundredth of the log.
 const SHARE_OF_LOG: u64 = 32;
+/// What the reserve of a small log has to hold besides: blocks that the file system needs for names and for lists of
+/// blocks.
+const LEAST_BYTES: u64 = 256 << 10;
 
 /// The reserve of an open database.
 #[derive(Debug)]
@@ -59,13 +62,12 @@ impl Reserve {
 
     fn try_to_grow(&self, log: &File, spare_bytes: u64) -> io::Result<()> {
         let log_bytes = log.metadata()?.len();
-        // The log gets blocks for half a segment to one and a half segments after its end.
-        let log_allocated = (log_bytes + SEGMENT / 2).next_multiple_of(SEGMENT);
+        let log_allocated = log_allocated(log_bytes);
         if log_allocated == self.log_allocated.load(Ordering::Relaxed) {
             return Ok(());
         }
         let reserve = own_file::create(&self.path)?;
-        let reserve_bytes = SEGMENT + log_allocated / SHARE_OF_LOG;
+        let reserve_bytes = reserve_bytes(log_allocated);
         let missing_bytes = reserve_bytes.saturating_sub(reserve.metadata()?.blocks() * 512);
         // Two segments are more than the blocks for the log.
         if missing_bytes + 2 * SEGMENT > spare_bytes {
@@ -80,6 +82,36 @@ impl Reserve {
         fallocate(log, FallocateFlags::KEEP_SIZE, log_bytes, log_allocated - log_bytes)?;
         Ok(())
     }
+}
+
+/// Shrinks the reserve to what sled's database in `folder` needs, which has just become smaller, or removes it if sled
+/// has no database. If that fails, the space stays reserved until the next commit.
+pub(super) fn shrink(archive: &Path, folder: &Path) {
+    let path = path(archive);
+    let shrunk = match fs::metadata(folder.join("db")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::remove_file(path),
+        Err(error) => Err(error),
+        Ok(log) => own_file::write(&path).and_then(|reserve| {
+            let bytes = reserve_bytes(log_allocated(log.len()));
+            if reserve.metadata()?.len() > bytes { reserve.set_len(bytes) } else { Ok(()) }
+        }),
+    };
+    match shrunk {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::info!(%error, "could not shrink the reserve for opening the archive on a full disk");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
+/// Up to where a log of this length has blocks: half a segment to one and a half segments after its end.
+fn log_allocated(log_bytes: u64) -> u64 {
+    (log_bytes + SEGMENT / 2).next_multiple_of(SEGMENT)
+}
+
+/// The size of the reserve for a log with blocks up to this offset.
+fn reserve_bytes(log_allocated: u64) -> u64 {
+    LEAST_BYTES + log_allocated / SHARE_OF_LOG
 }
 
 /// Releases the blocks of the reserve if there is less free space than its size, or the whole file if there is no free

@@ -27,8 +27,8 @@ pub(super) const HEADER_BYTES: usize = 20;
 /// How much of a segment is read at once to find its end, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 /// The maximum length of a message's header in bytes. Less space than this at the end of a segment stays empty.
-const MESSAGE_HEADER_BYTES_MAX: usize = 32;
-const CAP: u8 = 2;
+pub(super) const MESSAGE_HEADER_BYTES_MAX: usize = 32;
+pub(super) const CAP: u8 = 2;
 /// The body of such a message is the position of the last message of a batch, eight bytes, little-endian.
 const BATCH: u8 = 3;
 const KIND_MAX: u8 = 11;
@@ -101,6 +101,20 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Option<SegmentState> {
     let stable = flip(*stable.first_chunk()?);
     let stable = if stable.cast_signed() < 0 { 0 } else { stable };
     (is_intact && is_aligned).then_some(SegmentState::Log { position, stable })
+}
+
+/// Removes the last segment of the log in `database` if it was begun and nothing was written to it, and the snapshot
+/// covers everything below the position `covered`, where it begins. sled would fill it with zeros, and begins it again
+/// without it.
+pub(super) fn remove_unused(database: &Path, covered: u64) -> io::Result<()> {
+    let log = own_file::write(&database.join("db"))?;
+    let last = log.metadata()?.len().saturating_sub(1) / SEGMENT_BYTES as u64 * SEGMENT_BYTES as u64;
+    let is_begun = matches!(segment(&log, last)?, SegmentState::Log { position, .. } if position == covered);
+    if last == 0 || !is_begun {
+        return Ok(());
+    }
+    let written = read(&log, last + HEADER_BYTES as u64, SEGMENT_BYTES)?;
+    if written.iter().all(|byte| *byte == 0) { log.set_len(last) } else { Ok(()) }
 }
 
 /// Examines the log in `database`, whose snapshot covers everything below the position `covered`.
@@ -240,7 +254,7 @@ fn message(bytes: &[u8], segment: u64) -> Option<Message<'_>> {
 }
 
 /// Decodes a number in sled's variable-length encoding. Returns it with the remaining bytes.
-fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+pub(super) fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (first, rest) = bytes.split_first()?;
     let first = u64::from(*first);
     match first {
@@ -261,7 +275,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     }
 }
 
-fn crc32(parts: &[&[u8]]) -> u32 {
+pub(super) fn crc32(parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     parts.iter().for_each(|part| hasher.update(part));
     hasher.finalize()
