@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use async_nats::jetstream;
+use bytes::Bytes;
 use dateline::{Client, pb};
 use futures_util::{SinkExt, pin_mut};
 use tokio_postgres::{NoTls, Statement};
@@ -101,7 +102,7 @@ impl Connection {
             Self::Postgres { client, .. } => {
                 let lines: String =
                     revisions.iter().map(|(id, paragraphs)| format!("{id}\t{}\n", paragraphs.join("\\n"))).collect();
-                let sink = client.copy_in("copy revision(article, body) from stdin").await?;
+                let sink = client.copy_in::<_, Bytes>("copy revision(article, body) from stdin").await?;
                 pin_mut!(sink);
                 sink.send(lines.into_bytes().into()).await?;
                 sink.finish().await?;
