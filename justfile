@@ -192,6 +192,10 @@ bench-import FILE:
 bench-extraction DIR:
     cargo run --release --manifest-path benches/extraction/Cargo.toml -- '{{ DIR }}'
 
+# Measure durable writes and newest reads of Dateline and of other stores in turns; benches/peers/peers.sh starts them.
+bench-peers +TARGETS:
+    cargo run --release --manifest-path benches/peers/Cargo.toml -- {{ TARGETS }}
+
 # Measure the decompression of the longest message
 [group('bench')]
 bench-unpack:
