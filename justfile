@@ -193,6 +193,7 @@ bench-extraction DIR:
     cargo run --release --manifest-path benches/extraction/Cargo.toml -- '{{ DIR }}'
 
 # Measure durable writes and newest reads of Dateline and of other stores in turns; benches/peers/peers.sh starts them.
+[group('bench')]
 bench-peers +TARGETS:
     cargo run --release --manifest-path benches/peers/Cargo.toml -- {{ TARGETS }}
 
