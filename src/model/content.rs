@@ -1,7 +1,7 @@
 //! Content: what an article says, as fields and ordered blocks.
 
 use super::ClaimedTime;
-use super::word_bounds::words;
+use super::word_bounds::count_words;
 
 /// The estimated overhead of a heap allocation for a short text, in bytes.
 const ALLOCATION_BYTES: usize = 32;
@@ -200,7 +200,7 @@ impl Content {
             .iter()
             .filter(|block| !matches!(block.kind, BlockKind::Caption { .. }))
             .flat_map(|block| block.kind.texts())
-            .map(|text| words(text).count())
+            .map(|text| count_words(text))
             .sum();
         u32::try_from(words).unwrap_or(u32::MAX)
     }

@@ -10,6 +10,31 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     word_bound_indices(text).map(|(_, segment)| segment).filter(|segment| is_word(segment))
 }
 
+/// The number of [`words`], found without looking at what is between them.
+pub(super) fn count_words(text: &str) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while let Some(rest) = text.as_bytes().get(at..).filter(|rest| !rest.is_empty()) {
+        let between = run(rest, |byte| byte.is_ascii() && !is_word_part(byte));
+        let word = rest.get(between..).unwrap_or_default();
+        if word.is_empty() {
+            break;
+        }
+        let length = if is_word_part(word.first().copied().unwrap_or_default()) { plain_word(word) } else { None };
+        if let Some(length) = length {
+            count += usize::from(word.iter().take(length).any(u8::is_ascii_alphanumeric));
+            at += between + length;
+        } else {
+            // What is not ASCII may belong to the mark or space before it.
+            at += between.saturating_sub(1);
+            let rest = text.get(at..).unwrap_or_default();
+            let part = rest.get(..looked_up_length(rest)).unwrap_or(rest);
+            count += part.unicode_words().count();
+            at += part.len();
+        }
+    }
+    count
+}
+
 /// Whether a segment is a word.
 #[inline]
 fn is_word(segment: &str) -> bool {
@@ -133,6 +158,7 @@ mod tests {
         let expected: Vec<_> = text.split_word_bound_indices().collect();
         assert_eq!(word_bound_indices(text).collect::<Vec<_>>(), expected, "{text:?}");
         assert_eq!(words(text).collect::<Vec<_>>(), text.unicode_words().collect::<Vec<_>>(), "{text:?}");
+        assert_eq!(count_words(text), text.unicode_words().count(), "{text:?}");
     }
 
     #[test]
