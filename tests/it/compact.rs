@@ -197,7 +197,7 @@ fn nothing_of_the_old_database_remains() {
     assert!(files_with(&path.join("db/sled"), SECRET).len() + files_with(&path.join("db/wal"), SECRET).len() >= 2);
 
     compact(path).unwrap().unwrap();
-    assert_eq!(files_with(path, SECRET), [PathBuf::new(); 0]);
+    assert_eq!(files_with(path, SECRET), Vec::<PathBuf>::new());
     let names = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.collect();
     names.sort();

@@ -87,13 +87,17 @@ impl Staging {
 
 impl Place {
     fn encode(self) -> [u8; 16] {
-        (u128::from(self.offset + 1) << 64 | u128::from(self.length)).to_be_bytes()
+        let mut bytes = [0; 16];
+        let (offset, length) = bytes.split_at_mut(8);
+        offset.copy_from_slice(&(self.offset + 1).to_be_bytes());
+        length.copy_from_slice(&self.length.to_be_bytes());
+        bytes
     }
 
     fn decode(bytes: [u8; 16]) -> Option<Self> {
-        let both = u128::from_be_bytes(bytes);
-        let (offset_plus_one, length) = ((both >> 64) as u64, both as u64);
-        Some(Self { offset: offset_plus_one.checked_sub(1)?, length })
+        let (offset_plus_one, length) = bytes.split_first_chunk::<8>()?;
+        let offset = u64::from_be_bytes(*offset_plus_one).checked_sub(1)?;
+        Some(Self { offset, length: u64::from_be_bytes(length.try_into().ok()?) })
     }
 }
 
