@@ -3,7 +3,7 @@
 //! Most revisions are small edits of the one before, and their deltas are small too. But pages also return to what they
 //! said, alternate between two templates, or lose a section and get it back; then one of the last few contents is a much
 //! better base than the latest. [`pack`] looks for it only if the delta of the latest content is large, so an ordinary
-//! edit costs what it did before. [`pack_thoroughly`] tries every candidate, for work that nobody waits for.
+//! edit costs what it did before. [`pack_thoroughly`] tries every candidate, for work that no client waits for.
 //!
 //! Which base is chosen has no effect on what is read: any base gives the same bytes.
 

@@ -38,7 +38,7 @@ impl Weighter<Seq, Bytes> for ContentWeighter {
 /// How much time compression may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// As little as possible, while somebody waits: zstd level 3.
+    /// As little as possible, while a client waits: zstd level 3.
     Quick,
     /// As much as it takes to get small: zstd level 19. It is many times slower, and is decompressed as fast.
     Thorough,

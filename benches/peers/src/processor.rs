@@ -5,7 +5,7 @@ use std::fs;
 /// A tick of the clock in which the kernel counts, in microseconds.
 const TICK_US: f64 = 10_000.0;
 
-/// The processor time of a process and of its children so far, in microseconds. PostgreSQL has a child per connection.
+/// The processor time that a process and its children have used, in microseconds. PostgreSQL has a child per connection.
 pub fn time_us(pid: u32) -> f64 {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -103,7 +103,7 @@ pub(super) struct PlannedBase {
 pub(super) struct Planner<'a> {
     reader: Reader<'a>,
     forecasts: Option<&'a Forecasts>,
-    /// What the operations planned so far lead to.
+    /// What the operations that are planned lead to.
     planned: HashMap<ArticleName, Forecast>,
 }
 

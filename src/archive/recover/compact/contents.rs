@@ -65,7 +65,7 @@ pub(super) fn stage_payloads(
         drop(sender);
         for message in messages {
             if let Err(stop) = staged.take(message) {
-                // The threads end at their next message, since nobody receives it.
+                // The threads end at their next message, which has no receiver any more.
                 is_stopping.store(true, Ordering::Relaxed);
                 return Err(stop);
             }
@@ -111,7 +111,7 @@ impl Staged<'_, '_> {
     }
 }
 
-/// The work ends: nobody receives messages any more, or a failure was reported.
+/// The work ends: messages have no receiver any more, or a failure was reported.
 struct Ended;
 
 /// Compresses the payloads of one article.

@@ -8,7 +8,7 @@
 //!                                                    takes the old one's place, which is deleted ◀──────┘
 //! ```
 //!
-//! A database grows by what was replaced in it, and its contents are compressed while somebody waits. Here nobody waits:
+//! A database grows by what was replaced in it, and its contents are compressed while a client waits. Here no client does:
 //! each content becomes a delta of the best of its article's recent contents, and all are compressed as well as zstd
 //! can. Then every entry is written once, in order of key, which fills the pages of the new database.
 //!

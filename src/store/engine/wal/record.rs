@@ -5,15 +5,15 @@
 //! | 0–3 | `dlw\x01` |
 //! | 4–7 | length of the writes, in bytes |
 //! | 8–15 | number: 1 for the first record of a database, then one more with each record |
-//! | 16–19 | checksum of the record before it; 0 if there is none |
+//! | 16–19 | checksum of the record before it; 0 for the first |
 //! | 20–23 | checksum: CRC-32C of the log's secret, bytes 0–19 and the writes |
 //! | 24– | the writes; then zeros up to a multiple of 8 |
 //!
 //! A write is the length of its key and of its value, four bytes each, then both. A removal has the length 2³² − 1 and
 //! no value. All numbers are big-endian.
 //!
-//! The secret is random and stored in the database. It keeps clients from writing bytes that look like a record of this
-//! log: a text is part of a record, and recovery looks for whole records after a broken one.
+//! The secret is random, and is in a file next to the log. It keeps clients from writing bytes that look like a record
+//! of this log: a text is part of a record, and recovery looks for whole records after a broken one.
 
 use bytes::Bytes;
 
