@@ -84,6 +84,8 @@ const FLUSH_EVERY_MS: u64 = 500;
 /// The free space that must remain for creating sled's database, in bytes: the first segment of its log, the blocks
 /// after it, and the reserve.
 const CREATION_BYTES: u64 = 4 * SEGMENT_BYTES as u64;
+/// What sled writes for each byte that is pending: each entry is written about three times until its leaf is full.
+const APPLIED_PER_PENDING: u64 = 3;
 /// The number of inodes that the copy made before opening takes: a folder, a file, a link for each of two snapshots,
 /// and one for the snapshot that the opening writes.
 const PREIMAGE_INODES: u64 = 5;
@@ -253,10 +255,15 @@ impl Shared {
 
     /// Fails with [`EngineError::Full`] unless enough space is free that this many bytes can be written and applied.
     fn check_space(&self, bytes: u64, floor_bytes: u64) -> Result<(), EngineError> {
+        let needed_bytes = bytes.saturating_add(self.bytes_to_apply());
+        spare_bytes(self.free_bytes()?, needed_bytes, floor_bytes).map(drop)
+    }
+
+    /// The disk space that sled needs for what is pending.
+    fn bytes_to_apply(&self) -> u64 {
         let pending_bytes = u64::try_from(self.pending.bytes()).unwrap_or(u64::MAX);
         let creation_bytes = if self.database.get().is_none() { CREATION_BYTES } else { 0 };
-        let needed_bytes = bytes.saturating_add(pending_bytes).saturating_add(creation_bytes);
-        spare_bytes(self.free_bytes()?, needed_bytes, floor_bytes).map(drop)
+        pending_bytes.saturating_mul(APPLIED_PER_PENDING).saturating_add(creation_bytes)
     }
 
     /// sled's database, which is created if there is none yet. Only the applier calls this.
@@ -305,9 +312,8 @@ impl Engine for SledEngine {
         let shared = &self.shared;
         shared.poison.check()?;
         batch.check_sizes()?;
-        shared.wait_for_room()?;
         let floor_bytes = shared.options.free_space_floor_bytes / if batch.maintenance { MAINTENANCE_SHARE } else { 1 };
-        match shared.check_space(batch.bytes(), floor_bytes) {
+        match shared.wait_for_room(floor_bytes).and_then(|()| shared.check_space(batch.bytes(), floor_bytes)) {
             Err(EngineError::Full { free_bytes, floor_bytes }) => {
                 return Err(EngineError::Full { free_bytes, floor_bytes });
             }
@@ -476,7 +482,7 @@ fn restore(directory: &Directory, path: &Path, preimage: &Preimage) -> Result<()
 
 /// The free space above the floor that remains after a commit of this many bytes.
 fn spare_bytes(free_bytes: u64, commit_bytes: u64, floor_bytes: u64) -> Result<u64, EngineError> {
-    let spare_bytes = free_bytes.saturating_sub(commit_bytes).checked_sub(floor_bytes);
+    let spare_bytes = free_bytes.checked_sub(commit_bytes.saturating_add(floor_bytes));
     spare_bytes.ok_or(EngineError::Full { free_bytes, floor_bytes })
 }
 

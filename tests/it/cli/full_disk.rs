@@ -1,9 +1,17 @@
 //! A server that is started on a completely full disk.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 use std::time::Duration;
 
+use dateline::internals::store::engine::directory::Directory;
+use dateline::internals::store::engine::sled::{Options, SledEngine};
+use dateline::internals::store::engine::{Engine, Read};
+use dateline::internals::store::{Batch, EngineError};
+
 use super::Cli;
+use super::places::holder;
 use super::server::Server;
 use crate::faults::disk::Disk;
 use crate::faults::noise;
@@ -64,6 +72,41 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
         }
     }
     assert!(cli.ok(&["verify"]).contains("17 articles"));
+}
+
+/// Commits that the engine's database does not have yet wait in the write-ahead log until there is space for them: a
+/// write of the database that failed would make it unusable.
+#[test]
+fn commits_wait_in_the_log_while_the_disk_is_full() {
+    let Some(disk) = Disk::mount() else { return };
+    let archive = disk.path().join("archive");
+    let open = || {
+        let directory = Arc::new(Directory::open_or_create(&archive, holder(None)).unwrap());
+        SledEngine::open(directory, Options { free_space_floor_bytes: 0, ..Options::default() }).unwrap()
+    };
+    let commit = |engine: &SledEngine, number: u8| {
+        let writes = BTreeMap::from([(vec![2, number], Some(vec![number; 60_000]))]);
+        engine.commit(&Batch { writes, ..Batch::default() })
+    };
+    let engine = open();
+    (0..10).for_each(|number| commit(&engine, number).unwrap());
+    drop(engine);
+    disk.fill_up_to("somebody's", 0);
+    let engine = Arc::new(open());
+    let settled = std::thread::spawn({
+        let engine = Arc::clone(&engine);
+        move || engine.settle()
+    });
+    assert!(matches!(commit(&engine, 10), Err(EngineError::Full { .. })));
+    // Long enough for several attempts to apply what is in the log.
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(!settled.is_finished());
+    assert_eq!(engine.get(&[2, 9]).unwrap(), Some(vec![9; 60_000]));
+    disk.remove("somebody's");
+    settled.join().unwrap().unwrap();
+    commit(&engine, 10).unwrap();
+    drop(engine);
+    assert_eq!(open().get(&[2, 10]).unwrap(), Some(vec![10; 60_000]));
 }
 
 /// Opening creates files: a copy of what it may overwrite, and the engine's snapshot. Another user may have taken the

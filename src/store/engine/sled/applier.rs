@@ -5,6 +5,9 @@
 //! last commit that sled has now, and syncs that; and only then are the writes removed from memory, and the files of
 //! the log released. If the process dies anywhere in between, the next opening reads the commits from the log again:
 //! writing them twice does no harm, so a slice need not be a whole commit.
+//!
+//! On a disk that is too full for what sled would write, it waits: sled does not survive a failed write, and the commits
+//! are safe in the log and in memory. Commits are then rejected before memory runs out, since they need more space.
 
 use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -46,6 +49,8 @@ struct State {
     waiting_since: Option<Instant>,
     /// Whether to apply what is there without waiting for more.
     is_urgent: bool,
+    /// Whether it waits for disk space, which was logged.
+    is_out_of_space: bool,
     is_ending: bool,
 }
 
@@ -60,7 +65,7 @@ impl Progress {
     /// The progress of a log whose last commit is `last`, and of which sled has those up to `applied`.
     pub(super) fn new(last: u64, applied: u64) -> Self {
         let waiting_since = (last > applied).then(Instant::now);
-        let state = State { last, applied, waiting_since, is_urgent: false, is_ending: false };
+        let state = State { last, applied, waiting_since, is_urgent: false, is_out_of_space: false, is_ending: false };
         Self { state: Mutex::new(state), work: Condvar::new(), applied: Condvar::new() }
     }
 
@@ -88,8 +93,9 @@ impl Shared {
         self.progress.committed(commit, self.pending.bytes());
     }
 
-    /// Waits until there is room for more pending writes.
-    pub(super) fn wait_for_room(&self) -> Result<(), EngineError> {
+    /// Waits until there is room for more pending writes. Fails with [`EngineError::Full`] if less than `floor_bytes`
+    /// would be free once they are applied.
+    pub(super) fn wait_for_room(&self, floor_bytes: u64) -> Result<(), EngineError> {
         if self.pending.bytes() < PENDING_BYTES_MAX {
             return Ok(());
         }
@@ -98,7 +104,12 @@ impl Shared {
             self.poison.check()?;
             state.is_urgent = true;
             self.progress.work.notify_one();
-            state = self.progress.applied.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let (waited, timeout) =
+                self.progress.applied.wait_timeout(state, WAIT_MAX).unwrap_or_else(PoisonError::into_inner);
+            state = waited;
+            if timeout.timed_out() {
+                self.check_space(0, floor_bytes)?;
+            }
         }
         Ok(())
     }
@@ -131,9 +142,16 @@ impl Shared {
                 Some(_) | None => None,
             };
             match rest {
-                Some(Duration::ZERO) => {
-                    state.is_urgent = false;
+                Some(Duration::ZERO) if self.has_space_to_apply() => {
+                    (state.is_urgent, state.is_out_of_space) = (false, false);
                     return Task::Apply(state.last);
+                }
+                Some(Duration::ZERO) => {
+                    if !std::mem::replace(&mut state.is_out_of_space, true) {
+                        tracing::warn!("no space to move commits from the write-ahead log to the database; waiting");
+                    }
+                    let woken = self.progress.work.wait_timeout(state, WAIT_MAX);
+                    state = woken.unwrap_or_else(PoisonError::into_inner).0;
                 }
                 Some(rest) => {
                     let woken = self.progress.work.wait_timeout(state, rest);
@@ -142,6 +160,11 @@ impl Shared {
                 None => state = self.progress.work.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
+    }
+
+    /// Whether the disk has the space that sled needs for what is pending. If that cannot be told, applying will.
+    fn has_space_to_apply(&self) -> bool {
+        self.free_bytes().map_or(true, |free_bytes| free_bytes >= self.bytes_to_apply())
     }
 
     /// Applies the commits up to number `last`. Stops early if the engine closes.
