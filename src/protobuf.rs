@@ -1,11 +1,12 @@
-//! Encodes protobuf messages field by field, without building generated messages first.
+//! Encodes protobuf messages field by field, without building generated messages first, and reads their fields where
+//! they are.
 //!
 //! It serves the messages that are written by the million: contents, and changes of the feed. Building the generated
 //! message would allocate some twenty strings and drop them at once. Fields with default values are omitted, as prost
 //! does. Source: <https://protobuf.dev/programming-guides/encoding/>.
 
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 
 use crate::model::Timestamp;
 
@@ -126,6 +127,54 @@ impl MessageWriter<'_> {
             encode_varint(message.encoded_len() as u64, self.0);
             message.encode_raw(self.0);
         }
+    }
+}
+
+/// The value of a field, where it is in the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FieldValue<'a> {
+    /// An integer, a boolean or a value of an enumeration.
+    Number(u64),
+    /// A string, bytes or a nested message.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> FieldValue<'a> {
+    /// The bytes of a string, bytes or a message; `None` for anything else.
+    pub(crate) fn bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Number(_) => None,
+        }
+    }
+}
+
+/// The fields of a message in their order, each with its number; `None` for what is malformed or of another wire type,
+/// after which nothing follows.
+pub(crate) fn fields(mut message: &[u8]) -> impl Iterator<Item = Option<(u32, FieldValue<'_>)>> {
+    std::iter::from_fn(move || {
+        if message.is_empty() {
+            return None;
+        }
+        let field = next_field(&mut message);
+        if field.is_none() {
+            message = &[];
+        }
+        Some(field)
+    })
+}
+
+fn next_field<'a>(message: &mut &'a [u8]) -> Option<(u32, FieldValue<'a>)> {
+    let (field, wire_type) = decode_key(message).ok()?;
+    let number = decode_varint(message).ok()?;
+    match wire_type {
+        WireType::Varint => Some((field, FieldValue::Number(number))),
+        WireType::LengthDelimited => {
+            let (bytes, rest) = message.split_at_checked(usize::try_from(number).ok()?)?;
+            *message = rest;
+            Some((field, FieldValue::Bytes(bytes)))
+        }
+        WireType::SixtyFourBit | WireType::StartGroup | WireType::EndGroup | WireType::ThirtyTwoBit => None,
     }
 }
 

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::archive::project::sources::SourceTotals;
-use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::Receipt;
 use crate::model::{ArticleKey, ArticleName, Change, Seq, SourceId, SubscriptionId};
 use crate::store::Batch;
@@ -24,7 +25,7 @@ pub(crate) struct Writes {
     /// The newest head of each article that changed, for the cache.
     pub(crate) heads: BTreeMap<ArticleKey, (ArticleName, ArticleHead)>,
     /// The new contents in order of position, for the cache.
-    pub(crate) contents: Vec<(Seq, LoadedContent)>,
+    pub(crate) contents: Vec<(Seq, Bytes)>,
     /// The durable subscriptions that changed, in their new state.
     pub(crate) subscriptions: Edited,
     /// The stats of each source that the commit changes, as they were before it.
@@ -52,7 +53,7 @@ impl Writes {
     }
 
     /// The content that the change at `seq` created, if it is one of these.
-    pub(crate) fn content(&self, seq: Seq) -> Option<LoadedContent> {
+    pub(crate) fn content(&self, seq: Seq) -> Option<Bytes> {
         let index = self.contents.binary_search_by_key(&seq, |(seq, _)| *seq).ok()?;
         self.contents.get(index).map(|(_, content)| content.clone())
     }

@@ -170,26 +170,12 @@ impl Content {
         fields.into_iter().chain(items).chain(times).chain(blocks).sum()
     }
 
-    /// The approximate memory footprint in bytes: all text, and the structures that hold it.
-    pub fn weight_bytes(&self) -> usize {
-        self.text_bytes() + self.structure_bytes()
-    }
-
-    /// The footprint without the text. With many short texts the structures take more memory than the text.
+    /// The approximate memory footprint of the structures that hold the text, in bytes. With many short texts they take
+    /// more memory than the text.
     pub fn structure_bytes(&self) -> usize {
         let items = self.blocks.iter().map(|block| block.kind.texts().len()).sum::<usize>();
         let strings = items + self.bylines.len() + self.keywords.len();
         self.blocks.len() * size_of::<Block>() + strings * (size_of::<String>() + ALLOCATION_BYTES)
-    }
-
-    fn text_bytes(&self) -> usize {
-        let Self { headline, standfirst, section, language, canonical_url, rights, .. } = self;
-        let fields = [headline, standfirst, section, language, canonical_url, rights].into_iter();
-        let lists = [&self.bylines, &self.keywords].into_iter().flatten();
-        let times = [&self.publish_time, &self.modify_time].into_iter().flatten();
-        let times = times.flat_map(|time| [&time.words, &time.found_in]);
-        let blocks = self.blocks.iter().flat_map(|block| block.kind.strings());
-        fields.chain(lists).chain(times).chain(blocks).map(String::len).sum()
     }
 
     /// The number of words in the body, split as Unicode (UAX #29) says. Captions do not count, as in IPTC's word
@@ -328,46 +314,12 @@ mod tests {
         assert_eq!(content.word_count(), 9);
     }
 
-    /// Uses each field once, with a text of 1,000 bytes.
-    #[test]
-    fn every_text_counts_towards_the_weight() {
-        let long = || "x".repeat(1_000);
-        let time = || {
-            let (time, precision) = (crate::model::Timestamp::from_micros(0).unwrap(), crate::model::Precision::Day);
-            Some(ClaimedTime { time, precision, words: long(), found_in: long(), relative: false })
-        };
-        let content = Content {
-            headline: long(),
-            standfirst: long(),
-            bylines: vec![long()],
-            section: long(),
-            language: long(),
-            canonical_url: long(),
-            publish_time: time(),
-            modify_time: time(),
-            keywords: vec![long()],
-            rights: long(),
-            blocks: [
-                BlockKind::Paragraph { text: long() },
-                BlockKind::Subheading { text: long() },
-                BlockKind::Caption { text: long(), image_url: long(), credit: long() },
-                BlockKind::Quote { text: long(), attribution: long() },
-                BlockKind::List { items: vec![long(), long()], ordered: false },
-                BlockKind::Embed { url: long(), text: long() },
-                BlockKind::CorrectionNote { text: long() },
-            ]
-            .map(Block::from)
-            .into(),
-        };
-        assert_eq!(content.weight_bytes() - content.structure_bytes(), 24_000);
-    }
-
     #[test]
     fn many_short_texts_weigh_as_much_as_their_structures() {
         let letters = |count: usize| (0..count).map(|_| "x".to_owned());
         let blocks = letters(20_000).map(|text| BlockKind::Paragraph { text }.into()).collect();
         let list = vec![BlockKind::List { items: letters(20_000).collect(), ordered: false }.into()];
-        assert!(Content { blocks, ..Content::default() }.weight_bytes() > 20_000 * (size_of::<Block>() + 32));
-        assert!(Content { blocks: list, ..Content::default() }.weight_bytes() > 1 << 20);
+        assert!(Content { blocks, ..Content::default() }.structure_bytes() > 20_000 * (size_of::<Block>() + 32));
+        assert!(Content { blocks: list, ..Content::default() }.structure_bytes() > 1 << 20);
     }
 }

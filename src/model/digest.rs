@@ -31,9 +31,9 @@ pub struct LogDigest(pub [u8; 16]);
 impl ContentDigest {
     /// The digest of `content`.
     pub fn of(content: &Content) -> Self {
-        let mut hasher = DigestEncoder::new(CONTENT_DOMAIN);
-        hasher.content(content);
-        Self(hasher.0.finalize().into())
+        let mut encoder = DigestEncoder::of_content();
+        encoder.content(content);
+        encoder.finish_content()
     }
 
     /// The first eight hexadecimal digits, for display.
@@ -92,11 +92,21 @@ impl fmt::Debug for LogDigest {
     }
 }
 
-struct DigestEncoder(Sha256);
+/// Hashes values in the encoding that digests are computed from.
+pub(crate) struct DigestEncoder(Sha256);
 
 impl DigestEncoder {
     fn new(domain: &[u8]) -> Self {
         Self(Sha256::new_with_prefix(domain))
+    }
+
+    /// An encoder for the fields of a content, in their order.
+    pub(crate) fn of_content() -> Self {
+        Self::new(CONTENT_DOMAIN)
+    }
+
+    pub(crate) fn finish_content(self) -> ContentDigest {
+        ContentDigest(self.0.finalize().into())
     }
 
     fn content(&mut self, content: &Content) {
@@ -119,12 +129,10 @@ impl DigestEncoder {
     /// An absolute claim is encoded as its precision (1 to 4) and its instant; a missing or relative claim as 0. The
     /// words and where they were found are left out: they describe how the claim was read, not what it says.
     fn claim(&mut self, claim: Option<&ClaimedTime>) {
-        let Some(claim) = claim.filter(|claim| !claim.relative) else {
-            self.choice(0);
-            return;
+        match claim.filter(|claim| !claim.relative) {
+            Some(claim) => self.time(claim.precision.number(), claim.time.micros()),
+            None => self.choice(0),
         };
-        self.choice(claim.precision.number());
-        self.0.update(claim.time.micros().to_be_bytes());
     }
 
     fn block(&mut self, block: &Block) {
@@ -143,19 +151,26 @@ impl DigestEncoder {
 
 /// The primitives. Each returns the encoder, so that a block is encoded in one chain of calls.
 impl DigestEncoder {
-    fn choice(&mut self, choice: u8) -> &mut Self {
+    pub(crate) fn choice(&mut self, choice: u8) -> &mut Self {
         self.0.update([choice]);
         self
     }
 
-    fn count(&mut self, count: usize) -> &mut Self {
+    pub(crate) fn count(&mut self, count: usize) -> &mut Self {
         self.0.update(u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
         self
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.count(bytes.len());
         self.0.update(bytes);
+        self
+    }
+
+    /// A claimed time that is absolute.
+    pub(crate) fn time(&mut self, precision: u8, micros: i64) -> &mut Self {
+        self.choice(precision);
+        self.0.update(micros.to_be_bytes());
         self
     }
 

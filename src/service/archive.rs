@@ -206,12 +206,9 @@ impl ArchiveService for ArchiveHandler {
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let compared = self.0.archive.compare(point, name, base, target).await.map_err(Refusal::from)?;
         let (field_changes, hunks) = diff_to_pb(&compared.diff);
-        let basic = |revision: &crate::archive::read::article::RevisionAt| {
-            render::revision(&crate::archive::read::article::RevisionAt { content: None, ..revision.clone() })
-        };
         Ok(Response::new(pb::DiffRevisionsResponse {
-            base: compared.base.as_ref().map(basic),
-            target: Some(basic(&compared.target)),
+            base: compared.base.as_ref().map(render::basic_revision),
+            target: Some(render::basic_revision(&compared.target)),
             field_changes,
             hunks,
             word_delta: Some(word_delta_to_pb(compared.word_delta)),

@@ -11,8 +11,7 @@ use crate::archive::request::{Outcome, Receipt, Warning};
 use crate::archive::{BatchError, BatchResult};
 use crate::model::url_key::without_credentials;
 use crate::model::{
-    ArticleName, ArticleState, ArticleUrl, Change, Content, Limits, OriginalRecord, RevisionNumber, RevisionRecord,
-    Timestamp,
+    ArticleName, ArticleState, ArticleUrl, Change, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp,
 };
 use crate::protobuf::MessageWriter;
 use crate::wire::{
@@ -28,7 +27,10 @@ const ENTRY_REVISION_FIELD: u32 = 1;
 const ENCODED_BYTES: usize = 768;
 
 pub(super) fn article(article: ArticleAt) -> pb::Article {
-    let revision = revision(&article.revision);
+    let mut revision = basic_revision(&article.revision);
+    if let Some(content) = article.revision.content() {
+        revision.content = Some(content_to_pb(&content));
+    }
     pb::Article { revision: Some(revision), ..article_without_revision(article) }
 }
 
@@ -82,9 +84,9 @@ pub(super) fn article_url(url: ArticleUrl, since: Option<Timestamp>, until: Opti
     }
 }
 
-pub(super) fn revision(revision: &RevisionAt) -> pb::Revision {
-    let name = revision.article.revision(revision.number);
-    revision_of(name, revision.number, &revision.created_by, revision.content.as_deref())
+/// A revision with the attributes from the log record of the change that created it instead of its content.
+pub(super) fn basic_revision(revision: &RevisionAt) -> pb::Revision {
+    revision_of(revision.article.revision(revision.number), revision.number, &revision.created_by)
 }
 
 /// A revision as an encoded message.
@@ -152,8 +154,7 @@ fn write_basic_content(record: &RevisionRecord, writer: &mut MessageWriter<'_>) 
     writer.generated(8, record.modify_time.as_ref().map(claim_to_pb).as_ref());
 }
 
-/// A revision with `content` or, without it, with the attributes from the log record of the change that created it.
-fn revision_of(name: String, number: RevisionNumber, change: &Change, content: Option<&Content>) -> pb::Revision {
+fn revision_of(name: String, number: RevisionNumber, change: &Change) -> pb::Revision {
     let mut revision = pb::Revision {
         name,
         number: number.get(),
@@ -165,7 +166,7 @@ fn revision_of(name: String, number: RevisionNumber, change: &Change, content: O
     };
     if let Some(record) = change.entry.new_revision.as_deref() {
         describe(&mut revision, record);
-        revision.content = Some(content.map_or_else(|| basic_content_to_pb(record), content_to_pb));
+        revision.content = Some(basic_content_to_pb(record));
     }
     revision
 }
@@ -190,7 +191,7 @@ pub(super) fn original(original: &OriginalRecord) -> pb::Original {
 }
 
 pub(super) fn recorded_revision(written: &Receipt) -> pb::Revision {
-    revision_of(written.article.revision(written.revision), written.revision, &written.created_by, None)
+    revision_of(written.article.revision(written.revision), written.revision, &written.created_by)
 }
 
 pub(super) fn outcome(outcome: Outcome) -> pb::ObservationOutcome {

@@ -6,8 +6,9 @@ use prost::Message;
 use super::record::claim_from_stored;
 use super::stored;
 use super::stored::block::Kind;
-use crate::model::{Block, BlockKind, ClaimedTime, Content};
-use crate::protobuf::MessageWriter;
+use crate::model::digest::DigestEncoder;
+use crate::model::{Block, BlockKind, BlockTag, ClaimedTime, Content, ContentDigest, Timestamp};
+use crate::protobuf::{self, FieldValue, MessageWriter};
 
 /// A content's encoding: the bytes that are compressed, that deltas are computed from, and that are sent.
 pub fn to_bytes(content: &Content) -> Vec<u8> {
@@ -33,6 +34,100 @@ pub fn from_bytes(bytes: &[u8]) -> Option<Content> {
         rights: content.rights,
         blocks: content.blocks.into_iter().map(block_from_stored).collect::<Option<_>>()?,
     })
+}
+
+/// The digest of an encoded content, computed from its bytes; `None` if they are not the encoding of a content.
+pub fn digest(bytes: &[u8]) -> Option<ContentDigest> {
+    /// The number of the field before the blocks.
+    const LAST_SINGLE: usize = 10;
+    let mut single: [&[u8]; LAST_SINGLE + 1] = [&[]; LAST_SINGLE + 1];
+    let (mut bylines, mut keywords, mut blocks) = (Vec::new(), Vec::new(), Vec::new());
+    for field in protobuf::fields(bytes) {
+        let (number, value) = field?;
+        let value = value.bytes()?;
+        match number {
+            3 => bylines.push(value),
+            9 => keywords.push(value),
+            12 => blocks.push(value),
+            _ => *single.get_mut(usize::try_from(number).ok()?)? = value,
+        }
+    }
+    let [_, headline, standfirst, _, section, language, url, published, modified, _, rights] = single;
+    let mut encoder = DigestEncoder::of_content();
+    encoder.bytes(headline).bytes(standfirst);
+    digest_list(&bylines, &mut encoder);
+    encoder.bytes(section).bytes(language).bytes(url);
+    digest_claim(published, &mut encoder)?;
+    digest_claim(modified, &mut encoder)?;
+    digest_list(&keywords, &mut encoder);
+    encoder.bytes(rights).count(blocks.len());
+    for block in blocks {
+        digest_block(block, &mut encoder)?;
+    }
+    Some(encoder.finish_content())
+}
+
+fn digest_list(items: &[&[u8]], encoder: &mut DigestEncoder) {
+    encoder.count(items.len());
+    for item in items {
+        encoder.bytes(item);
+    }
+}
+
+/// An absent claim is empty, and no other is.
+fn digest_claim(claim: &[u8], encoder: &mut DigestEncoder) -> Option<()> {
+    let (mut time, mut precision, mut relative) = (&[][..], 0, claim.is_empty());
+    for field in protobuf::fields(claim) {
+        match field? {
+            (1, FieldValue::Bytes(bytes)) => time = bytes,
+            (2, FieldValue::Number(number)) => precision = u8::try_from(number).ok()?,
+            (5, FieldValue::Number(number)) => relative = number != 0,
+            _ => {}
+        }
+    }
+    if relative {
+        encoder.choice(0);
+        return Some(());
+    }
+    let (mut seconds, mut nanos) = (0, 0);
+    for field in protobuf::fields(time) {
+        match field? {
+            (1, FieldValue::Number(number)) => seconds = number.cast_signed(),
+            (2, FieldValue::Number(number)) => nanos = i32::try_from(number).ok()?,
+            _ => return None,
+        }
+    }
+    encoder.time(precision, Timestamp::from_seconds_and_nanos(seconds, nanos)?.micros());
+    Some(())
+}
+
+fn digest_block(block: &[u8], encoder: &mut DigestEncoder) -> Option<()> {
+    let (kind, fields) = protobuf::fields(block).find_map(|field| match field {
+        // The number of a kind is that of its field.
+        Some((number, FieldValue::Bytes(fields))) => Some((BlockTag::from_number(number)?, fields)),
+        Some((_, FieldValue::Number(_))) | None => None,
+    })?;
+    encoder.choice(kind.number());
+    let mut texts: [&[u8]; 4] = [&[]; 4];
+    let (mut items, mut ordered) = (Vec::new(), 0);
+    for field in protobuf::fields(fields) {
+        match field? {
+            (_, FieldValue::Bytes(item)) if kind == BlockTag::List => items.push(item),
+            (number, FieldValue::Bytes(text)) => *texts.get_mut(usize::try_from(number).ok()?)? = text,
+            (_, FieldValue::Number(number)) => ordered = u8::try_from(number).ok()?,
+        }
+    }
+    let [_, first, second, third] = texts;
+    match kind {
+        BlockTag::Paragraph | BlockTag::Subheading | BlockTag::CorrectionNote => encoder.bytes(first),
+        BlockTag::Caption => encoder.bytes(first).bytes(second).bytes(third),
+        BlockTag::Quote | BlockTag::Embed => encoder.bytes(first).bytes(second),
+        BlockTag::List => {
+            digest_list(&items, encoder.choice(ordered));
+            encoder
+        }
+    };
+    Some(())
 }
 
 fn write(content: &Content, writer: &mut MessageWriter<'_>) {
@@ -154,6 +249,7 @@ mod tests {
             let bytes = to_bytes(&content);
             assert_eq!(bytes, content_to_pb(&content).encode_to_vec());
             assert_eq!(bytes.len(), content.encoded_bytes());
+            assert_eq!(digest(&bytes), Some(ContentDigest::of(&content)));
             assert_eq!(from_bytes(&bytes), Some(content));
         }
     }

@@ -225,7 +225,7 @@ async fn what_a_program_records_it_reads_back() {
     let headlines: Vec<_> = history.iter().map(|entry| entry.revision.headline()).collect();
     assert_eq!(headlines, ["To close", "Closes", "To close"]);
     let second = archive.get_revision(&a, revised.revision).await.unwrap();
-    assert_eq!(*second.content.unwrap(), content("Closes"));
+    assert_eq!(second.content().unwrap(), content("Closes"));
 
     let withdrawn = archive.withdraw(&a, "a legal complaint").await.unwrap();
     let article = archive.get(&a, AsOf::NEWEST).await.unwrap();
@@ -323,7 +323,7 @@ async fn a_subscription_has_every_change_in_order_and_resumes_anywhere() {
     for (number, change) in changes.iter().enumerate() {
         assert_eq!(change.seq().0, number as u64);
         assert_eq!(change.revision.headline(), format!("Headline {number}"));
-        assert_eq!(change.revision.content.as_ref().unwrap().blocks.len(), 1);
+        assert_eq!(change.revision.content().unwrap().blocks.len(), 1);
         assert_eq!((change.kind == ChangeKind::Created, change.batch_end), (number < 7, true));
     }
     for change in changes.iter().step_by(97) {
@@ -332,7 +332,7 @@ async fn a_subscription_has_every_change_in_order_and_resumes_anywhere() {
         let mut rest = archive.subscribe(position).without_content().until_caught_up();
         for expected in change.seq().0 + 1..CHANGES {
             let change = rest.next().await.unwrap().unwrap();
-            assert_eq!((change.seq().0, change.revision.content.is_none()), (expected, true));
+            assert_eq!((change.seq().0, change.revision.content().is_none()), (expected, true));
         }
         assert!(rest.next().await.is_none());
         assert_eq!(rest.position(), Some(archive.tail().position()));

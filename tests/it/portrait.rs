@@ -236,7 +236,7 @@ async fn revision(
         write!(text, ", a rollback to {of}").unwrap();
     }
     writeln!(text).unwrap();
-    content(revision.content.as_ref().unwrap(), text);
+    content(revision.content().as_ref().unwrap(), text);
     match (&record.original, &revision.original) {
         (Some(known), Some(data)) => {
             let (media_type, size, sha256) = (&known.media_type, known.size_bytes, hex(&known.sha256));

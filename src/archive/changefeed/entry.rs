@@ -62,7 +62,7 @@ pub(crate) fn entries(writes: &Writes) -> impl Iterator<Item = (u64, Arc<FeedEnt
     let mut contents = writes.contents.iter().peekable();
     writes.changes.iter().map(move |change| {
         let content = contents.next_if(|(seq, _)| *seq == change.seq);
-        let cached_bytes_max = cached_bytes_max(change, content.map_or(0, |(_, content)| content.bytes.len()));
+        let cached_bytes_max = cached_bytes_max(change, content.map_or(0, |(_, content)| content.len()));
         let entry = Arc::new(FeedEntry::new(Arc::clone(change), cached_bytes_max));
         (change.seq.0, entry, ENTRY_BYTES + VIEWS * cached_bytes_max)
     })

@@ -2,7 +2,8 @@
 //! replay request if the view includes them.
 //!
 //! Everything is read as known with the change, not as known now, so a change looks the same whenever it is delivered.
-//! How it is encoded is not known here.
+//! How it is encoded is not known here. A content that is not in memory is read as part of a scan, because whoever is
+//! behind the ring usually reads on.
 
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
     Ok(ChangeAt {
         change: Arc::clone(change),
         kind,
-        revision: revision_of(reader, entry.change.entry.name.clone(), number, created_by, content)?,
+        revision: revision_of(&reader.of_scan(), entry.change.entry.name.clone(), number, created_by, content)?,
         newest: newest_number,
         is_newest: change.entry.latest_state.is_newest || is_of_article,
         labels: labels_of(labelled_by(reader, change)?.as_ref()).to_vec(),
@@ -76,8 +77,8 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
 fn compared(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Comparison, ReadError> {
     let tables = reader.tables()?; // Comparing takes too long for an async thread.
     let change = &entry.change;
-    let read =
-        |number, created_by| revision_of(reader, entry.change.entry.name.clone(), number, created_by, View::Full);
+    let scan = reader.of_scan();
+    let read = |number, created_by| revision_of(&scan, entry.change.entry.name.clone(), number, created_by, View::Full);
     // The revision came into force at its observe time, so this is a single seek, however long the article's history
     // is.
     let before = change.entry.observe_time.saturating_add_micros(-1);

@@ -28,6 +28,8 @@ pub(crate) mod observation;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::archive::decide::decision::ALL;
 use crate::archive::decide::observation::NewContent;
 use crate::archive::error::{ArchiveError, Conflict, Missing};
@@ -35,7 +37,6 @@ use crate::archive::position::LogPosition;
 use crate::archive::project::projection::{Cause, Projected, project};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::etag;
-use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::{Action, ArticleTarget, LabelEdit, Operation, Outcome, Precondition, Receipt, Warning};
 use crate::model::{
     ArticleKey, ArticleName, ArticleState, ArticleUrl, Change, ChangeEntry, LabelChange, LatestState, LogKind,
@@ -50,7 +51,7 @@ use crate::store::{Batch, StoreError, Tables};
 /// The state that an operation is decided on.
 pub(crate) struct Decider<'a> {
     pub(crate) tables: Tables<'a>,
-    pub(crate) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
+    pub(crate) cached: &'a dyn Fn(Seq) -> Option<Bytes>,
     /// The end of the log, where the change goes.
     pub(crate) position: LogPosition,
     /// A provisional archive time; sealing the commit replaces it.
@@ -66,18 +67,18 @@ pub(crate) struct StagedChange {
     pub(crate) batch: Batch,
     pub(crate) change: Arc<Change>,
     pub(crate) encoded: EncodedChange,
-    pub(crate) content: Option<LoadedContent>,
+    pub(crate) content: Option<Bytes>,
 }
 
 /// The payload stored with a change: its content, and its original if there is one.
 pub(crate) struct Payload {
     pub(crate) packed: PackedContent,
     pub(crate) original: Option<PackedOriginal>,
-    pub(crate) content: LoadedContent,
+    pub(crate) content: Bytes,
 }
 
 impl Payload {
-    fn write(self, seq: Seq, batch: &mut Batch) -> LoadedContent {
+    fn write(self, seq: Seq, batch: &mut Batch) -> Bytes {
         self.packed.write(seq, batch);
         if let Some(original) = self.original {
             original.write(seq, batch);

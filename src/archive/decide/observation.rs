@@ -22,7 +22,7 @@ use crate::archive::decide::{Decider, ExistingArticle, Payload, StagedChange, la
 use crate::archive::error::{ArchiveError, Conflict, Missing};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::candidates;
-use crate::archive::read::contents::{self, LoadedContent};
+use crate::archive::read::contents;
 use crate::archive::request::{LabelEdit, Observation, Operation, Outcome, PreparedContent, Receipt, Warning};
 use crate::model::diff::DiffSummary;
 use crate::model::{
@@ -32,7 +32,7 @@ use crate::store::content::{Base, Effort, PackedContent, PackedOriginal, StoredC
 use crate::store::head::{ArticleHead, InForce};
 use crate::store::overlay::Overlay;
 use crate::store::record::created_revision;
-use crate::store::{StoreError, Tables, base_choice, content_encoding};
+use crate::store::{StoreError, Tables, base_choice};
 
 /// A content to be recorded, and where it comes from.
 pub(crate) struct NewContent<'a> {
@@ -68,7 +68,7 @@ impl Decider<'_> {
             fetch: observation.fetch.clone(),
             ..self.entry(operation, key, &name, LogKind::Created, None)
         };
-        let payload = Payload { packed, original, content: loaded(observation) };
+        let payload = Payload { packed, original, content: observation.bytes.clone() };
         let staged = self.staged(None, entry, Some(payload))?;
         let receipt = self.receipt(operation, name, Outcome::Created, &staged.change, RevisionNumber::FIRST, warnings);
         Ok((receipt, Some(staged)))
@@ -187,7 +187,7 @@ impl Decider<'_> {
         let revision = Some(head.revision_count.next());
         let fetch = observation.fetch.clone();
         let entry = ChangeEntry { kind, revision, new_revision: Some(Box::new(record)), fetch, ..entry };
-        Ok((entry, Payload { packed, original, content: loaded(observation) }))
+        Ok((entry, Payload { packed, original, content: observation.bytes.clone() }))
     }
 
     /// Packs the content: as a reference if a recent content is equal, as prepared if that was done against the latest
@@ -203,8 +203,7 @@ impl Decider<'_> {
         let Some(latest) = head.recent.last() else {
             return Ok(PackedContent::pack(&observation.bytes, None, Effort::Quick));
         };
-        let cached = |seq| (self.cached)(seq).map(|content| content.bytes);
-        let others = || candidates::before_latest(head, cached);
+        let others = || candidates::before_latest(head, self.cached);
         if let Some(prepared) = observation.prepared.as_ref()
             && let Some(base) = &prepared.base
             && self.is_content_of(&base.content, latest.seq)?
@@ -251,12 +250,7 @@ impl Decider<'_> {
         {
             return Ok(*summary);
         }
-        if let Some(before) = (self.cached)(before.created_seq) {
-            return Ok(diff::summary(&before.content, &observation.content));
-        }
-        let bytes = self.content_bytes(before.created_seq)?;
-        let unreadable = || StoreError::damaged_at(before.created_seq, "a content cannot be read");
-        let base = content_encoding::from_bytes(&bytes).ok_or_else(unreadable)?;
+        let base = contents::decode(before.created_seq, &self.content_bytes(before.created_seq)?)?;
         Ok(diff::summary(&base, &observation.content))
     }
 
@@ -269,7 +263,7 @@ impl Decider<'_> {
     }
 
     pub(super) fn content_bytes(&self, seq: Seq) -> Result<bytes::Bytes, StoreError> {
-        contents::load_bytes(self.tables.source(), seq, |seq| (self.cached)(seq).map(|content| content.bytes))
+        contents::load_bytes(self.tables.source(), seq, self.cached)
     }
 
     fn reject_if_withdrawn(&self, head: &ArticleHead, key: ArticleKey, at: Timestamp) -> Result<(), ArchiveError> {
@@ -299,13 +293,12 @@ impl Decider<'_> {
         let created_by = self.tables.creating_change(seq)?;
         let record = created_revision(&created_by)?;
         let digest = record.digest;
-        let cached = |seq| (self.cached)(seq).map(|content| content.bytes);
-        let content = contents::load(self.tables.source(), seq, digest, cached)?;
+        let (bytes, _) = contents::load(self.tables.source(), seq, digest, self.cached)?;
         let observation = Observation {
-            content: content.content,
+            content: Arc::new(contents::decode(seq, &bytes)?),
             digest,
             word_count: record.word_count,
-            bytes: content.bytes,
+            bytes,
             urls: Vec::new(),
             original: None,
             fetch: None,
@@ -315,10 +308,6 @@ impl Decider<'_> {
         };
         self.observe(operation, existing, &NewContent { observation: &observation, rollback_of: Some((number, seq)) })
     }
-}
-
-fn loaded(observation: &Observation) -> LoadedContent {
-    LoadedContent { bytes: observation.bytes.clone(), content: Arc::clone(&observation.content) }
 }
 
 /// The packed original: the prepared one, or else packed now.

@@ -20,6 +20,7 @@ use crate::model::{
     RevisionRecord, RevisionSelector, Seq, Timestamp, UrlKey,
 };
 use crate::store::address::{AddressSteps, Lead, Period};
+use crate::store::content_encoding;
 use crate::store::head::{InForce, StateChange, article_state};
 use crate::store::record::created_revision;
 use crate::store::{StoreError, content};
@@ -95,9 +96,7 @@ pub struct RevisionAt {
     pub number: RevisionNumber,
     /// The change that created it. The attributes are in there.
     pub created_by: Arc<Change>,
-    /// Its content; `None` if it was read without it, or the article is withdrawn.
-    pub content: Option<Arc<Content>>,
-    /// The same content, encoded as it is sent.
+    /// Its content, encoded as it is stored and sent; `None` if it was read without it, or the article is withdrawn.
     pub(crate) encoded_content: Option<Bytes>,
     /// The bytes of the kept original; `None` if they were not requested, or no original was kept.
     pub original: Option<Bytes>,
@@ -119,6 +118,12 @@ impl RevisionAt {
         self.created_by.entry.archive_time
     }
 
+    /// Its content, decoded; `None` if it was read without it, or the article is withdrawn.
+    pub fn content(&self) -> Option<Content> {
+        // It was checked against its digest when it was read, so it can be decoded.
+        self.encoded_content.as_ref().and_then(|content| content_encoding::from_bytes(content))
+    }
+
     /// The attributes, from the log. `None` cannot happen unless the database is damaged.
     pub fn record(&self) -> Option<&RevisionRecord> {
         self.created_by.entry.new_revision.as_deref()
@@ -131,7 +136,7 @@ impl RevisionAt {
         let attributes =
             self.record().map_or(0, |record| record.headline.len() + record.section.len() + record.canonical_url.len());
         let fetch = self.created_by.entry.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes());
-        attributes + fetch + self.content.as_ref().map_or(0, |content| content.weight_bytes())
+        attributes + fetch + self.encoded_content.as_ref().map_or(0, Bytes::len)
     }
 }
 
@@ -146,8 +151,8 @@ impl ArticleAt {
     }
 
     /// The content in force; `None` if the article is withdrawn, or was read without its content.
-    pub fn content(&self) -> Option<&Content> {
-        self.revision.content.as_deref()
+    pub fn content(&self) -> Option<Content> {
+        self.revision.content()
     }
 
     /// The headline of the revision in force, also if the article is withdrawn.
@@ -480,14 +485,11 @@ pub(crate) fn revision_of(
     created_by: Arc<Change>,
     view: View,
 ) -> Result<RevisionAt, ReadError> {
-    let (content, encoded_content) = match view {
-        View::Basic => (None, None),
-        View::Full => {
-            let loaded = reader.content(created_by.seq, created_revision(&created_by)?.digest)?;
-            (Some(loaded.content), Some(loaded.bytes))
-        }
+    let encoded_content = match view {
+        View::Basic => None,
+        View::Full => Some(reader.content(created_by.seq, created_revision(&created_by)?.digest)?),
     };
-    Ok(RevisionAt { article, number, created_by, content, encoded_content, original: None })
+    Ok(RevisionAt { article, number, created_by, encoded_content, original: None })
 }
 
 /// Reads a revision by number, or the one in force at the read point.

@@ -8,6 +8,9 @@
 //! | head | the writer thread replaces it after the commit is durable and before the tail is announced |
 //! | timeline | it is used up to the position to which it is complete, or further if the head shows no later change |
 //!
+//! Long scans have a cache of contents of their own, so that they do not displace what other reads use. A scan that goes
+//! up the log needs of each article the content before, as the base of the next, so that is what it keeps.
+//!
 //! The delicate case is a reader that loads a head while the writer thread replaces it. The reader reserves the slot
 //! before it loads; the writer thread's insert takes the slot away, and the reader's older head is then discarded:
 //!
@@ -21,14 +24,15 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 use crate::archive::project::timeline::Timeline;
-use crate::archive::read::contents::LoadedContent;
 use crate::archive::writes::Writes;
 use crate::model::{ArticleKey, ArticleName, Change, Seq};
 use crate::store::StoreError;
+use crate::store::content::ContentWeighter;
 use crate::store::head::ArticleHead;
 
 /// An article's number and newest state.
@@ -59,12 +63,6 @@ impl Weighter<Seq, Arc<Change>> for CacheWeighter {
     }
 }
 
-impl Weighter<Seq, LoadedContent> for CacheWeighter {
-    fn weight(&self, _: &Seq, content: &LoadedContent) -> u64 {
-        content.weight_bytes() as u64
-    }
-}
-
 impl Weighter<ArticleKey, Arc<Timeline>> for CacheWeighter {
     fn weight(&self, _: &ArticleKey, timeline: &Arc<Timeline>) -> u64 {
         timeline.weight_bytes() as u64
@@ -85,19 +83,23 @@ const RECENT: f64 = 0.5;
 pub(crate) struct Caches {
     heads: Cache<ArticleName, HeadEntry, CacheWeighter>,
     changes: Cache<Seq, Arc<Change>, CacheWeighter>,
-    contents: Cache<Seq, LoadedContent, CacheWeighter>,
+    /// Encoded contents.
+    contents: Cache<Seq, Bytes, ContentWeighter>,
     timelines: Cache<ArticleKey, Arc<Timeline>, CacheWeighter>,
+    /// Encoded contents that scans have read, each until a delta of it is.
+    scanned: Cache<Seq, Bytes, ContentWeighter>,
 }
 
 impl Caches {
     /// Creates caches that occupy `bytes` of memory together, half of it for contents.
     pub(crate) fn new(bytes: u64) -> Self {
-        let (half, sixth) = (bytes / 2, bytes / 6);
+        let sixth = bytes / 6;
         Self {
-            heads: cache(sixth, 600, FREQUENT),
-            changes: cache(sixth, 900, RECENT),
-            contents: cache(half, 12_000, RECENT),
-            timelines: cache(sixth, 1_000, FREQUENT),
+            heads: cache(sixth, 600, FREQUENT, CacheWeighter),
+            changes: cache(sixth, 900, RECENT, CacheWeighter),
+            contents: cache(2 * sixth, 4_000, RECENT, ContentWeighter),
+            timelines: cache(sixth, 1_000, FREQUENT, CacheWeighter),
+            scanned: cache(sixth, 4_000, RECENT, ContentWeighter),
         }
     }
 
@@ -131,8 +133,13 @@ impl Caches {
         self.changes.get(&seq)
     }
 
-    pub(crate) fn content(&self, seq: Seq) -> Option<LoadedContent> {
+    pub(crate) fn content(&self, seq: Seq) -> Option<Bytes> {
         self.contents.get(&seq)
+    }
+
+    /// The encoded content of the change at `seq`, if it is in memory, for a scan.
+    pub(crate) fn scanned_content(&self, seq: Seq) -> Option<Bytes> {
+        self.scanned.get(&seq).or_else(|| self.content(seq))
     }
 
     pub(crate) fn timeline(&self, article: ArticleKey) -> Option<Arc<Timeline>> {
@@ -143,8 +150,16 @@ impl Caches {
         self.changes.insert(change.seq, Arc::clone(change));
     }
 
-    pub(crate) fn put_content(&self, seq: Seq, content: LoadedContent) {
+    pub(crate) fn put_content(&self, seq: Seq, content: Bytes) {
         self.contents.insert(seq, content);
+    }
+
+    /// Keeps a content that a scan has read, in place of its base.
+    pub(crate) fn put_scanned_content(&self, seq: Seq, base: Option<Seq>, content: Bytes) {
+        if let Some(base) = base {
+            self.scanned.remove(&base);
+        }
+        self.scanned.insert(seq, content);
     }
 
     pub(crate) fn put_timeline(&self, article: ArticleKey, timeline: Arc<Timeline>) {
@@ -167,18 +182,20 @@ impl Caches {
 
 /// Creates a cache of `bytes` bytes for entries of about `typical` bytes each, with the fraction `hot` of it reserved
 /// for entries that are used again.
-fn cache<Key: Eq + Hash, Value: Clone>(bytes: u64, typical: u64, hot: f64) -> Cache<Key, Value, CacheWeighter>
-where
-    CacheWeighter: Weighter<Key, Value>,
-{
+fn cache<Key: Eq + Hash, Value: Clone, W: Weighter<Key, Value> + Clone>(
+    bytes: u64,
+    typical: u64,
+    hot: f64,
+    weighter: W,
+) -> Cache<Key, Value, W> {
     let items = usize::try_from(bytes / typical).unwrap_or(usize::MAX).max(16);
     let mut options = OptionsBuilder::new();
     options.estimated_items_capacity(items).weight_capacity(bytes).hot_allocation(hot);
     match options.build() {
         Ok(options) => {
-            Cache::with_options(options, CacheWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
+            Cache::with_options(options, weighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
         }
         // Building fails only if a capacity is missing, and both are set.
-        Err(_) => Cache::with_weighter(items, bytes, CacheWeighter),
+        Err(_) => Cache::with_weighter(items, bytes, weighter),
     }
 }

@@ -4,7 +4,7 @@ use crate::archive::read::article::{RevisionAt, View, known, revision, revision_
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::diff::{ContentDiff, diff, word_delta};
-use crate::model::{ArticleName, Content, RevisionNumber, RevisionSelector, Timestamp, WordDelta};
+use crate::model::{ArticleName, RevisionNumber, RevisionSelector, Timestamp, WordDelta};
 
 /// Selects a state of an article.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +51,9 @@ pub(crate) fn compare(
 
 /// Compares two revisions that were read with their contents.
 pub(crate) fn compare_revisions(base: Option<RevisionAt>, target: RevisionAt) -> Comparison {
-    let empty = Content::default();
-    let content = |revision: &RevisionAt| revision.content.clone().unwrap_or_default();
-    let before = base.as_ref().map(content);
-    let before = before.as_deref().unwrap_or(&empty);
-    let after = content(&target);
-    let (diff, word_delta) = (diff(before, &after), word_delta(before, &after));
+    let before = base.as_ref().and_then(RevisionAt::content).unwrap_or_default();
+    let after = target.content().unwrap_or_default();
+    let (diff, word_delta) = (diff(&before, &after), word_delta(&before, &after));
     Comparison { base, target, diff, word_delta }
 }
 

@@ -4,30 +4,12 @@
 //! a keyframe or to a cached content, then applies the differences upwards. A chain only leads to lower positions and
 //! has at most [`DEPTH_LIMIT`] links, so damage cannot make it endless.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::model::{Content, ContentDigest, Seq};
 use crate::store::content::{DEPTH_LIMIT, StoredContent};
 use crate::store::engine::Read;
 use crate::store::{StoreError, content_encoding};
-
-/// A content in both forms: encoded, as deltas need it, and decoded.
-#[derive(Clone, Debug)]
-pub(crate) struct LoadedContent {
-    /// The content in the encoding in which it is stored, unpacked, and sent.
-    pub(crate) bytes: Bytes,
-    /// The same content, decoded.
-    pub(crate) content: Arc<Content>,
-}
-
-impl LoadedContent {
-    /// The approximate memory that both forms occupy, in bytes.
-    pub(crate) fn weight_bytes(&self) -> usize {
-        self.bytes.len() + self.content.weight_bytes() + 256
-    }
-}
 
 /// Reads the encoded content of the change at `seq`. `cached` looks up contents in memory, and may always return
 /// `None`.
@@ -36,6 +18,16 @@ pub(crate) fn load_bytes(
     seq: Seq,
     cached: impl Fn(Seq) -> Option<Bytes>,
 ) -> Result<Bytes, StoreError> {
+    load_with_base(read, seq, cached).map(|(bytes, _)| bytes)
+}
+
+/// Like [`load_bytes`], with the base that the content is stored as a difference from; `None` if it is a keyframe or
+/// was in memory.
+fn load_with_base(
+    read: &dyn Read,
+    seq: Seq,
+    cached: impl Fn(Seq) -> Option<Bytes>,
+) -> Result<(Bytes, Option<Seq>), StoreError> {
     let mut chain: Vec<StoredContent> = Vec::new();
     let mut next = Some(seq);
     let mut bytes: Option<Bytes> = None;
@@ -55,21 +47,26 @@ pub(crate) fn load_bytes(
     for stored in chain.iter().rev() {
         bytes = Some(stored.unpack(bytes.as_deref())?.into());
     }
-    Ok(bytes.unwrap_or_default())
+    Ok((bytes.unwrap_or_default(), chain.first().and_then(StoredContent::base)))
 }
 
-/// Reads a content and checks it against `digest`.
+/// Reads an encoded content and checks it against `digest`. Returns it with its base, as [`load_with_base`] does.
 pub(crate) fn load(
     read: &dyn Read,
     seq: Seq,
     digest: ContentDigest,
     cached: impl Fn(Seq) -> Option<Bytes>,
-) -> Result<LoadedContent, StoreError> {
-    let bytes = load_bytes(read, seq, cached)?;
-    let content = content_encoding::from_bytes(&bytes);
-    let content = content.ok_or_else(|| StoreError::damaged_at(seq, "a content cannot be read"))?;
-    if ContentDigest::of(&content) != digest {
+) -> Result<(Bytes, Option<Seq>), StoreError> {
+    let (bytes, base) = load_with_base(read, seq, cached)?;
+    let found = content_encoding::digest(&bytes);
+    let found = found.ok_or_else(|| StoreError::damaged_at(seq, "a content cannot be read"))?;
+    if found != digest {
         return Err(StoreError::damaged_at(seq, "a content does not have the digest that was recorded"));
     }
-    Ok(LoadedContent { bytes, content: Arc::new(content) })
+    Ok((bytes, base))
+}
+
+/// Decodes the content of the change at `seq`.
+pub(crate) fn decode(seq: Seq, bytes: &[u8]) -> Result<Content, StoreError> {
+    content_encoding::from_bytes(bytes).ok_or_else(|| StoreError::damaged_at(seq, "a content cannot be read"))
 }

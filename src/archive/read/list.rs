@@ -97,7 +97,7 @@ pub(crate) fn by_name(
     query: &ArticleQuery,
     after: Option<&ArticleName>,
 ) -> Result<ListPage<ArticleAt, ArticleName>, ReadError> {
-    let (tables, reader) = (reader.tables()?, reader.without_caching());
+    let (tables, reader) = (reader.tables()?, reader.of_scan());
     let mut page = ListPage { items: Vec::new(), next: None };
     let mut last: Option<ArticleName> = None;
     let mut bytes = 0;
@@ -147,7 +147,7 @@ pub(crate) fn by_latest_change(
     query: &ArticleQuery,
     before: Option<Seq>,
 ) -> Result<ListPage<ArticleAt, Seq>, ReadError> {
-    let reader = reader.without_caching();
+    let reader = reader.of_scan();
     let mut page = ListPage { items: Vec::new(), next: None };
     let mut seq = before.unwrap_or(point.below()).min(point.below());
     let (mut examined, mut bytes) = (0, 0);
@@ -236,7 +236,7 @@ pub(crate) fn revisions(
     after: Option<RevisionNumber>,
 ) -> Result<ListPage<RevisionEntry, RevisionNumber>, ReadError> {
     let entry = known(reader, point, name)?;
-    let (tables, reader) = (reader.tables()?, reader.without_caching());
+    let (tables, reader) = (reader.tables()?, reader.of_scan());
     let edge = after.map_or(Bound::Unbounded, Bound::Excluded);
     let (numbers, direction) = match query.order {
         RevisionOrder::OldestFirst => ((edge, Bound::Unbounded), Direction::Forward),

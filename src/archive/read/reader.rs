@@ -14,7 +14,8 @@
 //! - A lookup that needs the engine obtains it from [`Reader::tables`], so it cannot run on an async thread by mistake.
 //! - The engine may show one commit that is not durable yet. Every lookup is therefore bounded by the durable tail or
 //!   by the read point, which is at or below the tail. The exceptions say so in their names.
-//! - A long scan caches nothing, so that it does not displace what other reads use ([`Reader::without_caching`]).
+//! - A long scan does not displace what other reads use: it caches nothing but contents, and those apart
+//!   ([`Reader::of_scan`]).
 //!
 //! The reader does not know what a read is for, and does not resolve points.
 
@@ -26,7 +27,7 @@ use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::error::ArchiveError;
 use crate::archive::project::timeline::{Timeline, TimelineReader};
 use crate::archive::read::cache::HeadEntry;
-use crate::archive::read::contents::{self, LoadedContent};
+use crate::archive::read::contents;
 use crate::archive::shared::Shared;
 use crate::model::{ArticleKey, ArticleName, Change, ContentDigest, Seq};
 use crate::store::{StoreError, Tables};
@@ -62,8 +63,8 @@ enum ReadMode {
     CacheOnly,
     /// Reads the caches, then the engine, and caches the result.
     ReadThrough,
-    /// Reads the caches, then the engine, and does not cache the result.
-    Bypass,
+    /// Reads the caches, then the engine, and caches the result for scans alone.
+    Scan,
 }
 
 impl<'a> Reader<'a> {
@@ -75,16 +76,16 @@ impl<'a> Reader<'a> {
         Self { shared, mode: ReadMode::ReadThrough }
     }
 
-    /// Returns a reader that caches nothing, for scans that see most of their data once.
-    pub(crate) fn without_caching(self) -> Self {
-        let mode = if self.mode == ReadMode::ReadThrough { ReadMode::Bypass } else { self.mode };
+    /// Returns a reader for scans, which see most of their data once.
+    pub(crate) fn of_scan(self) -> Self {
+        let mode = if self.mode == ReadMode::ReadThrough { ReadMode::Scan } else { self.mode };
         Self { mode, ..self }
     }
 
     pub(crate) fn tables(&self) -> Result<Tables<'a>, ReadError> {
         match self.mode {
             ReadMode::CacheOnly => Err(ReadError::NotCached),
-            ReadMode::ReadThrough | ReadMode::Bypass => Ok(Tables::new(self.shared.engine.as_ref())),
+            ReadMode::ReadThrough | ReadMode::Scan => Ok(Tables::new(self.shared.engine.as_ref())),
         }
     }
 
@@ -158,27 +159,30 @@ impl<'a> Reader<'a> {
         // Checked before the read: the read must find a change that is durable at this point.
         let durable = seq < self.shared.tail().position.next_seq;
         if durable || self.shared.caches.change(seq).is_some() {
-            return self.without_caching().change(seq).map(Some);
+            return self.of_scan().change(seq).map(Some);
         }
         Ok(self.tables()?.change(seq)?.map(Arc::new))
     }
 
     /// The encoded content of the change at `seq`, if it is in memory.
     pub(crate) fn cached_content(&self, seq: Seq) -> Option<Bytes> {
-        self.shared.caches.content(seq).map(|content| content.bytes)
+        self.shared.caches.content(seq)
     }
 
-    /// The content of the revision that the change at `seq` created, checked against `digest` when it is read from
-    /// disk.
-    pub(crate) fn content(&self, seq: Seq, digest: ContentDigest) -> Result<LoadedContent, ReadError> {
+    /// The encoded content of the revision that the change at `seq` created, checked against `digest` when it is read
+    /// from disk.
+    pub(crate) fn content(&self, seq: Seq, digest: ContentDigest) -> Result<Bytes, ReadError> {
         if let Some(content) = self.shared.caches.content(seq) {
             return Ok(content);
         }
-        let tables = self.tables()?;
-        let content = contents::load(tables.source(), seq, digest, |seq| self.cached_content(seq))?;
-        if self.mode == ReadMode::ReadThrough {
-            self.shared.caches.put_content(seq, content.clone());
+        let (tables, caches) = (self.tables()?, &self.shared.caches);
+        if self.mode == ReadMode::Scan {
+            let (content, base) = contents::load(tables.source(), seq, digest, |seq| caches.scanned_content(seq))?;
+            caches.put_scanned_content(seq, base, content.clone());
+            return Ok(content);
         }
+        let (content, _) = contents::load(tables.source(), seq, digest, |seq| self.cached_content(seq))?;
+        caches.put_content(seq, content.clone());
         Ok(content)
     }
 

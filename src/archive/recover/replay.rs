@@ -134,8 +134,8 @@ impl<'a> LogReplay<'a> {
         let Some(new_revision) = &full.change.entry.new_revision else { return Ok(()) };
         let committed = Overlay::new(self.engine, &self.batch);
         let read = Overlay::new(&committed, batch);
-        let content = contents::load(&read, seq, new_revision.digest, |seq| self.contents.get(&seq))?;
-        self.contents.insert(seq, content.bytes);
+        let (content, _) = contents::load(&read, seq, new_revision.digest, |seq| self.contents.get(&seq))?;
+        self.contents.insert(seq, content);
         payload::check_depth(&read, seq, full.content.as_ref())?;
         payload::check_original(&full.change, full.original.as_ref())
     }

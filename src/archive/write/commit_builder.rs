@@ -21,11 +21,12 @@
 //!
 //! The builder knows neither threads nor callers. What an operation does is the decider's job.
 
+use bytes::Bytes;
+
 use crate::archive::decide::{Decider, StagedChange};
 use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::position::LogPosition;
 use crate::archive::project::sources;
-use crate::archive::read::contents::LoadedContent;
 use crate::archive::request::{Operation, Receipt, WriteMode};
 use crate::archive::writes::Writes;
 use crate::model::{ArticleName, ChangeEntry, Limits, LogKind, Seq, Timestamp};
@@ -48,7 +49,7 @@ pub(crate) struct BaseState<'a> {
     /// The engine, with the commit in flight on top.
     pub(crate) read: &'a dyn Read,
     /// Looks up a content of it in memory.
-    pub(crate) cached: &'a dyn Fn(Seq) -> Option<LoadedContent>,
+    pub(crate) cached: &'a dyn Fn(Seq) -> Option<Bytes>,
 }
 
 impl CommitBuilder {

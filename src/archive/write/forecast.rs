@@ -13,16 +13,14 @@
 //! that the content is another one, and does the work of [`super::prepare`] again. Forecasts are bounded in memory, and
 //! any of them may be missing.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
+use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use std::collections::HashMap;
 
 use crate::archive::decide::decision::{Decision, ObservationCandidate, decide, digest_of};
 use crate::archive::read::cache::HeadEntry;
 use crate::archive::read::candidates;
-use crate::archive::read::contents::LoadedContent;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::request::PreparedContent;
 use crate::archive::write::prepare::{Observed, Plan};
@@ -53,7 +51,7 @@ impl Weighter<ArticleName, Forecast> for ForecastWeighter {
     fn weight(&self, _: &ArticleName, forecast: &Forecast) -> u64 {
         let contents =
             [&forecast.newest, &forecast.latest].into_iter().filter_map(|expected| expected.content.as_ref());
-        400 + contents.map(|content| content.weight_bytes() as u64).sum::<u64>()
+        400 + contents.map(|content| content.len() as u64).sum::<u64>()
     }
 }
 
@@ -76,19 +74,19 @@ struct ExpectedContent {
     /// The change that it is stored with; `None` if it is queued.
     seq: Option<Seq>,
     /// `None` if it has not been read. A queued one has it.
-    content: Option<LoadedContent>,
+    content: Option<Bytes>,
 }
 
 /// A content that was read, or is queued.
 #[derive(Clone)]
 pub(super) struct KnownContent {
     pub(super) seq: Option<Seq>,
-    pub(super) content: LoadedContent,
+    pub(super) content: Bytes,
 }
 
 impl From<KnownContent> for PreparedContent {
     fn from(known: KnownContent) -> Self {
-        known.seq.map_or(Self::Queued(known.content.bytes), Self::Recorded)
+        known.seq.map_or(Self::Queued(known.content), Self::Recorded)
     }
 }
 
@@ -246,8 +244,7 @@ impl<'a> Planner<'a> {
 
 impl ExpectedContent {
     fn of(observed: &Observed) -> Self {
-        let content = LoadedContent { bytes: observed.bytes.clone(), content: Arc::clone(&observed.content) };
-        Self { digest: observed.digest, seq: None, content: Some(content) }
+        Self { digest: observed.digest, seq: None, content: Some(observed.bytes.clone()) }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::archive::{Archive, ArchiveError};
 use crate::model::{ArticleName, Content, ContentDigest, Original, Timestamp, diff};
 use crate::store::base_choice::{self, Candidate};
 use crate::store::content::{Base, Effort, PackedContent, PackedOriginal};
+use crate::store::content_encoding;
 
 /// A single observation whose content and original are at most this large together is prepared on the async thread.
 /// Everything else goes to blocking threads.
@@ -137,7 +138,7 @@ impl Plan {
     }
 
     fn is_large(&self) -> bool {
-        self.before.as_ref().is_some_and(|before| before.content.bytes.len() > INLINE_BYTES_MAX)
+        self.before.as_ref().is_some_and(|before| before.content.len() > INLINE_BYTES_MAX)
     }
 
     fn carry_out(self) -> Prepared {
@@ -145,13 +146,14 @@ impl Plan {
             // A queued content has no position yet. `PackedContent::on` sets it.
             seq: known.seq.unwrap_or_default(),
             depth: *depth,
-            bytes: &known.content.bytes,
+            bytes: &known.content,
         });
         let packed = match base {
             Some(base) => base_choice::pack(&self.bytes, base, || self.others),
             None => PackedContent::pack(&self.bytes, None, Effort::Quick),
         };
-        let summary = self.before.as_ref().map(|before| diff::summary(&before.content.content, &self.content));
+        let before = self.before.as_ref().and_then(|before| content_encoding::from_bytes(&before.content));
+        let summary = before.map(|before| diff::summary(&before, &self.content));
         Prepared {
             packed,
             base: self.base.map(|PlannedBase { known, depth }| PreparedBase { content: known.into(), depth }),

@@ -82,15 +82,15 @@ pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::Rep
 
 fn observation(revision: &RevisionAt, coalesce: bool, change: &Change) -> pb::RecordObservationRequest {
     let entry = &change.entry;
-    let content = revision.content.as_deref();
-    let canonical = content.map_or("", |content| content.canonical_url.as_str());
+    let content = revision.content();
+    let canonical = content.as_ref().map_or("", |content| content.canonical_url.as_str());
     let urls = entry.bound_urls.iter().map(|bound| &bound.url.original).filter(|url| url.as_str() != canonical);
     // An original is stored only with the observation that created the revision.
     let original = entry.new_revision.as_deref().and_then(|record| record.original.as_ref());
     pb::RecordObservationRequest {
         parent: entry.name.source.to_string(),
         article_id: entry.name.article.as_str().to_owned(),
-        content: content.map(content_to_pb),
+        content: content.as_ref().map(content_to_pb),
         urls: urls.cloned().collect(),
         original: original.map(render::original),
         coalesce_within: coalesce.then_some(DURATION_MAX),

@@ -93,7 +93,7 @@ fn a_torn_batch_is_found() {
 fn a_changed_text_is_found() {
     let faults = faults(|_, found| {
         let content = found.contents.values_mut().next().unwrap();
-        Arc::make_mut(content).headline.push('!');
+        content.headline.push('!');
     });
     assert!(!faults.is_empty() && faults.iter().all(|fault| matches!(fault, Fault::Changed(_))), "{faults:?}");
 }

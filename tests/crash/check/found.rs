@@ -29,7 +29,7 @@ pub(crate) struct Found {
     /// All changes, in log order.
     pub(super) log: Vec<Change>,
     /// Contents by the position of the change that created them; not all of them are read.
-    pub(super) contents: BTreeMap<u64, Arc<Content>>,
+    pub(super) contents: BTreeMap<u64, Content>,
     /// Originals, by the same position.
     pub(super) originals: BTreeMap<u64, Bytes>,
     /// The epoch and the position of each subscription.
@@ -77,7 +77,7 @@ impl Found {
                     change.seq, revision.created_by.seq
                 ));
             }
-            self.contents.extend(revision.content.map(|content| (change.seq.0, content)));
+            self.contents.extend(revision.content().map(|content| (change.seq.0, content)));
             self.originals.extend(revision.original.map(|original| (change.seq.0, original)));
         }
         Ok(())

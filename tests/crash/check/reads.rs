@@ -106,7 +106,7 @@ fn shown(article: &ArticleAt, at: Option<Timestamp>) -> Shown {
         made: article.revision.created_by.seq.0,
         latest: article.latest.seq.0,
         urls: article.urls.iter().map(|at| at.url.key.clone()).collect(),
-        content: article.revision.content.as_ref().map(|content| ContentDigest::of(content)),
+        content: article.revision.content().as_ref().map(ContentDigest::of),
     }
 }
 

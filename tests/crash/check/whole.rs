@@ -32,7 +32,7 @@ pub(super) fn is_whole(change: &Change, wanted: &Wanted, found: &Found) -> Vec<F
             if let (Some(made), Some(stored)) = (&entry.new_revision, found.contents.get(&change.seq.0)) {
                 let content = text.content();
                 check(made.digest == ContentDigest::of(&content), "the digest");
-                check(**stored == content, "the content");
+                check(*stored == content, "the content");
                 let original = wanted.original().map(|original| original.data);
                 check(found.originals.get(&change.seq.0) == original.as_ref(), "the original");
             }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 use dateline::internals::archive::ArchiveError;
 use dateline::internals::archive::changefeed::ChangeAt;
@@ -86,7 +85,7 @@ pub(super) fn article(article: ArticleAt) -> String {
 }
 
 pub(super) fn revision(revision: RevisionAt) -> String {
-    let content = revision.content.as_ref().map(content);
+    let content = revision.content().as_ref().map(content);
     let original = revision.original.map(|original| (original.len(), digest(&original)));
     shown(&(revision.article, revision.number, revision.created_by, content, original))
 }
@@ -113,7 +112,7 @@ pub(super) fn shown(value: &impl Debug) -> String {
     format!("{value:?}")
 }
 
-fn content(content: &Arc<Content>) -> (usize, u64) {
+fn content(content: &Content) -> (usize, u64) {
     let bytes = to_bytes(content);
     (bytes.len(), digest(&bytes))
 }

@@ -45,7 +45,7 @@ async fn import(archive: &Archive, sights: &[Sight]) -> Result<Vec<Outcome>, Mis
 }
 
 /// What the article said at an instant, since when, and until when.
-type Said = (Option<Arc<Content>>, Timestamp, Option<Timestamp>);
+type Said = (Option<Content>, Timestamp, Option<Timestamp>);
 
 async fn history(archive: &Archive) -> Result<Vec<Option<Said>>, Mismatch> {
     let newest = archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
@@ -54,7 +54,7 @@ async fn history(archive: &Archive) -> Result<Vec<Option<Said>>, Mismatch> {
         let point = dateline::internals::archive::ReadPoint { observe_time, ..newest };
         let read = archive.articles(point, vec![support::article(0)], View::Full).await;
         let read = read.map_err(|error| error.to_string())?.into_iter().flatten().next();
-        said.push(read.map(|read| (read.revision.content, read.valid_from, read.valid_until)));
+        said.push(read.map(|read| (read.revision.content(), read.valid_from, read.valid_until)));
     }
     Ok(said)
 }

@@ -211,7 +211,7 @@ impl ShownRevision {
             article: revision.article.clone(),
             number: revision.number.get(),
             made: ShownChange::of(&revision.created_by),
-            text: revision.content.as_ref().map(|content| text_of(content)),
+            text: revision.content().as_ref().map(text_of),
         }
     }
 

@@ -157,7 +157,7 @@ impl ArticleWork<'_> {
     fn compress(&mut self, seq: Seq) -> Result<(StoredContent, Option<StoredOriginal>), StoreError> {
         let change = self.tables.creating_change(seq)?;
         let record = created_revision(&change)?;
-        let bytes = contents::load(self.old, seq, record.digest, |seq| self.in_chain(seq))?.bytes;
+        let bytes = contents::load(self.old, seq, record.digest, |seq| self.in_chain(seq))?.0;
         let content = self.pack(seq, &bytes).at(seq);
         push_bounded(&mut self.chain, (seq, bytes), RECENT_CONTENTS);
         let original = match &record.original {

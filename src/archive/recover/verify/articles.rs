@@ -253,15 +253,16 @@ fn check_content(
     let seq = change.seq;
     let missing = || StoreError::damaged_at(seq, "a content is missing");
     let stored = StoredContent::read(read, seq)?.ok_or_else(missing)?;
-    let loaded = contents::load(read, seq, new_revision.digest, |seq| recent_contents.get(seq))?;
-    recent_contents.insert(seq, loaded.bytes);
+    let (bytes, _) = contents::load(read, seq, new_revision.digest, |seq| recent_contents.get(seq))?;
+    let content = contents::decode(seq, &bytes)?;
+    recent_contents.insert(seq, bytes);
     payload::check_depth(read, seq, Some(&stored))?;
     let repeated = RevisionRecord {
         word_delta: new_revision.word_delta,
         changed_parts: new_revision.changed_parts,
         rollback_of: new_revision.rollback_of,
         original: new_revision.original.clone(),
-        ..RevisionRecord::of(&loaded.content, new_revision.digest, loaded.content.word_count())
+        ..RevisionRecord::of(&content, new_revision.digest, content.word_count())
     };
     if repeated != *new_revision {
         return Err(StoreError::damaged_at(seq, "the attributes in the log do not match the content"));
