@@ -52,8 +52,9 @@ const ODD: [&str; 48] = [
     "2147483648",
     "-2147483649",
     "18446744073709551615",
-    "18446744073709551616",
-    "-9223372036854775809",
+    // The next powers of two would be the largest numbers to reflection, which rounds them to a float first.
+    "36893488147419103232",
+    "-36893488147419103232",
     "\"\"",
     "\"12\"",
     "\"+12\"",
