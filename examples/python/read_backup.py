@@ -39,9 +39,54 @@ def frames(data: bytes):
         at, number = end + 4, number + 1
 
 
+def sha256(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+def leaf(seq: int, change: stored.Change) -> bytes:
+    """The leaf of a change, as docs/PROOF.md specifies it."""
+
+    def back(offset: int) -> int:
+        return seq - offset
+
+    def optional(field: str) -> int:
+        return back(getattr(change, field)) if change.HasField(field) else 2**64 - 1
+
+    absence, has_absence, has_run = change.absence, change.HasField("absence"), change.absence.HasField("run")
+    flags = change.superseded | change.by_rollback << 1 | change.state << 2 | has_absence << 4 | has_run << 5
+    fixed = struct.pack(
+        ">QBqqQIQQQqQQB",
+        seq,
+        change.kind,
+        change.archive_time,
+        change.observe_time,
+        change.article,
+        change.revision,
+        back(change.batch_offset),
+        back(change.previous_offset) if change.previous_offset else 2**64 - 1,
+        back(change.newest_offset),
+        change.observe_time + change.newest_since_offset,
+        optional("state_offset"),
+        optional("labels_offset"),
+        flags,
+    )
+    if has_absence:
+        fixed += struct.pack(">BII", absence.reason, absence.http_status, absence.gone_after)
+    if has_run:
+        run = absence.run
+        fixed += struct.pack(">qqqIB", run.last_seen, run.first_missed, run.last_missed, run.count, run.gone)
+    name = f"sources/{change.name.source}/articles/{change.name.article}"
+    groups = {1: name.encode(), 2: change.attributes, 3: change.content_digest, 4: change.original_sha256}
+    for group, data in groups.items():
+        if group <= 2 or data:
+            salt = sha256(b"dateline salt 1\n", change.salt, bytes([group]))[:16]
+            fixed += bytes([group]) + sha256(b"dateline commitment 1\n", bytes([group]), salt, data)
+    return b"dateline leaf 1\n" + fixed
+
+
 def next_digest(before: bytes, seq: int, change: bytes) -> bytes:
-    digest = hashlib.sha256(b"dateline change 1\n" + before + struct.pack(">Q", seq) + change)
-    return digest.digest()[:16]
+    leaf_hash = sha256(b"\0", leaf(seq, stored.Change.FromString(change)))
+    return sha256(b"dateline change 2\n", before, leaf_hash)[:16]
 
 
 def read(data: bytes):
@@ -72,9 +117,10 @@ def main() -> None:
     for path in sys.argv[1:]:
         for seq, record in read(pathlib.Path(path).read_bytes()):
             change = stored.Change.FromString(record.change)
-            kind = stored.ChangeKind.Name(change.kind).removeprefix("CHANGE_KIND_").lower()
+            attributes = stored.Attributes.FromString(change.attributes)
+            kind = stored.LogKind.Name(change.kind).removeprefix("LOG_KIND_").lower()
             name = f"{change.name.source}/{change.name.article}"
-            print(f"{seq}: {kind} {name}: {change.made.headline or change.reason}")
+            print(f"{seq}: {kind} {name}: {attributes.made.headline or attributes.reason}")
 
 
 if __name__ == "__main__":

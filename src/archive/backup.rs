@@ -129,7 +129,7 @@ fn segment(shared: &Shared, mut writer: LogWriter, end: Seq) -> Result<(LogWrite
     while writer.next_seq() < end {
         let seq = writer.next_seq();
         let change = full_change(shared, seq)?;
-        if writer.log_digest().after(seq, &change.record) != change.change.log_digest {
+        if writer.log_digest().after(change.leaf) != change.change.log_digest {
             return Err(StoreError::damaged_at(seq, "the log digest does not match the changes before it"));
         }
         if let Some(piece) = writer.push(change) {

@@ -50,6 +50,7 @@ use crate::archive::read::article::{ArticleAt, RevisionAt, View};
 use crate::archive::read::compare::{Comparison, StateSelector};
 use crate::archive::read::list::{ArticleQuery, ListPage, RevisionEntry, RevisionQuery};
 pub use crate::archive::read::point::ReadPoint;
+use crate::archive::read::proof::{self, LogTree, ProvenChange, ProvenContinuation};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::read::{article, compare, list, point};
 use crate::archive::request::{Operation, WriteMode};
@@ -426,6 +427,32 @@ impl Archive {
         // Comparing takes too long for an async thread even if the caches have both contents.
         self.on_engine(&self.pools.comparisons, move |reader| compare::compare(reader, &point, &name, base, target))
             .await
+    }
+
+    /// The tree of the durable log.
+    pub fn tree(&self) -> LogTree {
+        LogTree(self.shared.edge())
+    }
+
+    /// Proves that the change at `seq`, which must be in `tree`, is there.
+    pub async fn prove(&self, tree: LogTree, seq: Seq, with_content: bool) -> Result<ProvenChange, ArchiveError> {
+        self.on_engine(&self.pools.reads, move |reader| proof::inclusion(reader, &tree, seq, with_content)).await
+    }
+
+    /// Proves that the tree of the first `to` changes continues that of the first `from`. `from` must not exceed `to`,
+    /// nor `to` the size of `tree`.
+    pub async fn prove_continuation(
+        &self,
+        tree: LogTree,
+        from: u64,
+        to: u64,
+    ) -> Result<ProvenContinuation, ArchiveError> {
+        self.on_engine(&self.pools.reads, move |reader| proof::continuation(reader, &tree, from, to)).await
+    }
+
+    /// The time by the archive's clock.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Waits until nothing is written to disk any more by itself; see the engine.

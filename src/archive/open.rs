@@ -18,11 +18,13 @@ use crate::archive::clock_watch::{ClockWatch, JumpPolicy};
 use crate::archive::pools::Pools;
 use crate::archive::position::{LogPosition, Tail};
 use crate::archive::read::cache::Caches;
+use crate::archive::read::tree::read_edge;
 use crate::archive::recover::verify;
 use crate::archive::recover::verify::Summary;
 use crate::archive::shared::Shared;
 use crate::archive::subscriptions::Subscriptions;
 use crate::archive::write::queue::{CLOSED_TIMES_MAX, EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
+use crate::archive::write::salts::Salts;
 use crate::archive::write::writer::{Writer, WriterStart};
 use crate::clock::Clock;
 use crate::model::{ArticleKey, Limits, LogDigest, Seq, Timestamp};
@@ -63,6 +65,11 @@ pub struct Options {
     /// The limits on what a program that embeds the archive may write, each at most [`Limits::GREATEST`]. A server has
     /// its own.
     pub limits: Limits,
+    /// Derives the salts of changes from this seed and their positions, instead of drawing them from the system: for
+    /// tests that compare archives.
+    #[cfg(any(test, feature = "internals"))]
+    #[doc(hidden)]
+    pub salt_seed: Option<u64>,
 }
 
 impl Default for Options {
@@ -75,11 +82,21 @@ impl Default for Options {
             readers_max: 16,
             clock_jump_allowed: false,
             limits: Limits::default(),
+            #[cfg(any(test, feature = "internals"))]
+            salt_seed: None,
         }
     }
 }
 
 impl Options {
+    fn salts(&self) -> Salts {
+        #[cfg(any(test, feature = "internals"))]
+        if let Some(seed) = self.salt_seed {
+            return Salts::seeded(seed);
+        }
+        Salts::default()
+    }
+
     pub(crate) fn engine(&self) -> EngineOptions {
         EngineOptions { cache_bytes: self.engine_cache_bytes, free_space_floor_bytes: self.free_space_floor_bytes }
     }
@@ -90,6 +107,9 @@ impl Options {
 pub struct ArchiveInfo {
     /// The archive's random id, assigned when it was created. A restored archive keeps it.
     pub id: [u8; 16],
+    /// Four random bytes that a restore draws, so that a restored log is not taken for the one that was lost; `None`
+    /// if the archive was never restored.
+    pub log_epoch: Option<[u8; 4]>,
     /// The archive's directory; `None` if the engine is in memory.
     pub directory: Option<PathBuf>,
     /// When this process opened the archive.
@@ -196,22 +216,25 @@ impl Archive {
         let format_error = |source| OpenArchiveError::Format { path: path.clone().unwrap_or_default(), source };
         let id = format::open(engine.as_ref(), new_id()?).map_err(format_error)?;
         let tail = read_tail(&Tables::new(engine.as_ref()), &id).map_err(|error| format_error(error.into()))?;
+        let log_epoch = read_log_epoch(&Tables::new(engine.as_ref())).map_err(|error| format_error(error.into()))?;
         let opened = clock.now();
         let subscriptions =
             read_subscriptions(&Tables::new(engine.as_ref())).map_err(|error| format_error(error.into()))?;
         let caches = Caches::new(options.cache_bytes);
         let jump_policy = if options.clock_jump_allowed { JumpPolicy::Accept } else { JumpPolicy::Reject };
         let clock_watch = ClockWatch::new(clock.as_ref(), jump_policy);
-        let shared = Arc::new(Shared::new(engine, caches, clock, clock_watch, tail, subscriptions));
+        let edge = read_edge(&Tables::new(engine.as_ref()), tail.position.next_seq);
+        let edge = edge.map_err(|error| format_error(error.into()))?;
+        let shared = Arc::new(Shared::new(engine, caches, clock, clock_watch, tail, edge, subscriptions));
         // Called for its effect: it logs a fault of the clock.
         shared.clock_fault();
         // Room for every operation, edit and closed time that the queue admits, and 16 more for the messages of the
         // committer and of closing. Sending therefore never blocks.
         let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + CLOSED_TIMES_MAX + 16);
-        let start = WriterStart { tail, watermark, flush_deadline: options.flush_deadline };
+        let start = WriterStart { tail, watermark, salts: options.salts(), flush_deadline: options.flush_deadline };
         let writer =
             Writer::start(Arc::clone(&shared), start, received, events.clone()).map_err(OpenArchiveError::Thread)?;
-        let info = ArchiveInfo { id, directory: path, opened };
+        let info = ArchiveInfo { id, log_epoch, directory: path, opened };
         Ok(Self {
             shared,
             queue: Arc::new(Queue::new(events, writer)),
@@ -256,6 +279,20 @@ pub(crate) fn read_commits(tables: &Tables<'_>) -> Result<u64, StoreError> {
     let Some(bytes) = tables.meta(MetaKey::Commits)? else { return Ok(0) };
     let unreadable = |_| StoreError::Damaged { seq: None, detail: "the commit count cannot be read".to_owned() };
     bytes.try_into().map(u64::from_be_bytes).map_err(unreadable)
+}
+
+/// Reads what tells the log of a restored archive from the one that was lost; `None` if the archive was never restored.
+pub(crate) fn read_log_epoch(tables: &Tables<'_>) -> Result<Option<[u8; 4]>, StoreError> {
+    let Some(bytes) = tables.meta(MetaKey::LogEpoch)? else { return Ok(None) };
+    let unreadable = |_| StoreError::Damaged { seq: None, detail: "the log's epoch cannot be read".to_owned() };
+    bytes.try_into().map(Some).map_err(unreadable)
+}
+
+/// Draws a log epoch.
+pub(crate) fn new_log_epoch() -> Result<[u8; 4], getrandom::Error> {
+    let mut log_epoch = [0; 4];
+    getrandom::fill(&mut log_epoch)?;
+    Ok(log_epoch)
 }
 
 fn read_subscriptions(tables: &Tables<'_>) -> Result<Subscriptions, StoreError> {

@@ -4,7 +4,7 @@
 //! updates the ring of recent changes, the subscriptions and the caches, and only then does [`Shared::announce`] move
 //! the durable tail. Readers read only below the tail, so they never see a position before its data is in place.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
@@ -16,6 +16,7 @@ use crate::archive::read::cache::Caches;
 use crate::archive::subscriptions::registry::Subscriptions;
 use crate::archive::writes::Writes;
 use crate::clock::Clock;
+use crate::model::merkle::Edge;
 use crate::store::Engine;
 
 /// One instance per open archive.
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     /// The ring of recent changes. Subscribers that keep up read from it instead of from storage.
     pub(crate) recent: Recent<Arc<FeedEntry>>,
     pub(crate) subscriptions: Subscriptions,
+    /// The right edge of the tree of the durable log.
+    edge: RwLock<Arc<Edge>>,
     tail: watch::Sender<Tail>,
 }
 
@@ -37,10 +40,12 @@ impl Shared {
         clock: Arc<dyn Clock>,
         clock_watch: ClockWatch,
         tail: Tail,
+        edge: Edge,
         subscriptions: Subscriptions,
     ) -> Self {
         let recent = Recent::new(tail.position.next_seq.0, entry::RECENT_CHANGES_MAX, entry::RECENT_BYTES_MAX);
-        Self { engine, caches, clock, clock_watch, recent, subscriptions, tail: watch::Sender::new(tail) }
+        let edge = RwLock::new(Arc::new(edge));
+        Self { engine, caches, clock, clock_watch, recent, subscriptions, edge, tail: watch::Sender::new(tail) }
     }
 
     /// What is wrong with the clock, judged by the archive time of the last change; `None` if it is plausible.
@@ -56,8 +61,15 @@ impl Shared {
         self.tail.subscribe()
     }
 
-    /// Applies a durable commit to the data in memory. The caller must not announce its end before this returns.
-    pub(crate) fn apply(&self, mut writes: Writes) {
+    /// The right edge of the tree of the durable log, which may have grown since the tail was last announced.
+    pub(crate) fn edge(&self) -> Arc<Edge> {
+        Arc::clone(&self.edge.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Applies a durable commit to the data in memory; `edge` is that of the tree after it. The caller must not
+    /// announce its end before this returns.
+    pub(crate) fn apply(&self, mut writes: Writes, edge: Arc<Edge>) {
+        *self.edge.write().unwrap_or_else(PoisonError::into_inner) = edge;
         self.recent.push(entry::entries(&writes));
         self.subscriptions.apply(std::mem::take(&mut writes.subscriptions));
         self.caches.apply(writes);

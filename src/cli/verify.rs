@@ -245,6 +245,7 @@ fn table_of(table: pb::VerifyTable) -> &'static str {
         pb::VerifyTable::Url => "index of URLs",
         pb::VerifyTable::Meta => "archive's metadata",
         pb::VerifyTable::Subscription => "subscriptions",
+        pb::VerifyTable::Tree => "tree over the log",
         pb::VerifyTable::Unspecified => "database",
     }
 }

@@ -16,6 +16,20 @@ pub enum ArticleState {
 impl ArticleState {
     /// All states, in order.
     pub const ALL: [Self; 3] = [Self::Live, Self::Withdrawn, Self::Gone];
+
+    /// The number of the state in stored data and in leaves. A number is never reused.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Live => 0,
+            Self::Withdrawn => 1,
+            Self::Gone => 2,
+        }
+    }
+
+    /// The state with this number, if there is one.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| u32::from(state.number()) == number)
+    }
 }
 
 /// How a page was missing.
@@ -27,6 +41,24 @@ pub enum AbsenceReason {
     Gone,
     /// The URL led to the front page of the site.
     Redirected,
+}
+
+impl AbsenceReason {
+    const ALL: [Self; 3] = [Self::NotFound, Self::Gone, Self::Redirected];
+
+    /// The number of the reason in stored data and in leaves. A number is never reused.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::NotFound => 1,
+            Self::Gone => 2,
+            Self::Redirected => 3,
+        }
+    }
+
+    /// The reason with this number, if there is one.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| u32::from(reason.number()) == number)
+    }
 }
 
 /// What a look found that found the page missing.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::diff::WordDelta;
 use super::{
     AbsenceRecord, ArticleName, ArticleState, ArticleUrl, ClaimedTime, Content, ContentDigest, ContentParts, Fetch,
-    LogDigest, RequestDigest, RequestId, RevisionNumber, Seq, Timestamp,
+    LogDigest, RequestDigest, RequestId, RevisionNumber, Salt, Seq, Timestamp,
 };
 
 /// An article's internal number: 0, 1, 2, … in the order of first changes. It is never exposed to clients.
@@ -65,6 +65,8 @@ pub struct ChangeEntry {
     pub by_rollback: bool,
     /// The article's newest state, as known with this change.
     pub latest_state: LatestState,
+    /// The salt of the commitments in its leaf. It is drawn when the commit is sealed.
+    pub salt: Salt,
 }
 
 /// An address with the period over which a change says where it leads. The period begins at the change's observe time.
@@ -119,41 +121,42 @@ pub struct LabelChange {
     pub after: Vec<String>,
 }
 
-/// What a change does.
+/// What a change does, with its number in stored data and in leaves. A number is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum LogKind {
     /// An observation created the article and its first revision.
-    Created,
+    Created = 1,
     /// An observation created a further revision.
-    Revised,
+    Revised = 2,
     /// A sighting: an observation confirmed a revision.
-    Sighted,
+    Sighted = 3,
     /// A client repeated a recorded observation under a new request id.
-    Repeated,
+    Repeated = 4,
     /// A rollback created a further revision.
-    RolledBack,
+    RolledBack = 5,
     /// The article was withdrawn.
-    Withdrawn,
+    Withdrawn = 6,
     /// The article was reinstated.
-    Reinstated,
+    Reinstated = 7,
     /// A client repeated a recorded state change under a new request id.
-    StateRepeated,
+    StateRepeated = 8,
     /// URLs were added, and perhaps labels, and nothing else.
-    Aliased,
+    Aliased = 9,
     /// Labels were added or removed, and nothing else.
-    Labelled,
+    Labelled = 10,
     /// A client repeated a change of labels that had been made, under a new request id.
-    LabelsRepeated,
+    LabelsRepeated = 11,
     /// An absence: a look found the page missing.
-    Absent,
+    Absent = 12,
     /// A client repeated a recorded absence under a new request id.
-    AbsenceRepeated,
+    AbsenceRepeated = 13,
     /// An address no longer leads to the article.
-    UrlEnded,
+    UrlEnded = 14,
     /// An address was moved to the article.
-    UrlBound,
+    UrlBound = 15,
     /// A client repeated a move of an address that had been made, under a new request id.
-    UrlsRepeated,
+    UrlsRepeated = 16,
 }
 
 impl LatestState {
@@ -172,6 +175,35 @@ impl Change {
 }
 
 impl LogKind {
+    const ALL: [Self; 16] = [
+        Self::Created,
+        Self::Revised,
+        Self::Sighted,
+        Self::Repeated,
+        Self::RolledBack,
+        Self::Withdrawn,
+        Self::Reinstated,
+        Self::StateRepeated,
+        Self::Aliased,
+        Self::Labelled,
+        Self::LabelsRepeated,
+        Self::Absent,
+        Self::AbsenceRepeated,
+        Self::UrlEnded,
+        Self::UrlBound,
+        Self::UrlsRepeated,
+    ];
+
+    /// The number.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number, if there is one.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| u32::from(kind.number()) == number)
+    }
+
     /// Whether a change of this kind is of labels and nothing else, so that it has no observe time of its own.
     pub fn is_of_labels_alone(self) -> bool {
         matches!(self, Self::Labelled | Self::LabelsRepeated)

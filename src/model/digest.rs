@@ -9,11 +9,11 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::{Block, BlockKind, ClaimedTime, Content, Seq};
+use super::{Block, BlockKind, ClaimedTime, Content, TreeHash};
 
 const CONTENT_DOMAIN: &[u8] = b"dateline content 2\n";
 const ARCHIVE_DOMAIN: &[u8] = b"dateline archive 1\n";
-const CHANGE_DOMAIN: &[u8] = b"dateline change 1\n";
+const CHANGE_DOMAIN: &[u8] = b"dateline change 2\n";
 
 /// SHA-256 of a content. Two contents with the same digest say the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,11 +59,10 @@ impl LogDigest {
         Self(truncated(Sha256::new().chain_update(ARCHIVE_DOMAIN).chain_update(id)))
     }
 
-    /// The digest after appending the change at `seq`, whose stored bytes are `record`.
+    /// The digest after appending a change whose leaf has this hash.
     #[must_use]
-    pub fn after(self, seq: Seq, record: &[u8]) -> Self {
-        let hasher = Sha256::new().chain_update(CHANGE_DOMAIN).chain_update(self.0);
-        Self(truncated(hasher.chain_update(seq.0.to_be_bytes()).chain_update(record)))
+    pub fn after(self, leaf: TreeHash) -> Self {
+        Self(truncated(Sha256::new().chain_update(CHANGE_DOMAIN).chain_update(self.0).chain_update(leaf.0)))
     }
 }
 

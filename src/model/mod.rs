@@ -17,7 +17,9 @@ pub mod feed;
 pub mod fetch;
 pub mod field_errors;
 pub mod filter;
+pub mod leaf;
 pub mod limits;
+pub mod merkle;
 pub mod name;
 pub mod seq;
 pub mod slug;
@@ -43,7 +45,9 @@ pub use feed::{ChangeKind, ChangeKinds, FeedQuery};
 pub use fetch::Fetch;
 pub use field_errors::{FieldError, FieldErrorKind, FieldErrors};
 pub use filter::{ArticleFilter, TimeRange};
+pub use leaf::Salt;
 pub use limits::Limits;
+pub use merkle::TreeHash;
 pub use name::{
     ArticleId, ArticleName, NameError, RequestId, RevisionNumber, RevisionSelector, SourceId, SubscriptionId,
 };

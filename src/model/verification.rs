@@ -36,6 +36,8 @@ pub enum Table {
     Meta,
     /// The durable subscriptions and their parked changes, which the log does not record.
     Subscription,
+    /// The tiles of the Merkle tree over the log.
+    Tree,
     /// A key that belongs to no known table.
     Unknown,
 }

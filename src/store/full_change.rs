@@ -5,15 +5,17 @@ use super::content::{StoredContent, StoredOriginal};
 use super::engine::Read;
 use super::key::log::LogKey;
 use super::{Batch, StoreError, record};
-use crate::model::{Change, LogDigest, Seq};
+use crate::model::{Change, LogDigest, Seq, TreeHash};
 
 /// A change with its content and original, as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FullChange {
     /// The change, decoded from `record`.
     pub change: Change,
-    /// The change's protobuf bytes, which the log digest covers.
+    /// The change's protobuf bytes.
     pub record: Vec<u8>,
+    /// The hash of the change's leaf.
+    pub leaf: TreeHash,
     /// The content stored with the change; `None` if there is none, or if it was not read.
     pub content: Option<StoredContent>,
     /// The original stored with the change; `None` if there is none, or if it was not read.
@@ -33,8 +35,8 @@ impl FullChange {
     pub fn read_record(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
         let key = LogKey(seq).encode();
         let Some(value) = from.get(&key)? else { return Ok(None) };
-        let (change, record) = record::decode_with_record(&key, &value)?;
-        Ok(Some(Self { record: record.to_vec(), change, content: None, original: None }))
+        let (change, record, leaf) = record::decode_with_record(&key, &value)?;
+        Ok(Some(Self { record: record.to_vec(), change, leaf, content: None, original: None }))
     }
 
     /// Reads the content and original that the change names. If only the original is damaged, this fails, but keeps the
@@ -56,8 +58,9 @@ impl FullChange {
 
     /// Decodes the change at `seq` from `record`. `before` is the log digest before the change.
     pub(super) fn from_record(seq: Seq, before: LogDigest, record: Vec<u8>) -> Result<Self, StoreError> {
-        let change = record::change_of(seq, before.after(seq, &record), &record)?;
-        Ok(Self { change, record, content: None, original: None })
+        let decoded = record::change_of(seq, &record)?;
+        let leaf = decoded.leaf();
+        Ok(Self { change: decoded.change(before.after(leaf)), record, leaf, content: None, original: None })
     }
 
     /// Adds the change, its content and its original to a batch, but no indexes.

@@ -1,18 +1,19 @@
 //! Storage of a change of the log.
 //!
 //! The payload is the log digest after the change (16 bytes), then the change as protobuf. That digest covers the
-//! digest before the change, the change's position, and the protobuf bytes.
+//! digest before the change, and the change's leaf.
 
 use prost::Message;
 
 use super::key::log::LogKey;
 use super::seal::{seal, unseal};
 use super::{StoreError, stored};
+use crate::model::leaf::leaf_hash;
 use crate::model::{
     AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleId, ArticleKey, ArticleName, ArticleState,
     ArticleUrl, BoundUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts, Fetch, LabelChange,
     LatestState, LogDigest, LogKind, OriginalRecord, Precision, RepeatedMove, RequestDigest, RequestId, RevisionNumber,
-    RevisionRecord, Seq, SourceId, Timestamp, UrlKey, WordDelta,
+    RevisionRecord, Salt, Seq, SourceId, Timestamp, TreeHash, UrlKey, WordDelta,
 };
 
 /// A change, encoded and ready to be stored.
@@ -21,16 +22,19 @@ pub struct EncodedChange {
     pub key: Vec<u8>,
     /// The sealed value to store under that key.
     pub value: Vec<u8>,
+    /// The hash of the change's leaf.
+    pub leaf: TreeHash,
     /// The log digest after the change.
     pub log_digest: LogDigest,
 }
 
 /// Encodes the change at `seq`, given the log digest `before` it.
 pub fn encode(seq: Seq, before: LogDigest, entry: &ChangeEntry) -> EncodedChange {
-    let record = to_stored(seq, entry).encode_to_vec();
-    let log_digest = before.after(seq, &record);
-    let (key, value) = to_entry(seq, log_digest, &record);
-    EncodedChange { key, value, log_digest }
+    let message = to_stored(seq, entry);
+    let leaf = leaf_hash(seq, entry, &message.attributes);
+    let log_digest = before.after(leaf);
+    let (key, value) = to_entry(seq, log_digest, &message.encode_to_vec());
+    EncodedChange { key, value, leaf, log_digest }
 }
 
 /// The key and the sealed value of a change, given its protobuf bytes and the log digest after it.
@@ -45,25 +49,60 @@ pub(super) fn to_entry(seq: Seq, log_digest: LogDigest, record: &[u8]) -> (Vec<u
 
 /// Decodes the change stored under `key`, a key of the log.
 pub fn decode(key: &[u8], value: &[u8]) -> Result<Change, StoreError> {
-    let (change, _) = decode_with_record(key, value)?;
-    Ok(change)
+    let (seq, log_digest, record) = parts(key, value)?;
+    Ok(change_of(seq, record)?.change(log_digest))
 }
 
-/// As [`decode`], and also returns the protobuf bytes that the log digest covers.
-pub fn decode_with_record<'a>(key: &[u8], value: &'a [u8]) -> Result<(Change, &'a [u8]), StoreError> {
+/// As [`decode`], and also returns the protobuf bytes of the change, and the hash of its leaf.
+pub fn decode_with_record<'a>(key: &[u8], value: &'a [u8]) -> Result<(Change, &'a [u8], TreeHash), StoreError> {
+    let (seq, log_digest, record) = parts(key, value)?;
+    let decoded = change_of(seq, record)?;
+    let leaf = decoded.leaf();
+    Ok((decoded.change(log_digest), record, leaf))
+}
+
+/// The position, the log digest and the protobuf bytes of the change stored under `key`.
+fn parts<'a>(key: &[u8], value: &'a [u8]) -> Result<(Seq, LogDigest, &'a [u8]), StoreError> {
     let LogKey(seq) = LogKey::decode(key).ok_or_else(|| StoreError::damaged(key, "a key of the log is malformed"))?;
     let payload = unseal(key, value)?;
     let malformed = || StoreError::damaged(key, "a change cannot be read");
     let (log_digest, record) = payload.split_first_chunk::<16>().ok_or_else(malformed)?;
-    Ok((change_of(seq, LogDigest(*log_digest), record)?, record))
+    Ok((seq, LogDigest(*log_digest), record))
 }
 
-/// Decodes the change at `seq` from its protobuf bytes, given the log digest after it.
-pub(super) fn change_of(seq: Seq, log_digest: LogDigest, record: &[u8]) -> Result<Change, StoreError> {
+/// A change, decoded from its protobuf bytes.
+pub(super) struct DecodedChange {
+    seq: Seq,
+    entry: ChangeEntry,
+    /// Its attributes as they are stored: the leaf commits to these bytes.
+    attributes: Vec<u8>,
+}
+
+impl DecodedChange {
+    /// The hash of its leaf.
+    pub(super) fn leaf(&self) -> TreeHash {
+        leaf_hash(self.seq, &self.entry, &self.attributes)
+    }
+
+    /// The change, with the log digest after it.
+    pub(super) fn change(self, log_digest: LogDigest) -> Change {
+        Change { seq: self.seq, log_digest, entry: self.entry }
+    }
+}
+
+/// Decodes the change at `seq` from its protobuf bytes.
+pub(super) fn change_of(seq: Seq, record: &[u8]) -> Result<DecodedChange, StoreError> {
     let malformed = || StoreError::damaged_at(seq, "a change cannot be read");
-    let message = stored::Change::decode(record).map_err(|_| malformed())?;
-    let entry = from_stored(seq, message).ok_or_else(malformed)?;
-    Ok(Change { seq, log_digest, entry })
+    let mut message = stored::Change::decode(record).map_err(|_| malformed())?;
+    let attributes = std::mem::take(&mut message.attributes);
+    let decoded = stored::Attributes::decode(attributes.as_slice()).map_err(|_| malformed())?;
+    let entry = from_stored(seq, message, decoded).ok_or_else(malformed)?;
+    Ok(DecodedChange { seq, entry, attributes })
+}
+
+/// The attributes of the change at `seq`, as they are stored in its protobuf bytes.
+pub fn attributes(seq: Seq, record: &[u8]) -> Result<Vec<u8>, StoreError> {
+    Ok(change_of(seq, record)?.attributes)
 }
 
 /// The record of the revision that a change created. If the change created none, the database is damaged.
@@ -73,36 +112,49 @@ pub fn created_revision(change: &Change) -> Result<&RevisionRecord, StoreError> 
 }
 
 fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
-    let LabelChange { added, removed, after } = entry.labels.as_deref().cloned().unwrap_or_default();
+    let new_revision = entry.new_revision.as_deref();
+    let original = new_revision.and_then(|revision| revision.original.as_ref());
+    let back_to = |target: Seq| seq.0.saturating_sub(target.0);
     stored::Change {
         article: entry.article.0,
-        kind: kind_to_stored(entry.kind) as i32,
+        kind: i32::from(entry.kind.number()),
         revision: entry.revision.map_or(0, RevisionNumber::get),
         observe_time: entry.observe_time.micros(),
         archive_time: entry.archive_time.micros(),
-        batch_offset: u32::try_from(seq.0.saturating_sub(entry.batch_first.0)).unwrap_or(u32::MAX),
-        previous_offset: entry.previous.map_or(0, |previous| seq.0.saturating_sub(previous.0)),
-        request_id: entry.request.as_ref().map(|(id, _)| id.as_str().to_owned()).unwrap_or_default(),
-        request_digest: entry.request.as_ref().map(|(_, digest)| digest.0.to_vec()).unwrap_or_default(),
-        bound_urls: entry.bound_urls.iter().map(|url| bound_url(url, entry.new_revision.as_deref())).collect(),
-        made: entry.new_revision.as_deref().map(revision_to_stored),
-        name: Some(name_to_stored(&entry.name)),
-        reason: entry.reason.clone(),
-        newest_offset: seq.0.saturating_sub(entry.latest_state.created_seq.0),
+        batch_offset: u32::try_from(back_to(entry.batch_first)).unwrap_or(u32::MAX),
+        previous_offset: entry.previous.map_or(0, back_to),
+        newest_offset: back_to(entry.latest_state.created_seq),
         newest_since_offset: entry.latest_state.since.micros_since(entry.observe_time),
         superseded: !entry.latest_state.is_newest,
-        fetch: entry.fetch.as_deref().map(fetch_to_stored),
         by_rollback: entry.by_rollback,
-        labels_added: added,
-        labels_removed: removed,
-        labels: after,
-        labels_offset: entry.latest_state.labels_seq.map(|labels_seq| seq.0.saturating_sub(labels_seq.0)),
+        state: entry.latest_state.state.number().into(),
+        state_offset: entry.latest_state.state_seq.map(back_to),
+        labels_offset: entry.latest_state.labels_seq.map(back_to),
         absence: entry.absence.as_deref().map(|absence| absence_to_stored(absence.look, absence.run)),
-        state: state_to_stored(entry.latest_state.state),
-        state_offset: entry.latest_state.state_seq.map(|state_seq| seq.0.saturating_sub(state_seq.0)),
+        salt: entry.salt.0.to_vec(),
+        name: Some(name_to_stored(&entry.name)),
+        content_digest: new_revision.map(|revision| revision.digest.0.to_vec()).unwrap_or_default(),
+        original_sha256: original.map(|original| original.sha256.to_vec()).unwrap_or_default(),
+        attributes: attributes_to_stored(entry).encode_to_vec(),
+    }
+}
+
+fn attributes_to_stored(entry: &ChangeEntry) -> stored::Attributes {
+    let LabelChange { added, removed, after } = entry.labels.as_deref().cloned().unwrap_or_default();
+    stored::Attributes {
+        request_id: entry.request.as_ref().map(|(id, _)| id.as_str().to_owned()).unwrap_or_default(),
+        request_digest: entry.request.as_ref().map(|(_, digest)| digest.0.to_vec()).unwrap_or_default(),
+        made: entry.new_revision.as_deref().map(revision_to_stored),
+        bound_urls: entry.bound_urls.iter().map(|url| bound_url(url, entry.new_revision.as_deref())).collect(),
         ended_urls: entry.ended_urls.iter().map(|url| bound_url(url, None)).collect(),
         repeated_url: entry.repeated_move.as_deref().map(|repeated| address(&repeated.url)),
         repeated_end: entry.repeated_move.as_deref().is_some_and(|repeated| repeated.ended),
+        reason: entry.reason.clone(),
+        fetch: entry.fetch.as_deref().map(fetch_to_stored),
+        labels_added: added,
+        labels_removed: removed,
+        labels: after,
+        principal: String::new(),
     }
 }
 
@@ -139,28 +191,32 @@ fn url_from_stored(stored: stored::BoundUrl, canonical: &str) -> Option<BoundUrl
     Some(BoundUrl { url, until, is_whole: !stored.partial })
 }
 
-fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
-    let new_revision = message.made.map(revision_from_stored).map(|revision| revision.map(Box::new));
-    let new_revision = transposed(new_revision)?;
+fn from_stored(seq: Seq, message: stored::Change, attributes: stored::Attributes) -> Option<ChangeEntry> {
+    let digests = Digests { content: message.content_digest, original: message.original_sha256 };
+    let new_revision = match attributes.made {
+        None => digests.are_none().then_some(None)?,
+        Some(made) => Some(Box::new(revision_from_stored(made, &digests)?)),
+    };
     let canonical = new_revision.as_ref().map(|revision| revision.canonical_url.clone()).unwrap_or_default();
     let urls = |urls: Vec<stored::BoundUrl>| {
         urls.into_iter().map(|url| url_from_stored(url, &canonical)).collect::<Option<Vec<_>>>()
     };
-    let repeated_move = message.repeated_url.map(|url| {
+    let repeated_move = attributes.repeated_url.map(|url| {
         let url = url_from_stored(url, "")?.url;
-        Some(Box::new(RepeatedMove { url, ended: message.repeated_end }))
+        Some(Box::new(RepeatedMove { url, ended: attributes.repeated_end }))
     });
     let name = name_from_stored(&message.name?)?;
     let observe_time = Timestamp::from_micros(message.observe_time)?;
     let latest_state = LatestState {
         created_seq: Seq(seq.0.checked_sub(message.newest_offset)?),
         since: Timestamp::from_micros(observe_time.micros().checked_add(message.newest_since_offset)?)?,
-        state: state_from_stored(message.state)?,
+        state: ArticleState::from_number(message.state)?,
         state_seq: back_from(seq, message.state_offset)?,
         is_newest: !message.superseded,
         labels_seq: back_from(seq, message.labels_offset)?,
     };
-    let labels = LabelChange { added: message.labels_added, removed: message.labels_removed, after: message.labels };
+    let labels =
+        LabelChange { added: attributes.labels_added, removed: attributes.labels_removed, after: attributes.labels };
     let is_labelled = !(labels.added.is_empty() && labels.removed.is_empty());
     if !is_labelled && !labels.after.is_empty() {
         return None;
@@ -168,7 +224,7 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
     Some(ChangeEntry {
         article: ArticleKey(message.article),
         name,
-        kind: kind_from_stored(stored::LogKind::try_from(message.kind).ok()?)?,
+        kind: LogKind::from_number(u32::try_from(message.kind).ok()?)?,
         revision: RevisionNumber::new(message.revision),
         observe_time,
         archive_time: Timestamp::from_micros(message.archive_time)?,
@@ -177,18 +233,31 @@ fn from_stored(seq: Seq, message: stored::Change) -> Option<ChangeEntry> {
             0 => None,
             offset => Some(Seq(seq.0.checked_sub(offset)?)),
         },
-        request: request_from_stored(&message.request_id, &message.request_digest)?,
-        bound_urls: urls(message.bound_urls)?,
-        ended_urls: urls(message.ended_urls)?,
+        request: request_from_stored(&attributes.request_id, &attributes.request_digest)?,
+        bound_urls: urls(attributes.bound_urls)?,
+        ended_urls: urls(attributes.ended_urls)?,
         repeated_move: transposed(repeated_move)?,
         new_revision,
         labels: is_labelled.then(|| Box::new(labels)),
         absence: transposed(message.absence.map(|absence| absence_from_stored(&absence)))?.map(Box::new),
-        reason: message.reason,
-        fetch: message.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
+        reason: attributes.reason,
+        fetch: attributes.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         by_rollback: message.by_rollback,
         latest_state,
+        salt: Salt(message.salt.try_into().ok()?),
     })
+}
+
+/// The digests of a new revision, which are stored apart from its attributes.
+struct Digests {
+    content: Vec<u8>,
+    original: Vec<u8>,
+}
+
+impl Digests {
+    fn are_none(&self) -> bool {
+        self.content.is_empty() && self.original.is_empty()
+    }
 }
 
 /// The position `offset` before `seq`, if there is an offset. `None` if that is before the log.
@@ -218,87 +287,9 @@ fn request_from_stored(id: &str, digest: &[u8]) -> Option<Option<(RequestId, Req
     Some(Some((RequestId::parse(id).ok()?, RequestDigest(digest.try_into().ok()?))))
 }
 
-fn kind_to_stored(kind: LogKind) -> stored::LogKind {
-    match kind {
-        LogKind::Created => stored::LogKind::Created,
-        LogKind::Revised => stored::LogKind::Revised,
-        LogKind::Sighted => stored::LogKind::Sighted,
-        LogKind::Repeated => stored::LogKind::Repeated,
-        LogKind::RolledBack => stored::LogKind::RolledBack,
-        LogKind::Withdrawn => stored::LogKind::Withdrawn,
-        LogKind::Reinstated => stored::LogKind::Reinstated,
-        LogKind::StateRepeated => stored::LogKind::StateRepeated,
-        LogKind::Aliased => stored::LogKind::Aliased,
-        LogKind::Labelled => stored::LogKind::Labelled,
-        LogKind::LabelsRepeated => stored::LogKind::LabelsRepeated,
-        LogKind::Absent => stored::LogKind::Absent,
-        LogKind::AbsenceRepeated => stored::LogKind::AbsenceRepeated,
-        LogKind::UrlEnded => stored::LogKind::UrlEnded,
-        LogKind::UrlBound => stored::LogKind::UrlBound,
-        LogKind::UrlsRepeated => stored::LogKind::UrlsRepeated,
-    }
-}
-
-fn kind_from_stored(kind: stored::LogKind) -> Option<LogKind> {
-    Some(match kind {
-        stored::LogKind::Unspecified => return None,
-        stored::LogKind::Created => LogKind::Created,
-        stored::LogKind::Revised => LogKind::Revised,
-        stored::LogKind::Sighted => LogKind::Sighted,
-        stored::LogKind::Repeated => LogKind::Repeated,
-        stored::LogKind::RolledBack => LogKind::RolledBack,
-        stored::LogKind::Withdrawn => LogKind::Withdrawn,
-        stored::LogKind::Reinstated => LogKind::Reinstated,
-        stored::LogKind::StateRepeated => LogKind::StateRepeated,
-        stored::LogKind::Aliased => LogKind::Aliased,
-        stored::LogKind::Labelled => LogKind::Labelled,
-        stored::LogKind::LabelsRepeated => LogKind::LabelsRepeated,
-        stored::LogKind::Absent => LogKind::Absent,
-        stored::LogKind::AbsenceRepeated => LogKind::AbsenceRepeated,
-        stored::LogKind::UrlEnded => LogKind::UrlEnded,
-        stored::LogKind::UrlBound => LogKind::UrlBound,
-        stored::LogKind::UrlsRepeated => LogKind::UrlsRepeated,
-    })
-}
-
-pub(super) fn state_to_stored(state: ArticleState) -> u32 {
-    match state {
-        ArticleState::Live => 0,
-        ArticleState::Withdrawn => 1,
-        ArticleState::Gone => 2,
-    }
-}
-
-pub(super) fn state_from_stored(state: u32) -> Option<ArticleState> {
-    match state {
-        0 => Some(ArticleState::Live),
-        1 => Some(ArticleState::Withdrawn),
-        2 => Some(ArticleState::Gone),
-        _ => None,
-    }
-}
-
-/// The number by which a way to be missing is stored.
-pub(super) fn absence_reason_to_stored(reason: AbsenceReason) -> u8 {
-    match reason {
-        AbsenceReason::NotFound => 1,
-        AbsenceReason::Gone => 2,
-        AbsenceReason::Redirected => 3,
-    }
-}
-
-pub(super) fn absence_reason_from_stored(reason: u32) -> Option<AbsenceReason> {
-    match reason {
-        1 => Some(AbsenceReason::NotFound),
-        2 => Some(AbsenceReason::Gone),
-        3 => Some(AbsenceReason::Redirected),
-        _ => None,
-    }
-}
-
 pub(super) fn absence_to_stored(look: AbsenceLook, run: Option<AbsenceRun>) -> stored::Absence {
     stored::Absence {
-        reason: absence_reason_to_stored(look.reason).into(),
+        reason: look.reason.number().into(),
         http_status: look.http_status,
         gone_after: look.gone_after,
         run: run.map(|run| stored::AbsenceRun {
@@ -313,7 +304,7 @@ pub(super) fn absence_to_stored(look: AbsenceLook, run: Option<AbsenceRun>) -> s
 
 pub(super) fn absence_from_stored(absence: &stored::Absence) -> Option<AbsenceRecord> {
     let look = AbsenceLook {
-        reason: absence_reason_from_stored(absence.reason)?,
+        reason: AbsenceReason::from_number(absence.reason)?,
         http_status: absence.http_status,
         gone_after: absence.gone_after,
     };
@@ -341,7 +332,6 @@ fn fetch_from_stored(fetch: stored::Fetch) -> Fetch {
 
 fn revision_to_stored(record: &RevisionRecord) -> stored::RevisionRecord {
     stored::RevisionRecord {
-        digest: record.digest.0.to_vec(),
         word_count: record.word_count,
         word_delta: record
             .word_delta
@@ -357,14 +347,13 @@ fn revision_to_stored(record: &RevisionRecord) -> stored::RevisionRecord {
         original: record.original.as_ref().map(|original| stored::Original {
             media_type: original.media_type.clone(),
             size_bytes: original.size_bytes,
-            sha256: original.sha256.to_vec(),
         }),
     }
 }
 
-fn revision_from_stored(record: stored::RevisionRecord) -> Option<RevisionRecord> {
+fn revision_from_stored(record: stored::RevisionRecord, digests: &Digests) -> Option<RevisionRecord> {
     Some(RevisionRecord {
-        digest: ContentDigest(record.digest.as_slice().try_into().ok()?),
+        digest: ContentDigest(digests.content.as_slice().try_into().ok()?),
         word_count: record.word_count,
         word_delta: record.word_delta.map(|delta| WordDelta { inserted: delta.inserted, deleted: delta.deleted }),
         changed_parts: ContentParts::from_bits(record.changed_parts)?,
@@ -375,15 +364,18 @@ fn revision_from_stored(record: stored::RevisionRecord) -> Option<RevisionRecord
         canonical_url: record.canonical_url,
         publish_time: transposed(record.publish_time.map(claim_from_stored))?,
         modify_time: transposed(record.modify_time.map(claim_from_stored))?,
-        original: transposed(record.original.map(original_from_stored))?,
+        original: match record.original {
+            None => digests.original.is_empty().then_some(None)?,
+            Some(original) => Some(original_from_stored(original, &digests.original)?),
+        },
     })
 }
 
-fn original_from_stored(original: stored::Original) -> Option<OriginalRecord> {
+fn original_from_stored(original: stored::Original, sha256: &[u8]) -> Option<OriginalRecord> {
     Some(OriginalRecord {
         media_type: original.media_type,
         size_bytes: original.size_bytes,
-        sha256: original.sha256.as_slice().try_into().ok()?,
+        sha256: sha256.try_into().ok()?,
     })
 }
 

@@ -7,12 +7,12 @@ use prost::Message;
 
 use super::key::parked::ParkedKey;
 use super::key::subscription::SubscriptionKey;
-use super::record::{name_from_stored, name_to_stored, state_from_stored, state_to_stored};
+use super::record::{name_from_stored, name_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{
-    ArticleFilter, ChangeKinds, ContentParts, FeedQuery, RequestDigest, RequestId, Seq, SourceId, SubscriptionId,
-    TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ArticleState, ChangeKinds, ContentParts, FeedQuery, RequestDigest, RequestId, Seq, SourceId,
+    SubscriptionId, TimeRange, Timestamp, UrlKey,
 };
 
 /// The stored state of a durable subscription.
@@ -177,7 +177,7 @@ fn filter_to_stored(filter: &ArticleFilter) -> stored::ArticleFilter {
         observe_time: Some(range_to_stored(filter.observe_time)),
         publish_time: Some(range_to_stored(filter.publish_time)),
         changed_parts: filter.changed_parts.bits(),
-        states: filter.states.iter().map(|state| state_to_stored(*state)).collect(),
+        states: filter.states.iter().map(|state| state.number().into()).collect(),
     }
 }
 
@@ -185,7 +185,7 @@ fn filter_from_stored(filter: stored::ArticleFilter) -> Option<ArticleFilter> {
     Some(ArticleFilter {
         sources: filter.sources.iter().map(|id| SourceId::parse(id).ok()).collect::<Option<_>>()?,
         articles: filter.articles.iter().map(name_from_stored).collect::<Option<_>>()?,
-        states: filter.states.iter().map(|state| state_from_stored(*state)).collect::<Option<_>>()?,
+        states: filter.states.iter().map(|state| ArticleState::from_number(*state)).collect::<Option<_>>()?,
         languages: filter.languages,
         labels: filter.labels,
         url_prefix: (!filter.url_prefix.is_empty()).then(|| UrlKey::from_stored(&filter.url_prefix)),

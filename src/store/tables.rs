@@ -17,15 +17,16 @@ use super::key::name::NameKey;
 use super::key::parked::ParkedKey;
 use super::key::source::SourceKey;
 use super::key::subscription::SubscriptionKey;
+use super::key::tile::TileKey;
 use super::key::url::UrlIndexKey;
-use super::record::{absence_reason_from_stored, absence_reason_to_stored};
 use super::seal::{seal, unseal};
 use super::stats::{self, SourceStats};
 use super::subscription::{self, ParkedChange, SubscriptionRecord};
 use super::{Batch, StoreError, record};
+use crate::model::merkle::{TILE_WIDTH, Tile, TileId};
 use crate::model::{
-    AbsenceLook, ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId, SubscriptionId, Timestamp,
-    UrlKey,
+    AbsenceLook, AbsenceReason, ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId,
+    SubscriptionId, Timestamp, TreeHash, UrlKey,
 };
 
 /// An entry of the time table or the sighting table.
@@ -75,6 +76,33 @@ impl<'a> Tables<'a> {
     pub fn last_change(&self) -> Result<Option<Change>, StoreError> {
         let last = self.read.scan(LogKey::all(), Direction::Reverse).next().transpose()?;
         last.map(|(key, value)| record::decode(&key, &value)).transpose()
+    }
+
+    /// The hashes of the leaves of the changes from `from` on and below `end`, in order. A missing change is
+    /// [`StoreError::Damaged`].
+    pub fn leaves(&self, from: Seq, end: Seq) -> Result<Vec<TreeHash>, StoreError> {
+        let mut leaves = Vec::new();
+        for entry in self.read.scan(LogKey::between(from, end), Direction::Forward) {
+            let (key, value) = entry?;
+            let (change, _, leaf) = record::decode_with_record(&key, &value)?;
+            if change.seq.0 != from.0 + leaves.len() as u64 {
+                break;
+            }
+            leaves.push(leaf);
+        }
+        let next = Seq(from.0 + leaves.len() as u64);
+        if next < end { Err(StoreError::damaged_at(next, "a change of the log is missing")) } else { Ok(leaves) }
+    }
+
+    /// The hashes of a full tile of the Merkle tree; `None` if it is not stored.
+    pub fn tile(&self, id: TileId) -> Result<Option<Vec<TreeHash>>, StoreError> {
+        let key = TileKey(id).encode();
+        let Some(value) = self.read.get(&key)? else { return Ok(None) };
+        let (hashes, rest) = unseal(&key, &value)?.as_chunks::<32>();
+        if hashes.len() != TILE_WIDTH || !rest.is_empty() {
+            return Err(StoreError::damaged(&key, "a tile does not have 256 hashes"));
+        }
+        Ok(Some(hashes.iter().copied().map(TreeHash).collect()))
     }
 
     /// The article with this name, if it was created below `bound`.
@@ -392,7 +420,7 @@ impl Batch {
 
     /// Writes an absence.
     pub fn put_absence(&mut self, article: ArticleKey, AbsenceEntry { point, look }: AbsenceEntry) {
-        let mut value = vec![absence_reason_to_stored(look.reason)];
+        let mut value = vec![look.reason.number()];
         value.extend(look.http_status.to_be_bytes());
         value.extend(look.gone_after.to_be_bytes());
         self.put(TimeTable::Absence.key(article, point).encode(), value);
@@ -420,6 +448,11 @@ impl Batch {
         value.push(u8::from(entry.leads) | u8::from(entry.is_whole) << 1);
         value.extend(entry.until.into_iter().flat_map(super::key::time_to_bytes));
         self.put(UrlIndexKey { url: url.clone(), seq: entry.seq }.encode(), value);
+    }
+
+    /// Writes a full tile of the Merkle tree.
+    pub fn put_tile(&mut self, tile: &Tile) {
+        self.put(TileKey(tile.id).encode(), tile.hashes.iter().flat_map(|hash| hash.0).collect());
     }
 
     /// Writes a source's statistics.
@@ -525,7 +558,7 @@ fn absence_entry(
         return Ok(None);
     }
     let mut fields = Fields(unseal(&key, &value)?);
-    let reason = fields.u8().and_then(|reason| absence_reason_from_stored(reason.into())).ok_or_else(malformed)?;
+    let reason = fields.u8().and_then(|reason| AbsenceReason::from_number(reason.into())).ok_or_else(malformed)?;
     let (http_status, gone_after) = fields.u32().zip(fields.u32()).ok_or_else(malformed)?;
     Ok(Some(AbsenceEntry { point, look: AbsenceLook { reason, http_status, gone_after } }))
 }

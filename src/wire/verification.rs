@@ -32,6 +32,7 @@ fn finding_to_pb(finding: Finding) -> pb::VerifyFinding {
         Table::Url => pb::VerifyTable::Url,
         Table::Meta => pb::VerifyTable::Meta,
         Table::Subscription => pb::VerifyTable::Subscription,
+        Table::Tree => pb::VerifyTable::Tree,
         Table::Unknown => pb::VerifyTable::Unspecified,
     };
     pb::VerifyFinding {

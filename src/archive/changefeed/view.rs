@@ -2,8 +2,8 @@
 //! replay request if the view includes them.
 //!
 //! Everything is read as known with the change, not as known now, so a change looks the same whenever it is delivered.
-//! How it is encoded is not known here. A content that is not in memory is read as part of a scan, because whoever is
-//! behind the ring usually reads on.
+//! How it is encoded is not known here. A content that is not in memory is read as part of a scan, because a subscriber
+//! that is behind the ring usually reads on.
 
 use std::sync::Arc;
 

@@ -40,7 +40,7 @@ use crate::archive::read::article::etag;
 use crate::archive::request::{Action, ArticleTarget, LabelEdit, Operation, Outcome, Precondition, Receipt, Warning};
 use crate::model::{
     ArticleKey, ArticleName, ArticleState, ArticleUrl, Change, ChangeEntry, LabelChange, LatestState, LogKind,
-    RevisionNumber, Seq, Timestamp,
+    RevisionNumber, Salt, Seq, Timestamp,
 };
 use crate::store::content::{PackedContent, PackedOriginal};
 use crate::store::engine::{Direction, VALUE_BYTES_MAX};
@@ -323,6 +323,8 @@ impl Decider<'_> {
                 is_newest: false,
                 labels_seq: None,
             },
+            // Sealing the commit replaces it.
+            salt: Salt::default(),
         }
     }
 

@@ -27,4 +27,6 @@ pub(crate) mod contents;
 pub mod list;
 pub(crate) mod matching;
 pub mod point;
+pub mod proof;
 pub(crate) mod reader;
+pub(crate) mod tree;

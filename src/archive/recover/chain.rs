@@ -2,14 +2,14 @@
 //!
 //! The rules that the writer thread follows, and that are checked here:
 //! - Positions have no gaps.
-//! - The log digest of a change covers its bytes and the digest before it.
+//! - The log digest of a change covers its leaf and the digest before it.
 //! - Archive times never decrease. Changes with the same archive time belong to the same commit.
 //! - An atomic batch is contiguous and within one commit.
 //! - Articles get their numbers in the order of their first changes.
 //!
 //! Only the log is validated: neither contents nor indexes, nor what a change does to the state of its article.
 
-use crate::model::{ArticleKey, Change, LogDigest, LogKind, Seq, Timestamp};
+use crate::model::{ArticleKey, Change, LogDigest, LogKind, Seq, Timestamp, TreeHash};
 use crate::store::StoreError;
 
 /// The end of the part of the log that has been validated: what the next change is checked against.
@@ -61,15 +61,15 @@ impl LogChain {
         self.archive_time() != Some(change.entry.archive_time)
     }
 
-    /// Validates `change`, whose bytes are `record`, as the next log entry and advances past it. If it cannot be the
+    /// Validates `change`, whose leaf has the hash `leaf`, as the next log entry and advances past it. If it cannot be the
     /// next, the error is [`StoreError::Damaged`], and the chain stays as it was.
-    pub(crate) fn advance(&mut self, change: &Change, record: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn advance(&mut self, change: &Change, leaf: TreeHash) -> Result<(), StoreError> {
         let Change { seq, log_digest, entry } = change;
         let damaged = |detail| Err(StoreError::damaged_at(*seq, detail));
         if *seq != self.next_seq {
             return Err(StoreError::damaged_at(self.next_seq, "a change of the log is missing"));
         }
-        if self.log_digest.after(*seq, record) != *log_digest {
+        if self.log_digest.after(leaf) != *log_digest {
             return damaged("the log digest does not match");
         }
         let begins_commit = self.begins_commit(change);

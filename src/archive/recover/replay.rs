@@ -27,6 +27,7 @@ use crate::archive::project::sources::Sources;
 use crate::archive::read::contents;
 use crate::archive::recover::chain::LogChain;
 use crate::archive::recover::verify::payload;
+use crate::model::merkle::Edge;
 use crate::model::{Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::content::{ContentWeighter, DEPTH_LIMIT, Effort, PackedContent, StoredContent};
 use crate::store::format::{self, FormatError};
@@ -50,6 +51,8 @@ pub(crate) struct UnloggedState {
     pub(crate) closed_time: Option<Timestamp>,
     /// The number of commits since the archive was created.
     pub(crate) commits: u64,
+    /// What tells the log of a restored archive from the one that was lost.
+    pub(crate) log_epoch: Option<[u8; 4]>,
     /// The durable subscriptions. Their positions, and those after their parked changes, must be at or below the end of
     /// the log.
     pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionRecord>,
@@ -59,6 +62,7 @@ pub(crate) struct UnloggedState {
 pub(crate) struct LogReplay<'a> {
     engine: &'a dyn Engine,
     chain: LogChain,
+    edge: Edge,
     sources: Sources,
     contents: Cache<Seq, Bytes, ContentWeighter>,
     /// The writes that are not committed yet.
@@ -77,7 +81,16 @@ impl<'a> LogReplay<'a> {
         }
         let contents = Cache::with_weighter(4096, CONTENT_CACHE_BYTES, ContentWeighter);
         let (chain, sources) = (LogChain::of_archive(&archive_id), Sources::default());
-        Ok(Self { engine, chain, sources, contents, batch: Batch::default(), batch_bytes: 0, batch_changes: 0 })
+        Ok(Self {
+            engine,
+            chain,
+            edge: Edge::default(),
+            sources,
+            contents,
+            batch: Batch::default(),
+            batch_bytes: 0,
+            batch_changes: 0,
+        })
     }
 
     /// The snapshot at the end of the log so far.
@@ -143,9 +156,10 @@ impl<'a> LogReplay<'a> {
     /// Adds a change. `batch` has the change and its payload, but no indexes yet.
     fn add(&mut self, full: &FullChange, mut batch: Batch) -> Result<(), StoreError> {
         let mut chain = self.chain;
-        chain.advance(&full.change, &full.record)?;
+        chain.advance(&full.change, full.leaf)?;
         self.project(full, &mut batch)?;
         self.chain = chain;
+        self.edge.append(full.leaf).iter().for_each(|tile| batch.put_tile(tile));
         self.append(batch)
     }
 
@@ -158,6 +172,9 @@ impl<'a> LogReplay<'a> {
         }
         if unlogged.commits > 0 {
             self.batch.put_meta(MetaKey::Commits, unlogged.commits.to_be_bytes().to_vec());
+        }
+        if let Some(log_epoch) = unlogged.log_epoch {
+            self.batch.put_meta(MetaKey::LogEpoch, log_epoch.to_vec());
         }
         for (id, record) in &unlogged.subscriptions {
             self.batch.put_subscription(id, Some(record));

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use crate::archive::open::Options;
+use crate::archive::open::{Options, new_log_epoch};
 use crate::archive::recover::replay::{LogReplay, UnloggedState};
 use crate::backup::{BackupError, BackupState, Changes};
 use crate::model::{Seq, Snapshot, SubscriptionId};
@@ -155,7 +155,11 @@ fn fill(
     let held = subscriptions.len();
     // The commit count continues, so that a later backup can be distinguished from this one even if both end at the
     // same position.
-    log_replay.finish(&UnloggedState { closed_time: backup_end.closed_time, commits, subscriptions })?;
+    // What was signed after this backup was made is lost. The restored log must not sign under the same name, since it
+    // may continue in another way.
+    let log_epoch = new_log_epoch().map_err(|error| RestoreError::Randomness(error.to_string()))?;
+    let closed_time = backup_end.closed_time;
+    log_replay.finish(&UnloggedState { closed_time, commits, log_epoch: Some(log_epoch), subscriptions })?;
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;

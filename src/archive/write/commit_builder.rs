@@ -28,7 +28,9 @@ use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::position::LogPosition;
 use crate::archive::project::sources;
 use crate::archive::request::{Operation, Receipt, WriteMode};
+use crate::archive::write::salts::Salts;
 use crate::archive::writes::Writes;
+use crate::model::merkle::Edge;
 use crate::model::{ArticleName, ChangeEntry, Limits, LogKind, Seq, Timestamp};
 use crate::store::Tables;
 use crate::store::engine::Read;
@@ -41,6 +43,8 @@ pub(crate) struct CommitBuilder {
     /// The end of the log after the jobs accepted so far.
     position: LogPosition,
     pub(crate) writes: Writes,
+    /// The right edge of the tree of the log before this commit.
+    edge: Edge,
 }
 
 /// The state that a commit is decided on, except for the commit itself.
@@ -53,9 +57,14 @@ pub(crate) struct BaseState<'a> {
 }
 
 impl CommitBuilder {
-    /// Starts an empty commit at `start`, the end of the previous one.
-    pub(crate) fn new(start: LogPosition) -> Self {
-        Self { start, position: start, writes: Writes::default() }
+    /// Starts an empty commit at `start`, the end of the previous one, where the tree of the log has this edge.
+    pub(crate) fn new(start: LogPosition, edge: Edge) -> Self {
+        Self { start, position: start, writes: Writes::default(), edge }
+    }
+
+    /// The right edge of the tree of the log before this commit.
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.edge
     }
 
     /// The end of the log before this commit.
@@ -159,15 +168,17 @@ impl CommitBuilder {
         })
     }
 
-    /// Gives every change its archive time and log digest and returns the finished writes. The builder continues with
-    /// an empty commit after this one.
-    pub(crate) fn seal(&mut self, archive_time: Timestamp) -> Writes {
-        let mut writes = std::mem::take(&mut self.writes);
+    /// Gives every change its archive time, salt and log digest, appends its leaf to the tree, and returns the finished
+    /// writes. `salts` must have one for each change. The builder continues with an empty commit after this one.
+    pub(crate) fn seal(&mut self, archive_time: Timestamp, salts: &mut Salts) -> Writes {
+        let (mut edge, mut writes) = (std::mem::take(&mut self.edge), std::mem::take(&mut self.writes));
         let mut end = self.start;
         for change in &mut writes.changes {
-            let entry = ChangeEntry { archive_time, ..change.entry.clone() };
+            let salt = salts.next(change.seq).unwrap_or_default();
+            let entry = ChangeEntry { archive_time, salt, ..change.entry.clone() };
             let (encoded, sealed) = end.encode(entry);
             writes.batch.writes.insert(encoded.key, Some(encoded.value));
+            edge.append(encoded.leaf).iter().for_each(|tile| writes.batch.put_tile(tile));
             if let Some(stats) = writes.stats.get_mut(&sealed.entry.name.source) {
                 *stats = Some(sources::with_change(*stats, sealed.seq, &sealed.entry));
             }
@@ -182,7 +193,7 @@ impl CommitBuilder {
         for (source, (stats, before)) in writes.stats.iter().filter_map(|(source, stats)| Some((source, (*stats)?))) {
             writes.batch.put_source(source, stats, before);
         }
-        *self = Self::new(end);
+        *self = Self::new(end, edge);
         writes
     }
 }

@@ -16,4 +16,5 @@ pub(crate) mod forecast;
 pub(crate) mod messages;
 pub(crate) mod prepare;
 pub(crate) mod queue;
+pub(crate) mod salts;
 pub(crate) mod writer;

@@ -46,7 +46,9 @@ use crate::archive::write::capacity::QueueSlot;
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
 use crate::archive::write::committer;
 use crate::archive::write::messages::{BatchResult, Edit, EditResult, Job, WriterMessage};
+use crate::archive::write::salts::Salts;
 use crate::archive::writes::Writes;
+use crate::model::merkle::Edge;
 use crate::model::{Limits, Timestamp};
 use crate::store::engine::watermark::{DurableState, Watermark};
 use crate::store::key::meta::MetaKey;
@@ -104,6 +106,7 @@ struct InFlight {
     batch: Arc<Batch>,
     writes: Writes,
     position: LogPosition,
+    edge: Arc<Edge>,
     closed_time: Option<Timestamp>,
     waiting: Vec<PendingReply>,
     since: Instant,
@@ -124,6 +127,7 @@ pub(crate) struct WriterStart {
     pub(crate) tail: Tail,
     /// The file outside the database that records how far the log is durable; `None` for an engine in memory.
     pub(crate) watermark: Option<Watermark>,
+    pub(crate) salts: Salts,
     /// A commit that takes longer than this poisons the archive.
     pub(crate) flush_deadline: Duration,
 }
@@ -147,6 +151,7 @@ pub(crate) struct Writer {
     closed_time: Option<Timestamp>,
     /// The number of durable commits since the archive was created.
     commits_done: u64,
+    salts: Salts,
     /// Whether the last commit of jobs was rejected because the disk was full.
     disk_is_full: bool,
     closing: bool,
@@ -161,7 +166,7 @@ impl Writer {
         messages: Receiver<WriterMessage>,
         to_self: SyncSender<WriterMessage>,
     ) -> std::io::Result<JoinHandle<()>> {
-        let WriterStart { tail, watermark, flush_deadline } = start;
+        let WriterStart { tail, watermark, salts, flush_deadline } = start;
         let (commits, batches) = sync_channel::<Arc<Batch>>(1);
         let engine = Arc::clone(&shared.engine);
         let committer = std::thread::Builder::new()
@@ -169,7 +174,7 @@ impl Writer {
             .spawn(move || committer::run(engine.as_ref(), &batches, &to_self))?;
         let Tail { position, commits: commits_done, closed_time, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
-            let open = OpenCommit::new(position);
+            let open = OpenCommit::new(position, shared.edge().as_ref().clone());
             let (deferred, deferred_edits, in_flight) = (VecDeque::new(), VecDeque::new(), None);
             let (disk_is_full, closing) = (false, false);
             let mut writer = Self {
@@ -184,6 +189,7 @@ impl Writer {
                 deferred_edits,
                 closed_time,
                 commits_done,
+                salts,
                 disk_is_full,
                 closing,
             };
@@ -383,9 +389,13 @@ impl Writer {
 
     fn seal_and_send(&mut self) {
         let archive_time = self.archive_time();
-        let mut writes = self.open.builder.seal(archive_time);
-        let position = *self.open.builder.start();
-        let OpenCommit { closed_time, mut waiting, .. } = std::mem::replace(&mut self.open, OpenCommit::new(position));
+        let changes = self.open.builder.writes.changes.len();
+        if let Err(error) = self.salts.provide(changes) {
+            return self.poison(&format!("the operating system returned no random bytes: {error}"));
+        }
+        let mut writes = self.open.builder.seal(archive_time, &mut self.salts);
+        let (position, edge) = (*self.open.builder.start(), Arc::new(self.open.builder.edge().clone()));
+        let (closed_time, mut waiting) = self.open.sealed();
         waiting.iter_mut().for_each(|reply| reply.complete(&writes));
         if let Some(closed_time) = closed_time {
             writes.batch.put_meta(MetaKey::ClosedTime, closed_time.micros().to_be_bytes().to_vec());
@@ -397,7 +407,7 @@ impl Writer {
         }
         let batch = Arc::new(std::mem::take(&mut writes.batch));
         let in_flight =
-            InFlight { batch: Arc::clone(&batch), writes, position, closed_time, waiting, since: Instant::now() };
+            InFlight { batch: Arc::clone(&batch), writes, position, edge, closed_time, waiting, since: Instant::now() };
         self.in_flight = Some(in_flight);
         if batch.writes.is_empty() {
             // There is nothing to write, so everything that the replies were decided on is durable already.
@@ -411,13 +421,13 @@ impl Writer {
     /// Makes the commit in flight visible, now that it is durable, hands over the next one, then sends the replies.
     fn committed(&mut self) {
         let Some(in_flight) = self.in_flight.take() else { return };
-        let InFlight { batch, writes, position, closed_time, waiting, .. } = in_flight;
+        let InFlight { batch, writes, position, edge, closed_time, waiting, .. } = in_flight;
         self.commits_done += u64::from(!batch.writes.is_empty());
         if self.disk_is_full && !batch.maintenance {
             self.disk_is_full = false;
             tracing::info!("the disk has room again; writes are accepted");
         }
-        self.shared.apply(writes);
+        self.shared.apply(writes, edge);
         self.shared.announce(|tail| {
             let closed_time = closed_time.or(tail.closed_time);
             *tail = Tail { position, closed_time, commits: self.commits_done, failed: tail.failed };
@@ -491,7 +501,8 @@ impl Writer {
     /// Rejects everything that is not durable, and continues from the durable tail.
     fn reject_all(&mut self, error: &ArchiveError) {
         let tail = self.shared.tail();
-        let open = std::mem::replace(&mut self.open, OpenCommit::new(tail.position));
+        let edge = self.shared.edge().as_ref().clone();
+        let open = std::mem::replace(&mut self.open, OpenCommit::new(tail.position, edge));
         let in_flight = self.in_flight.take().map(|in_flight| in_flight.waiting).unwrap_or_default();
         self.closed_time = tail.closed_time;
         in_flight.into_iter().chain(open.waiting).for_each(|reply| reply.fail(error));
@@ -505,8 +516,14 @@ impl Writer {
 }
 
 impl OpenCommit {
-    fn new(position: LogPosition) -> Self {
-        Self { builder: CommitBuilder::new(position), closed_time: None, bytes: 0, waiting: Vec::new() }
+    fn new(position: LogPosition, edge: Edge) -> Self {
+        Self { builder: CommitBuilder::new(position, edge), closed_time: None, bytes: 0, waiting: Vec::new() }
+    }
+
+    /// Begins the commit after this one, whose builder is sealed. Returns the closed time and the replies of this one.
+    fn sealed(&mut self) -> (Option<Timestamp>, Vec<PendingReply>) {
+        self.bytes = 0;
+        (self.closed_time.take(), std::mem::take(&mut self.waiting))
     }
 
     /// Whether a job of `bytes` bytes fits. The limit lets even a slow disk finish a commit within the deadline. A

@@ -14,6 +14,9 @@ pub enum MetaKey {
     ClosedTime,
     /// The number of commits so far, a big-endian u64.
     Commits,
+    /// Four random bytes that a restore draws, so that what a restored archive signs is not taken for the log that was
+    /// lost. Absent if the archive was never restored.
+    LogEpoch,
 }
 
 impl MetaKey {
@@ -24,6 +27,7 @@ impl MetaKey {
             Self::ArchiveId => b"archive-id",
             Self::ClosedTime => b"clock-floor",
             Self::Commits => b"commits",
+            Self::LogEpoch => b"log-epoch",
         };
         let mut key = vec![Kind::Meta as u8];
         key.extend_from_slice(name);

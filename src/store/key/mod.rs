@@ -10,6 +10,7 @@ pub mod name;
 pub mod parked;
 pub mod source;
 pub mod subscription;
+pub mod tile;
 pub mod url;
 
 use std::ops::Bound;
@@ -41,6 +42,8 @@ pub enum Kind {
     Subscription = 9,
     /// subscription, `seq` → a parked change.
     Parked = 10,
+    /// level, index → a full tile of the Merkle tree.
+    Tile = 11,
 }
 
 /// The range of all keys that begin with `prefix`.

@@ -17,8 +17,6 @@ use crate::dice::Dice;
 
 /// Size of a log digest, which precedes the log's own encoding of a change.
 pub(super) const LOG_DIGEST_BYTES: usize = 16;
-/// Size of the checksum that follows that encoding.
-pub(super) const CHECKSUM_BYTES: usize = 4;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Found {

@@ -5,7 +5,7 @@ use dateline::model::{Change, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::Fault;
-use super::found::{CHECKSUM_BYTES, Found, LOG_DIGEST_BYTES};
+use super::found::{Found, LOG_DIGEST_BYTES};
 
 /// Violations of the rules in docs/FORMAT.md.
 pub(super) fn log_holds(found: &Found) -> Vec<Fault> {
@@ -43,12 +43,10 @@ pub(super) fn log_holds(found: &Found) -> Vec<Fault> {
     faults
 }
 
-/// `log_digest(n + 1)`, as defined in docs/FORMAT.md.
+/// `log_digest(n + 1)`, as defined in docs/PROOF.md.
 fn after(log_digest: [u8; 16], change: &Change) -> [u8; 16] {
-    let value = record::encode(change.seq, dateline::model::LogDigest(log_digest), &change.entry).value;
-    let stored = &value[LOG_DIGEST_BYTES..value.len() - CHECKSUM_BYTES];
-    let hasher = Sha256::new().chain_update(b"dateline change 1\n").chain_update(log_digest);
-    short(hasher.chain_update(change.seq.0.to_be_bytes()).chain_update(stored))
+    let leaf = record::encode(change.seq, dateline::model::LogDigest(log_digest), &change.entry).leaf;
+    short(Sha256::new().chain_update(b"dateline change 2\n").chain_update(log_digest).chain_update(leaf.0))
 }
 
 fn short(hasher: Sha256) -> [u8; 16] {

@@ -143,7 +143,13 @@ pub(super) fn copy(from: &Path, to: &Path) {
 
 /// How the archives are opened: with empty caches and the default limits.
 pub(super) fn options() -> Options {
-    Options { engine_cache_bytes: 64 << 20, cache_bytes: 64 << 20, free_space_floor_bytes: 0, ..Options::default() }
+    Options {
+        engine_cache_bytes: 64 << 20,
+        cache_bytes: 64 << 20,
+        free_space_floor_bytes: 0,
+        salt_seed: Some(1),
+        ..Options::default()
+    }
 }
 
 fn open(path: &Path, clock: &Arc<ManualClock>) -> Archive {

@@ -88,7 +88,7 @@ pub(super) struct Player {
 
 impl Player {
     pub(super) fn open(engine: &MemoryEngine, flush_deadline: Duration) -> Self {
-        let options = Options { flush_deadline, ..Options::default() };
+        let options = Options { flush_deadline, salt_seed: Some(1), ..Options::default() };
         let clock = Arc::new(ManualClock::new(support::now()));
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let archive = Archive::over(Arc::new(engine.clone()), &options, shared).unwrap();

@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use crate::archive::recover::verify::log::LogSummary;
 use crate::archive::recover::verify::report::{Stopped, VerificationReport};
+use crate::model::merkle::TileId;
 use crate::model::verification::{Phase, Table};
 use crate::model::{ArticleKey, Change, LogKind, Seq};
 use crate::store::content::StoredContent;
@@ -22,6 +23,7 @@ use crate::store::key::name::NameKey;
 use crate::store::key::parked::ParkedKey;
 use crate::store::key::source::SourceKey;
 use crate::store::key::subscription::SubscriptionKey;
+use crate::store::key::tile::TileKey;
 use crate::store::key::url::UrlIndexKey;
 use crate::store::seal::unseal;
 use crate::store::{StoreError, Tables, record, subscription};
@@ -123,7 +125,13 @@ impl EntryCheck<'_, '_> {
             Table::Url => self.is_url(key, value),
             Table::Meta => {
                 unseal(key, value)?;
-                let meta_keys = [MetaKey::FormatVersion, MetaKey::ArchiveId, MetaKey::ClosedTime, MetaKey::Commits];
+                let meta_keys = [
+                    MetaKey::FormatVersion,
+                    MetaKey::ArchiveId,
+                    MetaKey::ClosedTime,
+                    MetaKey::Commits,
+                    MetaKey::LogEpoch,
+                ];
                 Ok(meta_keys.iter().any(|meta_key| meta_key.encode() == key))
             }
             Table::Subscription if key.first() == Some(&(Kind::Parked as u8)) => self.is_parked(key, value),
@@ -131,8 +139,18 @@ impl EntryCheck<'_, '_> {
                 let (_, record) = subscription::decode(key, value)?;
                 Ok(record.next_seq <= self.log.end || self.is_new(Seq(record.next_seq.0.saturating_sub(1)))?)
             }
+            Table::Tree => match TileKey::decode(key) {
+                // The first pass compared the tiles up to the end that it read.
+                Some(TileKey(id)) => Ok(id.end().is_some_and(|end| end <= self.log.end.0) || self.is_new_tile(id)?),
+                None => Ok(false),
+            },
             Table::Unknown => Ok(false),
         }
+    }
+
+    /// Whether a tile was filled by changes that were written since the log was read.
+    fn is_new_tile(&self, id: TileId) -> Result<bool, StoreError> {
+        id.end().and_then(|end| end.checked_sub(1)).map_or(Ok(false), |last| self.is_new(Seq(last)))
     }
 
     /// Whether a parked change has been removed since the scan read it.
@@ -155,12 +173,12 @@ impl EntryCheck<'_, '_> {
 
     /// Whether a change that was written since the log was read continues the change before it.
     fn follows(&self, seq: Seq, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
-        let (change, record) = record::decode_with_record(key, value)?;
+        let (change, _, leaf) = record::decode_with_record(key, value)?;
         let before = match seq.previous() {
             Some(previous) => Tables::new(self.read).change(previous)?.map(|change| change.log_digest),
             None => return Ok(true),
         };
-        Ok(before.is_some_and(|before| before.after(seq, record) == change.log_digest))
+        Ok(before.is_some_and(|before| before.after(leaf) == change.log_digest))
     }
 
     /// Whether a change was written since the log was read. A change is in the log before its index entries can be
@@ -210,7 +228,7 @@ impl EntryCheck<'_, '_> {
 }
 
 fn table_of(key: &[u8]) -> Table {
-    const TABLES: [(Kind, Table); 10] = [
+    const TABLES: [(Kind, Table); 11] = [
         (Kind::Log, Table::Log),
         (Kind::Content, Table::Content),
         (Kind::Original, Table::Original),
@@ -221,6 +239,7 @@ fn table_of(key: &[u8]) -> Table {
         (Kind::Meta, Table::Meta),
         (Kind::Subscription, Table::Subscription),
         (Kind::Parked, Table::Subscription),
+        (Kind::Tile, Table::Tree),
     ];
     let of_kind = |(kind, _): &&(Kind, Table)| key.first() == Some(&(*kind as u8));
     TABLES.iter().find(of_kind).map_or(Table::Unknown, |(_, table)| *table)

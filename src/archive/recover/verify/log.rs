@@ -8,8 +8,9 @@ use crate::archive::project::sources::Sources;
 use crate::archive::recover::chain::LogChain;
 use crate::archive::recover::verify::report::{Stopped, VerificationReport};
 use crate::archive::recover::verify::stats::StoredStats;
+use crate::model::merkle::Edge;
 use crate::model::verification::{Finding, Phase, Table};
-use crate::model::{ArticleKey, Change, Seq};
+use crate::model::{ArticleKey, Change, Seq, TreeHash};
 use crate::store::engine::{Direction, Read};
 use crate::store::key::log::LogKey;
 use crate::store::{StoreError, Tables, record};
@@ -67,7 +68,7 @@ pub(crate) fn read_log(
     let end = stats.end();
     let (contents, originals, sources) = (SeqSet::default(), SeqSet::default(), Sources::default());
     let log = LogSummary { end, latest: Vec::new(), contents, originals, sources, entries_expected: end.0 };
-    let mut check = LogCheck { log, stats, chain: id.map(LogChain::of_archive), report };
+    let mut check = LogCheck { log, stats, chain: id.map(LogChain::of_archive), edge: Some(Edge::default()), report };
     check.report.begin(Phase::Log, end.0)?;
     let mut at = Seq::ZERO;
     while at < end {
@@ -83,6 +84,8 @@ struct LogCheck<'r, 'a> {
     stats: StoredStats,
     /// What the next change is checked against; `None` if there is nothing, so that the next change is trusted.
     chain: Option<LogChain>,
+    /// The tree of the changes so far; it does not grow beyond damage.
+    edge: Option<Edge>,
     report: &'r mut VerificationReport<'a>,
 }
 
@@ -105,7 +108,7 @@ impl LogCheck<'_, '_> {
             self.report_gap(at, seq)?;
             at = seq.next();
             match record::decode_with_record(&key, &value) {
-                Ok((change, record)) => self.check_change(&change, record)?,
+                Ok((change, _, leaf)) => self.check_change(read, &change, leaf)?,
                 Err(error) => self.report_damage(seq, error)?,
             }
             self.report.advance()?;
@@ -130,10 +133,10 @@ impl LogCheck<'_, '_> {
         self.report.add_error(Table::Log, Some(at), None, error)
     }
 
-    fn check_change(&mut self, change: &Change, record: &[u8]) -> Result<(), Stopped> {
+    fn check_change(&mut self, read: &dyn Read, change: &Change, leaf: TreeHash) -> Result<(), Stopped> {
         self.report.summary.changes += 1;
         let advanced = match &mut self.chain {
-            Some(chain) => chain.advance(change, record),
+            Some(chain) => chain.advance(change, leaf),
             None => Ok(()),
         };
         let entry = &change.entry;
@@ -145,8 +148,25 @@ impl LogCheck<'_, '_> {
         if let Err(error) = advanced {
             self.report.add_error(Table::Log, Some(change.seq), Some(&entry.name), error)?;
         }
+        self.check_tiles(read, change.seq, leaf)?;
         self.add_to_summary(change);
         self.check_stats(change)
+    }
+
+    /// Compares the tiles that the change at `seq` fills. After damage to the log, nothing is known of them.
+    fn check_tiles(&mut self, read: &dyn Read, seq: Seq, leaf: TreeHash) -> Result<(), Stopped> {
+        let Some(edge) = self.edge.as_mut().filter(|edge| edge.size() == seq.0) else { return Ok(()) };
+        for tile in edge.append(leaf) {
+            self.log.entries_expected += 1;
+            let detail = match Tables::new(read).tile(tile.id) {
+                Ok(Some(hashes)) if hashes == tile.hashes => continue,
+                Ok(Some(_)) => "a tile does not have the hashes of the log".to_owned(),
+                Ok(None) => "a tile is missing".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            self.report.add(Finding { table: Table::Tree, seq: Some(seq), article: None, detail })?;
+        }
+        Ok(())
     }
 
     fn add_to_summary(&mut self, change: &Change) {

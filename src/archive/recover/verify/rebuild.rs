@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::archive::open::{check_watermark, read_closed_time, read_commits};
+use crate::archive::open::{check_watermark, new_log_epoch, read_closed_time, read_commits, read_log_epoch};
 use crate::archive::recover::replay::{LogReplay, UnloggedState};
 use crate::archive::recover::verify::report::{Listener, Stopped, VerificationReport};
 use crate::archive::{OpenArchiveError, Options};
@@ -24,7 +24,7 @@ use crate::store::format::{self, FormatError};
 use crate::store::full_change::FullChange;
 use crate::store::key::parked::ParkedKey;
 use crate::store::subscription::SubscriptionRecord;
-use crate::store::{Engine, StoreError, Tables};
+use crate::store::{Engine, EngineError, StoreError, Tables};
 
 /// Why the indexes were not rebuilt. The archive is unchanged.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +168,16 @@ fn read_unlogged(
             watermark.read().map_or(0, |state| state.commits)
         }
     };
-    Ok(UnloggedState { closed_time, commits, subscriptions: read_subscriptions(tables, end.next_seq, report)? })
+    let log_epoch = match read_log_epoch(tables) {
+        Ok(log_epoch) => log_epoch,
+        Err(error) => {
+            report.add_error(Table::Meta, None, None, error)?;
+            let failed = |error: getrandom::Error| EngineError::Failed(error.to_string());
+            Some(new_log_epoch().map_err(|error| RebuildFailure::Write(failed(error).into()))?)
+        }
+    };
+    let subscriptions = read_subscriptions(tables, end.next_seq, report)?;
+    Ok(UnloggedState { closed_time, commits, log_epoch, subscriptions })
 }
 
 fn read_subscriptions(

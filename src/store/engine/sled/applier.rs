@@ -162,7 +162,7 @@ impl Shared {
         }
     }
 
-    /// Whether the disk has the space that sled needs for what is pending. If that cannot be told, applying will.
+    /// Whether the disk has the space that sled needs for what is pending. If that is unknown, applying shows it.
     fn has_space_to_apply(&self) -> bool {
         self.free_bytes().map_or(true, |free_bytes| free_bytes >= self.bytes_to_apply())
     }

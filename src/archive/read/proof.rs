@@ -1,0 +1,104 @@
+//! Proofs of what is in the log, as of a durable end of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::archive::read::reader::{ReadError, Reader};
+use crate::archive::read::tree::tile;
+use crate::model::leaf::{Commitments, leaf_hash};
+use crate::model::merkle::{self, Edge, Subtree};
+use crate::model::{Change, Seq, TreeHash};
+use crate::store::full_change::FullChange;
+use crate::store::{StoreError, Tables, record};
+
+/// The tree of the durable log at the end of a commit.
+#[derive(Clone, Debug)]
+pub struct LogTree(pub(crate) Arc<Edge>);
+
+impl LogTree {
+    /// The number of changes in it.
+    pub fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    /// Its root.
+    pub fn root(&self) -> TreeHash {
+        self.0.root()
+    }
+
+    fn subtree(&self, tables: &Tables<'_>, subtree: Subtree) -> Result<TreeHash, StoreError> {
+        let hashes = |id| self.0.tile(id).map_or_else(|| tile(tables, id), |hashes| Ok(hashes.to_vec()));
+        let missing = || StoreError::Damaged { seq: None, detail: "the log's tree is incomplete".to_owned() };
+        subtree.root(hashes)?.ok_or_else(missing)
+    }
+}
+
+/// A change that is proved to be in a tree, with what can be shown of it.
+#[derive(Clone, Debug)]
+pub struct ProvenChange {
+    /// The change.
+    pub change: Change,
+    /// Its attributes, as its leaf commits to them.
+    pub attributes: Vec<u8>,
+    /// The commitments of its leaf.
+    pub commitments: Commitments,
+    /// The hash of its leaf.
+    pub leaf: TreeHash,
+    /// The inclusion proof, from the leaf up.
+    pub proof: Vec<TreeHash>,
+    /// The encoded content of the revision that it created; `None` if it created none, or if it was not read.
+    pub content: Option<Bytes>,
+}
+
+/// Proves that the change at `seq`, which must be in the tree, is there.
+pub(crate) fn inclusion(
+    reader: &Reader<'_>,
+    tree: &LogTree,
+    seq: Seq,
+    with_content: bool,
+) -> Result<ProvenChange, ReadError> {
+    let tables = reader.tables()?;
+    let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
+    let FullChange { change, record, leaf, .. } = FullChange::read_record(tables.source(), seq)?.ok_or_else(missing)?;
+    let attributes = record::attributes(seq, &record)?;
+    let proof = merkle::inclusion_proof(seq.0, tree.size(), |subtree| tree.subtree(&tables, subtree))?;
+    if leaf_hash(seq, &change.entry, &attributes) != leaf
+        || merkle::root_by_inclusion(seq.0, tree.size(), leaf, &proof) != Some(tree.root())
+    {
+        return Err(StoreError::damaged_at(seq, "the change does not match the log's tree").into());
+    }
+    let new_revision = change.entry.new_revision.as_ref().filter(|_| with_content);
+    let content = new_revision.map(|revision| reader.content(seq, revision.digest)).transpose()?;
+    let commitments = Commitments::of(&change.entry, &attributes);
+    Ok(ProvenChange { change, attributes, commitments, leaf, proof, content })
+}
+
+/// A proof that a tree continues an earlier one.
+#[derive(Clone, Debug)]
+pub struct ProvenContinuation {
+    /// The root of the earlier tree.
+    pub from_root: TreeHash,
+    /// The root of the later tree.
+    pub to_root: TreeHash,
+    /// The hashes of the proof.
+    pub proof: Vec<TreeHash>,
+}
+
+/// Proves that the tree of the first `to` changes continues that of the first `from`. `from` must not exceed `to`, nor
+/// `to` the size of `tree`.
+pub(crate) fn continuation(
+    reader: &Reader<'_>,
+    tree: &LogTree,
+    from: u64,
+    to: u64,
+) -> Result<ProvenContinuation, ReadError> {
+    let tables = reader.tables()?;
+    let mut root = |subtree| tree.subtree(&tables, subtree);
+    let proof = merkle::consistency_proof(from, to, &mut root)?;
+    Ok(ProvenContinuation {
+        from_root: merkle::root_of(from, &mut root)?,
+        to_root: merkle::root_of(to, &mut root)?,
+        proof,
+    })
+}
