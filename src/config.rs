@@ -32,6 +32,13 @@ pub struct Settings {
     /// Listen on an address that other machines can reach, without encryption or authentication
     #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
+    /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; other commands that
+    /// open the archive honour the variable
+    #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY")]
+    pub log_key: Option<PathBuf>,
+    /// Name the log in its checkpoints, such as example.org/news [default: dateline.invalid/ and the archive's id]
+    #[arg(long, value_name = "NAME", env = "DATELINE_LOG_ORIGIN")]
+    pub log_origin: Option<String>,
     /// Accept writes after the clock has jumped ahead by more than a day; archive times then stay that far ahead
     #[arg(long, env = "DATELINE_ALLOW_CLOCK_JUMP", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
     pub allow_clock_jump: Option<bool>,
@@ -165,6 +172,8 @@ impl Settings {
             archive: self.archive.or(other.archive),
             listen: self.listen.or(other.listen),
             insecure: self.insecure.or(other.insecure),
+            log_key: self.log_key.or(other.log_key),
+            log_origin: self.log_origin.or(other.log_origin),
             allow_clock_jump: self.allow_clock_jump.or(other.allow_clock_jump),
             grace_period: self.grace_period.or(other.grace_period),
             failed_grace_period: self.failed_grace_period.or(other.failed_grace_period),

@@ -83,6 +83,7 @@
 // - `model`: the terms of the product as plain types, and the rules for what may be recorded;
 // - `store`: records and keys on an ordered key-value engine;
 // - `backup`: backups as files, without an open archive;
+// - `proof`: keys, signed checkpoints and proof files, without an archive;
 // - `archive`: the product's rules: decide, commit and read, on both time axes;
 // - `wire`: the generated contract, and conversions between it and the model;
 // - `service`: the gRPC handlers: parse, call, render;
@@ -97,7 +98,7 @@
 // - `protobuf`: writes messages field by field;
 // - `clock` and `telemetry`: the time and the diagnostic log.
 //
-// Cargo features select them: `archive` is also `store`, `backup`, `service` and `server`, `ingest` is also `export`
+// Cargo features select them: `archive` is also `store`, `backup`, `proof`, `service` and `server`, `ingest` is also `export`
 // and `fetch`. `model` and `clock` are always there, and `wire` comes with the layers that use it.
 
 // `pub` items of private modules are those that the project's tests use, through `internals`.
@@ -125,6 +126,8 @@ mod fetch;
 #[cfg(feature = "ingest")]
 mod ingest;
 pub mod model;
+#[cfg(feature = "archive")]
+mod proof;
 #[cfg(feature = "archive")]
 mod protobuf;
 #[cfg(feature = "archive")]
@@ -211,6 +214,10 @@ pub mod internals {
     pub mod ingest {
         #![doc = "See the module of this name."]
         pub use crate::ingest::*;
+    }
+    pub mod proof {
+        #![doc = "See the module of this name."]
+        pub use crate::proof::*;
     }
     pub mod server {
         #![doc = "See the module of this name."]

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::args::globals::Globals;
 use super::exit::{Exit, Failure};
+use super::key::signer;
 use super::{listener, times};
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::capture::state_file::StateDir;
@@ -195,7 +196,10 @@ impl Session {
 
     async fn embed(archive: Archive) -> Result<Self, Failure> {
         let archive = Arc::new(archive);
-        let channel = server::in_process(Arc::clone(&archive), &server::Options::default()).await;
+        let (key, origin) = (std::env::var_os("DATELINE_LOG_KEY"), std::env::var("DATELINE_LOG_ORIGIN").ok());
+        let signer = signer(key.map(PathBuf::from), origin, archive.info())?;
+        let options = server::Options { signer, ..server::Options::default() };
+        let channel = server::in_process(Arc::clone(&archive), &options).await;
         let channel = channel.map_err(|error| Failure::new(Exit::Failed, innermost(&error)))?;
         Ok(Self { client: Client::over(channel), embedded: Some(archive), server: None })
     }

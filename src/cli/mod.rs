@@ -20,6 +20,7 @@ mod failures;
 mod field_names;
 mod follow;
 mod import;
+mod key;
 mod label;
 mod list;
 mod listener;
@@ -29,6 +30,7 @@ mod move_url;
 mod outcomes;
 mod output;
 mod progress;
+mod proof;
 mod reinstate;
 mod report;
 mod restore;
@@ -96,6 +98,16 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             let shown = out.finish();
             return done.and(shown);
         }
+        Command::Key(args) => {
+            start_log(globals);
+            key::run(globals, &args.command, &mut out).await?;
+            return out.finish();
+        }
+        Command::Proof(args) if let Some((path, key)) = args.check.as_ref().zip(args.key.as_ref()) => {
+            proof::check(path, key, &mut out)?;
+            return out.finish();
+        }
+        Command::Proof(_) => ("proof", Access::Existing),
         Command::Compact => {
             start_log(globals);
             compact::run(globals, &mut out).await?;
@@ -176,12 +188,14 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
         Command::Status => status::run(session, out).await,
+        Command::Proof(args) => proof::run(session, &args, out).await,
         Command::Backup(args) => backup::run(session, &args, globals, out).await,
         // `run` has dealt with these, which need no session.
         Command::Serve(_)
         | Command::Completions { .. }
         | Command::Verify(_)
         | Command::Compact
+        | Command::Key(_)
         | Command::Restore(_) => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ use super::args::ServeArgs;
 use super::args::globals::Globals;
 use super::connect::{archive_directory, open_to_serve, wait_deadline};
 use super::exit::{Exit, Failure};
+use super::key::signer;
 use super::signals::Signals;
 use crate::config::{ConfigError, Settings};
 use crate::{archive, server, telemetry};
@@ -34,6 +35,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     let early_listener = if is_new { Some(listen(address).await?) } else { None };
     let (opened, directory) = open_to_serve(&path, archive_options(&settings), wait_deadline(globals)).await?;
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
+    options.signer = signer(settings.log_key, settings.log_origin, opened.info())?;
     let listener = match early_listener {
         Some(listener) => listener,
         None => listen(address).await?,

@@ -32,11 +32,19 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         message => out.painter().paint(style::BAD, &message),
     };
     let server = session.server.as_ref().zip(instant(status.start_time.as_ref()));
+    // Without a key, there is no checkpoint.
+    let signed = session.client().integrity.clone().get_checkpoint(pb::GetCheckpointRequest { min_tree_size: 0 }).await;
+    let signed = signed.ok().and_then(|reply| reply.into_inner().checkpoint);
+    let signed = signed.map(|checkpoint| {
+        let root = HEXLOWER.encode(&checkpoint.root_hash);
+        format!("checkpoint of {}, root {root}", super::count(checkpoint.tree_size, "change"))
+    });
     let rows = [
         ("Archive", session.directory().map(|path| path.display().to_string())),
         ("Id", Some(HEXLOWER.encode(&status.archive_id))),
         ("Articles", Some(status.article_count.to_string())),
         ("Changes", Some(format!("{}{}", snapshot.next_seq, last.unwrap_or_default()))),
+        ("Signed", signed),
         ("Clock", Some(clock).filter(|clock| !clock.is_empty())),
         ("On disk", Some(size(status.disk_bytes))),
         ("Writes", Some(writes)),

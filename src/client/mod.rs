@@ -21,6 +21,7 @@ use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
+use crate::wire::pb::integrity_service_client::IntegrityServiceClient;
 
 /// The maximum size of a response. A response can be larger than any request, such as a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
@@ -39,6 +40,8 @@ pub struct Client {
     pub feed: ChangeFeedServiceClient<Channel>,
     /// The client of `AdminService`: status, verification and backup.
     pub admin: AdminServiceClient<Channel>,
+    /// The client of `IntegrityService`: checkpoints and proofs.
+    pub integrity: IntegrityServiceClient<Channel>,
 }
 
 impl Client {
@@ -57,7 +60,8 @@ impl Client {
         Self {
             archive: ArchiveServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
             feed: ChangeFeedServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
-            admin: AdminServiceClient::new(channel),
+            admin: AdminServiceClient::new(channel.clone()),
+            integrity: IntegrityServiceClient::new(channel).max_decoding_message_size(REPLY_BYTES_MAX),
         }
     }
 

@@ -267,3 +267,56 @@ pub fn leaf_hash(seq: Seq, entry: &ChangeEntry, attributes: &[u8]) -> TreeHash {
     let groups = commitments.groups().map(|(group, commitment)| (group as u8, commitment));
     TreeHash::of_leaf(&LeafFields::of(seq, entry).encode(groups))
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+
+    /// The test vector of docs/PROOF.md, which another program computed.
+    #[test]
+    fn a_leaf_has_the_documented_bytes() {
+        let hex = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap();
+        let salt = Salt(hex("6e1f29637995c3934300c161d2ca8f44").try_into().unwrap());
+        let attributes = "0a0a726571756573742d34321210283a4a2f04a5de0a8c624a31927ffff51a3108a20118042a1a436f756e63696c\
+                          20766f74657320e280932074776963652034325a0e0a09746578742f68746d6c10aa20";
+        let data = [
+            (Group::Name, b"sources/gazette/articles/item-1".to_vec()),
+            (Group::Attributes, hex(attributes)),
+            (Group::Content, hex("9059220b11ccd3ffc120a1e54eb5eb4841dfba08b7680f9c2aded4f846c86c4b")),
+            (Group::Original, hex("d647f176b2d56d9b7f8a6cca7730fbd1c88497f6ae545fb9540fcbf4ffa90553")),
+        ];
+        let salts = data.each_ref().map(|(group, _)| HEXLOWER.encode(&salt.of(*group).0));
+        assert_eq!(
+            salts,
+            [
+                "ffc64e385efaf4c80be2180be29b1efc",
+                "e4377f5391bcf4995ea9db0b409ad902",
+                "58072967d07575c79a183b4c004209a6",
+                "7321e5cd56a2c61eb8e7a6c1053959e4",
+            ]
+        );
+        let fields = LeafFields {
+            seq: 42,
+            kind: 2,
+            archive_time: 1_764_500_042_000_126,
+            observe_time: 1_764_413_632_666_634,
+            article: 1,
+            revision: 8,
+            batch_first: 42,
+            previous: 36,
+            created_seq: 42,
+            since: 1_764_409_999_999_958,
+            state_seq: NO_SEQ,
+            labels_seq: NO_SEQ,
+            flags: 0,
+            absence: None,
+        };
+        let leaf = fields
+            .encode(data.iter().map(|(group, data)| (*group as u8, Commitment::of(*group, salt.of(*group), data))));
+        assert_eq!(leaf.len(), 234);
+        let hash = TreeHash::of_leaf(&leaf).to_string();
+        assert_eq!(hash, "7ba99be748accc2f2339c20c73f641ac708c3c315284dab1bc65474dffa31bbb");
+    }
+}

@@ -412,6 +412,20 @@ mod tests {
         }
     }
 
+    /// The test vectors of docs/PROOF.md, which another program computed.
+    #[test]
+    fn roots_are_those_that_are_documented() {
+        for (size, root) in [
+            (1, "3e7077fd2f66d689e0cee6a7cf5b37bf2dca7c979af356d0a31cbc5c85605c7d"),
+            (3, "9b4965f8b220ba42f7039ad0781c966cf90bb1aea15a80586d634b322ab1f4ce"),
+            (256, "15e2dd4973ae44de8c8cf3048fd98d17adaaea6287f4e0606a55a643617408c0"),
+            (257, "d418c0873259bce7d0561ab004486112416c1c4490865415342bfe06e673146c"),
+            (300, "909729a9c6f4a962812a46579f13d2adad03cf7d0016d56243fe4584d0b5e03c"),
+        ] {
+            assert_eq!(Tree::of(size).edge.root().to_string(), root);
+        }
+    }
+
     #[test]
     fn an_edge_is_read_again_from_its_tiles() {
         let tree = Tree::of(70_000);

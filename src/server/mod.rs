@@ -30,11 +30,14 @@ use self::health::HealthHandler;
 use self::unread_responses::UnreadResponses;
 use crate::archive::Archive;
 use crate::model::Limits;
-use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler, Memory};
+pub use crate::proof::KeyError;
+pub use crate::service::Signer;
+use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
 use crate::wire::DESCRIPTOR;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
 use crate::wire::pb::change_feed_service_server::ChangeFeedServiceServer;
+use crate::wire::pb::integrity_service_server::IntegrityServiceServer;
 use crate::wire::request::{Bounded, Bounds};
 
 /// Options of a server.
@@ -62,6 +65,8 @@ pub struct Options {
     pub grace: Duration,
     /// How long reads continue after a storage failure before the server ends. Default 30 s.
     pub failed_grace: Duration,
+    /// Signs checkpoints. Default: nothing does.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Default for Options {
@@ -78,6 +83,7 @@ impl Default for Options {
             stalled_after: Duration::from_secs(60),
             grace: Duration::from_secs(30),
             failed_grace: Duration::from_secs(30),
+            signer: None,
         }
     }
 }
@@ -100,8 +106,13 @@ pub enum ServeError {
 }
 
 /// The services whose health can be checked. The empty name means the whole server.
-const SERVICES: &[&str] =
-    &["", "dateline.v1.ArchiveService", "dateline.v1.ChangeFeedService", "dateline.v1.AdminService"];
+const SERVICES: &[&str] = &[
+    "",
+    "dateline.v1.ArchiveService",
+    "dateline.v1.ChangeFeedService",
+    "dateline.v1.AdminService",
+    "dateline.v1.IntegrityService",
+];
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a shutdown waits for calls in progress to end and connections to close on their own.
@@ -225,6 +236,10 @@ fn router(
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
+    let integrity = IntegrityHandler::new(context.clone(), options.signer.clone());
+    let integrity = IntegrityServiceServer::new(integrity)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd);
     let admin = AdminServiceServer::new(AdminHandler::new(context))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
@@ -241,6 +256,7 @@ fn router(
         .add_service(Bounded::new(archive, &bounds))
         .add_service(Bounded::new(feed, &bounds))
         .add_service(Bounded::new(admin, &bounds))
+        .add_service(Bounded::new(integrity, &bounds))
         .add_optional_service(health.map(|health| health.max_decoding_message_size(SMALL_REQUEST_BYTES)))
         .add_optional_service(is_public.then(reflection).flatten())
         .add_optional_service(is_public.then(reflection_v1alpha).flatten())

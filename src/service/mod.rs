@@ -9,6 +9,7 @@ mod backup;
 mod caller;
 mod feed;
 mod import;
+mod integrity;
 mod lists;
 mod operation;
 mod original;
@@ -28,6 +29,7 @@ pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
 pub use caller::{Caller, PeerPlace, PerPeer};
 pub use feed::{FeedHandler, Memory};
+pub use integrity::{IntegrityHandler, Signer};
 
 use self::status::Refusal;
 use crate::archive::read::article::View;

@@ -76,6 +76,13 @@ impl Refusal {
     }
 
     /// The revision has no original.
+    /// The server has no key to sign with.
+    pub(super) fn log_key_missing() -> Self {
+        let message = "the server has no log key, so it cannot sign what it says; make one with `dateline key new FILE`, \
+                       and start the server with --log-key FILE";
+        Self::new(Code::FailedPrecondition, "LOG_KEY_MISSING", message)
+    }
+
     pub(super) fn original_unknown(revision: &str) -> Self {
         let message = format!("no original was kept with {revision}");
         Self::new(Code::NotFound, "ORIGINAL_UNKNOWN", message).with("revision", revision)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dateline::internals::fetch::Rules;
 use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, warc};
+use dateline::internals::proof::{ProofFile, VerifierKey};
 use dateline::internals::wire::json::{from_json, to_json};
 use dateline::internals::wire::json_lines::Lines;
 use dateline::internals::wire::request::{Bounds, read_request};
@@ -196,6 +197,17 @@ pub(crate) fn robots(input: &[u8]) {
     assert!(Rules::read(b"", "dateline").keeps_out(&path).is_none(), "what is not disallowed is allowed");
 }
 
+/// A proof file is read or rejected, and what was read is written in one way, whatever the way in which the JSON in it was.
+/// No key of ours signed it, so it proves nothing.
+pub(crate) fn proof(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let Ok(file) = text.parse::<ProofFile>() else { return };
+    let written = file.to_string();
+    assert_eq!(written.parse::<ProofFile>().unwrap().to_string(), written);
+    let key: VerifierKey = "fuzz.example+330798bc+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+    assert!(file.check(&key).is_err());
+}
+
 pub(crate) fn url_key(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Ok(key) = UrlKey::of(text) else { return };
@@ -222,6 +234,7 @@ requests! {
     RecordObservationRequest ReinstateArticleRequest RollbackArticleRequest SeekSubscriptionRequest
     StreamBackupRequest SubscribeRequest VerifyRequest WithdrawArticleRequest RecordAbsenceRequest MoveUrlRequest
     UpdateSubscriptionRequest ParkChangeRequest ListParkedChangesRequest ResolveParkedChangesRequest
+    GetCheckpointRequest GetInclusionProofRequest GetConsistencyProofRequest ListLogKeysRequest
 }
 
 /// Longer messages are rejected by their length alone.

@@ -30,6 +30,7 @@ mod layers;
 mod model;
 mod pages;
 mod portrait;
+mod proofs;
 mod reasons;
 mod received;
 mod reflection;

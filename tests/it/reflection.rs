@@ -6,8 +6,9 @@ use tonic::transport::Channel;
 
 use crate::server::TestServer;
 
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "dateline.v1.AdminService",
+    "dateline.v1.IntegrityService",
     "dateline.v1.ArchiveService",
     "dateline.v1.ChangeFeedService",
     "grpc.health.v1.Health",

@@ -5,6 +5,7 @@ pub(in crate::cli) mod export;
 pub(in crate::cli) mod feed;
 pub(in crate::cli) mod globals;
 pub(in crate::cli) mod import;
+pub(in crate::cli) mod proof;
 pub(in crate::cli) mod selection;
 pub(in crate::cli) mod values;
 pub(in crate::cli) mod verify;
@@ -21,6 +22,7 @@ use self::export::ExportArgs;
 use self::feed::{SubscriptionsArgs, WatchArgs};
 use self::globals::Globals;
 use self::import::ImportArgs;
+use self::proof::{KeyArgs, ProofArgs};
 use self::selection::{AsOfArgs, ChangedPart, FilterArgs, RangeArgs};
 use self::values::{
     State, article_id, article_url, gone_after, instant, label, language, limit, request_id, revision_number,
@@ -138,6 +140,10 @@ pub(in crate::cli) enum Command {
     Restore(RestoreArgs),
     /// Read everything that is stored and check it against the log
     Verify(VerifyArgs),
+    /// Prove that a revision is in the log, in a way that anybody can check; or check such a proof
+    Proof(ProofArgs),
+    /// Make the key that signs what the log has, or print the key that checks it
+    Key(KeyArgs),
     /// Rewrite the archive's database into a smaller one; no server may hold the archive
     Compact,
     /// Show the archive's size and last change, and whether it accepts writes

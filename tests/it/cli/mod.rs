@@ -16,6 +16,7 @@ mod label;
 mod move_url;
 mod piped;
 mod places;
+mod proof;
 mod refusals;
 mod serve;
 mod server;

@@ -1,0 +1,105 @@
+//! `proof`: prints a proof that a revision is in the log, and checks one.
+
+use std::io::Read;
+use std::path::Path;
+
+use prost::Message;
+
+use super::args::proof::ProofArgs;
+use super::connect::Session;
+use super::exit::{Exit, Failure};
+use super::output::Output;
+use super::short_name::short;
+use super::style;
+use crate::model::Timestamp;
+use crate::model::change::LogKind;
+use crate::proof::{Checked, ProofFile, VerifierKey};
+use crate::wire::pb;
+use crate::wire::pb::get_inclusion_proof_request::Change;
+
+/// The largest proof file that is read, in bytes: an article of the largest size, in base64 twice.
+const FILE_BYTES_MAX: u64 = 512 << 20;
+
+pub(super) async fn run(session: &Session, args: &ProofArgs, out: &mut Output) -> Result<(), Failure> {
+    let mut client = session.client().integrity.clone();
+    let Some(article) = &args.article else {
+        let reply = client.get_checkpoint(pb::GetCheckpointRequest { min_tree_size: 0 }).await?.into_inner();
+        let checkpoint = reply.checkpoint.unwrap_or_default();
+        return if out.json { out.message(&checkpoint) } else { out.document(checkpoint.note.as_bytes()) };
+    };
+    let name = article.resolve(session, None, None).await?;
+    let revision = match args.revision {
+        Some(number) => format!("{name}/revisions/{number}"),
+        None => format!("{name}/revisions/latest"),
+    };
+    let disclosure = if args.withhold { pb::ProofDisclosure::Withheld } else { pb::ProofDisclosure::Full };
+    let request = pb::GetInclusionProofRequest {
+        change: Some(Change::Revision(revision)),
+        disclosure: disclosure.into(),
+        min_tree_size: 0,
+    };
+    let proof = client.get_inclusion_proof(request).await?.into_inner();
+    if out.json { out.message(&proof) } else { out.document(proof.proof.as_bytes()) }
+}
+
+/// Checks a proof file, without an archive.
+pub(super) fn check(path: &Path, key: &str, out: &mut Output) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Damaged, format!("{} proves nothing: {error}", path.display()))
+    };
+    let key = verifier_key(key)?;
+    let file: ProofFile = read(path)?.parse().map_err(|error| failed(&error))?;
+    let checked = file.check(&key).map_err(|error| failed(&error))?;
+    print(&checked, out)
+}
+
+/// The verifier key: the text itself, or the text of a file.
+fn verifier_key(text: &str) -> Result<VerifierKey, Failure> {
+    let parsed = match std::fs::read_to_string(text) {
+        Ok(of_file) => of_file.parse(),
+        Err(_) => text.parse(),
+    };
+    parsed.map_err(|error| Failure::new(Exit::Usage, format!("--key: {error}")))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Failed, format!("{} cannot be read: {error}", path.display()))
+    };
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(FILE_BYTES_MAX).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_string(&mut text))
+    };
+    read.map(|_| text).map_err(|error| failed(&error))
+}
+
+fn print(checked: &Checked<'_>, out: &mut Output) -> Result<(), Failure> {
+    let Checked { shown, checkpoint } = checked;
+    let time = |micros| Timestamp::from_micros(micros).map(|time| out.time(time));
+    let kind = LogKind::from_number(shown.kind().into()).map(|kind| format!("{kind:?}").to_lowercase());
+    let content = shown.content().and_then(|content| pb::Content::decode(content.as_slice()).ok());
+    let number = Some(shown.revision()).filter(|number| *number > 0);
+    let rows = [
+        (
+            "Proved",
+            Some(format!("change {} of {} in {}", shown.seq(), checkpoint.size, style::safe_line(&checkpoint.origin))),
+        ),
+        ("Article", Some(shown.name().map_or_else(|| "withheld".to_owned(), |name| style::safe_line(&short(&name))))),
+        ("Revision", number.map(|number| number.to_string())),
+        ("Kind", kind),
+        ("Archived", time(shown.archive_time())),
+        ("Observed", time(shown.observe_time())),
+        ("Headline", content.map(|content| style::safe_line(&content.headline))),
+        ("Digest", shown.content_digest().map(|digest| digest.to_string())),
+        ("Root", Some(checkpoint.root.to_string())),
+    ];
+    let painter = out.painter();
+    for (label, value) in rows {
+        if let Some(value) = value {
+            out.line(format_args!("{}{value}", painter.paint(style::FAINT, &style::pad(label, 10))))?;
+        }
+    }
+    Ok(())
+}

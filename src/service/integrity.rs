@@ -1,0 +1,195 @@
+//! The handler of `IntegrityService`: checkpoints and proofs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tonic::{Request, Response, Status};
+
+use super::status::Refusal;
+use super::{Context, RpcResult};
+use crate::archive::read::article::View;
+use crate::archive::read::proof::{LogTree, ProvenChange};
+use crate::model::leaf::{Group, LeafFields};
+use crate::model::name::parse_revision_name;
+use crate::model::{AsOf, Seq, Timestamp, TreeHash};
+use crate::proof::{Checkpoint, Disclosure, KeyError, LogKey, Note, ProofFile, Shown};
+use crate::wire::pb::get_inclusion_proof_request::Change;
+use crate::wire::pb::integrity_service_server::IntegrityService;
+use crate::wire::{FieldError, pb, timestamp_to_pb};
+
+/// Signs checkpoints with the key of the log.
+#[derive(Debug)]
+pub struct Signer {
+    key: LogKey,
+    /// The newest checkpoint, so that a size is signed once.
+    newest: Mutex<Option<SignedCheckpoint>>,
+}
+
+#[derive(Clone, Debug)]
+struct SignedCheckpoint {
+    checkpoint: Checkpoint,
+    note: Note,
+    sign_time: Timestamp,
+}
+
+impl Signer {
+    /// A signer with the private key in `pem` (PKCS#8), for a log of this origin.
+    pub fn from_pem(pem: &[u8], origin: &str) -> Result<Self, KeyError> {
+        Ok(Self { key: LogKey::from_pem(pem, origin)?, newest: Mutex::default() })
+    }
+
+    fn sign(&self, tree: &LogTree, now: Timestamp) -> SignedCheckpoint {
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(signed) = newest.as_ref().filter(|signed| signed.checkpoint.size == tree.size()) {
+            return signed.clone();
+        }
+        let origin = self.key.verifier().name().to_owned();
+        let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
+        let note = Note::sign(checkpoint.to_string(), &self.key);
+        let signed = SignedCheckpoint { checkpoint, note, sign_time: now };
+        // A caller with an older tree must not replace a newer one's.
+        if newest.as_ref().is_none_or(|newest| newest.checkpoint.size < tree.size()) {
+            *newest = Some(signed.clone());
+        }
+        signed
+    }
+}
+
+impl From<&SignedCheckpoint> for pb::Checkpoint {
+    fn from(signed: &SignedCheckpoint) -> Self {
+        Self {
+            note: signed.note.to_string(),
+            tree_size: signed.checkpoint.size,
+            root_hash: signed.checkpoint.root.0.to_vec(),
+            sign_time: Some(timestamp_to_pb(signed.sign_time)),
+        }
+    }
+}
+
+/// The handler of `IntegrityService`.
+#[derive(Clone)]
+pub struct IntegrityHandler {
+    context: Context,
+    signer: Option<Arc<Signer>>,
+}
+
+impl IntegrityHandler {
+    /// Creates the handler. Without a signer, nothing that needs a signature can be answered.
+    pub fn new(context: Context, signer: Option<Arc<Signer>>) -> Self {
+        Self { context, signer }
+    }
+
+    fn signed(&self, tree: &LogTree) -> Result<SignedCheckpoint, Refusal> {
+        let signer = self.signer.as_ref().ok_or_else(Refusal::log_key_missing)?;
+        Ok(signer.sign(tree, self.context.archive.now()))
+    }
+
+    /// The position of the change that is to be proved.
+    async fn position(&self, change: Option<Change>) -> Result<Seq, Refusal> {
+        match change {
+            Some(Change::Seq(seq)) => Ok(Seq(seq)),
+            Some(Change::Revision(name)) => {
+                let name = parse_revision_name(&name).map_err(|error| FieldError::invalid("revision", error));
+                let (article, selector) = name?;
+                let point = self.context.archive.read_point(AsOf::default(), Seq::ZERO).await?;
+                let revision = self.context.archive.revision(point, article, selector, View::Basic).await?;
+                Ok(revision.created_by.seq)
+            }
+            None => Err(FieldError::invalid("change", "is required: give a revision or a seq").into()),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl IntegrityService for IntegrityHandler {
+    async fn get_checkpoint(&self, request: Request<pb::GetCheckpointRequest>) -> RpcResult<pb::GetCheckpointResponse> {
+        self.context.visible(request.into_inner().min_tree_size).await?;
+        let signed = self.signed(&self.context.archive.tree())?;
+        Ok(Response::new(pb::GetCheckpointResponse { checkpoint: Some((&signed).into()) }))
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<pb::GetInclusionProofRequest>,
+    ) -> RpcResult<pb::GetInclusionProofResponse> {
+        let request = request.into_inner();
+        let disclosure = match request.disclosure() {
+            pb::ProofDisclosure::Unspecified | pb::ProofDisclosure::Full => Disclosure::Full,
+            pb::ProofDisclosure::Withheld => Disclosure::Withheld,
+        };
+        self.context.visible(request.min_tree_size).await?;
+        let seq = self.position(request.change).await?;
+        let tree = self.context.archive.tree();
+        if seq.0 >= tree.size() {
+            let problem = format!("must be below the size of the tree, which is {}", tree.size());
+            return Err(Refusal::from(FieldError::invalid("seq", problem)).into());
+        }
+        let signed = self.signed(&tree)?;
+        let proven =
+            self.context.archive.prove(tree, seq, disclosure == Disclosure::Full).await.map_err(Refusal::from)?;
+        let hashes = proven.proof.iter().map(|hash| hash.0.to_vec()).collect();
+        let leaf_hash = proven.leaf.0.to_vec();
+        let proof = proof_file(proven, disclosure, signed.note.clone()).to_string();
+        let checkpoint = Some((&signed).into());
+        Ok(Response::new(pb::GetInclusionProofResponse { proof, seq: seq.0, leaf_hash, hashes, checkpoint }))
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<pb::GetConsistencyProofRequest>,
+    ) -> RpcResult<pb::GetConsistencyProofResponse> {
+        let pb::GetConsistencyProofRequest { from_size, to_size } = request.into_inner();
+        let tree = self.context.archive.tree();
+        let to_size = to_size.unwrap_or(tree.size());
+        let invalid = |field, problem: String| Status::from(Refusal::from(FieldError::invalid(field, problem)));
+        if to_size > tree.size() {
+            return Err(invalid("to_size", format!("must be at most the size of the tree, which is {}", tree.size())));
+        }
+        if from_size > to_size {
+            return Err(invalid("from_size", format!("must be at most to_size, which is {to_size}")));
+        }
+        let proven = self.context.archive.prove_continuation(tree, from_size, to_size).await.map_err(Refusal::from)?;
+        let bytes = |hash: &TreeHash| hash.0.to_vec();
+        Ok(Response::new(pb::GetConsistencyProofResponse {
+            from_root_hash: bytes(&proven.from_root),
+            to_size,
+            to_root_hash: bytes(&proven.to_root),
+            hashes: proven.proof.iter().map(bytes).collect(),
+        }))
+    }
+
+    async fn list_log_keys(&self, _request: Request<pb::ListLogKeysRequest>) -> RpcResult<pb::ListLogKeysResponse> {
+        let keys = self.signer.iter().map(|signer| {
+            let verifier = signer.key.verifier();
+            pb::LogKey {
+                verifier_key: verifier.to_string(),
+                origin: verifier.name().to_owned(),
+                public_key: verifier.public_key().to_vec(),
+            }
+        });
+        Ok(Response::new(pb::ListLogKeysResponse { keys: keys.collect() }))
+    }
+}
+
+/// The proof of a change as a file.
+fn proof_file(proven: ProvenChange, disclosure: Disclosure, note: Note) -> ProofFile {
+    let ProvenChange { change, attributes, commitments, proof, content, .. } = proven;
+    let entry = &change.entry;
+    let mut shown = Shown::new(LeafFields::of(change.seq, entry));
+    for (group, commitment) in commitments.groups() {
+        let new_revision = entry.new_revision.as_deref();
+        let data = match group {
+            Group::Name => Some(entry.name.to_string().into_bytes()),
+            Group::Attributes => Some(attributes.clone()),
+            Group::Content => new_revision.map(|revision| revision.digest.0.to_vec()),
+            Group::Original => new_revision.and_then(|revision| Some(revision.original.as_ref()?.sha256.to_vec())),
+        };
+        match data.filter(|_| disclosure == Disclosure::Full) {
+            Some(data) => shown.show(group, entry.salt.of(group), &data),
+            None => shown.withhold(group, commitment),
+        }
+    }
+    if let Some(content) = content {
+        shown.show_content(&content);
+    }
+    ProofFile { shown, proof, note }
+}

@@ -1,0 +1,50 @@
+//! `key` and `proof`: a proof that the command line prints is checked without the archive.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::{Cli, example};
+
+#[test]
+fn a_revision_is_proved_and_the_proof_checked_without_the_archive() {
+    let cli = Cli::new();
+    let (key, file) = (cli.path("log.pem"), cli.path("bridge.tlog-proof"));
+    let (key_text, file_text) = (key.to_str().unwrap(), file.to_str().unwrap());
+    cli.ok(&["add", &example("harbour-bridge.txt"), "--article", "bridge"]);
+    cli.fails(&["proof", "port-kestrel-courier/bridge"], 4, "has no log key");
+    cli.fails(&["key", "show"], 3, "has no log key");
+
+    cli.ok(&["key", "new", key_text]);
+    assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    cli.fails(&["key", "new", key_text], 1, "cannot be written");
+    let with_key = |arguments: &[&str]| {
+        let output = cli.command(arguments).env("DATELINE_LOG_KEY", &key).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    std::fs::write(&file, with_key(&["proof", "port-kestrel-courier/bridge"])).unwrap();
+    let verifier = with_key(&["key", "show"]);
+    assert!(verifier.starts_with("dateline.invalid/"), "{verifier}");
+    let origin = verifier.split('+').next().unwrap();
+    assert_eq!(cli.ok(&["key", "show", key_text, "--origin", origin]), verifier);
+    assert!(with_key(&["status"]).contains("checkpoint of 1 change"));
+    assert!(with_key(&["proof", "--checkpoint"]).starts_with(origin));
+
+    // A restored archive may go on in another way, so it does not sign as the same log.
+    let (backup, restored) = (cli.path("backup"), cli.path("restored"));
+    let (backup, restored) = (backup.to_str().unwrap(), restored.to_str().unwrap());
+    cli.ok(&["backup", backup]);
+    cli.ok(&["restore", backup, "--archive", restored]);
+    let of_restored = with_key(&["key", "show", "--archive", restored]);
+    assert!(of_restored.starts_with(&format!("{origin}/")), "{of_restored}");
+    cli.ok(&["verify", "--rebuild", "--archive", restored]);
+    assert_eq!(with_key(&["key", "show", "--archive", restored]), of_restored);
+
+    std::fs::remove_dir_all(cli.archive()).unwrap();
+    let checked = cli.ok(&["proof", "--check", file_text, "--key", verifier.trim()]);
+    assert!(checked.contains("port-kestrel-courier/bridge") && checked.contains("change 0 of 1"), "{checked}");
+    let altered = std::fs::read_to_string(&file).unwrap().replacen("index 0", "index 1", 1);
+    std::fs::write(&file, altered).unwrap();
+    cli.fails(&["proof", "--check", file_text, "--key", verifier.trim()], 6, "proves nothing");
+    cli.fails(&["proof", "--check", file_text, "--key", "nonsense"], 2, "--key");
+    cli.fails(&["proof", "--check", file_text], 2, "--key");
+}

@@ -1,0 +1,163 @@
+//! Checkpoints and proofs over gRPC: what is in the log can be proved, across restarts, and nothing else can.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dateline::internals::client::{Client, ServerError};
+use dateline::internals::proof::{LogKey, ProofFile, VerifierKey};
+use dateline::internals::server::{self, Signer};
+use dateline::internals::wire::pb;
+use dateline::model::TreeHash;
+use dateline::model::merkle::{is_consistent, root_by_inclusion};
+use pb::get_inclusion_proof_request::Change;
+use tempfile::TempDir;
+use tonic::Code;
+
+use crate::server::{TestServer, fresh, name, publish};
+
+/// A server whose log is signed with a key that its archive's folder has.
+async fn signing(directory: &Path) -> (TestServer, Client) {
+    let file = directory.join("key.pem");
+    if !file.exists() {
+        std::fs::write(&file, LogKey::generate().unwrap()).unwrap();
+    }
+    let signer = Signer::from_pem(&std::fs::read(file).unwrap(), "example.org/log").unwrap();
+    let options = server::Options { signer: Some(Arc::new(signer)), ..server::Options::default() };
+    let server = TestServer::with_options(&directory.join("archive"), options).await;
+    let client = server.client().await;
+    (server, client)
+}
+
+async fn record(client: &mut Client, count: usize) {
+    for batch in (0..count).collect::<Vec<_>>().chunks(100) {
+        let requests = batch.iter().map(|number| publish(&format!("a{}", number % 7), &format!("Text {number}.")));
+        let requests = pb::BatchRecordObservationsRequest { requests: requests.collect(), ..Default::default() };
+        client.archive.batch_record_observations(requests).await.unwrap();
+    }
+}
+
+async fn checkpoint(client: &mut Client) -> pb::Checkpoint {
+    let request = pb::GetCheckpointRequest::default();
+    client.integrity.get_checkpoint(request).await.unwrap().into_inner().checkpoint.unwrap()
+}
+
+async fn key(client: &mut Client) -> VerifierKey {
+    let keys = client.integrity.list_log_keys(pb::ListLogKeysRequest {}).await.unwrap().into_inner().keys;
+    assert_eq!((keys.len(), keys[0].origin.as_str()), (1, "example.org/log"));
+    keys[0].verifier_key.parse().unwrap()
+}
+
+async fn proof(client: &mut Client, change: Change, disclosure: pb::ProofDisclosure) -> pb::GetInclusionProofResponse {
+    let request =
+        pb::GetInclusionProofRequest { change: Some(change), disclosure: disclosure.into(), min_tree_size: 0 };
+    client.integrity.get_inclusion_proof(request).await.unwrap().into_inner()
+}
+
+fn hash(bytes: &[u8]) -> TreeHash {
+    TreeHash(bytes.try_into().unwrap())
+}
+
+fn hashes(bytes: &[Vec<u8>]) -> Vec<TreeHash> {
+    bytes.iter().map(|bytes| hash(bytes)).collect()
+}
+
+#[tokio::test]
+async fn every_change_can_be_proved_and_the_log_continues_across_restarts() {
+    let directory = TempDir::new().unwrap();
+    let mut earlier: Vec<pb::Checkpoint> = Vec::new();
+    for round in 0..3 {
+        let (server, mut client) = signing(directory.path()).await;
+        if let Some(last) = earlier.last() {
+            assert_eq!(checkpoint(&mut client).await.root_hash, last.root_hash, "opening changes nothing");
+        }
+        record(&mut client, [250, 7, 600][round]).await;
+        let (key, newest) = (key(&mut client).await, checkpoint(&mut client).await);
+        for seq in (0..newest.tree_size).step_by(13).chain([newest.tree_size - 1]) {
+            let proof = proof(&mut client, Change::Seq(seq), pb::ProofDisclosure::Full).await;
+            let file: ProofFile = proof.proof.parse().unwrap();
+            let checked = file.check(&key).unwrap();
+            assert_eq!((checked.shown.seq(), checked.checkpoint.size), (seq, newest.tree_size));
+            // A sighting has neither.
+            assert_eq!(checked.shown.content().is_some(), checked.shown.content_digest().is_some());
+            assert!(checked.shown.name().unwrap().starts_with(&name("a")));
+            let root = root_by_inclusion(seq, newest.tree_size, hash(&proof.leaf_hash), &hashes(&proof.hashes));
+            assert_eq!(root, Some(hash(&newest.root_hash)));
+        }
+        for old in &earlier {
+            let request = pb::GetConsistencyProofRequest { from_size: old.tree_size, to_size: None };
+            let proof = client.integrity.get_consistency_proof(request).await.unwrap().into_inner();
+            assert_eq!(proof.from_root_hash, old.root_hash);
+            let (from, to) = (hash(&proof.from_root_hash), hash(&proof.to_root_hash));
+            assert_eq!(to, hash(&newest.root_hash));
+            assert!(is_consistent(old.tree_size, from, proof.to_size, to, &hashes(&proof.hashes)));
+        }
+        earlier.push(newest);
+        drop(client);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_altered_proof_proves_nothing() {
+    let directory = TempDir::new().unwrap();
+    let (_server, mut client) = signing(directory.path()).await;
+    record(&mut client, 9).await;
+    let key = key(&mut client).await;
+    let revision = Change::Revision(format!("{}/revisions/1", name("a3")));
+    let text = proof(&mut client, revision, pb::ProofDisclosure::Full).await.proof;
+    assert!(text.parse::<ProofFile>().unwrap().check(&key).is_ok());
+    for at in 0..text.len() {
+        for flipped in [1_u8, 2, 4] {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= flipped;
+            let Ok(altered) = String::from_utf8(bytes) else { continue };
+            let is_proof = altered.parse::<ProofFile>().is_ok_and(|file| file.check(&key).is_ok());
+            assert!(!is_proof, "byte {at} of\n{altered}");
+        }
+    }
+    let other = LogKey::from_pem(LogKey::generate().unwrap().as_bytes(), "example.org/log").unwrap();
+    assert!(text.parse::<ProofFile>().unwrap().check(other.verifier()).is_err());
+}
+
+#[tokio::test]
+async fn a_withheld_proof_shows_nothing_that_anybody_wrote() {
+    let directory = TempDir::new().unwrap();
+    let (_server, mut client) = signing(directory.path()).await;
+    record(&mut client, 3).await;
+    let key = key(&mut client).await;
+    let text = proof(&mut client, Change::Seq(1), pb::ProofDisclosure::Withheld).await.proof;
+    let file: ProofFile = text.parse().unwrap();
+    let shown = file.check(&key).unwrap().shown;
+    assert_eq!((shown.seq(), shown.name(), shown.content(), shown.content_digest()), (1, None, None, None));
+    let json = text.lines().find_map(|line| line.strip_prefix("extra ")).unwrap();
+    let json = String::from_utf8(data_encoding::BASE64.decode(json.as_bytes()).unwrap()).unwrap();
+    assert!(!json.contains("salt") && !json.contains("data"), "{json}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_proved_is_rejected() {
+    let (_directory, _server, mut client) = fresh().await;
+    client.archive.record_observation(publish("a", "Text.")).await.unwrap();
+    let refused = |status: tonic::Status| ServerError::from(status);
+    let keyless = refused(client.integrity.get_checkpoint(pb::GetCheckpointRequest::default()).await.unwrap_err());
+    assert_eq!((keyless.code, keyless.reason.as_str()), (Code::FailedPrecondition, "LOG_KEY_MISSING"));
+    let request = |change| pb::GetInclusionProofRequest { change, ..Default::default() };
+    let revision = |text: &str| Some(Change::Revision(text.to_owned()));
+    for (change, reason) in [
+        (None, "FIELD_INVALID"),
+        (Some(Change::Seq(1)), "FIELD_INVALID"),
+        (revision("sources/courier/articles/a"), "FIELD_INVALID"),
+        (revision("sources/courier/articles/b/revisions/1"), "ARTICLE_UNKNOWN"),
+        (revision("sources/courier/articles/a/revisions/2"), "REVISION_UNKNOWN"),
+        (Some(Change::Seq(0)), "LOG_KEY_MISSING"),
+    ] {
+        let status = client.integrity.get_inclusion_proof(request(change.clone())).await.unwrap_err();
+        assert_eq!(refused(status).reason, reason, "{change:?}");
+    }
+    for (from_size, to_size) in [(2, None), (0, Some(2)), (1, Some(0))] {
+        let request = pb::GetConsistencyProofRequest { from_size, to_size };
+        let status = client.integrity.get_consistency_proof(request).await.unwrap_err();
+        assert_eq!(refused(status).reason, "FIELD_INVALID");
+    }
+    assert!(client.integrity.list_log_keys(pb::ListLogKeysRequest {}).await.unwrap().into_inner().keys.is_empty());
+}
