@@ -67,7 +67,7 @@ use self::scan::SledScan;
 use self::segments::{Survey, Surveyed};
 use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
-use super::wal::{LogError, WriteAheadLog};
+use super::wal::{AppendError, LogError, WriteAheadLog};
 use super::watermark::Watermark;
 use super::{Batch, Direction, Engine, EngineError, KeyRange, OpenError, Read, Scan, own_file, own_folder};
 
@@ -283,13 +283,15 @@ impl Shared {
             database.db.flush()
         })?;
         database.file.0.sync_data().map_err(|error| EngineError::Failed(format!("sync failed: {error}")))?;
-        self.grow_reserve(database)
+        self.grow_reserve(database);
+        Ok(())
     }
 
-    fn grow_reserve(&self, database: &Database) -> Result<(), EngineError> {
-        let spare_bytes = self.free_bytes()?.saturating_sub(self.options.free_space_floor_bytes);
-        self.reserve.grow(&database.file.0, spare_bytes);
-        Ok(())
+    /// Grows the reserve if there is space. If that is unknown, a later write grows it.
+    fn grow_reserve(&self, database: &Database) {
+        if let Ok(free_bytes) = self.free_bytes() {
+            self.reserve.grow(&database.file.0, free_bytes.saturating_sub(self.options.free_space_floor_bytes));
+        }
     }
 }
 
@@ -319,15 +321,23 @@ impl Engine for SledEngine {
             }
             checked => shared.poison.watch(checked)?,
         }
-        let appended = shared.log.append(batch);
-        let appended = appended.map_err(|error| EngineError::Failed(format!("the write-ahead log: {error}")));
-        let commit = shared.poison.watch(appended)?;
+        let commit = match shared.log.append(batch) {
+            Ok(commit) => commit,
+            Err(AppendError::Full(error)) => {
+                tracing::warn!(%error, "there is no space for another file of the write-ahead log");
+                return Err(EngineError::Full { free_bytes: shared.free_bytes()?, floor_bytes });
+            }
+            Err(AppendError::Failed(error)) => {
+                shared.poison.watch(Err(EngineError::Failed(format!("the write-ahead log: {error}"))))?
+            }
+        };
         shared.add_pending(commit, batch);
         // Until something is applied, nothing else reserves space for opening sled's database.
         match shared.database.get() {
             Some(database) if shared.reserve.is_unset() => shared.grow_reserve(database),
-            Some(_) | None => Ok(()),
+            Some(_) | None => {}
         }
+        Ok(())
     }
 
     fn has_room(&self) -> Result<(), EngineError> {

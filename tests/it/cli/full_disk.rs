@@ -109,6 +109,28 @@ fn commits_wait_in_the_log_while_the_disk_is_full() {
     assert_eq!(open().get(&[2, 10]).unwrap(), Some(vec![10; 60_000]));
 }
 
+/// A commit that needs another file of the log is rejected while there is no inode, and nothing else fails.
+#[test]
+fn commits_wait_for_an_inode() {
+    let Some(disk) = Disk::with_inodes(60) else { return };
+    let archive = disk.path().join("archive");
+    let directory = Arc::new(Directory::open_or_create(&archive, holder(None)).unwrap());
+    let engine = SledEngine::open(directory, Options { free_space_floor_bytes: 0, ..Options::default() }).unwrap();
+    let commit = |number: u8| {
+        let writes = BTreeMap::from([(vec![2, number], Some(vec![number; 60_000]))]);
+        engine.commit(&Batch { writes, ..Batch::default() })
+    };
+    commit(0).unwrap();
+    disk.take_all_inodes("somebody's");
+    let refused = (1..100).find_map(|number| commit(number).err().map(|error| (number, error)));
+    let Some((number, EngineError::Full { .. })) = refused else { panic!("{refused:?}") };
+    assert!(matches!(commit(number), Err(EngineError::Full { .. })));
+    assert_eq!(engine.get(&[2, number - 1]).unwrap(), Some(vec![number - 1; 60_000]));
+    disk.remove("somebody's 0");
+    commit(number).unwrap();
+    assert_eq!(engine.get(&[2, number]).unwrap(), Some(vec![number; 60_000]));
+}
+
 /// Opening creates files: a copy of what it may overwrite, and the engine's snapshot. Another user may have taken the
 /// last inode.
 #[test]

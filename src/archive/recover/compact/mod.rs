@@ -124,6 +124,8 @@ pub fn compact_directory(
         Err("it was opened only to be read".to_owned())
     });
     let filled = match (outcome, opened) {
+        // The old database could not be restored to what it was. Its replacement is complete, if there is one.
+        (Some(Err(_)), Err(error @ OpenError::Io { .. })) => return Err(OpenArchiveError::from(error).into()),
         (Some(filled), _) => filled,
         (None, opened) => return opened.map(|_| None).map_err(|error| OpenArchiveError::from(error).into()),
     };

@@ -1,9 +1,9 @@
 //! The applier: the thread that moves commits from the write-ahead log to sled.
 //!
 //! It waits until enough has gathered, or, once sled has a database, has waited long enough. Then it writes to sled
-//! what is pending, in order of key and in slices, each of them synced; then, in the tree `applied`, the number of the
-//! last commit that sled has now, and syncs that; and only then are the writes removed from memory, and the files of
-//! the log released. If the process dies anywhere in between, the next opening reads the commits from the log again:
+//! what is pending, in order of key and in slices, each of them synced and then removed from memory; then, in the tree
+//! `applied`, the number of the last commit that sled has now, and syncs that; and only then are the files of the log
+//! released. If the process dies anywhere in between, the next opening reads the commits from the log again:
 //! writing them twice does no harm, so a slice need not be a whole commit.
 //!
 //! On a disk that is too full for what sled would write, it waits: sled does not survive a failed write, and the commits
@@ -20,6 +20,9 @@ use super::{Shared, database};
 
 /// The pending writes that make the applier begin, in bytes of memory.
 const ENOUGH_BYTES: usize = 4 << 20;
+/// The full files of the log that make the applier begin, in bytes. Writes of the same keys replace each other in memory,
+/// and their records stay in the log.
+const ENOUGH_LOG_BYTES: u64 = 16 << 20;
 /// The longest that a commit waits for the applier, if not enough gathers.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// The pending writes beyond which commits wait for the applier, in bytes of memory.
@@ -70,13 +73,13 @@ impl Progress {
     }
 
     /// Announces a commit.
-    fn committed(&self, last: u64, pending_bytes: usize) {
+    fn committed(&self, last: u64, is_enough: bool) {
         let mut state = self.lock();
         state.last = last;
         let is_first = state.waiting_since.is_none();
         state.waiting_since.get_or_insert_with(Instant::now);
         drop(state);
-        if is_first || pending_bytes >= ENOUGH_BYTES {
+        if is_first || is_enough {
             self.work.notify_one();
         }
     }
@@ -90,7 +93,12 @@ impl Shared {
     /// Adds a commit, which is in the log, to the pending writes.
     pub(super) fn add_pending(&self, commit: u64, batch: &super::Batch) {
         self.pending.add(commit, batch);
-        self.progress.committed(commit, self.pending.bytes());
+        self.progress.committed(commit, self.has_enough());
+    }
+
+    /// Whether enough has gathered that it is worth applying.
+    fn has_enough(&self) -> bool {
+        self.pending.bytes() >= ENOUGH_BYTES || self.log.full_bytes() >= ENOUGH_LOG_BYTES
     }
 
     /// Waits until there is room for more pending writes. Fails with [`EngineError::Full`] if less than `floor_bytes`
@@ -134,7 +142,7 @@ impl Shared {
             if state.is_ending {
                 return Task::End;
             }
-            let is_enough = state.is_urgent || self.pending.bytes() >= ENOUGH_BYTES;
+            let is_enough = state.is_urgent || self.has_enough();
             // Before there is a database of sled, only a lot of commits is worth creating one.
             let rest = match state.waiting_since {
                 Some(_) if is_enough => Some(Duration::ZERO),
@@ -171,9 +179,9 @@ impl Shared {
     fn apply(&self, last: u64) -> Result<(), EngineError> {
         let begun = Instant::now();
         let database = self.database()?;
-        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let mut applied: Option<Vec<u8>> = None;
         loop {
-            let after = keys.last().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
+            let after = applied.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
             let slice = self.pending.applicable(after, last, SLICE);
             let mut writes = ::sled::Batch::default();
             for (key, value) in &slice.writes {
@@ -183,19 +191,20 @@ impl Shared {
                 }
             }
             self.write(database, &database.db, writes)?;
-            keys.extend(slice.writes.into_iter().map(|(key, _)| key));
+            self.pending.remove(slice.writes.iter().map(|(key, _)| key), last);
+            // A commit that waits for room need not wait for the other slices.
+            drop(self.progress.lock());
+            self.progress.applied.notify_all();
             if !slice.has_more {
                 break;
             }
+            applied = slice.writes.into_iter().next_back().map(|(key, _)| key);
             if self.progress.lock().is_ending {
                 return Ok(());
             }
         }
         self.blobs.check()?;
         self.write(database, &database.applied, database::applied(last))?;
-        for keys in keys.chunks(SLICE.writes) {
-            self.pending.remove(keys.iter(), last);
-        }
         self.log.release(last);
         let mut state = self.progress.lock();
         state.applied = last;

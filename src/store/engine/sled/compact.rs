@@ -164,7 +164,8 @@ impl CompactDatabase {
             })
         };
         if !batch.writes.is_empty() {
-            open()?.0.append(batch).map_err(OpenError::io("write", &folder))?;
+            let appended = open()?.0.append(batch).map_err(std::io::Error::from);
+            appended.map_err(OpenError::io("write", &folder))?;
         }
         let mut read = Entries::default();
         for (key, value) in open()?.1.into_iter().flat_map(|(_, writes)| writes) {
@@ -202,9 +203,16 @@ impl CompactDatabase {
         let Self { directory, path: new, .. } = &self;
         let (database, replaced) = (directory.database(), directory.replaced_database());
         fs::rename(&database, &replaced).map_err(OpenError::io("rename", &database))?;
-        fs::rename(new, &database).map_err(OpenError::io("rename", new))?;
+        if let Err(error) = fs::rename(new, &database) {
+            // If this fails too, the next opening does it.
+            drop(fs::rename(&replaced, &database));
+            return Err(OpenError::io("rename", new)(error));
+        }
         sync_directory(directory.path()).map_err(OpenError::io("sync", directory.path()))?;
-        finish_replacement(directory)?;
+        // It is complete. What remains of the old one is removed at the next opening.
+        if let Err(error) = finish_replacement(directory) {
+            tracing::warn!(%error, "the replaced database could not be removed");
+        }
         reserve::shrink(directory.path(), &database::folder(&database));
         Ok(())
     }

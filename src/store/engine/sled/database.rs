@@ -34,11 +34,14 @@ pub(super) fn folder(database: &Path) -> PathBuf {
 impl Database {
     /// Opens the database in `folder`. Returns it with the number of the last commit that was applied.
     pub(super) fn open(folder: &Path, options: Options) -> Result<(Self, u64), OpenError> {
+        // Dropped last: it waits until the database is closed.
+        let file = DatabaseFile::open(folder).map_err(OpenError::io("open", &folder.join("db")))?;
         let db = open_database(folder, options)?;
         own_folder::restrict_all(folder).map_err(OpenError::io("open", folder))?;
         // sled has just written a snapshot and removed an older one: make both durable.
         sync_directory(folder).map_err(OpenError::io("sync", folder))?;
-        let file = DatabaseFile::open(folder).map_err(OpenError::io("open", &folder.join("db")))?;
+        // A process that was killed may have stored how far it is and not synced it.
+        file.0.sync_data().map_err(OpenError::io("sync", &folder.join("db")))?;
         let damaged = |reason: String| OpenError::Damaged { path: folder.to_path_buf(), reason };
         let applied = guarded(|| db.open_tree(APPLIED_TREE)).map_err(|error| damaged(error.to_string()))?;
         let stored = guarded(|| applied.get([])).map_err(|error| damaged(error.to_string()))?;

@@ -19,6 +19,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -45,6 +46,16 @@ pub(super) struct WriteAheadLog {
     folder: PathBuf,
     secret: Secret,
     state: Mutex<State>,
+    sizes: Sizes,
+}
+
+/// The sizes of files in bytes, apart from the state: they are read while a sync may hang.
+#[derive(Debug, Default)]
+struct Sizes {
+    /// Of all files.
+    all: AtomicU64,
+    /// Of those that are full and not released.
+    full: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -75,6 +86,23 @@ struct ActiveFile {
     end: u64,
     /// The number of its last record.
     last: u64,
+}
+
+/// Why a commit could not be appended.
+#[derive(Debug)]
+pub(super) enum AppendError {
+    /// Nothing was written, since there is no space for another file.
+    Full(io::Error),
+    /// It is unknown what was written.
+    Failed(io::Error),
+}
+
+impl From<AppendError> for io::Error {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Full(error) | AppendError::Failed(error) => error,
+        }
+    }
 }
 
 /// Why a log could not be opened.
@@ -108,7 +136,7 @@ impl WriteAheadLog {
     }
 
     /// Opens the log in `folder`. The database has all commits up to number `applied`; those after it are returned.
-    /// They are durable then, even those that were never acknowledged. Nothing is written.
+    /// They are durable then, even those that were never acknowledged. Nothing new is written.
     pub(super) fn open(folder: &Path, applied: u64) -> Result<(Self, Lacking), LogError> {
         let secret = read_secret(folder)?;
         let mut files = Vec::new();
@@ -127,9 +155,17 @@ impl WriteAheadLog {
         let Recovered { records, last, checksum, used } = recovered;
         let mut state = State { last, checksum, active: None, full: VecDeque::new(), free: Vec::new(), next_name };
         let mut files: Vec<Option<LogFile>> = files.into_iter().map(|(_, file)| Some(file)).collect();
+        let last_used = used.last().map(|used| used.file);
         for used in used {
             let Some(file) = files.get_mut(used.file).and_then(Option::take) else { continue };
-            // A process that was killed may have written the last record and not synced it.
+            // A process that was killed may have written the last record and not synced it. If a sync of it failed, the
+            // system may count its pages as written, so it is written once more: the same bytes at the same place.
+            let last_record = contents.get(used.file).and_then(|bytes| bytes.get(used.last_begin..used.end));
+            if last_used == Some(used.file)
+                && let Some(bytes) = last_record
+            {
+                file.file.write_all_at(bytes, used.last_begin as u64)?;
+            }
             file.file.sync_data()?;
             if let Some(ActiveFile { file, last, .. }) = state.active.take() {
                 state.full.push_back((file, last));
@@ -137,27 +173,37 @@ impl WriteAheadLog {
             state.active = Some(ActiveFile { file, end: used.end as u64, last: used.last });
         }
         state.free.extend(files.into_iter().flatten());
-        Ok((Self { folder: folder.to_path_buf(), secret, state: Mutex::new(state) }, records))
+        if !state.free.is_empty() {
+            // A process that was killed while it created one may not have made its name durable.
+            sync_directory(folder)?;
+        }
+        let sizes = Sizes::default();
+        sizes.all.store(contents.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
+        sizes.full.store(state.full.iter().map(|(file, _)| file.bytes).sum(), Ordering::Relaxed);
+        Ok((Self { folder: folder.to_path_buf(), secret, state: Mutex::new(state), sizes }, records))
     }
 
     /// Appends a commit, syncs it, and returns its number.
-    pub(super) fn append(&self, batch: &Batch) -> io::Result<u64> {
+    pub(super) fn append(&self, batch: &Batch) -> Result<u64, AppendError> {
         let mut state = self.lock();
         let number = state.last + 1;
         let encoded = record::encode(batch, number, state.checksum, self.secret);
-        let (bytes, checksum) = encoded.ok_or_else(|| io::Error::other("the commit has 4 GiB or more"))?;
+        let too_long = || AppendError::Failed(io::Error::other("the commit has 4 GiB or more"));
+        let (bytes, checksum) = encoded.ok_or_else(too_long)?;
         let length = bytes.len() as u64;
-        let mut active = match state.active.take() {
-            Some(active) if active.end + length <= active.file.bytes => active,
-            full => {
-                if let Some(ActiveFile { file, last, .. }) = full {
-                    state.full.push_back((file, last));
-                }
-                ActiveFile { file: self.free_file(&mut state, length)?, end: 0, last: 0 }
+        let has_room = state.active.as_ref().is_some_and(|active| active.end + length <= active.file.bytes);
+        if !has_room {
+            // Found first: if there is none, everything stays as it was.
+            let file = self.free_file(&mut state, length)?;
+            if let Some(ActiveFile { file, last, .. }) = state.active.replace(ActiveFile { file, end: 0, last: 0 }) {
+                self.sizes.full.fetch_add(file.bytes, Ordering::Relaxed);
+                state.full.push_back((file, last));
             }
-        };
-        active.file.file.write_all_at(&bytes, active.end)?;
-        active.file.file.sync_data()?;
+        }
+        let no_file = || AppendError::Failed(io::Error::other("there is no file to append to"));
+        let mut active = state.active.take().ok_or_else(no_file)?;
+        active.file.file.write_all_at(&bytes, active.end).map_err(AppendError::Failed)?;
+        active.file.file.sync_data().map_err(AppendError::Failed)?;
         (active.end, active.last) = (active.end + length, number);
         (state.last, state.checksum, state.active) = (number, checksum, Some(active));
         Ok(number)
@@ -167,6 +213,7 @@ impl WriteAheadLog {
     pub(super) fn release(&self, applied: u64) {
         let mut state = self.lock();
         while let Some((file, _)) = state.full.pop_front_if(|(_, last)| *last <= applied) {
+            self.sizes.full.fetch_sub(file.bytes, Ordering::Relaxed);
             state.free.push(file);
         }
         let kept = state.free.extract_if(.., |file| file.bytes == FILE_BYTES).collect::<Vec<_>>();
@@ -174,7 +221,8 @@ impl WriteAheadLog {
         let surplus = state.free.len().saturating_sub(FREE_FILES_MAX);
         removed.extend(state.free.drain(..surplus));
         drop(state);
-        for LogFile { path, .. } in removed {
+        for LogFile { path, bytes, .. } in removed {
+            self.sizes.all.fetch_sub(bytes, Ordering::Relaxed);
             // A file that stays has only records that are applied. It is released again at the next opening.
             if let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "a file of the write-ahead log could not be removed");
@@ -189,25 +237,36 @@ impl WriteAheadLog {
 
     /// The size of all files, in bytes.
     pub(super) fn bytes(&self) -> u64 {
-        let state = self.lock();
-        let active = state.active.iter().map(|active| active.file.bytes);
-        let full = state.full.iter().map(|(file, _)| file.bytes);
-        active.chain(full).chain(state.free.iter().map(|file| file.bytes)).sum()
+        self.sizes.all.load(Ordering::Relaxed)
+    }
+
+    /// The size of the files that are full and not released, in bytes.
+    pub(super) fn full_bytes(&self) -> u64 {
+        self.sizes.full.load(Ordering::Relaxed)
     }
 
     /// A file with room for `length` bytes: a released one, or a new one.
-    fn free_file(&self, state: &mut State, length: u64) -> io::Result<LogFile> {
+    fn free_file(&self, state: &mut State, length: u64) -> Result<LogFile, AppendError> {
         if let Some(index) = state.free.iter().position(|file| file.bytes >= length) {
             return Ok(state.free.swap_remove(index));
         }
         let path = self.folder.join(format!("{:06}", state.next_name));
         let created = LogFile::create(path.clone(), length.max(FILE_BYTES));
-        match &created {
-            Ok(_) => state.next_name += 1,
-            // It may have taken all space that there was.
-            Err(_) => drop(fs::remove_file(path)),
+        match created {
+            Ok(file) => {
+                state.next_name += 1;
+                self.sizes.all.fetch_add(file.bytes, Ordering::Relaxed);
+                Ok(file)
+            }
+            Err(error) => {
+                // It may have taken all space that there was.
+                drop(fs::remove_file(path));
+                Err(match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::Full(error),
+                    _ => AppendError::Failed(error),
+                })
+            }
         }
-        created
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -39,6 +39,9 @@ pub(super) struct Recovered {
 pub(super) struct Used {
     pub(super) file: usize,
     pub(super) last: u64,
+    /// Where the last record begins.
+    pub(super) last_begin: usize,
+    /// Where it ends.
     pub(super) end: usize,
 }
 
@@ -57,6 +60,9 @@ pub(super) fn recover(files: &[Bytes], secret: Secret, applied: u64) -> Result<R
             None => first.number <= expected,
             Some(before) => first.number == expected && first.previous == before.checksum,
         };
+        if !follows && first.number == expected {
+            return Err(format!("record {expected} does not continue the one before it"));
+        }
         if !follows {
             return Err(format!("record {expected} is missing, and record {} is there", first.number));
         }
@@ -69,7 +75,10 @@ pub(super) fn recover(files: &[Bytes], secret: Secret, applied: u64) -> Result<R
         }
     }
     let checksum = before.map_or(0, |last| last.checksum);
-    let used = runs.iter().filter_map(|run| Some(Used { file: run.file, last: last_of(run)?.number, end: run.end }));
+    let used = runs.iter().filter_map(|run| {
+        let last = last_of(run)?;
+        Some(Used { file: run.file, last: last.number, last_begin: run.end.saturating_sub(last.bytes), end: run.end })
+    });
     let used = used.collect();
     let records = runs.into_iter().flat_map(|run| run.records).filter(|record| record.number > applied);
     let records = records.map(|record| Some((record.number, record.writes()?))).collect::<Option<_>>();
