@@ -31,7 +31,7 @@ async fn signing(directory: &Path) -> (TestServer, Client) {
 async fn record(client: &mut Client, count: usize) {
     for batch in (0..count).collect::<Vec<_>>().chunks(100) {
         let requests = batch.iter().map(|number| publish(&format!("a{}", number % 7), &format!("Text {number}.")));
-        let requests = pb::BatchRecordObservationsRequest { requests: requests.collect(), ..Default::default() };
+        let requests = pb::BatchRecordObservationsRequest { requests: requests.collect() };
         client.archive.batch_record_observations(requests).await.unwrap();
     }
 }

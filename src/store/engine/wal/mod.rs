@@ -261,10 +261,8 @@ impl WriteAheadLog {
             Err(error) => {
                 // It may have taken all space that there was.
                 drop(fs::remove_file(path));
-                Err(match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::Full(error),
-                    _ => AppendError::Failed(error),
-                })
+                let is_full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+                Err(if is_full { AppendError::Full(error) } else { AppendError::Failed(error) })
             }
         }
     }
