@@ -1,19 +1,27 @@
 //! Checkpoints and proofs over gRPC: what is in the log can be proved, across restarts, and nothing else can.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+use dateline::internals::archive::Options as ArchiveOptions;
+use dateline::internals::archive::recover::verify::{rebuild_directory, verify_directory};
 use dateline::internals::client::{Client, ServerError};
 use dateline::internals::proof::{LogKey, ProofFile, VerifierKey};
 use dateline::internals::server::{self, Signer};
+use dateline::internals::store::Batch;
+use dateline::internals::store::engine::directory::Directory;
+use dateline::internals::store::engine::sled::{Options, SledEngine};
+use dateline::internals::store::engine::{Engine, Read};
+use dateline::internals::store::key::tile::TileKey;
 use dateline::internals::wire::pb;
 use dateline::model::TreeHash;
-use dateline::model::merkle::{is_consistent, root_by_inclusion};
+use dateline::model::merkle::{TileId, is_consistent, root_by_inclusion};
 use pb::get_inclusion_proof_request::Change;
 use tempfile::TempDir;
 use tonic::Code;
 
-use crate::server::{TestServer, fresh, name, publish};
+use crate::server::{TestServer, fresh, holder, name, publish};
 
 /// A server whose log is signed with a key that its archive's folder has.
 async fn signing(directory: &Path) -> (TestServer, Client) {
@@ -160,4 +168,44 @@ async fn what_cannot_be_proved_is_rejected() {
         assert_eq!(refused(status).reason, "FIELD_INVALID");
     }
     assert!(client.integrity.list_log_keys(pb::ListLogKeysRequest {}).await.unwrap().into_inner().keys.is_empty());
+}
+
+/// Tiles are projected from the log. A lost one is computed again where it is needed, found by a verification, and
+/// written by a rebuild.
+#[tokio::test]
+async fn a_lost_tile_costs_no_proof() {
+    let directory = TempDir::new().unwrap();
+    let (server, mut client) = signing(directory.path()).await;
+    record(&mut client, 600).await;
+    let before = checkpoint(&mut client).await;
+    drop(client);
+    server.stop().await;
+
+    let archive = directory.path().join("archive");
+    let engine = SledEngine::open(Arc::new(Directory::open(&archive, holder()).unwrap()), Options::default()).unwrap();
+    let tile = TileKey(TileId { level: 0, index: 1 }).encode();
+    assert!(engine.get(&tile).unwrap().is_some());
+    engine.commit(&Batch { writes: [(tile, None)].into(), ..Batch::default() }).unwrap();
+    drop(engine);
+
+    let (server, mut client) = signing(directory.path()).await;
+    assert_eq!(checkpoint(&mut client).await.root_hash, before.root_hash);
+    let key = key(&mut client).await;
+    let file = proof(&mut client, Change::Seq(300), pb::ProofDisclosure::Full).await.proof;
+    assert!(file.parse::<ProofFile>().unwrap().check(&key).is_ok());
+    let mut stream = client.admin.verify(pb::VerifyRequest {}).await.unwrap().into_inner();
+    let mut findings = Vec::new();
+    while let Some(message) = stream.message().await.unwrap() {
+        if let Some(pb::verify_response::Event::Finding(finding)) = message.event {
+            findings.push((finding.table(), finding.detail));
+        }
+    }
+    assert_eq!(findings, [(pb::VerifyTable::Tree, "a tile is missing".to_owned())]);
+    drop((client, stream));
+    server.stop().await;
+
+    let rebuilt = rebuild_directory(&archive, &ArchiveOptions::default(), holder(), &mut |_| ControlFlow::Continue(()));
+    assert_eq!(rebuilt.unwrap().unwrap().findings, 0);
+    let verified = verify_directory(&archive, &ArchiveOptions::default(), holder(), &mut |_| ControlFlow::Continue(()));
+    assert_eq!(verified.unwrap().unwrap().findings, 0);
 }

@@ -29,6 +29,14 @@ fn a_revision_is_proved_and_the_proof_checked_without_the_archive() {
     assert!(with_key(&["status"]).contains("checkpoint of 1 change"));
     assert!(with_key(&["proof", "--checkpoint"]).starts_with(origin));
 
+    // Neither a rebuild nor a compaction changes what is signed.
+    let root = |checkpoint: String| checkpoint.lines().nth(2).unwrap().to_owned();
+    let before = root(with_key(&["proof", "--checkpoint"]));
+    cli.ok(&["verify", "--rebuild"]);
+    assert_eq!(root(with_key(&["proof", "--checkpoint"])), before);
+    cli.ok(&["compact"]);
+    assert_eq!(root(with_key(&["proof", "--checkpoint"])), before);
+
     // A restored archive may go on in another way, so it does not sign as the same log.
     let (backup, restored) = (cli.path("backup"), cli.path("restored"));
     let (backup, restored) = (backup.to_str().unwrap(), restored.to_str().unwrap());
