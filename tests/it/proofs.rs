@@ -105,6 +105,37 @@ async fn every_change_can_be_proved_and_the_log_continues_across_restarts() {
     }
 }
 
+/// Crates that share no code with ours accept checkpoints, inclusion proofs and consistency proofs.
+#[tokio::test]
+async fn another_implementation_accepts_what_is_proved() {
+    let directory = TempDir::new().unwrap();
+    let (_server, mut client) = signing(directory.path()).await;
+    let theirs = |bytes: &[u8]| tlog_tiles::Hash(bytes.try_into().unwrap());
+    let mut earlier: Vec<pb::Checkpoint> = Vec::new();
+    for count in [1, 3, 251, 2, 300] {
+        record(&mut client, count).await;
+        let newest = checkpoint(&mut client).await;
+        let (size, root) = (newest.tree_size, theirs(&newest.root_hash));
+        let verifier = signed_note::StandardVerifier::new(&key(&mut client).await.to_string()).unwrap();
+        let known = signed_note::VerifierList::new(vec![Box::new(verifier)]);
+        let note = signed_note::Note::from_bytes(newest.note.as_bytes()).unwrap();
+        assert_eq!(note.verify(&known).unwrap().0.len(), 1);
+        assert_eq!(std::str::from_utf8(note.text()).unwrap().lines().nth(1), Some(size.to_string().as_str()));
+        for seq in (0..size).step_by(29).chain([size - 1]) {
+            let proof = proof(&mut client, Change::Seq(seq), pb::ProofDisclosure::Withheld).await;
+            let path = proof.hashes.iter().map(|hash| theirs(hash)).collect();
+            tlog_tiles::check_record(&path, size, root, seq, theirs(&proof.leaf_hash)).unwrap();
+        }
+        for old in &earlier {
+            let request = pb::GetConsistencyProofRequest { from_size: old.tree_size, to_size: None };
+            let proof = client.integrity.get_consistency_proof(request).await.unwrap().into_inner();
+            let path = proof.hashes.iter().map(|hash| theirs(hash)).collect();
+            tlog_tiles::check_tree(&path, size, root, old.tree_size, theirs(&old.root_hash)).unwrap();
+        }
+        earlier.push(newest);
+    }
+}
+
 #[tokio::test]
 async fn an_altered_proof_proves_nothing() {
     let directory = TempDir::new().unwrap();
