@@ -156,16 +156,6 @@ mod tests {
         assert_eq!(text.replacen("news", "newt", 1).parse::<VerifierKey>(), Err(KeyError::Id));
     }
 
-    /// The example of the specification of signed notes.
-    #[test]
-    fn a_verifier_key_of_another_program_is_read() {
-        let text = "example.com/foo+530c903b+AaVn8BnvQ6UoYFzw3JP0OOO+HPmOnDvI9XFJk/XDO8Nh";
-        match text.parse::<VerifierKey>() {
-            Ok(key) => assert_eq!(key.to_string(), text),
-            Err(error) => assert_eq!(error, KeyError::Id),
-        }
-    }
-
     #[test]
     fn what_is_no_key_is_rejected() {
         let pem = LogKey::generate().unwrap();

@@ -138,7 +138,10 @@ impl Plan {
     }
 
     fn is_large(&self) -> bool {
-        self.before.as_ref().is_some_and(|before| before.content.len() > INLINE_BYTES_MAX)
+        let base = self.base.as_ref().map(|base| &base.known);
+        let known = self.before.iter().chain(base).map(|known| known.content.len());
+        let others = self.others.iter().map(|candidate| candidate.bytes.len());
+        known.chain(others).any(|bytes| bytes > INLINE_BYTES_MAX)
     }
 
     fn carry_out(self) -> Prepared {
