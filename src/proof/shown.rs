@@ -61,6 +61,14 @@ struct ShownAbsence {
     gone: Option<u8>,
 }
 
+impl ShownAbsence {
+    fn has_run_or_nothing_of_it(&self) -> bool {
+        let Self { last_seen, first_missed, last_missed, count, gone, .. } = self;
+        let has = [last_seen.is_some(), first_missed.is_some(), last_missed.is_some(), count.is_some(), gone.is_some()];
+        has == [true; 5] || has == [false; 5]
+    }
+}
+
 impl From<LeafAbsence> for ShownAbsence {
     fn from(absence: LeafAbsence) -> Self {
         let LeafAbsence { reason, http_status, gone_after, run } = absence;
@@ -199,12 +207,12 @@ impl Shown {
 
     /// The hash of the leaf that has all this; `None` if something is malformed.
     pub fn leaf_hash(&self) -> Option<TreeHash> {
+        let fields = self.fields();
         // Otherwise, bytes of an absence could be taken for a commitment.
-        let has_run = self.absence.as_ref().map(|absence| absence.last_seen.is_some());
-        if self.flags >> 6 != 0
-            || (self.flags >> 4 & 1 == 1) != has_run.is_some()
-            || (self.flags >> 5 & 1 == 1) != has_run.unwrap_or(false)
-        {
+        let has_run = fields.absence.as_ref().is_some_and(|absence| absence.run.is_some());
+        let is_whole = self.absence.as_ref().is_none_or(ShownAbsence::has_run_or_nothing_of_it);
+        let expected = u8::from(fields.absence.is_some()) | u8::from(has_run) << 1;
+        if self.flags >> 4 != expected || !is_whole {
             return None;
         }
         let mut commitments = Vec::with_capacity(self.groups.len());
@@ -217,7 +225,7 @@ impl Shown {
         }
         let has = |group: Group| commitments.iter().any(|(number, _)| *number == group as u8);
         let is_complete = has(Group::Name) && has(Group::Attributes);
-        is_complete.then(|| TreeHash::of_leaf(&self.fields().encode(commitments)))
+        is_complete.then(|| TreeHash::of_leaf(&fields.encode(commitments)))
     }
 
     fn fields(&self) -> LeafFields {
@@ -246,9 +254,67 @@ impl ShownGroup {
         match self {
             Self::Open { group, salt, data } => {
                 let salt = Salt(decode(salt)?.try_into().ok()?);
-                Some((*group, Commitment::of(Group::from_number(*group)?, salt, &decode(data)?)))
+                let (of, data) = (Group::from_number(*group)?, decode(data)?);
+                let is_digest = matches!(of, Group::Content | Group::Original);
+                (!is_digest || data.len() == 32).then(|| (*group, Commitment::of(of, salt, &data)))
             }
             Self::Withheld { group, commitment } => Some((*group, Commitment(decode(commitment)?.try_into().ok()?))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is shown of an absence with a run, with nothing else shown.
+    fn absence() -> serde_json::Value {
+        let run = Some(LeafRun { last_seen: 1, first_missed: 2, last_missed: 3, count: 2, gone: 1 });
+        let absence = Some(LeafAbsence { reason: 1, http_status: 404, gone_after: 2, run });
+        let mut shown = Shown::new(LeafFields {
+            seq: 7,
+            kind: 12,
+            archive_time: 9,
+            observe_time: 3,
+            article: 0,
+            revision: 0,
+            batch_first: 7,
+            previous: 6,
+            created_seq: 1,
+            since: 1,
+            state_seq: 7,
+            labels_seq: u64::MAX,
+            flags: 0b11_1000,
+            absence,
+        });
+        shown.withhold(Group::Name, Commitment([1; 32]));
+        shown.withhold(Group::Attributes, Commitment([2; 32]));
+        serde_json::to_value(&shown).unwrap()
+    }
+
+    fn leaf_hash(shown: serde_json::Value) -> Option<TreeHash> {
+        serde_json::from_value::<Shown>(shown).ok()?.leaf_hash()
+    }
+
+    /// Where flags and members disagree, bytes of an absence could be taken for a commitment, or a number be shown that
+    /// nothing proves.
+    #[test]
+    fn flags_and_members_must_agree() {
+        assert!(leaf_hash(absence()).is_some());
+        for flags in [0, 0b01_1000, 0b10_1000, 0b111_1000] {
+            let mut shown = absence();
+            shown["flags"] = flags.into();
+            assert_eq!(leaf_hash(shown), None, "{flags:b}");
+        }
+        for member in ["last_seen", "first_missed", "last_missed", "count", "gone", "reason"] {
+            let mut shown = absence();
+            shown["absence"].as_object_mut().unwrap().remove(member).unwrap();
+            assert_eq!(leaf_hash(shown.clone()), None, "without {member}");
+            shown["flags"] = 0b01_1000.into();
+            assert_eq!(leaf_hash(shown), None, "without {member} and without the flag");
+        }
+        let mut shown = absence();
+        shown["absence"]["more"] = 1.into();
+        assert_eq!(leaf_hash(shown), None);
     }
 }
