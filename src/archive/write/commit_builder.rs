@@ -28,10 +28,9 @@ use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::position::LogPosition;
 use crate::archive::project::sources;
 use crate::archive::request::{Operation, Receipt, WriteMode};
-use crate::archive::write::salts::Salts;
 use crate::archive::writes::Writes;
 use crate::model::merkle::Edge;
-use crate::model::{ArticleName, ChangeEntry, Limits, LogKind, Seq, Timestamp};
+use crate::model::{ArticleName, ChangeEntry, Limits, LogKind, Salt, Seq, Timestamp};
 use crate::store::Tables;
 use crate::store::engine::Read;
 use crate::store::overlay::Overlay;
@@ -169,12 +168,11 @@ impl CommitBuilder {
     }
 
     /// Gives every change its archive time, salt and log digest, appends its leaf to the tree, and returns the finished
-    /// writes. `salts` must have one for each change. The builder continues with an empty commit after this one.
-    pub(crate) fn seal(&mut self, archive_time: Timestamp, salts: &mut Salts) -> Writes {
+    /// writes. `salts` has one for each change. The builder continues with an empty commit after this one.
+    pub(crate) fn seal(&mut self, archive_time: Timestamp, salts: Vec<Salt>) -> Writes {
         let (mut edge, mut writes) = (std::mem::take(&mut self.edge), std::mem::take(&mut self.writes));
         let mut end = self.start;
-        for change in &mut writes.changes {
-            let salt = salts.next(change.seq).unwrap_or_default();
+        for (change, salt) in writes.changes.iter_mut().zip(salts) {
             let entry = ChangeEntry { archive_time, salt, ..change.entry.clone() };
             let (encoded, sealed) = end.encode(entry);
             writes.batch.writes.insert(encoded.key, Some(encoded.value));

@@ -9,7 +9,7 @@ const DRAWN_AT_ONCE: usize = 256;
 /// A supply of salts. Each is used once.
 #[derive(Default)]
 pub(crate) struct Salts {
-    drawn: Vec<u8>,
+    drawn: Vec<Salt>,
     #[cfg(any(test, feature = "internals"))]
     seed: Option<u64>,
 }
@@ -21,31 +21,21 @@ impl Salts {
         Self { drawn: Vec::new(), seed: Some(seed) }
     }
 
-    /// Makes sure that there are `count` salts. Fails if the operating system returns no random bytes.
-    pub(crate) fn provide(&mut self, count: usize) -> Result<(), getrandom::Error> {
-        let needed = count * SALT_BYTES;
-        if self.drawn.len() >= needed {
-            return Ok(());
-        }
-        let had = self.drawn.len();
-        self.drawn.resize(needed.max(DRAWN_AT_ONCE * SALT_BYTES), 0);
-        let filled = getrandom::fill(self.drawn.get_mut(had..).unwrap_or_default());
-        if filled.is_err() {
-            self.drawn.truncate(had);
-        }
-        filled
-    }
-
-    /// The salt of the change at `seq`, the next one; `None` if [`Self::provide`] has not provided it.
-    pub(crate) fn next(&mut self, seq: Seq) -> Option<Salt> {
+    /// The salts of `count` changes from position `first` on. Fails if the operating system returns no random bytes.
+    pub(crate) fn draw(&mut self, first: Seq, count: usize) -> Result<Vec<Salt>, getrandom::Error> {
         #[cfg(any(test, feature = "internals"))]
         if let Some(seed) = self.seed {
-            return Some(Salt((u128::from(seed) << 64 | u128::from(seq.0)).to_be_bytes()));
+            let positions = (first.0..).take(count);
+            return Ok(positions.map(|seq| Salt((u128::from(seed) << 64 | u128::from(seq)).to_be_bytes())).collect());
         }
-        let _ = seq;
-        let at = self.drawn.len().checked_sub(SALT_BYTES)?;
-        let salt = self.drawn.split_off(at).try_into().ok()?;
-        Some(Salt(salt))
+        // Only salts of tests depend on the position.
+        let _ = first;
+        if self.drawn.len() < count {
+            let mut bytes = vec![0; count.max(DRAWN_AT_ONCE) * SALT_BYTES];
+            getrandom::fill(&mut bytes)?;
+            self.drawn.extend(bytes.as_chunks::<SALT_BYTES>().0.iter().copied().map(Salt));
+        }
+        Ok(self.drawn.drain(..count).collect())
     }
 }
 
@@ -59,14 +49,10 @@ mod tests {
     fn no_salt_is_used_twice() {
         let mut salts = Salts::default();
         let mut seen = HashSet::new();
-        for count in [1, 256, 257, 600, 3] {
-            salts.provide(count).unwrap();
-            for _ in 0..count {
-                assert!(seen.insert(salts.next(Seq::ZERO).unwrap().0));
-            }
+        for count in [0, 1, 256, 257, 600, 3] {
+            let drawn = salts.draw(Seq::ZERO, count).unwrap();
+            assert_eq!(drawn.len(), count);
+            assert!(drawn.into_iter().all(|salt| seen.insert(salt.0)));
         }
-        let rest = std::iter::from_fn(|| salts.next(Seq::ZERO)).filter(|salt| !seen.insert(salt.0)).count();
-        assert_eq!(rest, 0);
-        assert_eq!(Salts::default().next(Seq::ZERO), None);
     }
 }

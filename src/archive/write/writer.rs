@@ -389,11 +389,12 @@ impl Writer {
 
     fn seal_and_send(&mut self) {
         let archive_time = self.archive_time();
-        let changes = self.open.builder.writes.changes.len();
-        if let Err(error) = self.salts.provide(changes) {
-            return self.poison(&format!("the operating system returned no random bytes: {error}"));
-        }
-        let mut writes = self.open.builder.seal(archive_time, &mut self.salts);
+        let (first, count) = (self.open.builder.start().next_seq, self.open.builder.writes.changes.len());
+        let salts = match self.salts.draw(first, count) {
+            Ok(salts) => salts,
+            Err(error) => return self.poison(&format!("the operating system returned no random bytes: {error}")),
+        };
+        let mut writes = self.open.builder.seal(archive_time, salts);
         let (position, edge) = (*self.open.builder.start(), Arc::new(self.open.builder.edge().clone()));
         let (closed_time, mut waiting) = self.open.sealed();
         waiting.iter_mut().for_each(|reply| reply.complete(&writes));
