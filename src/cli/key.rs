@@ -74,7 +74,7 @@ fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
 }
 
 /// The signer with the key in a file, for the log of an archive; `None` without a file. The default origin is under
-/// `dateline.invalid`, which nobody can own. A restored archive has an origin of its own.
+/// `dateline.invalid`, which has no owner. A restored archive has an origin of its own.
 pub(super) fn signer(
     file: Option<PathBuf>,
     origin: Option<String>,

@@ -84,7 +84,7 @@ struct LogCheck<'r, 'a> {
     stats: StoredStats,
     /// What the next change is checked against; `None` if there is nothing, so that the next change is trusted.
     chain: Option<LogChain>,
-    /// The tree of the changes so far; it does not grow beyond damage.
+    /// The tree of the changes that were read; it does not grow beyond damage.
     edge: Option<Edge>,
     report: &'r mut VerificationReport<'a>,
 }
