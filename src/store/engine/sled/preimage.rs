@@ -12,6 +12,9 @@
 //! cover yet, and each segment whose header cannot be read, since sled treats those as free and zeroes them. Of the
 //! other segments only the headers can change, when sled reuses a segment that it treats as free. The copy is at most
 //! as large as the data written since the last opening. It is not synced: it serves this process only.
+//!
+//! From the first moment on, sled's flush thread moves pages out of sparse segments. That may fill the last segment and
+//! begin another, which restoring empties again. It never reuses a segment that it emptied before it began a second.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,7 +25,7 @@ use std::path::{Path, PathBuf};
 use super::super::directory::remove_directory;
 use super::super::{own_file, own_folder};
 use super::SEGMENT_BYTES;
-use super::segments::{HEADER_BYTES, Overwritten, SegmentState, read, segment};
+use super::segments::{HEADER_BYTES, Overwritten, SegmentState, position, read, segment};
 
 /// The state of a database before it was opened.
 #[derive(Debug)]
@@ -92,10 +95,21 @@ impl Preimage {
     pub(super) fn restore(&self) -> io::Result<()> {
         let copy = own_file::read(&self.folder.join("log"))?;
         let log = own_file::write(&self.database.join("db"))?;
+        if self.is_replayed_completely && self.segments_begun_since(&log)? > 1 {
+            // A segment whose pages sled moved may be in use again, so what it had is only where sled moved it.
+            tracing::warn!(path = %self.database.display(), "sled moved too much during the opening to undo it");
+            return Ok(());
+        }
         for (offset, header) in &self.headers {
-            // sled zeroes segments of which it knows, from all of the log, that nothing refers to them any more.
-            let is_zeroed = || Ok::<_, io::Error>(read(&log, *offset, HEADER_BYTES)?.iter().all(|byte| *byte == 0));
-            if !(self.is_replayed_completely && is_zeroed()?) {
+            if read(&log, *offset, HEADER_BYTES)? == *header {
+                continue;
+            }
+            // sled zeroes segments of which it knows, from all of the log, that nothing refers to them any more. It may
+            // also have continued in one of them, or in one that was empty.
+            let is_freed = self.is_replayed_completely && position(header) < self.last_position();
+            if is_freed || header.iter().all(|byte| *byte == 0) {
+                clear(&log, &(*offset..offset + SEGMENT_BYTES as u64))?;
+            } else {
                 log.write_all_at(header, *offset)?;
             }
         }
@@ -112,6 +126,20 @@ impl Preimage {
         }
         link_all(snapshots(&self.folder)?, &self.database)?;
         File::open(&self.database)?.sync_all()
+    }
+
+    /// The position of the last segment of the log when it was examined.
+    fn last_position(&self) -> Option<u64> {
+        self.headers.iter().filter_map(|(_, header)| position(header)).max()
+    }
+
+    /// The number of segments that were begun since the database was examined.
+    fn segments_begun_since(&self, log: &File) -> io::Result<usize> {
+        let mut begun = 0;
+        for offset in (0..log.metadata()?.len()).step_by(SEGMENT_BYTES) {
+            begun += usize::from(position(&read(log, offset, HEADER_BYTES)?) > self.last_position());
+        }
+        Ok(begun)
     }
 
     /// Removes the copy, or what an earlier process left of one.

@@ -90,6 +90,14 @@ pub(super) fn segment(log: &File, offset: u64) -> io::Result<SegmentState> {
     Ok(if is_empty { SegmentState::Empty } else { SegmentState::Unreadable })
 }
 
+/// The position in the log of the segment with this header; `None` if it cannot be read.
+pub(super) fn position(header: &[u8]) -> Option<u64> {
+    match parse(header.first_chunk()?)? {
+        SegmentState::Log { position, .. } => Some(position),
+        SegmentState::Empty | SegmentState::Unreadable => None,
+    }
+}
+
 fn parse(header: &[u8; HEADER_BYTES]) -> Option<SegmentState> {
     let (stored, fields) = header.split_first_chunk::<4>()?;
     let (position, stable) = fields.split_first_chunk::<8>()?;
