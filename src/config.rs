@@ -39,6 +39,9 @@ pub struct Settings {
     /// Name the log in its checkpoints, such as example.org/news [default: dateline.invalid/ and the archive's id]
     #[arg(long, value_name = "NAME", env = "DATELINE_LOG_ORIGIN")]
     pub log_origin: Option<String>,
+    /// Let `dateline expunge` destroy texts for good, from this machine
+    #[arg(long, env = "DATELINE_ALLOW_EXPUNGE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub allow_expunge: Option<bool>,
     /// Accept writes after the clock has jumped ahead by more than a day; archive times then stay that far ahead
     #[arg(long, env = "DATELINE_ALLOW_CLOCK_JUMP", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
     pub allow_clock_jump: Option<bool>,
@@ -173,6 +176,7 @@ impl Settings {
             listen: self.listen.or(other.listen),
             insecure: self.insecure.or(other.insecure),
             log_key: self.log_key.or(other.log_key),
+            allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
             allow_clock_jump: self.allow_clock_jump.or(other.allow_clock_jump),
             grace_period: self.grace_period.or(other.grace_period),

@@ -226,6 +226,17 @@ pub enum Conflict {
         /// The URL as the client gave it.
         url: String,
     },
+    /// The text of the revision was destroyed.
+    #[error("the text of revision {number} of {article} was destroyed; choose another revision")]
+    Expunged {
+        /// The article, which has a stub in the place of the revision.
+        article: ArticleName,
+        /// The number of the revision.
+        number: RevisionNumber,
+    },
+    /// What is to be destroyed is not what the plan says, because the article or the request has changed since.
+    #[error("what would be destroyed of {0} is not what the plan says; make a new plan, read it, and confirm that one")]
+    ExpungePlanChanged(ArticleName),
     /// The request id was already used on the article, for a different request.
     #[error("request id {id} was already used on {article} for a different request; use a new id")]
     RequestIdReused {

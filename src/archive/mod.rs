@@ -21,6 +21,7 @@ mod clock_watch;
 mod decide;
 mod embed;
 pub mod error;
+pub mod expunge;
 pub mod observation;
 mod open;
 mod pools;

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use crate::model::diff::DiffSummary;
 use crate::model::field_errors::{FieldErrors, all};
 use crate::model::{
-    AbsenceLook, ArticleName, ArticleState, ArticleUrl, Change, Content, ContentDigest, Fetch, Limits, Original,
-    RequestDigest, RequestId, RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
+    AbsenceLook, ArticleName, ArticleState, ArticleUrl, Change, Content, ContentDigest, Expunging, Fetch, Limits,
+    Original, RequestDigest, RequestId, RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
 };
 use crate::store::content::{PackedContent, PackedOriginal};
-use crate::store::content_encoding;
+use crate::store::{Batch, content_encoding};
 
 /// Whether a write is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +91,21 @@ pub enum Action {
     BindUrl(UrlMove),
     /// Let an address that leads to the article end at the observe time.
     EndUrl(UrlMove),
+    /// Destroy text of the article, as was prepared. The operation's observe time is ignored.
+    Expunge(Box<PreparedExpunge>),
+}
+
+/// The destruction of text, prepared from what the article had at one point.
+#[derive(Clone, Debug)]
+pub struct PreparedExpunge {
+    /// The article's latest change at that point. If there is a later one, the operation is rejected.
+    pub latest_seq: Seq,
+    /// What the change that carries it out records.
+    pub expunging: Expunging,
+    /// The name that the article gets in place of its own, if that is to be destroyed.
+    pub name: Option<ArticleName>,
+    /// The stubs in place of the changes, what is removed with their text, and what was stored as a delta of it.
+    pub writes: Batch,
 }
 
 /// A move of an address to an article, or away from one.

@@ -70,6 +70,10 @@ impl Shared {
     /// announce its end before this returns.
     pub(crate) fn apply(&self, mut writes: Writes, edge: Arc<Edge>) {
         *self.edge.write().unwrap_or_else(PoisonError::into_inner) = edge;
+        if writes.changes.iter().any(|change| change.entry.expunging.is_some()) {
+            self.caches.clear();
+            self.recent.clear();
+        }
         self.recent.push(entry::entries(&writes));
         self.subscriptions.apply(std::mem::take(&mut writes.subscriptions));
         self.caches.apply(writes);

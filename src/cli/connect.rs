@@ -198,7 +198,8 @@ impl Session {
         let archive = Arc::new(archive);
         let (key, origin) = (std::env::var_os("DATELINE_LOG_KEY"), std::env::var("DATELINE_LOG_ORIGIN").ok());
         let signer = signer(key.map(PathBuf::from), origin, archive.info())?;
-        let options = server::Options { signer, ..server::Options::default() };
+        // The process has the archive's files, so it may do what it likes with them.
+        let options = server::Options { signer, allow_expunge: true, ..server::Options::default() };
         let channel = server::in_process(Arc::clone(&archive), &options).await;
         let channel = channel.map_err(|error| Failure::new(Exit::Failed, innermost(&error)))?;
         Ok(Self { client: Client::over(channel), embedded: Some(archive), server: None })

@@ -16,6 +16,7 @@ mod connect;
 mod diff;
 mod exit;
 mod export;
+mod expunge;
 mod failures;
 mod field_names;
 mod follow;
@@ -152,6 +153,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             restore::run(globals, args, &mut out).await?;
             return out.finish();
         }
+        Command::Expunge(_) => ("expunge", Access::Existing),
         Command::Status => ("status", Access::Existing),
     };
     start_log(globals);
@@ -187,6 +189,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Export(args) => export::run(session, &args, globals, out).await,
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
+        Command::Expunge(args) => expunge::run(session, args, out).await,
         Command::Status => status::run(session, out).await,
         Command::Proof(args) => proof::run(session, &args, out).await,
         Command::Backup(args) => backup::run(session, &args, globals, out).await,

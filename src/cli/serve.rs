@@ -71,6 +71,7 @@ fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
         connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
         connections_per_peer_max: settings.connections_per_peer_max,
         grace: settings.grace_period.map_or(default.grace, |period| period.0),
+        allow_expunge: settings.allow_expunge.unwrap_or(default.allow_expunge),
         failed_grace: settings.failed_grace_period.map_or(default.failed_grace, |period| period.0),
         ..default
     })

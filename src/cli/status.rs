@@ -39,6 +39,10 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         let root = HEXLOWER.encode(&checkpoint.root_hash);
         format!("checkpoint of {}, root {root}", super::count(checkpoint.tree_size, "change"))
     });
+    let pending = instant(status.destruction_pending_since.as_ref()).map(|since| {
+        let since = out.time(since);
+        out.painter().paint(style::BAD, &format!("still in the files since {since}; compact the archive"))
+    });
     let rows = [
         ("Archive", session.directory().map(|path| path.display().to_string())),
         ("Id", Some(HEXLOWER.encode(&status.archive_id))),
@@ -46,6 +50,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         ("Changes", Some(format!("{}{}", snapshot.next_seq, last.unwrap_or_default()))),
         ("Signed", signed),
         ("Clock", Some(clock).filter(|clock| !clock.is_empty())),
+        ("Destroyed", pending),
         ("On disk", Some(size(status.disk_bytes))),
         ("Writes", Some(writes)),
         ("Server", server.map(|(url, since)| format!("{url}, since {}", out.time(since)))),

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::diff::WordDelta;
 use super::{
-    AbsenceRecord, ArticleName, ArticleState, ArticleUrl, ClaimedTime, Content, ContentDigest, ContentParts, Fetch,
-    LogDigest, RequestDigest, RequestId, RevisionNumber, Salt, Seq, Timestamp,
+    AbsenceRecord, ArticleName, ArticleState, ArticleUrl, ClaimedTime, Content, ContentDigest, ContentParts, Expunged,
+    Expunging, Fetch, LogDigest, RequestDigest, RequestId, RevisionNumber, Salt, Seq, Timestamp,
 };
 
 /// An article's internal number: 0, 1, 2, … in the order of first changes. It is never exposed to clients.
@@ -65,8 +65,12 @@ pub struct ChangeEntry {
     pub by_rollback: bool,
     /// The article's newest state, as known with this change.
     pub latest_state: LatestState,
-    /// The salt of the commitments in its leaf. It is drawn when the commit is sealed.
+    /// What the change destroyed; `None` unless its kind is [`LogKind::Expunged`].
+    pub expunging: Option<Box<Expunging>>,
+    /// The salt of the commitments in its leaf. It is drawn when the commit is sealed, and destroyed with the text.
     pub salt: Salt,
+    /// What is left in place of the change's text, if that was destroyed.
+    pub expunged: Option<Box<Expunged>>,
 }
 
 /// An address with the period over which a change says where it leads. The period begins at the change's observe time.
@@ -157,6 +161,8 @@ pub enum LogKind {
     UrlBound = 15,
     /// A client repeated a move of an address that had been made, under a new request id.
     UrlsRepeated = 16,
+    /// The text of earlier changes of the article was destroyed.
+    Expunged = 17,
 }
 
 impl LatestState {
@@ -175,7 +181,7 @@ impl Change {
 }
 
 impl LogKind {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Created,
         Self::Revised,
         Self::Sighted,
@@ -192,6 +198,7 @@ impl LogKind {
         Self::UrlEnded,
         Self::UrlBound,
         Self::UrlsRepeated,
+        Self::Expunged,
     ];
 
     /// The number.
@@ -204,9 +211,9 @@ impl LogKind {
         Self::ALL.into_iter().find(|kind| u32::from(kind.number()) == number)
     }
 
-    /// Whether a change of this kind is of labels and nothing else, so that it has no observe time of its own.
-    pub fn is_of_labels_alone(self) -> bool {
-        matches!(self, Self::Labelled | Self::LabelsRepeated)
+    /// Whether a change of this kind has no observe time of its own: it is of labels and nothing else, or destroys text.
+    pub fn has_no_observe_time(self) -> bool {
+        matches!(self, Self::Labelled | Self::LabelsRepeated | Self::Expunged)
     }
 }
 

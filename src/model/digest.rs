@@ -15,12 +15,14 @@ const CONTENT_DOMAIN: &[u8] = b"dateline content 2\n";
 const ARCHIVE_DOMAIN: &[u8] = b"dateline archive 1\n";
 const CHANGE_DOMAIN: &[u8] = b"dateline change 2\n";
 
-/// SHA-256 of a content. Two contents with the same digest say the same.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// SHA-256 of a content. Two contents with the same digest say the same. The default, all zeros, is that of no content: it
+/// stands for one that was destroyed.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentDigest(pub [u8; 32]);
 
-/// SHA-256 over the parts of a request that determine its outcome, truncated to 16 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// SHA-256 over the parts of a request that determine its outcome, truncated to 16 bytes. The default, all zeros, stands
+/// for one that was destroyed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestDigest(pub [u8; 16]);
 
 /// The log digest below a position: 16 bytes of a running SHA-256. Once two logs differ, their digests differ from

@@ -25,6 +25,8 @@ pub enum ChangeKind {
     Absent,
     /// An address was moved to the article, or no longer leads to it.
     UrlMoved,
+    /// The text of revisions of the article, or of all of it, was destroyed.
+    Expunged,
 }
 
 impl ChangeKind {
@@ -40,6 +42,7 @@ impl ChangeKind {
             LogKind::Labelled => Self::Labelled,
             LogKind::Absent => Self::Absent,
             LogKind::UrlEnded | LogKind::UrlBound => Self::UrlMoved,
+            LogKind::Expunged => Self::Expunged,
             LogKind::Sighted | LogKind::Repeated if !change.entry.bound_urls.is_empty() => Self::Aliased,
             LogKind::Sighted | LogKind::Repeated if change.entry.labels.is_some() => Self::Labelled,
             LogKind::Sighted
@@ -80,9 +83,17 @@ impl ChangeKinds {
         self.0 == 0
     }
 
-    /// Whether a kind is selected.
+    /// Whether a kind was named.
+    pub fn names(self, kind: ChangeKind) -> bool {
+        self.0 & 1 << kind as u32 != 0
+    }
+
+    /// Whether a kind is selected. [`ChangeKind::Expunged`] always is: each holder of a copy must learn of it.
     pub fn contains(self, kind: ChangeKind) -> bool {
-        if self.is_default() { kind != ChangeKind::Sighted } else { self.0 & 1 << kind as u32 != 0 }
+        if kind == ChangeKind::Expunged {
+            return true;
+        }
+        if self.is_default() { kind != ChangeKind::Sighted } else { self.names(kind) }
     }
 }
 

@@ -89,7 +89,12 @@ impl Commitment {
 
 impl Commitments {
     /// The commitments to what a change records, with its attributes as they are stored.
+    ///
+    /// Of a change whose text was destroyed, they are what is left.
     pub fn of(entry: &ChangeEntry, attributes: &[u8]) -> Self {
+        if let Some(expunged) = &entry.expunged {
+            return expunged.commitments;
+        }
         let commit = |group, data: &[u8]| Commitment::of(group, entry.salt.of(group), data);
         let new_revision = entry.new_revision.as_deref();
         let original = new_revision.and_then(|revision| revision.original.as_ref());

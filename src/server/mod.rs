@@ -67,6 +67,8 @@ pub struct Options {
     pub failed_grace: Duration,
     /// Signs checkpoints. Default: nothing does.
     pub signer: Option<Arc<Signer>>,
+    /// Whether texts may be destroyed, from this machine. Default: no.
+    pub allow_expunge: bool,
 }
 
 impl Default for Options {
@@ -84,6 +86,7 @@ impl Default for Options {
             grace: Duration::from_secs(30),
             failed_grace: Duration::from_secs(30),
             signer: None,
+            allow_expunge: false,
         }
     }
 }
@@ -240,7 +243,7 @@ fn router(
     let integrity = IntegrityServiceServer::new(integrity)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let admin = AdminServiceServer::new(AdminHandler::new(context))
+    let admin = AdminServiceServer::new(AdminHandler::new(context, options.allow_expunge))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let is_public = health.is_some();

@@ -25,13 +25,15 @@ pub struct AdminHandler {
     context: Context,
     backups: Arc<Semaphore>,
     verifications: Arc<Semaphore>,
+    allow_expunge: bool,
 }
 
 impl AdminHandler {
     /// Creates the handler. Its clones share the limits on backups and verifications.
-    pub fn new(context: Context) -> Self {
+    /// `allow_expunge` says whether texts may be destroyed through it.
+    pub fn new(context: Context, allow_expunge: bool) -> Self {
         let verifications = Arc::new(Semaphore::new(VERIFICATIONS_MAX));
-        Self { context, backups: Arc::new(Semaphore::new(BACKUPS_MAX)), verifications }
+        Self { context, backups: Arc::new(Semaphore::new(BACKUPS_MAX)), verifications, allow_expunge }
     }
 }
 
@@ -62,6 +64,13 @@ impl AdminService for AdminHandler {
         Ok(Response::new(received))
     }
 
+    async fn expunge_revisions(
+        &self,
+        request: Request<pb::ExpungeRevisionsRequest>,
+    ) -> Result<Response<pb::ExpungeRevisionsResponse>, Status> {
+        Ok(Response::new(self.context.expunge_revisions(request, self.allow_expunge).await?))
+    }
+
     async fn get_status(
         &self,
         _request: Request<pb::GetStatusRequest>,
@@ -69,6 +78,7 @@ impl AdminService for AdminHandler {
         let archive = &self.context.archive;
         let info = archive.info();
         let clock = archive.clock_fault();
+        let destruction_pending = archive.destruction_pending().await.map_err(Refusal::from)?;
         let refusal = archive.check_writable().await.err();
         let state = match &refusal {
             None => pb::StorageState::Serving,
@@ -92,6 +102,7 @@ impl AdminService for AdminHandler {
                 ClockFault::JumpedAhead { .. } => None,
             }),
             limits: Some(limits_to_pb(&self.context.limits)),
+            destruction_pending_since: destruction_pending.map(timestamp_to_pb),
         }))
     }
 }
@@ -131,14 +142,17 @@ mod tests {
     /// A verification reads the whole archive. It occupies its place until its client has the result or is gone.
     #[tokio::test]
     async fn no_more_than_two_verifications_run_at_once() {
-        let handler = AdminHandler::new(Context {
-            archive: Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap()),
-            limits: Limits::default(),
-            stopping: CancellationToken::new(),
-            subscribers: TaskTracker::new(),
-            stalled_after: Duration::from_secs(60),
-            memory: Memory::default(),
-        });
+        let handler = AdminHandler::new(
+            Context {
+                archive: Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap()),
+                limits: Limits::default(),
+                stopping: CancellationToken::new(),
+                subscribers: TaskTracker::new(),
+                stalled_after: Duration::from_secs(60),
+                memory: Memory::default(),
+            },
+            false,
+        );
         let verify = || handler.verify(Request::new(pb::VerifyRequest {}));
         let first = verify().await.unwrap();
         let second = verify().await.unwrap();

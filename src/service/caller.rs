@@ -16,6 +16,8 @@ use crate::archive;
 pub struct Caller {
     /// The address of the client, if the connection has one.
     pub peer: Option<IpAddr>,
+    /// Whether it comes from another machine.
+    pub(super) is_remote: bool,
     /// The connection's share of the write queue.
     pub(super) writes: Arc<archive::QueueShare>,
     streams: Option<Arc<Streams>>,
@@ -34,7 +36,8 @@ impl Caller {
     pub fn new(peer: IpAddr, calls_max: usize) -> Self {
         let max = calls_max.saturating_sub(calls_max / 4).clamp(1, Semaphore::MAX_PERMITS);
         let streams = Streams { places: Arc::new(Semaphore::new(max)), max };
-        Self { peer: Some(counted_as(peer)), writes: Arc::default(), streams: Some(Arc::new(streams)) }
+        let is_remote = !peer.to_canonical().is_loopback();
+        Self { peer: Some(counted_as(peer)), is_remote, writes: Arc::default(), streams: Some(Arc::new(streams)) }
     }
 
     /// The caller of a request.

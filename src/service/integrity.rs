@@ -183,8 +183,9 @@ fn proof_file(proven: ProvenChange, disclosure: Disclosure, note: Note) -> Proof
             Group::Content => new_revision.map(|revision| revision.digest.0.to_vec()),
             Group::Original => new_revision.and_then(|revision| Some(revision.original.as_ref()?.sha256.to_vec())),
         };
-        match data.filter(|_| disclosure == Disclosure::Full) {
-            Some(data) => shown.show(group, entry.salt.of(group), &data),
+        // Of what was destroyed, the commitment is left.
+        match data.zip(entry.salt_of(group)).filter(|_| disclosure == Disclosure::Full) {
+            Some((data, salt)) => shown.show(group, salt, &data),
             None => shown.withhold(group, commitment),
         }
     }

@@ -7,6 +7,7 @@ mod admin;
 mod archive;
 mod backup;
 mod caller;
+mod expunge;
 mod feed;
 mod import;
 mod integrity;

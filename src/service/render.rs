@@ -16,7 +16,7 @@ use crate::model::{
 use crate::protobuf::MessageWriter;
 use crate::wire::{
     absence_to_pb, article_state_to_pb, basic_content_to_pb, claim_to_pb, content_parts_to_pb, content_to_pb,
-    fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
+    expunged_to_pb, fetch_to_pb, pb, snapshot_to_pb, timestamp_to_pb, word_delta_to_pb,
 };
 
 /// The field number of `revision` in `Article`.
@@ -127,7 +127,11 @@ pub(super) fn write_revision(revision: &RevisionAt, writer: &mut MessageWriter<'
     writer.timestamp(4, created_by.entry.observe_time);
     writer.timestamp(5, created_by.entry.archive_time);
     let fetch = created_by.entry.fetch.as_deref().map(fetch_to_pb);
+    writer.generated(14, created_by.entry.expunged.as_deref().map(expunged_to_pb).as_ref());
     let Some(record) = revision.record() else { return writer.generated(12, fetch.as_ref()) };
+    if revision.is_expunged() {
+        return writer.number(10, record.rollback_of.map_or(0, |number| number.get().into()));
+    }
     writer.bytes(6, &record.digest.0);
     match &revision.encoded_content {
         Some(content) => writer.bytes(7, content),
@@ -164,9 +168,16 @@ fn revision_of(name: String, number: RevisionNumber, change: &Change) -> pb::Rev
         fetch: change.entry.fetch.as_deref().map(fetch_to_pb),
         ..pb::Revision::default()
     };
-    if let Some(record) = change.entry.new_revision.as_deref() {
-        describe(&mut revision, record);
-        revision.content = Some(basic_content_to_pb(record));
+    revision.expunged = change.entry.expunged.as_deref().map(expunged_to_pb);
+    match change.entry.revision_with_content() {
+        Some(record) => {
+            describe(&mut revision, record);
+            revision.content = Some(basic_content_to_pb(record));
+        }
+        None => {
+            let rollback_of = change.entry.new_revision.as_deref().and_then(|record| record.rollback_of);
+            revision.rollback_of = rollback_of.map_or(0, RevisionNumber::get);
+        }
     }
     revision
 }

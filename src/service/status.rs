@@ -83,6 +83,12 @@ impl Refusal {
         Self::new(Code::FailedPrecondition, "LOG_KEY_MISSING", message)
     }
 
+    pub(super) fn expunge_not_allowed() -> Self {
+        let message = "this server does not destroy texts for this caller; start it with --allow-expunge, and call it from \
+                       the machine that it runs on";
+        Self::new(Code::PermissionDenied, "EXPUNGE_NOT_ALLOWED", message)
+    }
+
     pub(super) fn original_unknown(revision: &str) -> Self {
         let message = format!("no original was kept with {revision}");
         Self::new(Code::NotFound, "ORIGINAL_UNKNOWN", message).with("revision", revision)
@@ -297,6 +303,12 @@ fn conflict(error: &Conflict) -> Refusal {
         Conflict::TooManyMoves { url } => Refusal::new(Code::FailedPrecondition, "TOO_MANY_MOVES", error)
             .with("url", excerpt(url))
             .with("moves_max", Limits::URL_CHANGES_MAX),
+        Conflict::Expunged { article, number } => Refusal::new(Code::FailedPrecondition, "REVISION_EXPUNGED", error)
+            .with("article", article)
+            .with("revision", number),
+        Conflict::ExpungePlanChanged(article) => {
+            Refusal::new(Code::Aborted, "EXPUNGE_PLAN_CHANGED", error).with("article", article)
+        }
         Conflict::RequestIdReused { article, id } => Refusal::new(Code::FailedPrecondition, "REQUEST_ID_REUSED", error)
             .with("article", article)
             .with("request_id", id),

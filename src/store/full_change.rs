@@ -5,7 +5,7 @@ use super::content::{StoredContent, StoredOriginal};
 use super::engine::Read;
 use super::key::log::LogKey;
 use super::{Batch, StoreError, record};
-use crate::model::{Change, LogDigest, Seq, TreeHash};
+use crate::model::{ArticleName, Change, ExpungeOrder, LogDigest, Seq, TreeHash};
 
 /// A change with its content and original, as stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,11 +42,25 @@ impl FullChange {
     /// Reads the content and original that the change names. If only the original is damaged, this fails, but keeps the
     /// content.
     pub fn read_payload(&mut self, from: &dyn Read) -> Result<(), StoreError> {
-        let Some(new_revision) = &self.change.entry.new_revision else { return Ok(()) };
+        let Some(new_revision) = self.change.entry.revision_with_content() else { return Ok(()) };
         let seq = self.change.seq;
         let content = StoredContent::read(from, seq)?;
         self.content = Some(content.ok_or_else(|| StoreError::damaged_at(seq, "a content is missing"))?);
         self.original = new_revision.original.as_ref().map(|_| StoredOriginal::read(from, seq)).transpose()?;
+        Ok(())
+    }
+
+    /// Destroys the text of the change, and with it its content and original: it becomes a stub, at the same position,
+    /// with the same leaf. `name` replaces its article's name if that is to be destroyed, too.
+    pub fn expunge(&mut self, order: &ExpungeOrder, name: Option<&ArticleName>) -> Result<(), StoreError> {
+        let seq = self.change.seq;
+        let record = record::to_stub(seq, &self.record, order, name)?;
+        let stub = record::change_of(seq, &record)?;
+        if stub.leaf() != self.leaf {
+            return Err(StoreError::damaged_at(seq, "the stub of a change does not have its leaf"));
+        }
+        self.change = stub.change(self.change.log_digest);
+        (self.record, self.content, self.original) = (record, None, None);
         Ok(())
     }
 

@@ -8,6 +8,19 @@ use std::iter::Peekable;
 
 use super::engine::{Batch, Direction, EngineError, Entry, KeyRange, Read, Scan};
 
+/// An engine without entries, for what is projected from a log alone.
+pub struct EmptyEngine;
+
+impl Read for EmptyEngine {
+    fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
+        Ok(None)
+    }
+
+    fn scan(&self, _: KeyRange, _: Direction) -> Scan<'_> {
+        Box::new(std::iter::empty::<Result<Entry, EngineError>>())
+    }
+}
+
 /// Reads `below` as it will be once `above` is written.
 pub struct Overlay<'a> {
     below: &'a dyn Read,

@@ -8,12 +8,13 @@ use prost::Message;
 use super::key::log::LogKey;
 use super::seal::{seal, unseal};
 use super::{StoreError, stored};
-use crate::model::leaf::leaf_hash;
+use crate::model::leaf::{Commitment, Commitments, leaf_hash};
 use crate::model::{
     AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleId, ArticleKey, ArticleName, ArticleState,
-    ArticleUrl, BoundUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts, Fetch, LabelChange,
-    LatestState, LogDigest, LogKind, OriginalRecord, Precision, RepeatedMove, RequestDigest, RequestId, RevisionNumber,
-    RevisionRecord, Salt, Seq, SourceId, Timestamp, TreeHash, UrlKey, WordDelta,
+    ArticleUrl, BoundUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts, ExpungeOrder, ExpungeReason,
+    Expunged, ExpungedChange, Expunging, Fetch, LabelChange, LatestState, LogDigest, LogKind, OriginalRecord,
+    Precision, RepeatedMove, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Salt, Seq, SourceId, Timestamp,
+    TreeHash, UrlKey, WordDelta,
 };
 
 /// A change, encoded and ready to be stored.
@@ -100,6 +101,18 @@ pub(super) fn change_of(seq: Seq, record: &[u8]) -> Result<DecodedChange, StoreE
     Ok(DecodedChange { seq, entry, attributes })
 }
 
+/// The protobuf bytes of the stub of a change, from those of the change: see [`ChangeEntry::stub`].
+pub fn to_stub(
+    seq: Seq,
+    record: &[u8],
+    order: &ExpungeOrder,
+    name: Option<&ArticleName>,
+) -> Result<Vec<u8>, StoreError> {
+    let DecodedChange { entry, attributes, .. } = change_of(seq, record)?;
+    let commitments = Commitments::of(&entry, &attributes);
+    Ok(to_stored(seq, &entry.stub(order, commitments, name)).encode_to_vec())
+}
+
 /// The attributes of the change at `seq`, as they are stored in its protobuf bytes.
 pub fn attributes(seq: Seq, record: &[u8]) -> Result<Vec<u8>, StoreError> {
     Ok(change_of(seq, record)?.attributes)
@@ -114,6 +127,7 @@ pub fn created_revision(change: &Change) -> Result<&RevisionRecord, StoreError> 
 fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
     let new_revision = entry.new_revision.as_deref();
     let original = new_revision.and_then(|revision| revision.original.as_ref());
+    let with_text = entry.expunged.is_none();
     let back_to = |target: Seq| seq.0.saturating_sub(target.0);
     stored::Change {
         article: entry.article.0,
@@ -131,11 +145,12 @@ fn to_stored(seq: Seq, entry: &ChangeEntry) -> stored::Change {
         state_offset: entry.latest_state.state_seq.map(back_to),
         labels_offset: entry.latest_state.labels_seq.map(back_to),
         absence: entry.absence.as_deref().map(|absence| absence_to_stored(absence.look, absence.run)),
-        salt: entry.salt.0.to_vec(),
+        salt: if with_text { entry.salt.0.to_vec() } else { Vec::new() },
         name: Some(name_to_stored(&entry.name)),
-        content_digest: new_revision.map(|revision| revision.digest.0.to_vec()).unwrap_or_default(),
+        content_digest: entry.revision_with_content().map(|revision| revision.digest.0.to_vec()).unwrap_or_default(),
         original_sha256: original.map(|original| original.sha256.to_vec()).unwrap_or_default(),
         attributes: attributes_to_stored(entry).encode_to_vec(),
+        expunged: entry.expunged.as_deref().map(expunged_to_stored),
     }
 }
 
@@ -143,7 +158,10 @@ fn attributes_to_stored(entry: &ChangeEntry) -> stored::Attributes {
     let LabelChange { added, removed, after } = entry.labels.as_deref().cloned().unwrap_or_default();
     stored::Attributes {
         request_id: entry.request.as_ref().map(|(id, _)| id.as_str().to_owned()).unwrap_or_default(),
-        request_digest: entry.request.as_ref().map(|(_, digest)| digest.0.to_vec()).unwrap_or_default(),
+        request_digest: match &entry.request {
+            Some((_, digest)) if entry.expunged.is_none() => digest.0.to_vec(),
+            Some(_) | None => Vec::new(),
+        },
         made: entry.new_revision.as_deref().map(revision_to_stored),
         bound_urls: entry.bound_urls.iter().map(|url| bound_url(url, entry.new_revision.as_deref())).collect(),
         ended_urls: entry.ended_urls.iter().map(|url| bound_url(url, None)).collect(),
@@ -155,7 +173,73 @@ fn attributes_to_stored(entry: &ChangeEntry) -> stored::Attributes {
         labels_removed: removed,
         labels: after,
         principal: String::new(),
+        expunging: entry.expunging.as_deref().map(expunging_to_stored),
     }
+}
+
+fn expunged_to_stored(expunged: &Expunged) -> stored::Expunged {
+    let Commitments { name, attributes, content, original } = expunged.commitments;
+    let optional = |commitment: Option<Commitment>| commitment.map(|commitment| commitment.0.to_vec());
+    stored::Expunged {
+        order: Some(order_to_stored(&expunged.order)),
+        name_salt: expunged.name_salt.map(|salt| salt.0.to_vec()).unwrap_or_default(),
+        name: name.0.to_vec(),
+        attributes: attributes.0.to_vec(),
+        content: optional(content).unwrap_or_default(),
+        original: optional(original).unwrap_or_default(),
+    }
+}
+
+fn expunging_to_stored(expunging: &Expunging) -> stored::Expunging {
+    let target = |target: &ExpungedChange| stored::ExpungedChange { seq: target.seq.0, leaf: target.leaf.0.to_vec() };
+    stored::Expunging {
+        order: Some(order_to_stored(&expunging.order)),
+        with_name: expunging.with_name,
+        targets: expunging.targets.iter().map(target).collect(),
+    }
+}
+
+fn order_to_stored(order: &ExpungeOrder) -> stored::ExpungeOrder {
+    stored::ExpungeOrder {
+        reason: order.reason.number().into(),
+        reference: order.reference.clone(),
+        time: order.time.micros(),
+    }
+}
+
+fn expunged_from_stored(expunged: stored::Expunged) -> Option<Expunged> {
+    let commitment = |bytes: &[u8]| bytes.try_into().ok().map(Commitment);
+    let optional = |bytes: &[u8]| transposed((!bytes.is_empty()).then(|| commitment(bytes)));
+    let name_salt = expunged.name_salt;
+    Some(Expunged {
+        order: order_from_stored(expunged.order?)?,
+        commitments: Commitments {
+            name: commitment(&expunged.name)?,
+            attributes: commitment(&expunged.attributes)?,
+            content: optional(&expunged.content)?,
+            original: optional(&expunged.original)?,
+        },
+        name_salt: transposed((!name_salt.is_empty()).then(|| name_salt.try_into().ok().map(Salt)))?,
+    })
+}
+
+fn expunging_from_stored(expunging: stored::Expunging) -> Option<Expunging> {
+    let target = |target: stored::ExpungedChange| {
+        Some(ExpungedChange { seq: Seq(target.seq), leaf: TreeHash(target.leaf.try_into().ok()?) })
+    };
+    Some(Expunging {
+        order: order_from_stored(expunging.order?)?,
+        with_name: expunging.with_name,
+        targets: expunging.targets.into_iter().map(target).collect::<Option<_>>()?,
+    })
+}
+
+fn order_from_stored(order: stored::ExpungeOrder) -> Option<ExpungeOrder> {
+    Some(ExpungeOrder {
+        reason: ExpungeReason::from_number(order.reason)?,
+        reference: order.reference,
+        time: Timestamp::from_micros(order.time)?,
+    })
 }
 
 pub(super) fn name_to_stored(name: &ArticleName) -> stored::ArticleRecord {
@@ -192,8 +276,15 @@ fn url_from_stored(stored: stored::BoundUrl, canonical: &str) -> Option<BoundUrl
 }
 
 fn from_stored(seq: Seq, message: stored::Change, attributes: stored::Attributes) -> Option<ChangeEntry> {
+    let expunged = transposed(message.expunged.map(expunged_from_stored))?;
     let digests = Digests { content: message.content_digest, original: message.original_sha256 };
     let new_revision = match attributes.made {
+        Some(made) if expunged.is_some() => {
+            let rollback_of = RevisionNumber::new(made.rollback_of);
+            digests
+                .are_none()
+                .then_some(Some(Box::new(RevisionRecord { rollback_of, ..RevisionRecord::destroyed() })))?
+        }
         None => digests.are_none().then_some(None)?,
         Some(made) => Some(Box::new(revision_from_stored(made, &digests)?)),
     };
@@ -217,7 +308,9 @@ fn from_stored(seq: Seq, message: stored::Change, attributes: stored::Attributes
     };
     let labels =
         LabelChange { added: attributes.labels_added, removed: attributes.labels_removed, after: attributes.labels };
-    let is_labelled = !(labels.added.is_empty() && labels.removed.is_empty());
+    // Of a change whose name was destroyed, the labels are gone, and that it changed them is not.
+    let is_labelled = !(labels.added.is_empty() && labels.removed.is_empty())
+        || (expunged.is_some() && message.labels_offset == Some(0));
     if !is_labelled && !labels.after.is_empty() {
         return None;
     }
@@ -233,7 +326,11 @@ fn from_stored(seq: Seq, message: stored::Change, attributes: stored::Attributes
             0 => None,
             offset => Some(Seq(seq.0.checked_sub(offset)?)),
         },
-        request: request_from_stored(&attributes.request_id, &attributes.request_digest)?,
+        request: match &expunged {
+            Some(_) if attributes.request_id.is_empty() => None,
+            Some(_) => Some((RequestId::parse(&attributes.request_id).ok()?, RequestDigest::default())),
+            None => request_from_stored(&attributes.request_id, &attributes.request_digest)?,
+        },
         bound_urls: urls(attributes.bound_urls)?,
         ended_urls: urls(attributes.ended_urls)?,
         repeated_move: transposed(repeated_move)?,
@@ -244,7 +341,9 @@ fn from_stored(seq: Seq, message: stored::Change, attributes: stored::Attributes
         fetch: attributes.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         by_rollback: message.by_rollback,
         latest_state,
-        salt: Salt(message.salt.try_into().ok()?),
+        expunging: transposed(attributes.expunging.map(expunging_from_stored))?.map(Box::new),
+        salt: if expunged.is_some() { Salt::default() } else { Salt(message.salt.try_into().ok()?) },
+        expunged: expunged.map(Box::new),
     })
 }
 

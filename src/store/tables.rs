@@ -11,6 +11,7 @@ use super::engine::{Direction, EngineError, Read};
 use super::head::{ArticleHead, InForce, StateChange};
 use super::key::Fields;
 use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
+use super::key::expunge::ExpungeKey;
 use super::key::log::LogKey;
 use super::key::meta::MetaKey;
 use super::key::name::NameKey;
@@ -103,6 +104,26 @@ impl<'a> Tables<'a> {
             return Err(StoreError::damaged(&key, "a tile does not have 256 hashes"));
         }
         Ok(Some(hashes.iter().copied().map(TreeHash).collect()))
+    }
+
+    /// The changes that destroyed text, in log order.
+    pub fn expunging_changes(&self) -> impl Iterator<Item = Result<Change, StoreError>> + use<'a> {
+        let tables = *self;
+        self.read.scan(ExpungeKey::all(), Direction::Forward).map(move |entry| {
+            let (key, value) = entry?;
+            unseal(&key, &value)?;
+            let key = ExpungeKey::decode(&key).ok_or_else(|| StoreError::damaged(&key, "a key is malformed"))?;
+            let missing = || StoreError::damaged_at(key.0, "the change that destroyed text is missing");
+            tables.change(key.0)?.filter(|change| change.entry.expunging.is_some()).ok_or_else(missing)
+        })
+    }
+
+    /// When text was destroyed that the files of the database still have; `None` if there is no such text.
+    pub fn destruction_pending(&self) -> Result<Option<Timestamp>, StoreError> {
+        let key = MetaKey::DestructionPending.encode();
+        let Some(value) = self.read.get(&key)? else { return Ok(None) };
+        let micros = unseal(&key, &value)?.try_into().map(i64::from_be_bytes).ok().and_then(Timestamp::from_micros);
+        micros.map(Some).ok_or_else(|| StoreError::damaged(&key, "a time cannot be read"))
     }
 
     /// The article with this name, if it was created below `bound`.
@@ -453,6 +474,21 @@ impl Batch {
     /// Writes a full tile of the Merkle tree.
     pub fn put_tile(&mut self, tile: &Tile) {
         self.put(TileKey(tile.id).encode(), tile.hashes.iter().flat_map(|hash| hash.0).collect());
+    }
+
+    /// Writes that the change at `seq` destroyed text.
+    pub fn put_expunging(&mut self, seq: Seq) {
+        self.put(ExpungeKey(seq).encode(), Vec::new());
+    }
+
+    /// Writes that the files of the database have had text since `time` that was destroyed.
+    pub fn put_destruction_pending(&mut self, time: Timestamp) {
+        self.put_meta(MetaKey::DestructionPending, time.micros().to_be_bytes().to_vec());
+    }
+
+    /// Removes a key.
+    pub fn remove(&mut self, key: Vec<u8>) {
+        self.writes.insert(key, None);
     }
 
     /// Writes a source's statistics.

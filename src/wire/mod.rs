@@ -41,8 +41,9 @@ pub use from_pb::{
 };
 pub use to_pb::{
     absence_reason_to_pb, absence_to_pb, article_filter_to_pb, article_state_to_pb, basic_content_to_pb, claim_to_pb,
-    content_parts_to_pb, content_to_pb, diff_to_pb, feed_kind_to_pb, feed_kinds_to_pb, fetch_to_pb, snapshot_to_pb,
-    status_from_pb, status_to_pb, timestamp_to_pb, word_delta_to_pb,
+    content_parts_to_pb, content_to_pb, diff_to_pb, expunge_reason_to_pb, expunged_to_pb, expunging_to_pb,
+    feed_kind_to_pb, feed_kinds_to_pb, fetch_to_pb, snapshot_to_pb, status_from_pb, status_to_pb, timestamp_to_pb,
+    word_delta_to_pb,
 };
 
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.

@@ -9,8 +9,8 @@ use super::pb;
 use crate::model::diff::{ContentDiff, FieldChange, Hunk, HunkKind, Span, SpanKind};
 use crate::model::{
     AbsenceLook, AbsenceReason, AbsenceRun, ArticleFilter, ArticleState, Block, BlockKind, ChangeKind, ChangeKinds,
-    ClaimedTime, Content, ContentPart, ContentParts, Fetch, Precision, RevisionRecord, Snapshot, TimeRange, Timestamp,
-    UrlKey, WordDelta,
+    ClaimedTime, Content, ContentPart, ContentParts, ExpungeOrder, ExpungeReason, Expunged, Expunging, Fetch,
+    Precision, RevisionNumber, RevisionRecord, Snapshot, TimeRange, Timestamp, UrlKey, WordDelta,
 };
 
 /// Converts an instant without loss of precision.
@@ -71,7 +71,7 @@ fn time_range_to_pb(range: TimeRange) -> Option<pb::TimeRange> {
 
 /// Converts selected kinds of change. The default selection gives an empty list.
 pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
-    const ALL: [ChangeKind; 10] = [
+    const ALL: [ChangeKind; 11] = [
         ChangeKind::Created,
         ChangeKind::Revised,
         ChangeKind::Sighted,
@@ -82,8 +82,9 @@ pub fn feed_kinds_to_pb(kinds: ChangeKinds) -> Vec<i32> {
         ChangeKind::Labelled,
         ChangeKind::Absent,
         ChangeKind::UrlMoved,
+        ChangeKind::Expunged,
     ];
-    let requested = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.contains(*kind));
+    let requested = ALL.into_iter().filter(|kind| !kinds.is_default() && kinds.names(*kind));
     requested.map(|kind| feed_kind_to_pb(kind).into()).collect()
 }
 
@@ -100,6 +101,39 @@ pub fn feed_kind_to_pb(kind: ChangeKind) -> pb::ChangeKind {
         ChangeKind::Labelled => pb::ChangeKind::Labelled,
         ChangeKind::Absent => pb::ChangeKind::Absent,
         ChangeKind::UrlMoved => pb::ChangeKind::UrlMoved,
+        ChangeKind::Expunged => pb::ChangeKind::Expunged,
+    }
+}
+
+/// Converts why a text was destroyed.
+pub fn expunge_reason_to_pb(reason: ExpungeReason) -> pb::ExpungeReason {
+    match reason {
+        ExpungeReason::CourtOrder => pb::ExpungeReason::CourtOrder,
+        ExpungeReason::PersonalData => pb::ExpungeReason::PersonalData,
+        ExpungeReason::Copyright => pb::ExpungeReason::Copyright,
+        ExpungeReason::Other => pb::ExpungeReason::Other,
+    }
+}
+
+/// Converts what is left of a text that was destroyed.
+pub fn expunged_to_pb(expunged: &Expunged) -> pb::Expunged {
+    let ExpungeOrder { reason, reference, time } = &expunged.order;
+    pb::Expunged {
+        reason: expunge_reason_to_pb(*reason).into(),
+        reference: reference.clone(),
+        expunge_time: Some(timestamp_to_pb(*time)),
+        content_commitment: expunged.commitments.content.map(|content| content.0.to_vec()).unwrap_or_default(),
+    }
+}
+
+/// Converts what a change destroyed. `revisions` are those among it; none if it was all text of the article.
+pub fn expunging_to_pb(expunging: &Expunging, revisions: &[RevisionNumber]) -> pb::Expunging {
+    pb::Expunging {
+        seqs: expunging.targets.iter().map(|target| target.seq.0).collect(),
+        revision_numbers: revisions.iter().map(|number| number.get()).collect(),
+        with_name: expunging.with_name,
+        reason: expunge_reason_to_pb(expunging.order.reason).into(),
+        reference: expunging.order.reference.clone(),
     }
 }
 

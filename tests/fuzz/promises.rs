@@ -235,6 +235,7 @@ requests! {
     StreamBackupRequest SubscribeRequest VerifyRequest WithdrawArticleRequest RecordAbsenceRequest MoveUrlRequest
     UpdateSubscriptionRequest ParkChangeRequest ListParkedChangesRequest ResolveParkedChangesRequest
     GetCheckpointRequest GetInclusionProofRequest GetConsistencyProofRequest ListLogKeysRequest
+    ExpungeRevisionsRequest
 }
 
 /// Longer messages are rejected by their length alone.

@@ -34,7 +34,7 @@ fn options() -> Options {
     Options { free_space_floor_bytes: 0, ..Options::default() }
 }
 
-fn open(path: &Path) -> SledEngine {
+pub(crate) fn open(path: &Path) -> SledEngine {
     let directory = Arc::new(Directory::open_or_create(path, holder()).unwrap());
     SledEngine::open(directory, EngineOptions { free_space_floor_bytes: 0, ..Default::default() }).unwrap()
 }
@@ -94,14 +94,14 @@ fn content(engine: &SledEngine, seq: Seq) -> Vec<u8> {
     stored.unpack(base.as_deref()).unwrap()
 }
 
-fn contents(engine: &SledEngine, entries: &[Entry]) -> BTreeMap<u64, Vec<u8>> {
+pub(crate) fn contents(engine: &SledEngine, entries: &[Entry]) -> BTreeMap<u64, Vec<u8>> {
     let seqs = entries.iter().filter(|(key, _)| key[0] == CONTENT);
     let seqs = seqs.map(|(key, _)| u64::from_be_bytes(key[1..9].try_into().unwrap()));
     seqs.map(|seq| (seq, content(engine, Seq(seq)))).collect()
 }
 
 /// All entries without those that a compaction may alter, and heads without depths.
-fn unaltered(entries: &[Entry]) -> Vec<Entry> {
+pub(crate) fn unaltered(entries: &[Entry]) -> Vec<Entry> {
     let kept = entries.iter().filter(|(key, _)| ![CONTENT, ORIGINAL].contains(&key[0]));
     let without_depths = kept.map(|(key, value)| {
         if !(key[0] == 4 && key[9] == 0) {
@@ -115,7 +115,7 @@ fn unaltered(entries: &[Entry]) -> Vec<Entry> {
 }
 
 /// The files of an archive, and whether any of them has these bytes.
-fn files_with(path: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+pub(crate) fn files_with(path: &Path, bytes: &[u8]) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![path.to_path_buf()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

@@ -18,6 +18,7 @@ mod default_client;
 mod embed;
 mod etags;
 mod export;
+mod expunge;
 mod faults;
 mod feed;
 mod fetch;

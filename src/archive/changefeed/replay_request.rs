@@ -14,8 +14,8 @@ use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::{RevisionAt, View, revision_of};
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::model::{AbsenceLook, ArticleUrl, Change, LogKind, RevisionNumber};
-use crate::store::StoreError;
+use crate::model::{AbsenceLook, ArticleUrl, Change, Content, LogKind, RevisionNumber};
+use crate::store::{StoreError, content_encoding};
 
 /// The action of a replay request. Name, time, request id, labels, reason and fetch are those of
 /// the change.
@@ -40,6 +40,11 @@ pub enum ReplayRequest {
     Absent(AbsenceLook),
     /// Add and remove the labels that the change added and removed.
     Label,
+    /// Destroy the text of these revisions, or of the whole article.
+    Expunge {
+        /// The revisions; none if all text of the article was destroyed.
+        revisions: Vec<RevisionNumber>,
+    },
     /// Move an address to the article, or end it there.
     MoveUrl {
         /// The address, as it was given.
@@ -55,7 +60,7 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
     let entry = &change.entry;
     let publish = |number, created_by, coalesce| {
         let revision = revision_of(reader, entry.name.clone(), number, created_by, View::Full)?;
-        Ok(ReplayRequest::Observe { revision: Box::new(revision), coalesce })
+        Ok(ReplayRequest::Observe { revision: Box::new(placeholder(revision)), coalesce })
     };
     match entry.kind {
         LogKind::Created | LogKind::Revised => publish(number(change)?, Arc::clone(change), false),
@@ -94,6 +99,7 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             let repeated = entry.repeated_move.as_deref();
             moved(change, repeated.map(|repeated| &repeated.url), repeated.is_some_and(|repeated| repeated.ended))
         }
+        LogKind::Expunged => expunge(reader, change),
         LogKind::Withdrawn => Ok(ReplayRequest::SetState { withdrawn: true }),
         LogKind::Reinstated => Ok(ReplayRequest::SetState { withdrawn: false }),
         LogKind::StateRepeated => {
@@ -103,6 +109,34 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             Ok(ReplayRequest::SetState { withdrawn: state.ok_or_else(missing)?.withdrawn })
         }
     }
+}
+
+/// A copy of the archive has the name that the article has now, so there only the text is left to destroy.
+fn expunge(reader: &Reader<'_>, change: &Change) -> Result<ReplayRequest, ReadError> {
+    Ok(ReplayRequest::Expunge { revisions: expunged_revisions(reader, change)? })
+}
+
+/// The revisions whose text a change destroyed; none if it destroyed all text of the article, or nothing.
+pub(crate) fn expunged_revisions(reader: &Reader<'_>, change: &Change) -> Result<Vec<RevisionNumber>, ReadError> {
+    let mut revisions = Vec::new();
+    for target in change.entry.expunging.iter().flat_map(|expunging| &expunging.targets) {
+        let entry = &reader.change(target.seq)?.entry;
+        match entry.revision.filter(|_| entry.new_revision.is_some()) {
+            Some(revision) => revisions.push(revision),
+            // Only with all text of the article do other changes lose theirs.
+            None => return Ok(Vec::new()),
+        }
+    }
+    Ok(revisions)
+}
+
+/// Stands for a text that was destroyed, so that in a copy of the archive the revisions keep their numbers.
+fn placeholder(revision: RevisionAt) -> RevisionAt {
+    if revision.created_by.entry.expunged.is_none() {
+        return revision;
+    }
+    let content = Content::new(format!("The text of revision {} was destroyed", revision.number));
+    RevisionAt { encoded_content: Some(content_encoding::to_bytes(&content).into()), ..revision }
 }
 
 fn moved(change: &Change, url: Option<&ArticleUrl>, ended: bool) -> Result<ReplayRequest, ReadError> {

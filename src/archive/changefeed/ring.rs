@@ -60,6 +60,13 @@ impl<T: Clone> Recent<T> {
         Self { ring: Mutex::new(ring), items_max, bytes_max }
     }
 
+    /// Forgets all items. Subscribers read storage until there are new ones.
+    pub(crate) fn clear(&self) {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = ring.first + ring.items.len() as u64;
+        *ring = Ring { first: end, items: VecDeque::new(), bytes: 0 };
+    }
+
     /// Appends items, each with its position and its size in bytes, and evicts the oldest ones while the ring exceeds a
     /// maximum. The items must be durable, and their end not yet announced.
     pub(crate) fn push(&self, items: impl IntoIterator<Item = (u64, T, usize)>) {

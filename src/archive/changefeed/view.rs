@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::archive::changefeed::FeedView;
 use crate::archive::changefeed::cached_change::{creating_change, labelled_by, newest, number};
 use crate::archive::changefeed::entry::FeedEntry;
-use crate::archive::changefeed::replay_request::{ReplayRequest, replay_request};
+use crate::archive::changefeed::replay_request::{ReplayRequest, expunged_revisions, replay_request};
 use crate::archive::project::timeline::TimelineReader;
 use crate::archive::read::article::{RevisionAt, View, labels_of, revision_of};
 use crate::archive::read::compare::{self, Comparison};
@@ -36,6 +36,8 @@ pub struct ChangeAt {
     pub labels: Vec<String>,
     /// The differences from the revision before, if the view is [`FeedView::Diff`] and the change created a revision.
     pub comparison: Option<Box<Comparison>>,
+    /// The revisions whose text the change destroyed; none if it destroyed all text of the article, or nothing.
+    pub expunged_revisions: Vec<RevisionNumber>,
     /// The replay request, if the view is [`FeedView::Request`].
     pub replay_request: Option<ReplayRequest>,
 }
@@ -46,7 +48,8 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
     let kind = ChangeKind::of(change);
     let newest = newest(reader, change)?;
     let newest_number = number(&newest)?;
-    let is_of_article = matches!(kind, ChangeKind::Aliased | ChangeKind::Labelled | ChangeKind::UrlMoved);
+    let is_of_article =
+        matches!(kind, ChangeKind::Aliased | ChangeKind::Labelled | ChangeKind::UrlMoved | ChangeKind::Expunged);
     let created_by = match change.entry.revision {
         _ if change.entry.new_revision.is_some() => Arc::clone(change),
         // An observation that added nothing but URLs or labels is delivered as a change of these alone.
@@ -57,7 +60,7 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
     let content = if view == FeedView::Full && kind != ChangeKind::Withdrawn { View::Full } else { View::Basic };
     let number = number(&created_by)?;
     let comparison = match view {
-        FeedView::Diff if created_by.seq == change.seq => Some(Box::new(compared(reader, entry, number)?)),
+        FeedView::Diff if created_by.seq == change.seq => compared(reader, entry, number)?.map(Box::new),
         FeedView::Basic | FeedView::Full | FeedView::Diff | FeedView::Request => None,
     };
     let replay_request = (view == FeedView::Request).then(|| replay_request(reader, entry)).transpose()?;
@@ -69,12 +72,14 @@ pub(crate) fn change_at(reader: &Reader<'_>, entry: &FeedEntry, view: FeedView) 
         is_newest: change.entry.latest_state.is_newest || is_of_article,
         labels: labels_of(labelled_by(reader, change)?.as_ref()).to_vec(),
         comparison,
+        expunged_revisions: expunged_revisions(reader, change)?,
         replay_request,
     })
 }
 
-/// Compares the revision with the one in force before it, as known with the change that created it.
-fn compared(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Comparison, ReadError> {
+/// Compares the revision with the one in force before it, as known with the change that created it. `None` if the text
+/// of either was destroyed.
+fn compared(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) -> Result<Option<Comparison>, ReadError> {
     let tables = reader.tables()?; // Comparing takes too long for an async thread.
     let change = &entry.change;
     let scan = reader.of_scan();
@@ -84,5 +89,7 @@ fn compared(reader: &Reader<'_>, entry: &FeedEntry, revision: RevisionNumber) ->
     let before = change.entry.observe_time.saturating_add_micros(-1);
     let step = TimelineReader::Stored(tables, change.entry.article).in_force(Some(before), change.seq.next())?;
     let base = step.map(|step| read(step.revision, reader.change(step.created_seq)?)).transpose()?;
-    Ok(compare::compare_revisions(base, read(revision, Arc::clone(change))?))
+    let target = read(revision, Arc::clone(change))?;
+    let is_expunged = target.is_expunged() || base.as_ref().is_some_and(RevisionAt::is_expunged);
+    Ok((!is_expunged).then(|| compare::compare_revisions(base, target)))
 }

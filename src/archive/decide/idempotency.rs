@@ -27,7 +27,9 @@ impl Decider<'_> {
         let missing = || StoreError::damaged_at(seq, "the change that carried out a request is missing");
         let change = self.tables.change(seq)?.ok_or_else(missing)?;
         let article = existing.head.name.clone();
-        if change.entry.request.as_ref().is_none_or(|(_, recorded)| *recorded != digest) {
+        // The digest of a request whose text was destroyed is gone, too.
+        let is_known = change.entry.expunged.is_none();
+        if is_known && change.entry.request.as_ref().is_none_or(|(_, recorded)| *recorded != digest) {
             return Err(Conflict::RequestIdReused { article, id: id.clone() }.into());
         }
         let outcome = match change.entry.kind {
@@ -39,7 +41,8 @@ impl Decider<'_> {
             | LogKind::Labelled
             | LogKind::Absent
             | LogKind::UrlEnded
-            | LogKind::UrlBound => Outcome::Revised,
+            | LogKind::UrlBound
+            | LogKind::Expunged => Outcome::Revised,
             LogKind::Sighted
             | LogKind::Repeated
             | LogKind::StateRepeated
@@ -81,7 +84,7 @@ impl Decider<'_> {
         change: &Change,
     ) -> Result<Vec<Warning>, ArchiveError> {
         let mut warnings = self.foreign_urls(operation, article, change.seq.next())?;
-        if let (Action::Observe(observation), Some(record)) = (&operation.action, change.entry.new_revision.as_deref())
+        if let (Action::Observe(observation), Some(record)) = (&operation.action, change.entry.revision_with_content())
         {
             let at = Some(change.entry.observe_time);
             let before = TimelineReader::Stored(self.tables, article).in_force(at, change.seq)?;

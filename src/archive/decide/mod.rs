@@ -22,6 +22,7 @@
 mod absence;
 mod addresses;
 pub(crate) mod decision;
+mod expunge;
 pub(crate) mod idempotency;
 pub(crate) mod observation;
 
@@ -146,7 +147,8 @@ impl Decider<'_> {
                 | Action::Absent(_)
                 | Action::Label { .. }
                 | Action::BindUrl(_)
-                | Action::EndUrl(_),
+                | Action::EndUrl(_)
+                | Action::Expunge(_),
                 None,
             ) => Err(Missing::Article(name).into()),
             (Action::Absent(request), Some(existing)) => self.absent(operation, existing, request),
@@ -157,6 +159,7 @@ impl Decider<'_> {
             (Action::Label { edit, reason }, Some(existing)) => self.label(operation, existing, edit, reason),
             (Action::BindUrl(url_move), Some(existing)) => self.bind_url(operation, existing, url_move),
             (Action::EndUrl(url_move), Some(existing)) => self.end_url(operation, existing, url_move),
+            (Action::Expunge(prepared), Some(existing)) => self.expunge(operation, existing, prepared),
         }
     }
 
@@ -323,8 +326,10 @@ impl Decider<'_> {
                 is_newest: false,
                 labels_seq: None,
             },
+            expunging: None,
             // Sealing the commit replaces it.
             salt: Salt::default(),
+            expunged: None,
         }
     }
 
@@ -401,6 +406,7 @@ pub(crate) fn urls(operation: &Operation) -> &[ArticleUrl] {
         | Action::Absent(_)
         | Action::Label { .. }
         | Action::BindUrl(_)
-        | Action::EndUrl(_) => &[],
+        | Action::EndUrl(_)
+        | Action::Expunge(_) => &[],
     }
 }

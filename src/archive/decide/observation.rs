@@ -174,7 +174,7 @@ impl Decider<'_> {
     ) -> Result<(ChangeEntry, Payload), ArchiveError> {
         let observation = new_content.observation;
         let packed = self.pack(head, new_content)?;
-        let summary = before.map(|before| self.summary(before, observation)).transpose()?;
+        let summary = before.map(|before| self.summary(before, observation)).transpose()?.flatten();
         let original = packed_original(observation);
         let record = RevisionRecord {
             word_delta: summary.map(|summary| summary.word_delta),
@@ -242,16 +242,25 @@ impl Decider<'_> {
         Ok(StoredContent::read(self.tables.source(), seq)?.map(|stored| (seq, stored.depth())))
     }
 
-    /// How the content differs from the one in force before it.
-    fn summary(&self, before: InForce, observation: &Observation) -> Result<DiffSummary, ArchiveError> {
+    /// How the content differs from the one in force before it; `None` if the text of that one was destroyed.
+    fn summary(&self, before: InForce, observation: &Observation) -> Result<Option<DiffSummary>, ArchiveError> {
         if let Some(prepared) = &observation.prepared
             && let Some((content, summary)) = &prepared.summary
             && self.is_content_of(content, before.created_seq)?
         {
-            return Ok(*summary);
+            return Ok(Some(*summary));
         }
-        let base = contents::decode(before.created_seq, &self.content_bytes(before.created_seq)?)?;
-        Ok(diff::summary(&base, &observation.content))
+        let bytes = match self.content_bytes(before.created_seq) {
+            Err(StoreError::Damaged { .. }) if self.is_expunged(before.created_seq)? => return Ok(None),
+            bytes => bytes?,
+        };
+        let base = contents::decode(before.created_seq, &bytes)?;
+        Ok(Some(diff::summary(&base, &observation.content)))
+    }
+
+    /// Whether the text of the revision that the change at `seq` created was destroyed.
+    fn is_expunged(&self, seq: Seq) -> Result<bool, StoreError> {
+        Ok(self.tables.creating_change(seq)?.entry.expunged.is_some())
     }
 
     /// Whether work was done against the content that the change at `seq` created.
@@ -291,7 +300,9 @@ impl Decider<'_> {
         let missing = || Missing::Revision { article: existing.head.name.clone(), number };
         let seq = seq.ok_or_else(missing)?;
         let created_by = self.tables.creating_change(seq)?;
-        let record = created_revision(&created_by)?;
+        created_revision(&created_by)?;
+        let expunged = || Conflict::Expunged { article: existing.head.name.clone(), number };
+        let record = created_by.entry.revision_with_content().ok_or_else(expunged)?;
         let digest = record.digest;
         let (bytes, _) = contents::load(self.tables.source(), seq, digest, self.cached)?;
         let observation = Observation {

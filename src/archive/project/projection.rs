@@ -78,6 +78,7 @@ pub(crate) fn project(
         LogKind::Withdrawn => projection.state(true)?,
         LogKind::Reinstated => projection.state(false)?,
         LogKind::Absent => projection.absent()?,
+        LogKind::Expunged => projection.expunge()?,
         LogKind::Repeated
         | LogKind::StateRepeated
         | LogKind::Aliased
@@ -249,6 +250,22 @@ impl<'a> Projection<'a> {
         Ok(())
     }
 
+    /// Projects a change that destroyed text. No later content may be a delta of an earlier one, because it is not said
+    /// here which of those are left. With the name, all that was found by it goes.
+    fn expunge(&mut self) -> Result<(), StoreError> {
+        let Cause { seq, entry, .. } = self.cause;
+        let missing = || StoreError::damaged_at(seq, "a change does not say what it destroyed");
+        let expunging = entry.expunging.as_deref().ok_or_else(missing)?;
+        self.head.recent.clear();
+        if expunging.with_name {
+            self.head.name.clone_from(&entry.name);
+            self.head.labels.clear();
+            (self.head.url_changes, self.head.url_count) = (Some(Vec::new()), 0);
+        }
+        self.batch.put_expunging(seq);
+        Ok(())
+    }
+
     /// Updates the latest absence with an observation, which ends its run if it is later. An earlier one may shorten
     /// the run.
     fn end_absence(&mut self) -> Result<(), StoreError> {
@@ -305,7 +322,9 @@ impl<'a> Projection<'a> {
     fn label(&mut self) -> Result<(), StoreError> {
         let Cause { seq, entry, .. } = self.cause;
         let Some(change) = &entry.labels else { return Ok(()) };
-        if LabelChange::of(&self.head.labels, &change.added, &change.removed).as_ref() != Some(&**change) {
+        // Of a stub without labels, only that it changed them is known.
+        let is_known = entry.expunged.is_none() || **change != LabelChange::default();
+        if is_known && LabelChange::of(&self.head.labels, &change.added, &change.removed).as_ref() != Some(&**change) {
             return Err(StoreError::damaged_at(seq, "a change of labels does not follow from the labels before it"));
         }
         self.head.labels.clone_from(&change.after);
@@ -376,7 +395,8 @@ fn latest_state(head: &ArticleHead, entry: &ChangeEntry) -> LatestState {
         | LogKind::LabelsRepeated
         | LogKind::UrlEnded
         | LogKind::UrlBound
-        | LogKind::UrlsRepeated => true,
+        | LogKind::UrlsRepeated
+        | LogKind::Expunged => true,
     };
     LatestState {
         created_seq: head.newest.created_seq,

@@ -96,7 +96,8 @@ pub struct RevisionAt {
     pub number: RevisionNumber,
     /// The change that created it. The attributes are in there.
     pub created_by: Arc<Change>,
-    /// Its content, encoded as it is stored and sent; `None` if it was read without it, or the article is withdrawn.
+    /// Its content, encoded as it is stored and sent; `None` if it was read without it, the article is withdrawn, or the
+    /// text was destroyed.
     pub(crate) encoded_content: Option<Bytes>,
     /// The bytes of the kept original; `None` if they were not requested, or no original was kept.
     pub original: Option<Bytes>,
@@ -118,10 +119,15 @@ impl RevisionAt {
         self.created_by.entry.archive_time
     }
 
-    /// Its content, decoded; `None` if it was read without it, or the article is withdrawn.
+    /// Its content, decoded; `None` if it was read without it, the article is withdrawn, or the text was destroyed.
     pub fn content(&self) -> Option<Content> {
         // It was checked against its digest when it was read, so it can be decoded.
         self.encoded_content.as_ref().and_then(|content| content_encoding::from_bytes(content))
+    }
+
+    /// Whether its text was destroyed.
+    pub fn is_expunged(&self) -> bool {
+        self.created_by.entry.expunged.is_some()
     }
 
     /// The attributes, from the log. `None` cannot happen unless the database is damaged.
@@ -485,9 +491,10 @@ pub(crate) fn revision_of(
     created_by: Arc<Change>,
     view: View,
 ) -> Result<RevisionAt, ReadError> {
-    let encoded_content = match view {
-        View::Basic => None,
-        View::Full => Some(reader.content(created_by.seq, created_revision(&created_by)?.digest)?),
+    created_revision(&created_by)?;
+    let (created_by, encoded_content) = match view {
+        View::Basic => (created_by, None),
+        View::Full => reader.created_content(created_by)?,
     };
     Ok(RevisionAt { article, number, created_by, encoded_content, original: None })
 }

@@ -4,7 +4,7 @@
 //!
 //! | value | why it cannot be wrong |
 //! | --- | --- |
-//! | change, content | it never changes once it is written |
+//! | change, content | it never changes once it is written, unless its text is destroyed |
 //! | head | the writer thread replaces it after the commit is durable and before the tail is announced |
 //! | timeline | it is used up to the position to which it is complete, or further if the head shows no later change |
 //!
@@ -19,10 +19,14 @@
 //! writer                          insert head v2 ──┘
 //! ```
 //!
+//! When text is destroyed, all caches are emptied. A reader that has read it before must not put it back: a value is
+//! cached only if the caches were not emptied since the read began, which is checked again after it was put there.
+//!
 //! The caches know neither the engine nor the durable tail; callers pass in how to load what is missing.
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult};
@@ -88,6 +92,8 @@ pub(crate) struct Caches {
     timelines: Cache<ArticleKey, Arc<Timeline>, CacheWeighter>,
     /// Encoded contents that scans have read, each until a delta of it is.
     scanned: Cache<Seq, Bytes, ContentWeighter>,
+    /// How often the caches were emptied.
+    generation: AtomicU64,
 }
 
 impl Caches {
@@ -100,7 +106,23 @@ impl Caches {
             contents: cache(2 * sixth, 4_000, RECENT, ContentWeighter),
             timelines: cache(sixth, 1_000, FREQUENT, CacheWeighter),
             scanned: cache(sixth, 4_000, RECENT, ContentWeighter),
+            generation: AtomicU64::new(0),
         }
+    }
+
+    /// How often the caches were emptied.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.heads.clear();
+        self.changes.clear();
+        self.contents.clear();
+        self.timelines.clear();
+        self.scanned.clear();
     }
 
     pub(crate) fn head(&self, name: &ArticleName) -> Option<HeadEntry> {
@@ -146,20 +168,31 @@ impl Caches {
         self.timelines.get(&article)
     }
 
-    pub(crate) fn put_change(&self, change: &Arc<Change>) {
+    /// Caches a change that a read of this generation has read.
+    pub(crate) fn put_change(&self, change: &Arc<Change>, generation: u64) {
         self.changes.insert(change.seq, Arc::clone(change));
+        if self.generation() != generation {
+            self.changes.remove(&change.seq);
+        }
     }
 
-    pub(crate) fn put_content(&self, seq: Seq, content: Bytes) {
+    /// Caches a content that a read of this generation has read.
+    pub(crate) fn put_content(&self, seq: Seq, content: Bytes, generation: u64) {
         self.contents.insert(seq, content);
+        if self.generation() != generation {
+            self.contents.remove(&seq);
+        }
     }
 
-    /// Keeps a content that a scan has read, in place of its base.
-    pub(crate) fn put_scanned_content(&self, seq: Seq, base: Option<Seq>, content: Bytes) {
+    /// Keeps a content that a scan of this generation has read, in place of its base.
+    pub(crate) fn put_scanned_content(&self, seq: Seq, base: Option<Seq>, content: Bytes, generation: u64) {
         if let Some(base) = base {
             self.scanned.remove(&base);
         }
         self.scanned.insert(seq, content);
+        if self.generation() != generation {
+            self.scanned.remove(&seq);
+        }
     }
 
     pub(crate) fn put_timeline(&self, article: ArticleKey, timeline: Arc<Timeline>) {

@@ -1,5 +1,6 @@
 //! Compares two states of an article, word by word.
 
+use crate::archive::error::{ArchiveError, Conflict};
 use crate::archive::read::article::{RevisionAt, View, known, revision, revision_of};
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
@@ -29,7 +30,7 @@ pub struct Comparison {
 }
 
 /// Compares two states. The default target is the state in force at the read point, and the default base is what was in
-/// force before the target.
+/// force before the target. A state whose text was destroyed is [`Conflict::Expunged`].
 pub(crate) fn compare(
     reader: &Reader<'_>,
     point: &ReadPoint,
@@ -46,6 +47,10 @@ pub(crate) fn compare(
         Some(selector) => Some(selected(reader, point, name, selector)?),
         None => predecessor(reader, point, &target, target_selector)?,
     };
+    if let Some(expunged) = base.iter().chain([&target]).find(|revision| revision.is_expunged()) {
+        let (article, number) = (expunged.article.clone(), expunged.number);
+        return Err(ArchiveError::from(Conflict::Expunged { article, number }).into());
+    }
     Ok(compare_revisions(base, target))
 }
 

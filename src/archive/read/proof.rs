@@ -66,7 +66,7 @@ pub(crate) fn inclusion(
     if merkle::root_by_inclusion(seq.0, tree.size(), leaf, &proof) != Some(tree.root()) {
         return Err(StoreError::damaged_at(seq, "the change does not match the log's tree").into());
     }
-    let new_revision = change.entry.new_revision.as_ref().filter(|_| with_content);
+    let new_revision = change.entry.revision_with_content().filter(|_| with_content);
     let content = new_revision.map(|revision| reader.content(seq, revision.digest)).transpose()?;
     let commitments = Commitments::of(&change.entry, &attributes);
     Ok(ProvenChange { change, attributes, commitments, leaf, proof, content })

@@ -55,6 +55,8 @@ impl<E: Into<ArchiveError>> From<E> for ReadError {
 pub(crate) struct Reader<'a> {
     shared: &'a Shared,
     mode: ReadMode,
+    /// The generation of the caches when the read began.
+    generation: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,11 +71,11 @@ enum ReadMode {
 
 impl<'a> Reader<'a> {
     pub(crate) fn cached(shared: &'a Shared) -> Self {
-        Self { shared, mode: ReadMode::CacheOnly }
+        Self { shared, mode: ReadMode::CacheOnly, generation: shared.caches.generation() }
     }
 
     pub(crate) fn engine(shared: &'a Shared) -> Self {
-        Self { shared, mode: ReadMode::ReadThrough }
+        Self { shared, mode: ReadMode::ReadThrough, generation: shared.caches.generation() }
     }
 
     /// Returns a reader for scans, which see most of their data once.
@@ -124,7 +126,7 @@ impl<'a> Reader<'a> {
         let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
         let change = Arc::new(self.tables()?.change(seq)?.ok_or_else(missing)?);
         if self.mode == ReadMode::ReadThrough {
-            self.shared.caches.put_change(&change);
+            self.shared.caches.put_change(&change, self.generation);
         }
         Ok(change)
     }
@@ -178,12 +180,27 @@ impl<'a> Reader<'a> {
         let (tables, caches) = (self.tables()?, &self.shared.caches);
         if self.mode == ReadMode::Scan {
             let (content, base) = contents::load(tables.source(), seq, digest, |seq| caches.scanned_content(seq))?;
-            caches.put_scanned_content(seq, base, content.clone());
+            caches.put_scanned_content(seq, base, content.clone(), self.generation);
             return Ok(content);
         }
         let (content, _) = contents::load(tables.source(), seq, digest, |seq| self.cached_content(seq))?;
-        caches.put_content(seq, content.clone());
+        caches.put_content(seq, content.clone(), self.generation);
         Ok(content)
+    }
+
+    /// The content of the revision that a change created, with the change; no content if its text was destroyed. If that
+    /// happens while this reads, the change is returned as it is afterwards.
+    pub(crate) fn created_content(&self, change: Arc<Change>) -> Result<(Arc<Change>, Option<Bytes>), ReadError> {
+        let Some(record) = change.entry.revision_with_content() else { return Ok((change, None)) };
+        let read = self.content(change.seq, record.digest);
+        if !matches!(read, Err(ReadError::Failed(ArchiveError::Damaged { .. }))) {
+            return read.map(|content| (change, Some(content)));
+        }
+        match self.tables()?.change(change.seq)? {
+            Some(stub) if stub.entry.expunged.is_some() => Ok((Arc::new(stub), None)),
+            // What it is stored as a difference from may have been destroyed, and it was stored anew.
+            Some(_) | None => Ok((Arc::clone(&change), Some(self.content(change.seq, record.digest)?))),
+        }
     }
 
     /// Calls `read` with the timeline of an article: the one in memory if it covers the bound, or else the tables.

@@ -53,6 +53,8 @@ pub(crate) struct UnloggedState {
     pub(crate) commits: u64,
     /// What tells the log of a restored archive from the one that was lost.
     pub(crate) log_epoch: Option<[u8; 4]>,
+    /// When text was destroyed that the files of the archive still have.
+    pub(crate) destruction_pending: Option<Timestamp>,
     /// The durable subscriptions. Their positions, and those after their parked changes, must be at or below the end of
     /// the log.
     pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionRecord>,
@@ -144,7 +146,7 @@ impl<'a> LogReplay<'a> {
     /// Checks the change's payload, which is in `batch`, against what the change records of it.
     fn check_payload(&self, full: &FullChange, batch: &Batch) -> Result<(), StoreError> {
         let seq = full.change.seq;
-        let Some(new_revision) = &full.change.entry.new_revision else { return Ok(()) };
+        let Some(new_revision) = full.change.entry.revision_with_content() else { return Ok(()) };
         let committed = Overlay::new(self.engine, &self.batch);
         let read = Overlay::new(&committed, batch);
         let (content, _) = contents::load(&read, seq, new_revision.digest, |seq| self.contents.get(&seq))?;
@@ -175,6 +177,9 @@ impl<'a> LogReplay<'a> {
         }
         if let Some(log_epoch) = unlogged.log_epoch {
             self.batch.put_meta(MetaKey::LogEpoch, log_epoch.to_vec());
+        }
+        if let Some(time) = unlogged.destruction_pending {
+            self.batch.put_destruction_pending(time);
         }
         for (id, record) in &unlogged.subscriptions {
             self.batch.put_subscription(id, Some(record));

@@ -159,7 +159,13 @@ fn fill(
     // may continue in another way.
     let log_epoch = new_log_epoch().map_err(|error| RestoreError::Randomness(error.to_string()))?;
     let closed_time = backup_end.closed_time;
-    log_replay.finish(&UnloggedState { closed_time, commits, log_epoch: Some(log_epoch), subscriptions })?;
+    log_replay.finish(&UnloggedState {
+        closed_time,
+        commits,
+        log_epoch: Some(log_epoch),
+        destruction_pending: None,
+        subscriptions,
+    })?;
     drop(engine);
     let path = directory.path();
     let mut watermark = Watermark::open_in(path)?;

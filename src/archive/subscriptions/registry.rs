@@ -95,6 +95,13 @@ impl Subscriptions {
         following.take(count).map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
     }
 
+    /// The subscriptions that have acknowledged the change at `seq`.
+    pub(crate) fn ahead_of(&self, seq: Seq) -> Vec<SubscriptionId> {
+        let state = self.state();
+        let ahead = state.durable.iter().filter(|(_, record)| record.next_seq > seq);
+        ahead.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Applies the edits that a commit made durable, and fences off the consumers whose epoch is no longer current.
     pub(crate) fn apply(&self, edited: Edited) {
         if edited.is_empty() {

@@ -233,6 +233,7 @@ fn weight_bytes(operation: &Operation) -> usize {
         }
         Action::Label { edit, .. } => edit.weight_bytes(),
         Action::Absent(request) => request.fetch.as_ref().map_or(0, |fetch| fetch.text_bytes()),
+        Action::Expunge(prepared) => usize::try_from(prepared.writes.bytes()).unwrap_or(usize::MAX),
         Action::Rollback(_) | Action::SetState { .. } | Action::BindUrl(_) | Action::EndUrl(_) => 0,
     }
 }

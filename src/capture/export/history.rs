@@ -204,7 +204,7 @@ fn fetch(client: &Client, selection: &Selection, options: LinesOptions, page_tok
 }
 
 /// All kinds of change.
-const KINDS: [pb::ChangeKind; 10] = [
+const KINDS: [pb::ChangeKind; 11] = [
     pb::ChangeKind::Created,
     pb::ChangeKind::Revised,
     pb::ChangeKind::Sighted,
@@ -215,4 +215,5 @@ const KINDS: [pb::ChangeKind; 10] = [
     pb::ChangeKind::Labelled,
     pb::ChangeKind::Absent,
     pb::ChangeKind::UrlMoved,
+    pb::ChangeKind::Expunged,
 ];

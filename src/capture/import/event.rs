@@ -35,6 +35,8 @@ pub enum Event<'a> {
     Absent(pb::RecordAbsenceResponse),
     /// A move of an address was recorded, or had been made already.
     UrlMoved(pb::MoveUrlResponse),
+    /// Texts were destroyed.
+    Expunged(pb::ExpungeRevisionsResponse),
     /// An item that is nothing to archive. The text says what it is, in the plural, such as `images`.
     Skipped(&'static str),
     /// An item could not be read, or the archive rejected it.

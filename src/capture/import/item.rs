@@ -44,6 +44,8 @@ pub(super) enum Action {
     /// Record that the page at a URL was missing, if it is that of an article in the archive.
     MissPage(Box<MissedPage>),
     MoveUrl(pb::MoveUrlRequest),
+    /// Destroy texts.
+    Expunge(pb::ExpungeRevisionsRequest),
     /// Record a sighting of a page that is unchanged since another time.
     Sight(Box<Revisit>),
     /// Nothing to archive, such as an image. The text says what it is, in the plural.

@@ -49,6 +49,7 @@ fn action(replay: pb::ReplayRequest) -> Action {
         Some(Request::Label(request)) => Action::Label(request),
         Some(Request::RecordAbsence(request)) => Action::Absent(request),
         Some(Request::MoveUrl(request)) => Action::MoveUrl(request),
+        Some(Request::Expunge(request)) => Action::Expunge(request),
         None => Action::Fail(ItemError::from(LineError::Nothing).into()),
     }
 }

@@ -172,6 +172,7 @@ impl<'a> Uploader<'a> {
             | Action::Absent(_)
             | Action::MissPage(_)
             | Action::MoveUrl(_)
+            | Action::Expunge(_)
             | Action::Sight(_)) => {
                 self.next = Some(QueuedItem { item: Item { place, action, done }, permit });
                 return;
@@ -277,6 +278,7 @@ impl<'a> Uploader<'a> {
             Action::MoveUrl(request) => {
                 archive.move_url(request).await.map(|done| Event::UrlMoved(done.into_inner())).map_err(Into::into)
             }
+            Action::Expunge(request) => self.expunge(request).await.map(Event::Expunged),
             Action::Sight(revisit) => match self.record_revisit(*revisit).await {
                 // Most of these are visits to images and the like, which were skipped when they were first returned.
                 Err(error) if matches!(error.reason.as_str(), "ARTICLE_UNKNOWN" | "URL_ENDED" | "NOT_YET_OBSERVED") => {
@@ -292,6 +294,20 @@ impl<'a> Uploader<'a> {
         }
         tracker.reach(done);
         Ok(())
+    }
+
+    /// Destroys what was destroyed in the archive that the collection was exported from: plans it, and carries that out.
+    async fn expunge(&self, request: pb::ExpungeRevisionsRequest) -> Result<pb::ExpungeRevisionsResponse, ServerError> {
+        let mut admin = self.client.admin.clone();
+        let planning = pb::ExpungeRevisionsRequest { validate_only: true, ..request.clone() };
+        let planned = admin.expunge_revisions(planning).await?.into_inner();
+        let plan = planned.plan.clone().unwrap_or_default();
+        // An import that is repeated finds it done.
+        if plan.change_count == 0 {
+            return Ok(planned);
+        }
+        let carrying_out = pb::ExpungeRevisionsRequest { plan_digest: plan.digest, ..request };
+        Ok(admin.expunge_revisions(carrying_out).await?.into_inner())
     }
 
     /// Records that a page was missing, if it is the page of an article in the archive.

@@ -183,6 +183,8 @@ pub(in crate::cli) enum Kind {
     Absent,
     /// An address was moved to the article or away from it
     UrlMoved,
+    /// The text of revisions was destroyed; this kind is always delivered
+    Expunged,
 }
 
 impl Kind {
@@ -199,6 +201,7 @@ impl Kind {
             Self::Labelled => pb::ChangeKind::Labelled,
             Self::Absent => pb::ChangeKind::Absent,
             Self::UrlMoved => pb::ChangeKind::UrlMoved,
+            Self::Expunged => pb::ChangeKind::Expunged,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(in crate::cli) mod backup;
 pub(in crate::cli) mod export;
+pub(in crate::cli) mod expunge;
 pub(in crate::cli) mod feed;
 pub(in crate::cli) mod globals;
 pub(in crate::cli) mod import;
@@ -19,6 +20,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::backup::{BackupArgs, RestoreArgs};
 use self::export::ExportArgs;
+use self::expunge::ExpungeArgs;
 use self::feed::{SubscriptionsArgs, WatchArgs};
 use self::globals::Globals;
 use self::import::ImportArgs;
@@ -144,6 +146,8 @@ pub(in crate::cli) enum Command {
     Proof(ProofArgs),
     /// Make the key that signs what the log has, or print the key that checks it
     Key(KeyArgs),
+    /// Destroy texts that the archive may no longer keep, such as by order of a court; it cannot be undone
+    Expunge(ExpungeArgs),
     /// Rewrite the archive's database into a smaller one; no server may hold the archive
     Compact,
     /// Show the archive's size and last change, and whether it accepts writes

@@ -31,6 +31,7 @@ pub(super) struct Summary<'a> {
     label_changes: u64,
     absences: u64,
     url_moves: u64,
+    expungements: u64,
     failures: Failures,
     /// Items that are nothing to archive, by what they are.
     skipped: BTreeMap<&'static str, u64>,
@@ -49,6 +50,7 @@ impl<'a> Summary<'a> {
             label_changes: 0,
             absences: 0,
             url_moves: 0,
+            expungements: 0,
             failures: Failures::default(),
             skipped: BTreeMap::new(),
             output_failure: None,
@@ -79,6 +81,7 @@ impl<'a> Summary<'a> {
             Event::Labelled(response) => self.labelled(&response),
             Event::Absent(response) => self.absent(&response),
             Event::UrlMoved(response) => self.url_moved(&response),
+            Event::Expunged(response) => self.expunged(&response),
             Event::Skipped(what) => {
                 *self.skipped.entry(what).or_default() += 1;
                 Ok(())
@@ -167,6 +170,12 @@ impl<'a> Summary<'a> {
         self.line(done)
     }
 
+    /// Reports the destruction of texts.
+    fn expunged(&mut self, done: &pb::ExpungeRevisionsResponse) -> Result<(), Failure> {
+        self.expungements += 1;
+        self.line(done)
+    }
+
     /// Reports an item that could not be read, or that the archive rejected.
     fn failed(&mut self, item: ItemRef<'_>, failure: Failure) -> Result<(), Failure> {
         let failure = Failure { message: format!("{}: {}", item.place, failure.message), ..failure };
@@ -185,7 +194,7 @@ impl<'a> Summary<'a> {
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         self.progress.end();
         self.out.note(self.summary());
-        let changes = self.state_changes + self.label_changes + self.absences + self.url_moves;
+        let changes = self.state_changes + self.label_changes + self.absences + self.url_moves + self.expungements;
         let total = self.observations() + changes + self.failures.count();
         match self.failures.count() {
             0 => Ok(()),
@@ -218,6 +227,9 @@ impl<'a> Summary<'a> {
         }
         if self.url_moves > 0 {
             summary.push_str(&format!("; {}", count(self.url_moves, "URL move")));
+        }
+        if self.expungements > 0 {
+            summary.push_str(&format!("; {}", count(self.expungements, "expungement")));
         }
         let skipped: Vec<_> = self.skipped.iter().map(|(what, count)| format!("{what} ({count})")).collect();
         if !skipped.is_empty() {

@@ -3,6 +3,7 @@
 use crate::wire::instant;
 use anstyle::Style;
 
+use crate::cli::expunge::expunge_reason;
 use crate::cli::missing::{how, looks};
 use crate::cli::output::Output;
 use crate::cli::short_name::short;
@@ -64,6 +65,7 @@ pub(in crate::cli) fn kind(change: &pb::Change) -> (&'static str, Style) {
         pb::ChangeKind::Labelled => ("labelled", style::CHANGED),
         pb::ChangeKind::Absent => ("absent", style::BAD),
         pb::ChangeKind::UrlMoved => ("url-moved", style::CHANGED),
+        pb::ChangeKind::Expunged => ("expunged", style::BAD),
         pb::ChangeKind::Unspecified => ("changed", style::FAINT),
     }
 }
@@ -88,6 +90,7 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
             let ended = change.urls_ended.iter().map(|url| format!("-{}", style::safe_line(&url.url)));
             bound.chain(ended).chain([style::safe_line(&change.reason)]).collect()
         }
+        pb::ChangeKind::Expunged => change.expunging.iter().flat_map(expunging).collect(),
         pb::ChangeKind::Labelled | pb::ChangeKind::Sighted | pb::ChangeKind::Unspecified => Vec::new(),
     };
     what.push(label_edit(&change.labels_added, &change.labels_removed));
@@ -103,6 +106,18 @@ fn what_changed(change: &pb::Change, out: &Output) -> String {
     }
     what.retain(|part| !part.is_empty());
     what.join("; ")
+}
+
+/// Describes what was destroyed and why, such as `revision 2; court order 14 O 82/26`.
+fn expunging(expunging: &pb::Expunging) -> [String; 2] {
+    let numbers: Vec<String> = expunging.revision_numbers.iter().map(ToString::to_string).collect();
+    let what = match numbers.as_slice() {
+        [] => "all text".to_owned(),
+        [number] => format!("revision {number}"),
+        _ => format!("revisions {}", numbers.join(", ")),
+    };
+    let why = format!("{} {}", expunge_reason(expunging.reason()), style::safe_line(&expunging.reference));
+    [what, why.trim_end().to_owned()]
 }
 
 /// Describes an absence: whether the article is gone, how often its page was missing, and when it was last seen.

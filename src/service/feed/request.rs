@@ -4,7 +4,9 @@ use crate::archive::changefeed::ReplayRequest;
 use crate::archive::read::article::RevisionAt;
 use crate::model::Change;
 use crate::service::render;
-use crate::wire::{DURATION_MAX, absence_reason_to_pb, content_to_pb, fetch_to_pb, pb, timestamp_to_pb};
+use crate::wire::{
+    DURATION_MAX, absence_reason_to_pb, content_to_pb, expunge_reason_to_pb, fetch_to_pb, pb, timestamp_to_pb,
+};
 
 pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::ReplayRequest {
     use pb::replay_request::Request;
@@ -44,6 +46,18 @@ pub(super) fn replay_request(replay: &ReplayRequest, change: &Change) -> pb::Rep
                 reason,
                 request_id,
                 ..pb::LabelArticleRequest::default()
+            })
+        }
+        ReplayRequest::Expunge { revisions } => {
+            let order = entry.expunging.as_deref().map(|expunging| &expunging.order);
+            let scope = if revisions.is_empty() { pb::ExpungeScope::Article } else { pb::ExpungeScope::Revisions };
+            Request::Expunge(pb::ExpungeRevisionsRequest {
+                article: name,
+                scope: scope.into(),
+                revision_numbers: revisions.iter().map(|number| number.get()).collect(),
+                reason: order.map_or(0, |order| expunge_reason_to_pb(order.reason).into()),
+                reference: order.map(|order| order.reference.clone()).unwrap_or_default(),
+                ..pb::ExpungeRevisionsRequest::default()
             })
         }
         // The article that loses an address is named, so that a copy of the archive ends it there and nowhere else.

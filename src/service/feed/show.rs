@@ -9,7 +9,8 @@ use crate::protobuf::MessageWriter;
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
 use crate::wire::{
-    absence_to_pb, article_state_to_pb, diff_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb, word_delta_to_pb,
+    absence_to_pb, article_state_to_pb, diff_to_pb, expunging_to_pb, feed_kind_to_pb, fetch_to_pb, pb, timestamp_to_pb,
+    word_delta_to_pb,
 };
 
 /// Appends the encoded `Change`, without the flags that differ between subscribers.
@@ -21,7 +22,7 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     writer.choice(2, feed_kind_to_pb(at.kind));
     let ArticleName { source, article } = &at.revision.article;
     writer.joined(3, &["sources/", source.as_str(), "/articles/", article.as_str()]);
-    if !entry.kind.is_of_labels_alone() {
+    if !entry.kind.has_no_observe_time() {
         writer.timestamp(4, entry.observe_time);
     }
     writer.timestamp(5, entry.archive_time);
@@ -47,9 +48,11 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     // One that repeats a recorded absence has no run.
     let absence = entry.absence.as_ref().and_then(|absence| Some(absence_to_pb(absence.look, absence.run?)));
     writer.generated(20, absence.as_ref());
+    let expunging = entry.expunging.as_deref().map(|expunging| expunging_to_pb(expunging, &at.expunged_revisions));
     for ended in &entry.ended_urls {
         writer.generated(21, Some(&render::article_url(ended.url.clone(), None, Some(entry.observe_time))));
     }
+    writer.generated(22, expunging.as_ref());
 }
 
 /// Renders a comparison, without the blocks that are equal.

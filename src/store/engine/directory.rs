@@ -12,7 +12,7 @@
 //! | `db.compact/` | a database that is being written by a compaction |
 //! | `db.replaced/` | the database that a compaction replaced, until it is deleted |
 //! | `before-opening/` | while a database is being opened: the copy to restore if that fails |
-//! | `quarantine/` | files that were moved out of the way, which are never read and never deleted |
+//! | `quarantine/` | files that were moved out of the way; they are never read, and deleted only with text that was destroyed |
 //!
 //! A directory becomes an archive when the complete and synced `VERSION` is renamed into place. If the process is
 //! killed before that, the directory counts as empty, since it contains only `LOCK` and `VERSION.new`; afterwards, it
@@ -246,6 +246,17 @@ impl Directory {
         }
         tracing::info!(from = %path.display(), to = %destination.display(), "moved out of the way");
         Ok(destination)
+    }
+
+    /// Deletes everything that was moved to `quarantine/`, which may have text that was destroyed.
+    pub fn empty_quarantine(&self) -> io::Result<()> {
+        let quarantine = self.path.join("quarantine");
+        if !quarantine.is_dir() {
+            return Ok(());
+        }
+        remove_directory(&quarantine)?;
+        tracing::warn!(path = %quarantine.display(), "deleted what was moved out of the way, with destroyed text");
+        sync_directory(&self.path)
     }
 }
 

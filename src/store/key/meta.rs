@@ -17,6 +17,9 @@ pub enum MetaKey {
     /// Four random bytes that a restore draws, so that what a restored archive signs is not taken for the log that was
     /// lost. Absent if the archive was never restored.
     LogEpoch,
+    /// When text was destroyed that the files of the database still have, a big-endian i64 of microseconds since 1970.
+    /// Absent once the database was compacted after that.
+    DestructionPending,
 }
 
 impl MetaKey {
@@ -28,6 +31,7 @@ impl MetaKey {
             Self::ClosedTime => b"clock-floor",
             Self::Commits => b"commits",
             Self::LogEpoch => b"log-epoch",
+            Self::DestructionPending => b"destruction-pending",
         };
         let mut key = vec![Kind::Meta as u8];
         key.extend_from_slice(name);

@@ -65,7 +65,7 @@ impl Records {
 
 fn change(seq: Seq, before: LogDigest, record: stored::LogRecord) -> Result<FullChange, StoreError> {
     let mut change = FullChange::from_record(seq, before, record.change)?;
-    let new_revision = change.change.entry.new_revision.as_deref();
+    let new_revision = change.change.entry.revision_with_content();
     let has_content = new_revision.is_some();
     let has_original = new_revision.is_some_and(|revision| revision.original.is_some());
     if has_content != record.content.is_some() || has_original != record.original.is_some() {

@@ -37,6 +37,7 @@ fn feed_kind(kind: pb::ChangeKind) -> Option<ChangeKind> {
         pb::ChangeKind::Labelled => ChangeKind::Labelled,
         pb::ChangeKind::Absent => ChangeKind::Absent,
         pb::ChangeKind::UrlMoved => ChangeKind::UrlMoved,
+        pb::ChangeKind::Expunged => ChangeKind::Expunged,
     })
 }
 

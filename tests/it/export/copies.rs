@@ -62,6 +62,7 @@ pub(crate) async fn make(client: &Client, request: pb::ReplayRequest, originals:
         Request::Label(label) => drop(archive.label_article(label).await.unwrap()),
         Request::RecordAbsence(absence) => drop(archive.record_absence(absence).await.unwrap()),
         Request::MoveUrl(url_move) => drop(archive.move_url(url_move).await.unwrap()),
+        Request::Expunge(_) => panic!("nothing was destroyed"),
     }
 }
 
@@ -204,6 +205,7 @@ fn kind_of(request: &Request) -> &'static str {
         Request::Label(_) => "label",
         Request::RecordAbsence(_) => "absence",
         Request::MoveUrl(_) => "move_url",
+        Request::Expunge(_) => "expunge",
     }
 }
 

@@ -63,6 +63,7 @@ impl Truth {
             labels_removed: edit.map(|edit| edit.removed).unwrap_or_default(),
             absence: record.run.map(absence),
             urls_ended: record.ended.iter().map(|(url, _)| article_url(url, None, Some(record.at))).collect(),
+            expunging: None,
         }
     }
 
@@ -73,7 +74,7 @@ impl Truth {
         match record.kind {
             _ if matches!(self.kind(seq), pb::ChangeKind::Aliased | pb::ChangeKind::Labelled) => true,
             LogKind::Labelled | LogKind::LabelsRepeated => true,
-            LogKind::UrlEnded | LogKind::UrlBound | LogKind::UrlsRepeated => true,
+            LogKind::UrlEnded | LogKind::UrlBound | LogKind::UrlsRepeated | LogKind::Expunged => true,
             LogKind::Withdrawn | LogKind::Reinstated | LogKind::StateRepeated => {
                 let mark = self.known(&record.article, seq + 1).mark_at(&record.article, None);
                 mark.is_some_and(|mark| mark.at <= record.at)
@@ -125,6 +126,7 @@ impl Truth {
             original: None,
             fetch: fetch(made),
             changed_parts: wire::content_parts_to_pb(made.changed_parts),
+            expunged: None,
         }
     }
 

@@ -207,6 +207,7 @@ impl Truth {
             LogKind::Sighted | LogKind::Repeated if !record.urls.is_empty() => pb::ChangeKind::Aliased,
             LogKind::Sighted | LogKind::Repeated if record.labels.is_some() => pb::ChangeKind::Labelled,
             LogKind::Absent => pb::ChangeKind::Absent,
+            LogKind::Expunged => pb::ChangeKind::Expunged,
             LogKind::Sighted
             | LogKind::Repeated
             | LogKind::StateRepeated

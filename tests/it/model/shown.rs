@@ -305,6 +305,7 @@ impl Missed {
                 Missing::NotYetObserved { first, .. } => Self::NotYetObserved(support::tick(*first)),
             },
             ArchiveError::Conflict(conflict) => Self::Refused(match conflict {
+                Conflict::Expunged { .. } | Conflict::ExpungePlanChanged(_) => panic!("nothing is destroyed"),
                 Conflict::ArticleExists(_) => Refusal::ArticleExists,
                 Conflict::Revision { current, .. } => Refusal::RevisionConflict(current.get()),
                 Conflict::Withdrawn { since, .. } => Refusal::Withdrawn(*since),

@@ -23,7 +23,6 @@ use crate::store::content::{Effort, PackedContent, StoredContent, StoredOriginal
 use crate::store::engine::Direction;
 use crate::store::engine::sled::SledEngine;
 use crate::store::head::RECENT_CONTENTS;
-use crate::store::record::created_revision;
 use crate::store::{StoreError, Tables};
 
 /// Threads at most. More would mostly wait for each other's reads.
@@ -124,7 +123,8 @@ fn compress_article(old: &SledEngine, article: ArticleKey, sender: &SyncSender<M
     for revision in tables.revisions(article, everything, Direction::Forward, Seq(u64::MAX)) {
         let compressed = revision.and_then(|(_, seq)| work.compress(seq));
         match compressed {
-            Ok((content, original)) => {
+            Ok(None) => {}
+            Ok(Some((content, original))) => {
                 let seq = content.seq();
                 send(Message::Content(content))?;
                 if let Some(original) = original {
@@ -153,10 +153,11 @@ struct ArticleWork<'a> {
 }
 
 impl ArticleWork<'_> {
-    /// Compresses the content and the original of the revision that the change at `seq` created.
-    fn compress(&mut self, seq: Seq) -> Result<(StoredContent, Option<StoredOriginal>), StoreError> {
+    /// Compresses the content and the original of the revision that the change at `seq` created; `None` if its text was
+    /// destroyed.
+    fn compress(&mut self, seq: Seq) -> Result<Option<(StoredContent, Option<StoredOriginal>)>, StoreError> {
         let change = self.tables.creating_change(seq)?;
-        let record = created_revision(&change)?;
+        let Some(record) = change.entry.revision_with_content() else { return Ok(None) };
         let bytes = contents::load(self.old, seq, record.digest, |seq| self.in_chain(seq))?.0;
         let content = self.pack(seq, &bytes).at(seq);
         push_bounded(&mut self.chain, (seq, bytes), RECENT_CONTENTS);
@@ -168,7 +169,7 @@ impl ArticleWork<'_> {
             }
             None => None,
         };
-        Ok((content, original))
+        Ok(Some((content, original)))
     }
 
     fn pack(&mut self, seq: Seq, bytes: &Bytes) -> PackedContent {

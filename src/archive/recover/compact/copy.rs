@@ -11,6 +11,7 @@ use crate::store::engine::{Direction, Entry, KeyRange, Read};
 use crate::store::head::ArticleHead;
 use crate::store::key::article::ArticleIndexKey;
 use crate::store::key::content::{ContentKey, OriginalKey};
+use crate::store::key::meta::MetaKey;
 use crate::store::seal::unseal;
 use crate::store::{Batch, StoreError};
 
@@ -42,6 +43,9 @@ pub(super) fn copy(
 /// The entries that take the place of an entry.
 fn replaced((key, value): Entry, staging: &Staging) -> Result<Vec<Entry>, CompactError> {
     unseal(&key, &value)?;
+    if key == MetaKey::DestructionPending.encode() {
+        return Ok(Vec::new());
+    }
     if let Some(ContentKey { seq, chunk }) = ContentKey::decode(&key) {
         return if chunk > 0 { Ok(Vec::new()) } else { content(seq, staging) };
     }

@@ -19,6 +19,8 @@
 //!   SHA-256, before it is copied: damage is never carried over. An archive with damage is left as it is.
 //! - The old database is not written to. A process that is killed leaves either database complete; the next opening
 //!   deletes the other ([`SledEngine::open`]).
+//! - Text that was destroyed is in no file of the archive afterwards: the old database is deleted, and if it had such
+//!   text, so is what is in quarantine.
 //! - Memory is bounded by the largest article's recent contents, not by the archive.
 
 mod contents;
@@ -116,9 +118,10 @@ pub fn compact_directory(
     let directory = Arc::new(Directory::open(path, holder).map_err(OpenArchiveError::from)?);
     let watermark = Watermark::open_in(path).map_err(OpenArchiveError::from)?;
     let bytes_before = directory.disk_bytes().map_err(OpenError::io("read", path)).map_err(OpenArchiveError::from)?;
-    let mut outcome = None;
+    let (mut outcome, mut has_destroyed_text) = (None, false);
     let opened = SledEngine::open_checked(Arc::clone(&directory), options.engine(), |old| {
         check_complete(old, &watermark)?;
+        has_destroyed_text = Tables::new(old).destruction_pending().map_err(|error| error.to_string())?.is_some();
         outcome = Some(fill(old, &directory, options, listener));
         // Whatever the result, the old database must stay as it was found.
         Err("it was opened only to be read".to_owned())
@@ -131,6 +134,10 @@ pub fn compact_directory(
     };
     match filled {
         Ok((new, counts)) => {
+            if has_destroyed_text {
+                let emptied = directory.empty_quarantine();
+                emptied.map_err(OpenError::io("empty the quarantine of", path)).map_err(OpenArchiveError::from)?;
+            }
             new.replace_database().map_err(OpenArchiveError::from)?;
             let bytes_after = directory.disk_bytes();
             let bytes_after = bytes_after.map_err(OpenError::io("read", path)).map_err(OpenArchiveError::from)?;

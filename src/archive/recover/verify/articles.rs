@@ -18,9 +18,9 @@ use crate::archive::recover::verify::report::{Stopped, VerificationReport, descr
 use crate::model::verification::{Finding, Phase, Table};
 use crate::model::{ArticleKey, ArticleName, Change, ContentParts, RevisionRecord, Seq};
 use crate::store::content::{DEPTH_LIMIT, StoredContent, StoredOriginal};
-use crate::store::engine::{Direction, EngineError, Entry, KeyRange, Read, Scan};
+use crate::store::engine::Read;
 use crate::store::head::ArticleHead;
-use crate::store::overlay::Overlay;
+use crate::store::overlay::{EmptyEngine, Overlay};
 use crate::store::{Batch, StoreError, Tables, content_encoding};
 
 /// Checks all articles of the log.
@@ -153,7 +153,7 @@ impl ArticleCheck<'_, '_> {
 
     /// Checks a change's content and original. Returns the content's depth in its delta chain.
     fn check_payload(&mut self, change: &Change, recent_contents: &mut RecentContents) -> Result<Option<u32>, Stopped> {
-        let Some(new_revision) = &change.entry.new_revision else { return Ok(None) };
+        let Some(new_revision) = change.entry.revision_with_content() else { return Ok(None) };
         let seq = change.seq;
         self.report.summary.contents += 1;
         let depth = match check_content(self.read, change, new_revision, recent_contents) {
@@ -193,7 +193,7 @@ impl ArticleCheck<'_, '_> {
         before: &Tables<'_>,
         recent_contents: &RecentContents,
     ) -> Result<(), Stopped> {
-        let Some(new_revision) = &change.entry.new_revision else { return Ok(()) };
+        let Some(new_revision) = change.entry.revision_with_content() else { return Ok(()) };
         let timeline = TimelineReader::Stored(*before, self.key);
         let base = match timeline.in_force(Some(change.entry.observe_time), change.seq) {
             Ok(base) => base,
@@ -268,17 +268,4 @@ fn check_content(
         return Err(StoreError::damaged_at(seq, "the attributes in the log do not match the content"));
     }
     Ok(stored.depth())
-}
-
-/// An engine without entries, on which the changes are replayed.
-struct EmptyEngine;
-
-impl Read for EmptyEngine {
-    fn get(&self, _: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
-        Ok(None)
-    }
-
-    fn scan(&self, _: KeyRange, _: Direction) -> Scan<'_> {
-        Box::new(std::iter::empty::<Result<Entry, EngineError>>())
-    }
 }

@@ -183,7 +183,7 @@ impl LogCheck<'_, '_> {
                 *latest = Some(*seq);
             }
         }
-        if let Some(new_revision) = &entry.new_revision {
+        if let Some(new_revision) = entry.revision_with_content() {
             self.log.contents.add(*seq);
             if new_revision.original.is_some() {
                 self.log.originals.add(*seq);

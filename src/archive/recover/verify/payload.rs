@@ -24,7 +24,7 @@ pub(crate) fn check_depth(read: &dyn Read, seq: Seq, content: Option<&StoredCont
 
 /// Checks an original against the size and the SHA-256 that the change records.
 pub(crate) fn check_original(change: &Change, original: Option<&StoredOriginal>) -> Result<(), StoreError> {
-    let record = change.entry.new_revision.as_ref().and_then(|revision| revision.original.as_ref());
+    let record = change.entry.revision_with_content().and_then(|revision| revision.original.as_ref());
     let Some((record, original)) = record.zip(original) else { return Ok(()) };
     if original.is(record) {
         return Ok(());

@@ -176,8 +176,15 @@ fn read_unlogged(
             Some(new_log_epoch().map_err(|error| RebuildFailure::Write(failed(error).into()))?)
         }
     };
+    let destruction_pending = match tables.destruction_pending() {
+        Ok(pending) => pending,
+        Err(error) => {
+            report.add_error(Table::Meta, None, None, error)?;
+            end.archive_time
+        }
+    };
     let subscriptions = read_subscriptions(tables, end.next_seq, report)?;
-    Ok(UnloggedState { closed_time, commits, log_epoch, subscriptions })
+    Ok(UnloggedState { closed_time, commits, log_epoch, destruction_pending, subscriptions })
 }
 
 fn read_subscriptions(

@@ -1,0 +1,234 @@
+//! What was destroyed is in no file and no answer any more, and everything else is as before.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dateline::internals::archive::expunge::{ExpungeRequest, ExpungeScope};
+use dateline::internals::archive::recover::compact::compact_directory;
+use dateline::internals::archive::recover::verify::{rebuild_directory, verify_directory};
+use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::{Archive, Options};
+use dateline::internals::clock::ManualClock;
+use dateline::internals::store::Tables;
+use dateline::internals::store::engine::Entry;
+use dateline::model::leaf::Salt;
+use dateline::model::{ArticleName, Change, ExpungeReason, RevisionNumber, Seq};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::compact::{contents, files_with, open, unaltered};
+use crate::model::batches_of;
+use crate::model::plan::Text;
+use crate::support::{self, block_on, holder, observe};
+use crate::verify::{collect, entries};
+
+const LOG: u8 = 1;
+const CONTENT: u8 = 2;
+const ORIGINAL: u8 = 3;
+
+fn options() -> Options {
+    Options { free_space_floor_bytes: 0, ..Options::default() }
+}
+
+fn archive(path: &Path, later_seconds: i64) -> Arc<Archive> {
+    let clock = ManualClock::new(support::now().saturating_add_micros(later_seconds * 1_000_000));
+    Arc::new(support::open_directory(path, &options(), &Arc::new(clock)))
+}
+
+fn must_be_intact(path: &Path) {
+    let mut findings = Vec::new();
+    let summary = verify_directory(path, &options(), holder(), &mut |event| collect(event, &mut findings));
+    assert!(summary.unwrap().is_some());
+    assert_eq!(findings, []);
+}
+
+fn compact(path: &Path) {
+    compact_directory(path, &options(), holder(), &mut |_| ControlFlow::Continue(())).unwrap().unwrap();
+}
+
+fn order(article: &ArticleName, scope: ExpungeScope) -> ExpungeRequest {
+    let (reason, reference) = (ExpungeReason::CourtOrder, "14 O 82/26".to_owned());
+    ExpungeRequest { article: article.clone(), scope, reason, reference }
+}
+
+fn close(archive: Arc<Archive>) {
+    block_on(archive.close());
+    drop(archive);
+}
+
+/// What the database has, by kind.
+struct Stored {
+    entries: Vec<Entry>,
+    changes: BTreeMap<Seq, Change>,
+    contents: BTreeMap<u64, Vec<u8>>,
+}
+
+fn stored(path: &Path) -> Stored {
+    let engine = open(path);
+    let entries = entries(&engine);
+    let tables = Tables::new(&engine);
+    let changes = (0..).map(Seq).map_while(|seq| tables.change(seq).unwrap().map(|change| (seq, change))).collect();
+    let contents = contents(&engine, &entries);
+    Stored { changes, contents, entries }
+}
+
+/// The bytes that must be in no file any more: of the values stored for these changes, of their digests and their salts.
+fn secrets(before: &Stored, targets: &BTreeSet<Seq>) -> Vec<Vec<u8>> {
+    let is_of_target = |key: &[u8]| {
+        [LOG, CONTENT, ORIGINAL].contains(&key[0])
+            && targets.contains(&Seq(u64::from_be_bytes(key[1..9].try_into().unwrap())))
+    };
+    let values = before.entries.iter().filter(|(key, _)| is_of_target(key));
+    // The end of a record is its text. What comes first, such as the times, stays.
+    let ends = values.map(|(_, value)| value[value.len().saturating_sub(24)..].to_vec());
+    let mut secrets: Vec<Vec<u8>> = ends.collect();
+    for seq in targets {
+        let entry = &before.changes[seq].entry;
+        if entry.expunged.is_none() {
+            assert_ne!(entry.salt, Salt::default());
+            secrets.push(entry.salt.0.to_vec());
+        }
+        if let Some(record) = entry.revision_with_content() {
+            secrets.push(record.digest.0[..16].to_vec());
+            secrets.extend(record.original.as_ref().map(|original| original.sha256.to_vec()));
+        }
+    }
+    // Another article may say the same, and keeps it.
+    let kept: Vec<&Vec<u8>> =
+        before.entries.iter().filter(|(key, _)| key[0] == LOG && !is_of_target(key)).map(|(_, value)| value).collect();
+    let is_kept = |secret: &Vec<u8>| kept.iter().any(|value| value.windows(secret.len()).any(|part| part == secret));
+    secrets.retain(|secret| !is_kept(secret));
+    secrets
+}
+
+/// Fails if a file below `path` has one of the secrets.
+fn must_be_gone(path: &Path, secrets: &[Vec<u8>]) {
+    for secret in secrets {
+        assert_eq!(files_with(path, secret), Vec::<PathBuf>::new(), "{}", String::from_utf8_lossy(secret));
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Amount {
+    OneRevision(usize),
+    SomeRevisions,
+    Article,
+    Name,
+}
+
+impl Amount {
+    fn scope(self, revisions: u32) -> ExpungeScope {
+        let numbers = |numbers: &mut dyn Iterator<Item = u32>| {
+            ExpungeScope::Revisions(numbers.map(|number| RevisionNumber::new(number).unwrap()).collect())
+        };
+        match self {
+            Self::OneRevision(which) => numbers(&mut std::iter::once(which as u32 % revisions + 1)),
+            Self::SomeRevisions => numbers(&mut (1..=revisions).step_by(2)),
+            Self::Article => ExpungeScope::Article,
+            Self::Name => ExpungeScope::ArticleAndName,
+        }
+    }
+}
+
+fn amount() -> impl Strategy<Value = Amount> {
+    prop_oneof![
+        any::<usize>().prop_map(Amount::OneRevision),
+        Just(Amount::SomeRevisions),
+        Just(Amount::Article),
+        Just(Amount::Name),
+    ]
+}
+
+/// The articles with their numbers of revisions.
+fn articles(stored: &Stored) -> BTreeMap<ArticleName, u32> {
+    let mut articles = BTreeMap::new();
+    for change in stored.changes.values() {
+        *articles.entry(change.entry.name.clone()).or_default() += u32::from(change.entry.new_revision.is_some());
+    }
+    articles
+}
+
+/// Everything but the targets must be what it was: each change, its digest, and each content.
+fn must_be_as_before(before: &Stored, after: &Stored, targets: &BTreeSet<Seq>) {
+    for (seq, change) in &before.changes {
+        let now = &after.changes[seq];
+        assert_eq!((change.log_digest, change.seq), (now.log_digest, now.seq), "histories do not change");
+        assert_eq!(targets.contains(seq), now.entry.expunged.is_some() || now.entry != change.entry, "{seq}");
+        if !targets.contains(seq) {
+            assert_eq!(change, now);
+            assert_eq!(before.contents.get(&seq.0), after.contents.get(&seq.0), "{seq}");
+        } else {
+            assert_eq!(after.contents.get(&seq.0), None);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_destroyed_is_in_no_file_and_everything_else_is_as_before(
+        seed in 0_u64..1 << 32,
+        which: prop::sample::Index,
+        amounts in prop::collection::vec(amount(), 1..3),
+    ) {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("archive");
+        let written = archive(&path, 0);
+        block_on(async {
+            for operations in batches_of(seed, 40) {
+                drop(written.write(operations, WriteMode::Commit).await);
+            }
+        });
+        close(written);
+        let before = stored(&path);
+        let (mut name, revisions) = which.get(&articles(&before).into_iter().collect::<Vec<_>>()).clone();
+
+        let (mut targets, mut last) = (BTreeSet::new(), None);
+        let opened = archive(&path, 60);
+        for amount in amounts {
+            let request = order(&name, amount.scope(revisions));
+            let plan = block_on(opened.plan_expunge(request.clone())).unwrap();
+            let done = block_on(opened.expunge(request.clone(), plan.digest));
+            if plan.changes == 0 {
+                prop_assert!(done.is_err());
+                continue;
+            }
+            let done = done.unwrap();
+            prop_assert_eq!(&done.plan, &plan);
+            name = done.article.clone();
+            last = Some(done.seq);
+            prop_assert!(block_on(opened.expunge(request, plan.digest)).is_err(), "nothing is left of the plan");
+        }
+        let pending = block_on(opened.destruction_pending()).unwrap();
+        prop_assert_eq!(pending.is_some(), last.is_some());
+        // The article goes on.
+        let next = observe(&name, support::at(900), Text(9));
+        drop(block_on(opened.write(vec![next], WriteMode::Commit)));
+        close(opened);
+        must_be_intact(&path);
+        let after = stored(&path);
+        for change in after.changes.values() {
+            targets.extend(change.entry.expunging.iter().flat_map(|done| &done.targets).map(|target| target.seq));
+        }
+        must_be_as_before(&before, &after, &targets);
+        let secrets = secrets(&before, &targets);
+
+        // An archive that is rebuilt has the same indexes. The old database is out of the way, and its text with it.
+        let mut ignored = |_| ControlFlow::Continue(());
+        rebuild_directory(&path, &options(), holder(), &mut ignored).unwrap().unwrap();
+        let rebuilt = stored(&path);
+        prop_assert_eq!(unaltered(&rebuilt.entries), unaltered(&after.entries));
+
+        compact(&path);
+        must_be_intact(&path);
+        must_be_gone(&path, &secrets);
+        let compacted = stored(&path);
+        must_be_as_before(&before, &compacted, &targets);
+        let reopened = archive(&path, 120);
+        prop_assert_eq!(block_on(reopened.destruction_pending()).unwrap(), None);
+        close(reopened);
+    }
+}
