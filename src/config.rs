@@ -39,7 +39,7 @@ pub struct Settings {
     /// Name the log in its checkpoints, such as example.org/news [default: dateline.invalid/ and the archive's id]
     #[arg(long, value_name = "NAME", env = "DATELINE_LOG_ORIGIN")]
     pub log_origin: Option<String>,
-    /// Let `dateline expunge` destroy texts for good, from this machine
+    /// Let `dateline expunge` destroy texts, from this machine
     #[arg(long, env = "DATELINE_ALLOW_EXPUNGE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub allow_expunge: Option<bool>,
     /// Accept writes after the clock has jumped ahead by more than a day; archive times then stay that far ahead

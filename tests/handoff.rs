@@ -22,6 +22,7 @@ mod sync {
     pub(super) use shuttle::sync::Mutex;
 }
 
+#[expect(dead_code, reason = "nothing is destroyed here")]
 #[path = "../src/archive/changefeed/ring.rs"]
 mod recent;
 

@@ -53,7 +53,7 @@ pub(super) async fn run(session: &Session, args: ExpungeArgs, out: &mut Output) 
     }
     out.line(OUT_OF_REACH)?;
     let digest = HEXLOWER_PERMISSIVE.encode(&plan.digest);
-    out.line(format_args!("To destroy this for good, repeat the command with --confirm {digest}"))
+    out.line(format_args!("To destroy this, repeat the command with --confirm {digest}"))
 }
 
 fn show(plan: &pb::ExpungePlan, out: &mut Output) -> Result<(), Failure> {
@@ -73,7 +73,7 @@ fn show(plan: &pb::ExpungePlan, out: &mut Output) -> Result<(), Failure> {
         }
     }
     if plan.reencoded_count > 0 {
-        out.line(format_args!("  {} stored anew", count(plan.reencoded_count.into(), "other revision")))?;
+        out.line(format_args!("  {} stored again", count(plan.reencoded_count.into(), "other revision")))?;
     }
     if !plan.same_content_revision_numbers.is_empty() {
         out.line("  The revisions with the same text keep it, unless you name them, too.")?;

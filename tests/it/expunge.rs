@@ -85,7 +85,8 @@ fn secrets(before: &Stored, targets: &BTreeSet<Seq>) -> Vec<Vec<u8>> {
     let ends = values.map(|(_, value)| value[value.len().saturating_sub(24)..].to_vec());
     let mut secrets: Vec<Vec<u8>> = ends.collect();
     for seq in targets {
-        let entry = &before.changes[seq].entry;
+        // An earlier destruction is a target of one that takes the name.
+        let Some(Change { entry, .. }) = before.changes.get(seq) else { continue };
         if entry.expunged.is_none() {
             assert_ne!(entry.salt, Salt::default());
             secrets.push(entry.salt.0.to_vec());

@@ -17,7 +17,7 @@
 //! - What is destroyed, what records it, and the contents that were stored as differences from it are one commit.
 //! - All that is read or computed for it is done off the writer thread, from what the article had at one point. If the
 //!   article has changed since, the writer thread rejects it, and it is prepared again.
-//! - The indexes after it are those that follow from the stubs: they are projected anew and compared, so that a rebuild
+//! - The indexes after it are those that follow from the stubs: they are projected again and compared, so that a rebuild
 //!   finds the same.
 //!
 //! Other copies are out of reach: exports, mirrors, subscribers, and backups until they are scrubbed.
@@ -73,7 +73,7 @@ pub struct ExpungePlan {
     pub changes: usize,
     /// The number of kept originals that would be destroyed.
     pub originals: usize,
-    /// The number of contents that would be stored anew, since they are stored as differences from destroyed ones.
+    /// The number of contents that would be stored again, since they are stored as differences from destroyed ones.
     pub reencoded: usize,
     /// Other revisions of the article with a text that would be destroyed, which would keep it.
     pub same_content: Vec<RevisionNumber>,

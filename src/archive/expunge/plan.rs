@@ -154,8 +154,8 @@ impl History<'_> {
         Ok(stubs)
     }
 
-    /// Removes the contents and originals of the targets, and stores anew what was stored as a difference from one of
-    /// them. Of the others, the depth in the delta chain may change. Returns how many were stored anew.
+    /// Removes the contents and originals of the targets, and stores again what was stored as a difference from one of
+    /// them. Of the others, the depth in the delta chain may change. Returns how many were stored again.
     fn destroy_payloads(&self, targets: &BTreeSet<Seq>, writes: &mut Batch) -> Result<usize, StoreError> {
         let read = self.tables.source();
         let (mut destroyed, mut depths) = (HashSet::new(), HashMap::new());

@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         }
         match self.tables()?.change(change.seq)? {
             Some(stub) if stub.entry.expunged.is_some() => Ok((Arc::new(stub), None)),
-            // What it is stored as a difference from may have been destroyed, and it was stored anew.
+            // What it is stored as a difference from may have been destroyed, and it was stored again.
             Some(_) | None => Ok((Arc::clone(&change), Some(self.content(change.seq, record.digest)?))),
         }
     }

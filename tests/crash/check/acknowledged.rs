@@ -149,6 +149,7 @@ fn outcome(kind: LogKind) -> Done {
         | LogKind::LabelsRepeated
         | LogKind::AbsenceRepeated
         | LogKind::UrlsRepeated => Done::Unchanged,
+        LogKind::Expunged => panic!("nothing is destroyed"),
     }
 }
 
