@@ -12,7 +12,7 @@ use super::style;
 use crate::wire::pb;
 
 /// What the destruction does not reach, for people.
-const OUT_OF_REACH: &str = "Out of reach, and yours to deal with: backups until `dateline backup --scrub`, exports, mirrors and \
+const OUT_OF_REACH: &str = "Out of reach, and yours to deal with: backups, exports, mirrors and \
                             subscribers (they get a change of kind expunged), copies of the disk, and what a disk keeps \
                             of deleted files.";
 
@@ -89,8 +89,20 @@ fn digest(text: &str) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// Why a text was destroyed, for people.
-pub(super) fn expunge_reason(reason: pb::ExpungeReason) -> &'static str {
+/// The headline of a revision or, if its text was destroyed, why, such as `(destroyed: court order 14 O 82/26)`.
+pub(super) fn headline(revision: &pb::Revision) -> String {
+    match &revision.expunged {
+        Some(expunged) => format!("(destroyed: {})", why(expunged.reason(), &expunged.reference)),
+        None => revision.content.as_ref().map(|content| style::safe_line(&content.headline)).unwrap_or_default(),
+    }
+}
+
+/// Why a text was destroyed, for people, with what the order can be found by.
+pub(super) fn why(reason: pb::ExpungeReason, reference: &str) -> String {
+    format!("{} {}", expunge_reason(reason), style::safe_line(reference)).trim_end().to_owned()
+}
+
+fn expunge_reason(reason: pb::ExpungeReason) -> &'static str {
     match reason {
         pb::ExpungeReason::CourtOrder => "court order",
         pb::ExpungeReason::PersonalData => "personal data",

@@ -4,6 +4,7 @@ use super::args::selection::{FilterArgs, RangeArgs};
 use super::args::{ListArgs, ListOrder};
 use super::connect::Session;
 use super::exit::Failure;
+use super::expunge::headline;
 use super::output::Output;
 use super::table::table;
 use super::times::Moment;
@@ -89,13 +90,12 @@ fn row(article: &pb::Article, out: &Output) -> Row {
         pb::ArticleState::Live | pb::ArticleState::Unspecified => ("live", style::GOOD),
     };
     let since = instant(article.valid_from.as_ref()).map(|time| out.brief_time(time)).unwrap_or_default();
-    let headline = revision.content.map(|content| style::safe_line(&content.headline)).unwrap_or_default();
     [
         (short(&article.name), style::NAME),
         (state.to_owned(), state_style),
         (format!("{}/{}", revision.number, article.revision_count), plain),
         (since, style::FAINT),
-        (headline, plain),
+        (headline(&revision), plain),
     ]
 }
 

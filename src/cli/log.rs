@@ -4,6 +4,7 @@ use super::args::LogArgs;
 use super::args::selection::changed_parts;
 use super::connect::Session;
 use super::exit::Failure;
+use super::expunge::headline;
 use super::missing::{missing, verb};
 use super::output::Output;
 use super::short_name::short;
@@ -146,9 +147,8 @@ fn print(entry: &pb::RevisionEntry, out: &mut Output) -> Result<(), Failure> {
         format!("; original kept, {} of {}", status::size(original.size_bytes), style::safe_line(&original.media_type))
     });
     let archived = time(revision.archive_time.as_ref());
-    let headline = revision.content.map(|content| content.headline).unwrap_or_default();
     out.line(format_args!("{number}  observed {observed}{delta}{parts}  {digest}"))?;
-    out.wrapped("    ", &painter.paint(style::STRONG, &style::safe_line(&headline)))?;
+    out.wrapped("    ", &painter.paint(style::STRONG, &headline(&revision)))?;
     let details = format!("archived {archived}{seen}{rollback}{}", original.unwrap_or_default());
     out.wrapped("    ", &painter.paint(style::FAINT, &details))
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::args::ShowArgs;
 use super::connect::Session;
 use super::exit::{Exit, Failure};
+use super::expunge::headline;
 use super::missing::missing;
 use super::output::Output;
 use super::{log, status, style};
@@ -86,7 +87,7 @@ fn print(article: &pb::Article, at: Option<Timestamp>, in_force: bool, out: &mut
     let painter = out.painter();
     let revision = article.revision.clone().unwrap_or_default();
     let content = revision.content.clone().unwrap_or_default();
-    out.wrapped("", &painter.paint(style::STRONG, &style::safe_line(&content.headline)))?;
+    out.wrapped("", &painter.paint(style::STRONG, &headline(&revision)))?;
     if !content.standfirst.is_empty() {
         out.wrapped("", &painter.paint(style::ITALIC, &style::safe(&content.standfirst)))?;
     }

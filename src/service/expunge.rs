@@ -4,6 +4,7 @@ use tonic::Request;
 
 use super::status::Refusal;
 use super::{Caller, Context};
+use crate::archive::ArchiveError;
 use crate::archive::expunge::{Destroyed, ExpungePlan, ExpungeRequest, ExpungeScope};
 use crate::model::{ArticleName, ExpungeReason, RevisionNumber, SubscriptionId};
 use crate::wire::{FieldError, FieldErrors, all, pb, snapshot_to_pb};
@@ -32,11 +33,12 @@ impl Context {
         let plan_digest = plan_digest.map_err(FieldErrors::from);
         let (plan_digest, expunge) = all!(plan_digest, expunge)?;
         let Some(plan_digest) = plan_digest else {
-            let plan = self.archive.plan_expunge(expunge).await?;
+            let plan = self.archive.plan_expunge(expunge).await.map_err(refusal)?;
             let article = plan.article.to_string();
             return Ok(pb::ExpungeRevisionsResponse { plan: Some(plan_to_pb(plan)), article, seq: 0, snapshot: None });
         };
-        let Destroyed { plan, seq, article, snapshot } = self.archive.expunge(expunge, plan_digest).await?;
+        let Destroyed { plan, seq, article, snapshot } =
+            self.archive.expunge(expunge, plan_digest).await.map_err(refusal)?;
         tracing::warn!(
             seq = seq.0,
             changes = plan.changes,
@@ -48,6 +50,15 @@ impl Context {
             snapshot: Some(snapshot_to_pb(&snapshot)),
             article: article.to_string(),
         })
+    }
+}
+
+/// What is too large is the request, not a content.
+fn refusal(error: ArchiveError) -> Refusal {
+    if matches!(error, ArchiveError::TooLarge { .. }) {
+        FieldError::too_large("revision_numbers", error).into()
+    } else {
+        error.into()
     }
 }
 

@@ -11,7 +11,6 @@ use super::engine::{Direction, EngineError, Read};
 use super::head::{ArticleHead, InForce, StateChange};
 use super::key::Fields;
 use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
-use super::key::expunge::ExpungeKey;
 use super::key::log::LogKey;
 use super::key::meta::MetaKey;
 use super::key::name::NameKey;
@@ -104,18 +103,6 @@ impl<'a> Tables<'a> {
             return Err(StoreError::damaged(&key, "a tile does not have 256 hashes"));
         }
         Ok(Some(hashes.iter().copied().map(TreeHash).collect()))
-    }
-
-    /// The changes that destroyed text, in log order.
-    pub fn expunging_changes(&self) -> impl Iterator<Item = Result<Change, StoreError>> + use<'a> {
-        let tables = *self;
-        self.read.scan(ExpungeKey::all(), Direction::Forward).map(move |entry| {
-            let (key, value) = entry?;
-            unseal(&key, &value)?;
-            let key = ExpungeKey::decode(&key).ok_or_else(|| StoreError::damaged(&key, "a key is malformed"))?;
-            let missing = || StoreError::damaged_at(key.0, "the change that destroyed text is missing");
-            tables.change(key.0)?.filter(|change| change.entry.expunging.is_some()).ok_or_else(missing)
-        })
     }
 
     /// When text was destroyed that the files of the database still have; `None` if there is no such text.
@@ -474,11 +461,6 @@ impl Batch {
     /// Writes a full tile of the Merkle tree.
     pub fn put_tile(&mut self, tile: &Tile) {
         self.put(TileKey(tile.id).encode(), tile.hashes.iter().flat_map(|hash| hash.0).collect());
-    }
-
-    /// Writes that the change at `seq` destroyed text.
-    pub fn put_expunging(&mut self, seq: Seq) {
-        self.put(ExpungeKey(seq).encode(), Vec::new());
     }
 
     /// Writes that the files of the database have had text since `time` that was destroyed.

@@ -113,7 +113,7 @@ fn must_be_gone(path: &Path, secrets: &[Vec<u8>]) {
 
 #[derive(Clone, Copy, Debug)]
 enum Amount {
-    OneRevision(usize),
+    OneRevision(u32),
     SomeRevisions,
     Article,
     Name,
@@ -125,7 +125,7 @@ impl Amount {
             ExpungeScope::Revisions(numbers.map(|number| RevisionNumber::new(number).unwrap()).collect())
         };
         match self {
-            Self::OneRevision(which) => numbers(&mut std::iter::once(which as u32 % revisions + 1)),
+            Self::OneRevision(which) => numbers(&mut std::iter::once(which % revisions + 1)),
             Self::SomeRevisions => numbers(&mut (1..=revisions).step_by(2)),
             Self::Article => ExpungeScope::Article,
             Self::Name => ExpungeScope::ArticleAndName,
@@ -135,7 +135,7 @@ impl Amount {
 
 fn amount() -> impl Strategy<Value = Amount> {
     prop_oneof![
-        any::<usize>().prop_map(Amount::OneRevision),
+        any::<u32>().prop_map(Amount::OneRevision),
         Just(Amount::SomeRevisions),
         Just(Amount::Article),
         Just(Amount::Name),
@@ -205,7 +205,7 @@ proptest! {
         }
         let pending = block_on(opened.destruction_pending()).unwrap();
         prop_assert_eq!(pending.is_some(), last.is_some());
-        // The article goes on.
+        // The article gets further revisions.
         let next = observe(&name, support::at(900), Text(9));
         drop(block_on(opened.write(vec![next], WriteMode::Commit)));
         close(opened);

@@ -99,7 +99,8 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             let repeated = entry.repeated_move.as_deref();
             moved(change, repeated.map(|repeated| &repeated.url), repeated.is_some_and(|repeated| repeated.ended))
         }
-        LogKind::Expunged => expunge(reader, change),
+        // A copy of the archive has the name that the article has now, so there only the text is left to destroy.
+        LogKind::Expunged => Ok(ReplayRequest::Expunge { revisions: expunged_revisions(reader, change)? }),
         LogKind::Withdrawn => Ok(ReplayRequest::SetState { withdrawn: true }),
         LogKind::Reinstated => Ok(ReplayRequest::SetState { withdrawn: false }),
         LogKind::StateRepeated => {
@@ -109,11 +110,6 @@ pub(crate) fn replay_request(reader: &Reader<'_>, feed_entry: &FeedEntry) -> Res
             Ok(ReplayRequest::SetState { withdrawn: state.ok_or_else(missing)?.withdrawn })
         }
     }
-}
-
-/// A copy of the archive has the name that the article has now, so there only the text is left to destroy.
-fn expunge(reader: &Reader<'_>, change: &Change) -> Result<ReplayRequest, ReadError> {
-    Ok(ReplayRequest::Expunge { revisions: expunged_revisions(reader, change)? })
 }
 
 /// The revisions whose text a change destroyed; none if it destroyed all text of the article, or nothing.
@@ -132,7 +128,7 @@ pub(crate) fn expunged_revisions(reader: &Reader<'_>, change: &Change) -> Result
 
 /// Stands for a text that was destroyed, so that in a copy of the archive the revisions keep their numbers.
 fn placeholder(revision: RevisionAt) -> RevisionAt {
-    if revision.created_by.entry.expunged.is_none() {
+    if !revision.is_expunged() {
         return revision;
     }
     let content = Content::new(format!("The text of revision {} was destroyed", revision.number));

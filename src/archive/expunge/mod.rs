@@ -20,7 +20,7 @@
 //! - The indexes after it are those that follow from the stubs: they are projected again and compared, so that a rebuild
 //!   finds the same.
 //!
-//! Other copies are out of reach: exports, mirrors, subscribers, and backups until they are scrubbed.
+//! Other copies are out of reach: exports, mirrors, subscribers and backups.
 
 mod plan;
 

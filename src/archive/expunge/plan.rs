@@ -25,7 +25,9 @@ use crate::store::overlay::{EmptyEngine, Overlay};
 use crate::store::{Batch, StoreError, Tables};
 
 const PLAN_DOMAIN: &[u8] = b"dateline expunge 1\n";
-/// The most that one destruction may write, in bytes. It has room for the stubs of some 100,000 changes.
+/// The most changes whose text one destruction may take: the change that records it names each, in one stored value.
+const TARGETS_MAX: usize = 1_300;
+/// The most that one destruction may write, in bytes, with the contents that it stores again.
 const WRITES_BYTES_MAX: u64 = 32 << 20;
 
 /// Prepares the destruction that `request` asks for, in the archive `archive_id`.
@@ -40,6 +42,10 @@ pub(super) fn prepare(
     let latest_seq = tables.existing_head(article)?.latest_seq;
     let history = History { tables, article, changes: changes(tables, latest_seq)? };
     let targets = history.targets(request)?;
+    if targets.len() > TARGETS_MAX {
+        let what = "the number of changes that would lose their text at once";
+        return Err(ArchiveError::TooLarge { what, size: targets.len(), size_max: TARGETS_MAX });
+    }
     let with_name = request.scope == ExpungeScope::ArticleAndName;
     let name = if with_name { Some(history.replacement_name()?) } else { None };
 
@@ -51,12 +57,11 @@ pub(super) fn prepare(
     writes.put_destruction_pending(pending.map_or(order.time, |pending| pending.min(order.time)));
     if writes.bytes() > WRITES_BYTES_MAX {
         return Err(ArchiveError::TooLarge {
-            what: "the size in bytes of what the destruction would write (destroy some of the revisions first)",
+            what: "the size in bytes of what the destruction would write",
             size: usize::try_from(writes.bytes()).unwrap_or(usize::MAX),
             size_max: usize::try_from(WRITES_BYTES_MAX).unwrap_or(usize::MAX),
         });
     }
-
     let targets: Vec<ExpungedChange> =
         history.targeted(&targets).map(|full| ExpungedChange { seq: full.change.seq, leaf: full.leaf }).collect();
     let plan = history.plan(&targets, archive_id, request, reencoded);
@@ -170,18 +175,14 @@ impl History<'_> {
             }
             let missing = || StoreError::damaged_at(seq, "a content is missing");
             let mut stored = StoredContent::read(read, seq)?.ok_or_else(missing)?;
-            let depth = match stored.base() {
-                Some(base) if destroyed.contains(&base) => {
-                    let bytes = contents::load_bytes(read, seq, |_| None)?;
-                    remove_content(read, seq, writes)?;
-                    PackedContent::pack(&bytes, None, Effort::Quick).write(seq, writes);
-                    reencoded += 1;
-                    0
-                }
-                Some(base) => depths.get(&base).copied().unwrap_or(0) + 1,
-                None => 0,
-            };
-            if depth != stored.depth() && !stored.base().is_some_and(|base| destroyed.contains(&base)) {
+            let base = stored.base().filter(|base| !destroyed.contains(base));
+            let depth = base.map_or(0, |base| depths.get(&base).copied().unwrap_or(0) + 1);
+            if base != stored.base() {
+                let bytes = contents::load_bytes(read, seq, |_| None)?;
+                remove_content(read, seq, writes)?;
+                PackedContent::pack(&bytes, None, Effort::Quick).write(seq, writes);
+                reencoded += 1;
+            } else if depth != stored.depth() {
                 stored.set_depth(depth);
                 stored.write(writes);
             }

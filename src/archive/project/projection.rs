@@ -262,7 +262,6 @@ impl<'a> Projection<'a> {
             self.head.labels.clear();
             (self.head.url_changes, self.head.url_count) = (Some(Vec::new()), 0);
         }
-        self.batch.put_expunging(seq);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use crate::wire::instant;
 use anstyle::Style;
 
-use crate::cli::expunge::expunge_reason;
+use crate::cli::expunge::{headline, why};
 use crate::cli::missing::{how, looks};
 use crate::cli::output::Output;
 use crate::cli::short_name::short;
@@ -30,8 +30,7 @@ impl Lines {
         let time = instant(change.archive_time.as_ref()).map(|time| out.brief_time(time)).unwrap_or_default();
         let (kind, kind_style) = kind(change);
         let article = short(&change.article);
-        let content = change.revision.as_ref().and_then(|revision| revision.content.as_ref());
-        let headline = content.map(|content| style::safe_line(&content.headline)).unwrap_or_default();
+        let headline = change.revision.as_ref().map(headline).unwrap_or_default();
         let what = what_changed(change, out);
         if !out.is_terminal() {
             return [time.as_str(), kind, &article, &headline, &what].join("\t");
@@ -116,8 +115,7 @@ fn expunging(expunging: &pb::Expunging) -> [String; 2] {
         [number] => format!("revision {number}"),
         _ => format!("revisions {}", numbers.join(", ")),
     };
-    let why = format!("{} {}", expunge_reason(expunging.reason()), style::safe_line(&expunging.reference));
-    [what, why.trim_end().to_owned()]
+    [what, why(expunging.reason(), &expunging.reference)]
 }
 
 /// Describes an absence: whether the article is gone, how often its page was missing, and when it was last seen.

@@ -4,7 +4,6 @@
 
 pub mod article;
 pub mod content;
-pub mod expunge;
 pub mod log;
 pub mod meta;
 pub mod name;
@@ -45,8 +44,6 @@ pub enum Kind {
     Parked = 10,
     /// level, index → a full tile of the Merkle tree.
     Tile = 11,
-    /// `seq` → nothing; the change destroyed text.
-    Expunge = 13,
 }
 
 /// The range of all keys that begin with `prefix`.

@@ -17,7 +17,6 @@ use crate::store::engine::{Direction, KeyRange, Read};
 use crate::store::key::Kind;
 use crate::store::key::article::ArticleIndexKey;
 use crate::store::key::content::{ContentKey, OriginalKey};
-use crate::store::key::expunge::ExpungeKey;
 use crate::store::key::log::LogKey;
 use crate::store::key::meta::MetaKey;
 use crate::store::key::name::NameKey;
@@ -94,11 +93,6 @@ impl EntryCheck<'_, '_> {
     fn is_accounted_for(&self, table: Table, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         match table {
             // The first pass checked the log up to the end that it read. Only later entries remain to be checked.
-            Table::Log if key.first() == Some(&(Kind::Expunge as u8)) => {
-                unseal(key, value)?;
-                let change = ExpungeKey::decode(key).map(|key| Tables::new(self.read).change(key.0)).transpose()?;
-                Ok(change.flatten().is_some_and(|change| change.entry.expunging.is_some()))
-            }
             Table::Log => match LogKey::decode(key) {
                 Some(LogKey(seq)) => Ok(seq < self.log.end || self.follows(seq, key, value)?),
                 None => Ok(true),
@@ -235,9 +229,8 @@ impl EntryCheck<'_, '_> {
 }
 
 fn table_of(key: &[u8]) -> Table {
-    const TABLES: [(Kind, Table); 12] = [
+    const TABLES: [(Kind, Table); 11] = [
         (Kind::Log, Table::Log),
-        (Kind::Expunge, Table::Log),
         (Kind::Content, Table::Content),
         (Kind::Original, Table::Original),
         (Kind::Article, Table::Article),
