@@ -24,6 +24,8 @@ pub struct Limits {
 impl Limits {
     /// The maximum number of durable subscriptions of an archive.
     pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+    /// The maximum number of revisions that one request to destroy texts names.
+    pub const EXPUNGED_REVISIONS_MAX: usize = 1_000;
     /// The maximum number of parked changes of one durable subscription.
     pub const PARKED_MAX: usize = 1_000;
     /// The maximum number of parked changes of all durable subscriptions. They are kept in memory.

@@ -6,11 +6,9 @@ use super::status::Refusal;
 use super::{Caller, Context};
 use crate::archive::ArchiveError;
 use crate::archive::expunge::{Destroyed, ExpungePlan, ExpungeRequest, ExpungeScope};
-use crate::model::{ArticleName, ExpungeReason, RevisionNumber, SubscriptionId};
+use crate::model::{ArticleName, ExpungeReason, Limits, RevisionNumber, SubscriptionId};
 use crate::wire::{FieldError, FieldErrors, all, pb, snapshot_to_pb};
 
-/// The most revisions that one request may name.
-const REVISIONS_MAX: usize = 1_000;
 /// The maximum length of a reference in bytes.
 const REFERENCE_BYTES_MAX: usize = 512;
 
@@ -89,8 +87,12 @@ fn scope(request: &pb::ExpungeRevisionsRequest) -> Result<ExpungeScope, FieldErr
     match request.scope() {
         pb::ExpungeScope::Unspecified => Err(FieldError::invalid("scope", "is required")),
         pb::ExpungeScope::Revisions => {
-            if numbers.is_empty() || numbers.len() > REVISIONS_MAX {
-                return Err(invalid(format!("has {} numbers; give 1 to {REVISIONS_MAX}", numbers.len())));
+            if numbers.is_empty() || numbers.len() > Limits::EXPUNGED_REVISIONS_MAX {
+                return Err(invalid(format!(
+                    "has {} numbers; give 1 to {}",
+                    numbers.len(),
+                    Limits::EXPUNGED_REVISIONS_MAX
+                )));
             }
             let parsed = numbers.iter().map(|number| RevisionNumber::new(*number)).collect::<Option<_>>();
             parsed.map(ExpungeScope::Revisions).ok_or_else(|| invalid("revisions are numbered from 1".to_owned()))

@@ -20,7 +20,7 @@ pub(in crate::cli) struct WatchArgs {
     #[arg(long, value_name = "beginning|now|SEQ|TIME", value_parser = start)]
     pub(in crate::cli) from: Option<Start>,
     /// Resume from the token that an earlier watch printed when it ended; needs the same filter and kinds
-    #[arg(long, value_name = "TOKEN", conflicts_with = "from")]
+    #[arg(long, value_name = "TOKEN", conflicts_with = "from", allow_hyphen_values = true)]
     pub(in crate::cli) resume: Option<String>,
     /// Select this article; can be repeated
     #[arg(long, short, value_name = "ARTICLE")]

@@ -132,6 +132,7 @@ pub(super) fn bound(field: &str) -> Option<Bound> {
         }
         "BatchGetArticlesRequest.names" => (|limits| limits.page_size_max, FieldErrorKind::Invalid),
         "ResolveParkedChangesRequest.seqs" => (|_| Limits::PARKED_MAX, FieldErrorKind::Invalid),
+        "ExpungeRevisionsRequest.revision_numbers" => (|_| Limits::EXPUNGED_REVISIONS_MAX, FieldErrorKind::Invalid),
         "FieldMask.paths" => (|_| ENUM_VALUES_MAX, FieldErrorKind::Invalid),
         "RecordObservationRequest.labels" | "LabelArticleRequest.add_labels" | "LabelArticleRequest.remove_labels" => {
             (|limits| limits.labels_max, FieldErrorKind::Invalid)

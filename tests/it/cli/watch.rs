@@ -466,10 +466,12 @@ fn invalid_arguments_are_reported() {
         (&["watch", "--durable", "x", "--resume", "x"], 2, "cannot be used with"),
         (&["watch", "--durable=-x", "--until-caught-up"], 2, "the subscription id begins with '-'"),
         (&["watch", "--durable", "ä"], 2, "the subscription id has the character 'ä'"),
-        (&["watch", "--kind", "expunged"], 2, "invalid value"),
+        (&["watch", "--kind", "unknown"], 2, "invalid value"),
         (&["watch", "--exec", ""], 2, "--exec"),
         (&["watch", "--until-caught-up", "--view", "full"], 2, "--view has an effect only with --json or --exec"),
         (&["watch", "--until-caught-up", "--resume", "garbage"], 2, "dateline: --resume: "),
+        // A token can begin with a hyphen.
+        (&["watch", "--until-caught-up", "--resume", "-garbage"], 2, "dateline: --resume: "),
         (&["watch", "--until-caught-up", "--url-prefix", "ftp://x"], 2, "--url-prefix <URL>"),
         (&["watch", "--until-caught-up", "--article", "https://a.example/x"], 3, "no article is known under the URL"),
         (&["watch", "--server", "http://127.0.0.1:1"], 5, "cannot be reached"),
