@@ -44,6 +44,7 @@ pub use crate::archive::clock_watch::ClockFault;
 pub use crate::archive::embed::{Articles, EditOptions};
 pub use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::error::{InvalidReadPoint, Missing, Unavailable};
+use crate::archive::expunge::register_file::RegisterFile;
 pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
@@ -88,6 +89,8 @@ pub struct Archive {
     /// What articles are expected to contain once queued imports are carried out.
     forecasts: Arc<Forecasts>,
     info: Arc<ArchiveInfo>,
+    /// `None` if the engine is in memory.
+    register_file: Option<Arc<RegisterFile>>,
     /// The limits on what a program that embeds the archive may write. A server has its own.
     limits: Limits,
     /// Cancelled when the archive is closed.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archive;
 use crate::archive::clock_watch::{ClockWatch, JumpPolicy};
+use crate::archive::expunge::register_file::RegisterFile;
 use crate::archive::pools::Pools;
 use crate::archive::position::{LogPosition, Tail};
 use crate::archive::read::cache::Caches;
@@ -194,7 +195,9 @@ impl Archive {
         let watermark = Watermark::open_in(path)?;
         let check = |engine: &SledEngine| check_complete(engine, &watermark);
         let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), check)?;
-        let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
+        let mut archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
+        archive.register_file = Some(Arc::new(RegisterFile::of(Arc::clone(&directory))));
+        archive.save_register();
         if let Err(error) = directory.store_id(&archive.info.id) {
             tracing::warn!(%error, "the archive's id could not be saved; commands cannot find this server by the archive's directory");
         }
@@ -241,6 +244,7 @@ impl Archive {
             pools: Arc::new(Pools::new(options.readers_max)),
             forecasts: Arc::default(),
             info: Arc::new(info),
+            register_file: None,
             limits: options.limits.capped(),
             closed: CancellationToken::new(),
         })

@@ -18,6 +18,7 @@ pub mod key;
 pub mod logfile;
 pub mod overlay;
 pub mod record;
+mod register;
 pub mod seal;
 pub mod stats;
 pub mod subscription;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dateline::internals::archive::changefeed::FeedStart;
-use dateline::internals::archive::recover::compact::{CompactError, Compacted, compact_directory};
+use dateline::internals::archive::recover::compact::{CompactError, CompactMode, Compacted, compact_directory};
 use dateline::internals::archive::recover::verify::verify_directory;
 use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, WriteMode};
 use dateline::internals::archive::{Archive, Directory, Options};
@@ -76,7 +76,7 @@ fn revision(turn: i64) -> Operation {
 }
 
 fn compact(path: &Path) -> Result<Option<Compacted>, CompactError> {
-    compact_directory(path, &options(), holder(), &mut |_| ControlFlow::Continue(()))
+    compact_directory(path, CompactMode::Compress, &options(), holder(), &mut |_| ControlFlow::Continue(()))
 }
 
 fn must_be_intact(path: &Path) {
@@ -217,7 +217,7 @@ fn a_compaction_that_is_stopped_or_fails_changes_nothing() {
 
     for steps in [0, 3, 40] {
         let mut left = steps;
-        let stopped = compact_directory(path, &options(), holder(), &mut |_| {
+        let stopped = compact_directory(path, CompactMode::Compress, &options(), holder(), &mut |_| {
             left -= 1;
             if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -225,7 +225,7 @@ fn a_compaction_that_is_stopped_or_fails_changes_nothing() {
         assert!(!path.join("db.compact").exists());
     }
     let floor = Options { free_space_floor_bytes: u64::MAX / 2, ..options() };
-    let full = compact_directory(path, &floor, holder(), &mut |_| ControlFlow::Continue(()));
+    let full = compact_directory(path, CompactMode::Compress, &floor, holder(), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(full, Err(CompactError::NoSpace { needed_bytes, free_bytes, .. }) if needed_bytes > free_bytes));
     assert!(!path.join("db.compact").exists());
     assert!(entries(&open(path)) == before);

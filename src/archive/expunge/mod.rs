@@ -23,6 +23,7 @@
 //! Other copies are out of reach: exports, mirrors, subscribers and backups.
 
 mod plan;
+pub(crate) mod register_file;
 
 use std::sync::Arc;
 
@@ -30,12 +31,16 @@ use crate::archive::error::Conflict;
 use crate::archive::request::{Action, ArticleTarget, Operation, PreparedExpunge};
 use crate::archive::{Archive, ArchiveError, WriteMode};
 use crate::model::{
-    ArticleName, ExpungeOrder, ExpungeReason, RevisionNumber, Seq, Snapshot, SubscriptionId, Timestamp,
+    ArticleName, ExpungeOrder, ExpungeReason, ExpungeRegister, RevisionNumber, Seq, Snapshot, SubscriptionId,
+    Timestamp, TreeHash,
 };
 use crate::store::Tables;
+use crate::store::full_change::FullChange;
 
 /// How often the destruction is prepared again because the article has changed in the meantime.
 const ATTEMPTS_MAX: usize = 32;
+/// How long the files of the database may have destroyed text before operators are alarmed: a day.
+const DESTRUCTION_OVERDUE_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// What is to be destroyed, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,6 +137,8 @@ impl Archive {
                 Ok(receipts) => {
                     let snapshot = receipts.first().ok_or(ArchiveError::Internal)?.snapshot;
                     let seq = snapshot.next_seq.previous().ok_or(ArchiveError::Internal)?;
+                    let archive = self.clone();
+                    self.pools.comparisons.run(move || Ok::<_, ArchiveError>(archive.save_register())).await?;
                     return Ok(Destroyed { plan, seq, article, snapshot });
                 }
                 // The article has got another change; the plan may still be the same.
@@ -147,6 +154,42 @@ impl Archive {
     pub async fn destruction_pending(&self) -> Result<Option<Timestamp>, ArchiveError> {
         let engine = Arc::clone(&self.shared.engine);
         self.pools.reads.run(move || Ok(Tables::new(engine.as_ref()).destruction_pending()?)).await
+    }
+
+    /// As [`Archive::destruction_pending`], if it should have been removed from them by now.
+    pub async fn destruction_overdue(&self) -> Result<Option<Timestamp>, ArchiveError> {
+        let deadline = self.now().saturating_add_micros(-DESTRUCTION_OVERDUE_MICROS);
+        Ok(self.destruction_pending().await?.filter(|since| *since < deadline))
+    }
+
+    /// Adds the register of destructions to its copy next to the database. If that fails, it is added when the archive is
+    /// next opened.
+    pub(crate) fn save_register(&self) {
+        let Some(file) = &self.register_file else { return };
+        match file.save(|| self.log_header(self.tail())) {
+            Ok(lacking) => self.report_lacking(&lacking),
+            Err(error) => {
+                tracing::error!(%error, "the register of destructions could not be saved next to the database")
+            }
+        }
+    }
+
+    /// Reports texts that the database has although they were destroyed, after an older copy of it was put back.
+    fn report_lacking(&self, lacking: &ExpungeRegister) {
+        let tables = Tables::new(self.shared.engine.as_ref());
+        let is_back = |(seq, leaf): &(Seq, TreeHash)| {
+            let full = FullChange::read_record(tables.source(), *seq);
+            full.is_ok_and(|full| full.is_some_and(|full| full.leaf == *leaf))
+        };
+        let back: Vec<String> =
+            lacking.0.keys().filter(|change| is_back(change)).map(|(seq, _)| seq.to_string()).collect();
+        if !back.is_empty() {
+            tracing::error!(
+                changes = %back.join(", "),
+                "the database has texts again that were destroyed, as if an older copy of it had been put back; \
+                 destroy them again with `dateline expunge`"
+            );
+        }
     }
 
     async fn prepare_expunge(&self, request: ExpungeRequest) -> Result<Prepared, ArchiveError> {

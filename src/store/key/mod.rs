@@ -9,6 +9,7 @@ pub mod meta;
 pub mod name;
 pub mod parked;
 pub mod source;
+pub mod stub;
 pub mod subscription;
 pub mod tile;
 pub mod url;
@@ -44,6 +45,8 @@ pub enum Kind {
     Parked = 10,
     /// level, index → a full tile of the Merkle tree.
     Tile = 11,
+    /// `seq` → nothing: the text of the change was destroyed.
+    Stub = 13,
 }
 
 /// The range of all keys that begin with `prefix`.

@@ -22,6 +22,7 @@ use crate::store::key::meta::MetaKey;
 use crate::store::key::name::NameKey;
 use crate::store::key::parked::ParkedKey;
 use crate::store::key::source::SourceKey;
+use crate::store::key::stub::StubKey;
 use crate::store::key::subscription::SubscriptionKey;
 use crate::store::key::tile::TileKey;
 use crate::store::key::url::UrlIndexKey;
@@ -92,6 +93,7 @@ impl EntryCheck<'_, '_> {
 
     fn is_accounted_for(&self, table: Table, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         match table {
+            Table::Log if key.first() == Some(&(Kind::Stub as u8)) => self.is_stub(key, value),
             // The first pass checked the log up to the end that it read. Only later entries remain to be checked.
             Table::Log => match LogKey::decode(key) {
                 Some(LogKey(seq)) => Ok(seq < self.log.end || self.follows(seq, key, value)?),
@@ -209,6 +211,12 @@ impl EntryCheck<'_, '_> {
         Ok(change.is_some_and(|entry| entry.kind == LogKind::Created && entry.article == article && entry.name == name))
     }
 
+    fn is_stub(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        unseal(key, value)?;
+        let Some(StubKey(seq)) = StubKey::decode(key) else { return Ok(false) };
+        Ok(Tables::new(self.read).change(seq)?.is_some_and(|change| change.entry.expunged.is_some()))
+    }
+
     /// Whether the subscription of a parked change exists, and the log has the change.
     fn is_parked(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         let (ParkedKey { subscription, seq }, _) = subscription::decode_parked(key, value)?;
@@ -229,8 +237,9 @@ impl EntryCheck<'_, '_> {
 }
 
 fn table_of(key: &[u8]) -> Table {
-    const TABLES: [(Kind, Table); 11] = [
+    const TABLES: [(Kind, Table); 12] = [
         (Kind::Log, Table::Log),
+        (Kind::Stub, Table::Log),
         (Kind::Content, Table::Content),
         (Kind::Original, Table::Original),
         (Kind::Article, Table::Article),
