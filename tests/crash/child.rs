@@ -95,7 +95,7 @@ fn options() -> Options {
     Options { free_space_floor_bytes: 64 << 20, ..Options::default() }
 }
 
-fn holder() -> Holder {
+pub(crate) fn holder() -> Holder {
     Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: String::new() }
 }
 
