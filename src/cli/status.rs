@@ -40,8 +40,9 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         format!("checkpoint of {}, root {root}", super::count(checkpoint.tree_size, "change"))
     });
     let pending = instant(status.destruction_pending_since.as_ref()).map(|since| {
-        let since = out.time(since);
-        out.painter().paint(style::BAD, &format!("still in the files since {since}; compact the archive"))
+        let (since, is_served) = (out.time(since), session.server.is_some());
+        let remedy = if is_served { "restart the server" } else { "run `dateline compact`" };
+        out.painter().paint(style::BAD, &format!("still in the files since {since}; {remedy}"))
     });
     let rows = [
         ("Archive", session.directory().map(|path| path.display().to_string())),

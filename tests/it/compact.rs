@@ -47,7 +47,7 @@ fn archive(path: &Path, later_seconds: i64) -> Arc<Archive> {
 
 /// Records what no compaction may lose: random writes of every kind, and then revisions of a long article, which returns
 /// to what it said before, is rewritten from time to time, and has originals.
-fn record(archive: &Archive, seed: u64, turns: Range<i64>) {
+pub(crate) fn record(archive: &Archive, seed: u64, turns: Range<i64>) {
     let random = batches_of(seed, 40).into_iter();
     let operations = random.chain(turns.map(|turn| vec![revision(turn)]));
     block_on(async {

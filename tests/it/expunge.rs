@@ -20,12 +20,12 @@ use dateline::internals::store::engine::Entry;
 use dateline::internals::store::full_change::FullChange;
 use dateline::internals::store::logfile::LogReader;
 use dateline::model::leaf::Salt;
-use dateline::model::{ArticleName, Change, ExpungeReason, ExpungeRegister, RevisionNumber, Seq};
+use dateline::model::{ArticleId, ArticleName, Change, ExpungeReason, ExpungeRegister, RevisionNumber, Seq};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::backup::{keep, restore, stream_backup};
-use crate::compact::{contents, files_with, open, unaltered};
+use crate::compact::{contents, files_with, open, record, unaltered};
 use crate::model::batches_of;
 use crate::model::plan::Text;
 use crate::support::{self, block_on, holder, observe};
@@ -353,4 +353,94 @@ fn must_have_no_record_of(file: &Path, secrets: &[Vec<u8>]) {
             assert!(!full.record.windows(secret.len()).any(|part| part == secret), "{}", full.change.seq);
         }
     }
+}
+
+/// Wherever the replacing of files is cut, what is there can be restored, has every text that was not destroyed, and is
+/// scrubbed by the next call.
+#[test]
+fn a_scrub_that_is_cut_between_two_files_loses_nothing_and_is_completed_by_the_next() {
+    let directory = TempDir::new().unwrap();
+    let (path, backup) = (directory.path().join("archive"), directory.path().join("backup"));
+    let written = archive(&path, 0);
+    let mut saved = FeedStart::Beginning;
+    // Each file has contents that are stored as differences from those of the file before.
+    for turns in [0..11, 11..23, 23..40] {
+        record(&written, 1, turns);
+        saved = save(&written, saved, &backup);
+    }
+    let long = ArticleName { article: ArticleId::parse("long").unwrap(), ..support::article(1) };
+    let request = order(&long, ExpungeScope::Revisions((2..=40).step_by(2).map(support::number).collect()));
+    let plan = block_on(written.plan_expunge(request.clone())).unwrap();
+    block_on(written.expunge(request, plan.digest)).unwrap();
+    save(&written, saved, &backup);
+    close(written);
+
+    let (old, new) = (copy_of(&backup, &directory.path().join("old")), backup);
+    assert_eq!(backup::scrub(&new, &ExpungeRegister::default(), &mut |_| true).unwrap().unwrap().rewritten, 3);
+    let expected = stored(&path);
+    for replaced in 0..=3 {
+        let cut = copy_of(&old, &directory.path().join(format!("cut-{replaced}")));
+        let files = files_of(&cut);
+        for file in files.iter().take(3).rev().take(replaced) {
+            fs::copy(new.join(file.file_name().unwrap()), file).unwrap();
+        }
+        // A part of another new file.
+        let part = files[0].with_file_name(format!("{}.scrubbed", files[0].file_name().unwrap().display()));
+        fs::write(&part, b"dateline log 1\n").unwrap();
+        let restored = directory.path().join(format!("restored-{replaced}"));
+        restore(std::slice::from_ref(&cut), &restored, Until::End).unwrap();
+        assert_eq!(stored(&restored).contents, expected.contents, "{replaced}");
+        let scrubbed = backup::scrub(&cut, &ExpungeRegister::default(), &mut |_| true).unwrap().unwrap();
+        assert_eq!(scrubbed.rewritten, 3 - replaced as u64);
+        assert!(!part.exists());
+        for file in files_of(&cut) {
+            assert_eq!(fs::read(&file).unwrap(), fs::read(new.join(file.file_name().unwrap())).unwrap());
+        }
+    }
+
+    // The order matters: without the first file's old contents, those of the next cannot be read.
+    let wrong = copy_of(&old, &directory.path().join("wrong"));
+    let first = files_of(&wrong).remove(0);
+    fs::copy(new.join(first.file_name().unwrap()), &first).unwrap();
+    assert!(restore(&[wrong], &directory.path().join("restored-wrong"), Until::End).is_err());
+
+    // A stop in the middle leaves the folder as it was.
+    let mut calls = 0;
+    let stopped = backup::scrub(&old, &ExpungeRegister::default(), &mut |_| {
+        calls += 1;
+        calls < 3
+    });
+    assert_eq!(stopped.unwrap(), None);
+    assert_eq!(fs::read_dir(&old).unwrap().count(), 4);
+    assert_eq!(backup::with_destroyed_text(&backup::find(&[old]).unwrap()), 3);
+}
+
+/// An article that was looked at every hour has thousands of changes, each with text: more than one change can name.
+#[test]
+fn an_article_with_thousands_of_changes_loses_its_text_and_its_name() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("archive");
+    let written = archive(&path, 0);
+    let name = support::article(1);
+    block_on(async {
+        for hundred in 0_i64..30 {
+            let observe = |tick: i64| observe(&name, support::at(hundred * 100 + tick), Text(1));
+            written.write((0..100).map(observe).collect(), WriteMode::Commit).await.unwrap();
+        }
+    });
+    let request = order(&name, ExpungeScope::ArticleAndName);
+    let plan = block_on(written.plan_expunge(request.clone())).unwrap();
+    assert_eq!(plan.changes, 3_000);
+    let done = block_on(written.expunge(request, plan.digest)).unwrap();
+    assert_eq!(done.seq, Seq(3_002));
+    let left = order(&done.article, ExpungeScope::ArticleAndName);
+    assert_eq!(block_on(written.plan_expunge(left)).unwrap().changes, 0);
+    close(written);
+    must_be_intact(&path);
+    compact(&path);
+    must_be_intact(&path);
+    must_be_gone(&path, &[name.article.as_str().as_bytes().to_vec()]);
+    let after = stored(&path);
+    assert_eq!(after.changes.values().filter(|change| change.entry.expunged.is_some()).count(), 3_000);
+    assert!(after.changes.values().all(|change| change.entry.name == done.article));
 }

@@ -93,7 +93,7 @@ pub struct ExpungePlan {
 pub struct Destroyed {
     /// What was destroyed.
     pub plan: ExpungePlan,
-    /// The change that records it.
+    /// The change that records it; the last of them if one could not name all that was destroyed.
     pub seq: Seq,
     /// The name that the article has now.
     pub article: ArticleName,
@@ -101,10 +101,10 @@ pub struct Destroyed {
     pub snapshot: Snapshot,
 }
 
-/// A plan with what carries it out.
+/// A plan with what carries it out, in one batch. Nothing does if there is nothing to destroy.
 struct Prepared {
     plan: ExpungePlan,
-    expunge: PreparedExpunge,
+    expunges: Vec<PreparedExpunge>,
 }
 
 impl Archive {
@@ -121,21 +121,25 @@ impl Archive {
     pub async fn expunge(&self, request: ExpungeRequest, plan_digest: [u8; 32]) -> Result<Destroyed, ArchiveError> {
         let changed = || Conflict::ExpungePlanChanged(request.article.clone());
         for _ in 0..ATTEMPTS_MAX {
-            let Prepared { plan, expunge } = self.prepare_expunge(request.clone()).await?;
-            if plan.digest != plan_digest || plan.changes == 0 {
+            let Prepared { plan, expunges } = self.prepare_expunge(request.clone()).await?;
+            let name = expunges.first().and_then(|first| first.name.clone());
+            if plan.digest != plan_digest || expunges.is_empty() {
                 return Err(changed().into());
             }
-            let article = expunge.name.clone().unwrap_or_else(|| plan.article.clone());
-            let operation = Operation {
-                target: ArticleTarget::Named(plan.article.clone()),
+            let article = name.unwrap_or_else(|| plan.article.clone());
+            let operations = expunges.into_iter().map(|expunge| Operation {
+                // The first of them gives the article its new name.
+                target: ArticleTarget::Named(
+                    if expunge.latest_seq.is_some() { &plan.article } else { &article }.clone(),
+                ),
                 observe_time: self.now(),
                 precondition: None,
                 request: None,
                 action: Action::Expunge(Box::new(expunge)),
-            };
-            match self.write(vec![operation], WriteMode::Commit).await {
+            });
+            match self.write(operations.collect(), WriteMode::Commit).await {
                 Ok(receipts) => {
-                    let snapshot = receipts.first().ok_or(ArchiveError::Internal)?.snapshot;
+                    let snapshot = receipts.last().ok_or(ArchiveError::Internal)?.snapshot;
                     let seq = snapshot.next_seq.previous().ok_or(ArchiveError::Internal)?;
                     let archive = self.clone();
                     self.pools.comparisons.run(move || Ok::<_, ArchiveError>(archive.save_register())).await?;
@@ -197,8 +201,8 @@ impl Archive {
         let order = ExpungeOrder { reason: request.reason, reference: request.reference.clone(), time: self.now() };
         let prepare = move || plan::prepare(&Tables::new(shared.engine.as_ref()), &id, &request, order);
         let mut prepared = self.pools.comparisons.run(prepare).await?;
-        let first = prepared.expunge.expunging.targets.first().map(|target| target.seq);
-        if let Some(first) = first {
+        let first = prepared.expunges.first().and_then(|expunge| expunge.expunging.targets.first());
+        if let Some(first) = first.map(|target| target.seq) {
             prepared.plan.subscriptions = self.shared.subscriptions.ahead_of(first);
         }
         Ok(prepared)

@@ -8,6 +8,7 @@ mod compact;
 mod display;
 mod export;
 mod export_folder;
+mod expunge;
 mod files;
 mod full_disk;
 mod import;
