@@ -12,6 +12,7 @@
 //! | `db.compact/` | a database that is being written by a compaction |
 //! | `db.replaced/` | the database that a compaction replaced, until it is deleted |
 //! | `before-opening/` | while a database is being opened: the copy to restore if that fails |
+//! | `EXPUNGED` | the register of destructions, for restores; written once something was destroyed |
 //! | `quarantine/` | files that were moved out of the way; they are never read, and deleted only with text that was destroyed |
 //!
 //! A directory becomes an archive when the complete and synced `VERSION` is renamed into place. If the process is
