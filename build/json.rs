@@ -93,7 +93,8 @@ fn kind(field: &FieldDescriptorProto) -> Result<String, Box<dyn Error>> {
     };
     Ok(match field.r#type() {
         Type::String => "Text".to_owned(),
-        Type::Bytes => "Base64".to_owned(),
+        Type::Bytes if field.name() == "data" => "Base64".to_owned(),
+        Type::Bytes => "Digest".to_owned(),
         Type::Bool => "Bool".to_owned(),
         Type::Int32 => "Integer<i32>".to_owned(),
         Type::Int64 => "Integer<i64>".to_owned(),

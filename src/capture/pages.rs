@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::fetch::{FetchError, Fetched, Fetcher, NotModified, Page, Redirect, Validators};
 use crate::ingest::{self, Document, Format};
-use crate::model::{ArticleName, SourceId, Timestamp};
+use crate::model::{ArticleName, Limits, SourceId, Timestamp};
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
 /// Overrides applied to every page of a run, and options for recording it.
@@ -390,10 +390,12 @@ fn fetch(url: &Url, validators: Option<&Validators>) -> pb::Fetch {
 /// The media type of a page as the server stated it, with its charset; `text/html` if it stated none.
 pub(super) fn media_type(essence: Option<&str>, charset: Option<&str>) -> String {
     let essence = essence.unwrap_or("text/html");
-    match charset {
+    let text = match charset {
         Some(charset) => format!("{essence}; charset={charset}"),
         None => essence.to_owned(),
-    }
+    };
+    // A header that no archive accepts must not cost the page.
+    if text.len() <= Limits::NAME_BYTES_MAX { text } else { "text/html".to_owned() }
 }
 
 fn each_once(urls: impl Iterator<Item = String>) -> Vec<String> {

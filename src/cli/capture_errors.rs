@@ -80,7 +80,7 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
         }
         CaptureError::Collection { error: CollectionError::UnknownFormat, .. } => "`dateline add` takes documents",
         CaptureError::Collection { error: CollectionError::Zstd, .. } => "`zstd -d` decompresses them",
-        CaptureError::Overrides { .. } => "leave out --source, --label, --keep-original",
+        CaptureError::Overrides { .. } => "leave out --source, --label, --keep-original, --no-keep-original",
         CaptureError::State { .. } => {
             "--state-dir names another directory; without saved state the command starts over, and archives nothing \
              twice"

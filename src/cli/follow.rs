@@ -71,7 +71,7 @@ fn overrides(args: &FollowArgs) -> PageOverrides {
     PageOverrides {
         source: args.source.clone(),
         labels: args.label.clone(),
-        keep_original: args.keep_original,
+        keep_original: !args.no_keep_original,
         gone_after: args.fetch.gone_after,
         dry_run: args.dry_run,
         ..PageOverrides::default()

@@ -76,7 +76,8 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
         None => {
             let what = format!("revision {} of {} has no kept original", revision.number, short(name));
             Err(Failure::new(Exit::NotFound, what).hint(
-                "`add --keep-original` keeps one with each new revision; `dateline log` shows where there is one",
+                "the originals of web pages are kept unless --no-keep-original was given, those of files with \
+                 --keep-original; `dateline log` shows where there is one",
             ))
         }
     }

@@ -2,19 +2,17 @@
 
 use crate::wire::instant;
 use data_encoding::HEXLOWER;
-use serde_json::Value;
 
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
 use super::style;
-use crate::wire::json::to_json;
 use crate::wire::pb;
 
 pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failure> {
     let status = session.admin().get_status(pb::GetStatusRequest {}).await?.into_inner();
     if out.json {
-        return out.line(json(&status));
+        return out.message(&status);
     }
     let snapshot = status.snapshot.clone().unwrap_or_default();
     let last = instant(snapshot.archive_time.as_ref()).map(|time| format!(", the last at {}", out.time(time)));
@@ -64,19 +62,6 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         }
     }
     Ok(())
-}
-
-/// The status as JSON. The archive's id and the log digest are hexadecimal, as in the output of `backup`, `restore` and
-/// `export`; proto3 JSON would have them in base64.
-fn json(status: &pb::GetStatusResponse) -> Value {
-    let mut json: Value = serde_json::from_str(&to_json(status)).unwrap_or_default();
-    let digest = status.snapshot.as_ref().map(|snapshot| snapshot.log_digest.as_slice()).unwrap_or_default();
-    for (place, bytes) in [("/archiveId", status.archive_id.as_slice()), ("/snapshot/logDigest", digest)] {
-        if let Some(value) = json.pointer_mut(place) {
-            *value = HEXLOWER.encode(bytes).into();
-        }
-    }
-    json
 }
 
 /// Formats a size, such as `12.3 MiB`, to a tenth and without floating point.

@@ -12,20 +12,22 @@ pub struct Overrides {
     pub source: Option<SourceId>,
     /// Labels to add.
     pub labels: Vec<String>,
-    /// Whether the documents' bytes become the revisions' originals.
-    pub keep_original: bool,
+    /// Whether the documents' bytes become the revisions' originals; `None` for pages from the web alone.
+    pub keep_original: Option<bool>,
 }
 
 impl Overrides {
     /// Whether there are no overrides.
     pub(super) fn are_none(&self) -> bool {
-        self.source.is_none() && self.labels.is_empty() && !self.keep_original
+        self.source.is_none() && self.labels.is_empty() && self.keep_original.is_none()
     }
 
     /// Applies the overrides to the request for a document, whose bytes may become its original.
     pub(super) fn apply(&self, request: &mut pb::RecordObservationRequest, media_type: &str, bytes: Bytes) {
         request.labels.extend(self.labels.iter().cloned());
-        if self.keep_original {
+        // Only what was fetched from the web says where it was.
+        let is_page = request.fetch.is_some();
+        if self.keep_original.unwrap_or(is_page) {
             let media_type = media_type.to_owned();
             request.original = Some(pb::Original { media_type, data: bytes, ..pb::Original::default() });
         }

@@ -57,7 +57,7 @@ pub(super) fn prepare(path: &Path, args: &AddArgs) -> Result<Prepared, Failure> 
     if let Some(language) = &args.language {
         content.language.clone_from(language);
     }
-    let original = args.keep_original.then(|| pb::Original {
+    let original = args.originals.of_files().then(|| pb::Original {
         media_type: media_type.to_owned(),
         data: Bytes::from(bytes),
         ..pb::Original::default()

@@ -125,7 +125,7 @@ fn overrides(args: &AddArgs) -> PageOverrides {
         labels: args.label.clone(),
         language: args.language.clone(),
         urls: args.url.clone(),
-        keep_original: args.keep_original,
+        keep_original: args.originals.of_pages(),
         gone_after: args.fetch.gone_after,
         precondition: document::precondition(args),
         request_id: args.write.request_id.clone().unwrap_or_default(),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use url::Url;
 
 use super::values::{glob, label, source_id};
-use super::web::web_address;
+use super::web::{OriginalArgs, web_address};
 use crate::capture::import;
 use crate::model::SourceId;
 
@@ -31,9 +31,8 @@ pub(in crate::cli) struct ImportArgs {
     /// Add a label to the articles; can be repeated; not for JSON Lines
     #[arg(long, value_parser = label)]
     pub(in crate::cli) label: Vec<String>,
-    /// Keep the documents' bytes as the revisions' originals; not for JSON Lines, which carry their own
-    #[arg(long)]
-    pub(in crate::cli) keep_original: bool,
+    #[command(flatten)]
+    pub(in crate::cli) originals: OriginalArgs,
     /// Read and validate everything, and write nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,

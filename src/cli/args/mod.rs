@@ -31,7 +31,7 @@ use self::values::{
     source_id, state,
 };
 use self::verify::VerifyArgs;
-use self::web::{FetchArgs, FollowArgs};
+use self::web::{FetchArgs, FollowArgs, OriginalArgs};
 use super::article::ArticleRef;
 use crate::config::Settings;
 use crate::model::{RevisionNumber, SourceId, Timestamp};
@@ -193,9 +193,8 @@ pub(in crate::cli) struct AddArgs {
     /// Add a URL of the article; can be repeated
     #[arg(long, value_name = "URL", value_parser = article_url)]
     pub(in crate::cli) url: Vec<String>,
-    /// Keep the document's bytes as the revision's original
-    #[arg(long)]
-    pub(in crate::cli) keep_original: bool,
+    #[command(flatten)]
+    pub(in crate::cli) originals: OriginalArgs,
     /// Fail if the article exists
     #[arg(long, conflicts_with = "if_revision")]
     pub(in crate::cli) if_new: bool,

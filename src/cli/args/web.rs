@@ -71,9 +71,9 @@ pub(in crate::cli) struct FollowArgs {
     /// Add a label to the articles; can be repeated
     #[arg(long, value_parser = values::label)]
     pub(in crate::cli) label: Vec<String>,
-    /// Keep the pages' bytes as the revisions' originals
+    /// Do not keep the pages' bytes as the revisions' originals
     #[arg(long, requires = "pages")]
-    pub(in crate::cli) keep_original: bool,
+    pub(in crate::cli) no_keep_original: bool,
     /// Report what would be archived, and write nothing
     #[arg(long)]
     pub(in crate::cli) dry_run: bool,
@@ -82,6 +82,39 @@ pub(in crate::cli) struct FollowArgs {
     pub(in crate::cli) state_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) fetch: FetchArgs,
+}
+
+/// Of which documents the bytes are kept as the revisions' originals. Those of pages from the web are evidence, and those
+/// of a file are still in the file.
+#[derive(Clone, Copy, Debug, Args)]
+pub(in crate::cli) struct OriginalArgs {
+    /// Keep the bytes of files as the revisions' originals, as those of web pages are kept
+    #[arg(long, conflicts_with = "no_keep_original")]
+    keep_original: bool,
+    /// Do not keep the bytes of web pages
+    #[arg(long)]
+    no_keep_original: bool,
+}
+
+impl OriginalArgs {
+    /// Whether the bytes of web pages are kept.
+    pub(in crate::cli) fn of_pages(self) -> bool {
+        !self.no_keep_original
+    }
+
+    /// Whether the bytes of files are kept.
+    pub(in crate::cli) fn of_files(self) -> bool {
+        self.keep_original
+    }
+
+    /// What was chosen; `None` for the default.
+    pub(in crate::cli) fn choice(self) -> Option<bool> {
+        match self {
+            Self { keep_original: true, .. } => Some(true),
+            Self { no_keep_original: true, .. } => Some(false),
+            Self { .. } => None,
+        }
+    }
 }
 
 /// Whether an argument is a URL to fetch, and not the path of a file.

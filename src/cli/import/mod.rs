@@ -122,7 +122,7 @@ fn options(args: &ImportArgs) -> ImportOptions {
         overrides: Overrides {
             source: args.source.clone(),
             labels: args.label.clone(),
-            keep_original: args.keep_original,
+            keep_original: args.originals.choice(),
         },
         dry_run: args.dry_run,
     }

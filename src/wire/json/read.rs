@@ -11,7 +11,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::LazyLock;
 
-use data_encoding::{Encoding, Specification};
+use data_encoding::{Encoding, HEXLOWER, Specification};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::super::{pb, timestamp_to_pb};
@@ -329,16 +329,36 @@ impl Base64 {
 
 kind!(Base64, Vec<u8>, deserialize_str, "a base64-encoded string", {
     fn visit_str<E: Error>(self, text: &str) -> Result<Vec<u8>, E> {
-        let symbols = text.trim_end_matches('=');
-        let (unused, padding) = (4 - symbols.len() % 4, text.len() - symbols.len());
-        let encoding = if symbols.contains(['-', '_']) { &*URL_SAFE } else { &*STANDARD };
-        match encoding.decode(symbols.as_bytes()) {
-            Ok(bytes) if padding == 0 || (unused < 3 && padding <= unused) => Ok(bytes),
-            Ok(_) => Err(E::custom("invalid base64: there are too many = at the end")),
-            Err(error) => Err(E::custom(format_args!("invalid base64: {error}"))),
+        from_base64(text)
+    }
+});
+
+/// A digest or an id: 16 or 32 bytes in hexadecimal; or in base64, as the specification has it.
+struct Digest;
+
+impl Digest {
+    const NEW: Self = Self;
+}
+
+kind!(Digest, Vec<u8>, deserialize_str, "a base64-encoded string", {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Vec<u8>, E> {
+        match HEXLOWER.decode(text.as_bytes()) {
+            Ok(bytes) if matches!(bytes.len(), 16 | 32) => Ok(bytes),
+            Ok(_) | Err(_) => from_base64(text),
         }
     }
 });
+
+fn from_base64<E: Error>(text: &str) -> Result<Vec<u8>, E> {
+    let symbols = text.trim_end_matches('=');
+    let (unused, padding) = (4 - symbols.len() % 4, text.len() - symbols.len());
+    let encoding = if symbols.contains(['-', '_']) { &*URL_SAFE } else { &*STANDARD };
+    match encoding.decode(symbols.as_bytes()) {
+        Ok(bytes) if padding == 0 || (unused < 3 && padding <= unused) => Ok(bytes),
+        Ok(_) => Err(E::custom("invalid base64: there are too many = at the end")),
+        Err(error) => Err(E::custom(format_args!("invalid base64: {error}"))),
+    }
+}
 
 static STANDARD: LazyLock<Encoding> = LazyLock::new(|| lenient(&data_encoding::BASE64_NOPAD));
 static URL_SAFE: LazyLock<Encoding> = LazyLock::new(|| lenient(&data_encoding::BASE64URL_NOPAD));

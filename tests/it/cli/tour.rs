@@ -167,7 +167,7 @@ fn the_help_describes_commands_and_exit_status() {
     }
     let help = cli.ok(&["import", "--help"]);
     let (options, of_repositories) = help.split_once("Git repositories:").unwrap();
-    for option in ["--source", "--label", "--keep-original", "--dry-run", "--state-dir"] {
+    for option in ["--source", "--label", "--keep-original", "--no-keep-original", "--dry-run", "--state-dir"] {
         assert!(options.contains(option) && !of_repositories.contains(option), "{option} in {help}");
     }
     assert!(cli.ok(&["completions", "bash"]).contains("_dateline()"));

@@ -51,6 +51,23 @@ async fn pages_are_archived_concurrently_and_each_failure_is_reported() {
     assert_eq!(lines.len(), 4);
 }
 
+/// The bytes of pages are evidence, so they are kept without being asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_originals_of_pages_are_kept_unless_the_user_declines() {
+    let (cli, server) = (Arc::new(Cli::new()), Server::start().await);
+    let html = page("One ferry returns");
+    server.html("/one", &html);
+    server.html("/two", &page("Two ferries return"));
+    let (one, two) = (url(&server, "/one"), url(&server, "/two"));
+    assert_eq!(run(&cli, &["add", "--allow-private", &one]).await.code, 0);
+    assert_eq!(run(&cli, &["add", "--allow-private", "--no-keep-original", &two]).await.code, 0);
+    assert_eq!(run(&cli, &["show", &one, "--original"]).await.out, html);
+    let without = run(&cli, &["show", &two, "--original"]).await;
+    assert!(without.code == 3 && without.err.contains("unless --no-keep-original was given"), "{without:?}");
+    let both = run(&cli, &["add", "--keep-original", "--no-keep-original", &one]).await;
+    assert_eq!(both.code, 2, "{both:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_that_cannot_be_archived_are_reported_with_advice() {
     let (cli, server) = (Arc::new(Cli::new()), Server::start().await);

@@ -56,6 +56,7 @@ fn responses_become_observations_or_absences_and_revisits_sightings() {
     let done = cli.run(&["import", &path]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.err.contains("4 observations: 1 created, 1 revised, 2 unchanged, 0 failed"), "{done:?}");
+    assert!(cli.ok(&["show", BRIDGE, "--original"]).contains("<h1>Bridge to close for a year</h1>"));
     for passed_over in ["visits to pages that are not archived (1)", "revisits that are not of pages (1)"] {
         assert!(done.err.contains(passed_over), "{done:?}");
     }
