@@ -33,6 +33,9 @@ pub enum KeyError {
     /// The verifier key was altered or cut.
     #[error("the verifier key is not whole: its id does not match")]
     Id,
+    /// The log has the key already.
+    #[error("it is given twice")]
+    Twice,
     /// The operating system returned no random bytes.
     #[error("the operating system returned no random bytes: {0}")]
     Randomness(String),

@@ -34,11 +34,15 @@ struct NoteSignature {
 pub struct NoteError;
 
 impl Note {
-    /// Signs a text, which must end with a line feed.
-    pub fn sign(text: String, key: &LogKey) -> Self {
-        let bytes = [&key.verifier().id()[..], &key.sign(text.as_bytes())].concat();
-        let signatures = vec![NoteSignature { name: key.verifier().name().to_owned(), bytes }];
-        Self { text, signatures }
+    /// A text, which must end with a line feed, without signatures.
+    pub fn unsigned(text: String) -> Self {
+        Self { text, signatures: Vec::new() }
+    }
+
+    /// Signs the text. The signatures that it has stay.
+    pub fn sign(&mut self, key: &LogKey) {
+        let bytes = [&key.verifier().id()[..], &key.sign(self.text.as_bytes())].concat();
+        self.signatures.push(NoteSignature { name: key.verifier().name().to_owned(), bytes });
     }
 
     /// The text that is signed.
@@ -92,13 +96,26 @@ mod tests {
     fn a_note_is_signed_by_its_key_and_no_other() {
         let key = |origin| LogKey::from_pem(LogKey::generate().unwrap().as_bytes(), origin).unwrap();
         let (signer, other) = (key("a.example"), key("a.example"));
-        let note = Note::sign("a\nb\n\nc\n".to_owned(), &signer);
+        let mut note = Note::unsigned("a\nb\n\nc\n".to_owned());
+        note.sign(&signer);
         let read: Note = note.to_string().parse().unwrap();
         assert_eq!(read, note);
         assert!(read.is_signed_by(signer.verifier()));
         assert!(!read.is_signed_by(other.verifier()));
         let altered: Note = note.to_string().replacen('b', "d", 1).parse().unwrap();
         assert!(!altered.is_signed_by(signer.verifier()));
+    }
+
+    /// While a key is replaced by another, both sign.
+    #[test]
+    fn of_several_signatures_each_is_enough() {
+        let key = || LogKey::from_pem(LogKey::generate().unwrap().as_bytes(), "a.example").unwrap();
+        let (old, new) = (key(), key());
+        let mut note = Note::unsigned("a\n".to_owned());
+        note.sign(&new);
+        note.sign(&old);
+        let read: Note = note.to_string().parse().unwrap();
+        assert!(read.is_signed_by(old.verifier()) && read.is_signed_by(new.verifier()));
     }
 
     /// The example of docs/PROOF.md, which another program signed with the private key 0, 1, 2, …, 31.

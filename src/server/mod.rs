@@ -220,6 +220,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
         subscribers: TaskTracker::new(),
         stalled_after: options.stalled_after,
         memory: Memory::default(),
+        signer: options.signer.clone(),
     }
 }
 
@@ -239,8 +240,7 @@ fn router(
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let integrity = IntegrityHandler::new(context.clone(), options.signer.clone());
-    let integrity = IntegrityServiceServer::new(integrity)
+    let integrity = IntegrityServiceServer::new(IntegrityHandler(context.clone()))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let admin = AdminServiceServer::new(AdminHandler::new(context, options.allow_expunge))

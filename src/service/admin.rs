@@ -150,6 +150,7 @@ mod tests {
                 subscribers: TaskTracker::new(),
                 stalled_after: Duration::from_secs(60),
                 memory: Memory::default(),
+                signer: None,
             },
             false,
         );

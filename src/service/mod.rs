@@ -7,6 +7,7 @@ mod admin;
 mod archive;
 mod backup;
 mod caller;
+mod checkpoints;
 mod expunge;
 mod feed;
 mod import;
@@ -29,8 +30,9 @@ use tokio_util::task::TaskTracker;
 pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
 pub use caller::{Caller, PeerPlace, PerPeer};
+pub use checkpoints::Signer;
 pub use feed::{FeedHandler, Memory};
-pub use integrity::{IntegrityHandler, Signer};
+pub use integrity::IntegrityHandler;
 
 use self::status::Refusal;
 use crate::archive::read::article::View;
@@ -56,12 +58,19 @@ pub struct Context {
     pub stalled_after: Duration,
     /// The memory that unread events may take, over all subscribers.
     pub memory: Memory,
+    /// Signs checkpoints; `None` if the server has no key.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Context {
     async fn read_point(&self, as_of: AsOf, min_next_seq: u64) -> Result<ReadPoint, Refusal> {
         self.visible(min_next_seq).await?;
         Ok(self.archive.read_point(as_of, Seq(min_next_seq)).await?)
+    }
+
+    /// The signer of checkpoints, if the server has a key.
+    fn signer(&self) -> Result<&Signer, Refusal> {
+        self.signer.as_deref().ok_or_else(Refusal::log_key_missing)
     }
 
     /// Waits until the changes below `min_next_seq` can be read, or the server stops.

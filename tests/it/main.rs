@@ -7,6 +7,7 @@ mod addresses;
 mod backup;
 mod bad_fields;
 mod changed_parts;
+mod checkpoints;
 mod cli;
 mod clocks;
 mod compact;
