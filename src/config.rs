@@ -32,10 +32,10 @@ pub struct Settings {
     /// Listen on an address that other machines can reach, without encryption or authentication
     #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
-    /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; other commands that
-    /// open the archive honour the variable
-    #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY")]
-    pub log_key: Option<PathBuf>,
+    /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; can be repeated to
+    /// replace a key by another, with commas in the variable. Other commands that open the archive honour the variable
+    #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY", value_delimiter = ',')]
+    pub log_key: Option<Vec<PathBuf>>,
     /// Name the log in its checkpoints, such as example.org/news [default: dateline.invalid/ and the archive's id]
     #[arg(long, value_name = "NAME", env = "DATELINE_LOG_ORIGIN")]
     pub log_origin: Option<String>,

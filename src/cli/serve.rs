@@ -35,7 +35,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     let early_listener = if is_new { Some(listen(address).await?) } else { None };
     let (opened, directory) = open_to_serve(&path, archive_options(&settings), wait_deadline(globals)).await?;
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
-    options.signer = signer(settings.log_key, settings.log_origin, opened.info())?;
+    options.signer = signer(&settings.log_key.unwrap_or_default(), settings.log_origin, opened.info())?;
     let listener = match early_listener {
         Some(listener) => listener,
         None => listen(address).await?,
