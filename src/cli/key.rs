@@ -15,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::archive::ArchiveInfo;
 use crate::proof::LogKey;
-use crate::server::Signer;
+use crate::server::{Signer, Witness};
 use crate::wire::pb;
 
 pub(super) async fn run(globals: &Globals, command: &KeyCommand, out: &mut Output) -> Result<(), Failure> {
@@ -78,6 +78,7 @@ fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
 pub(super) fn signer(
     files: &[PathBuf],
     origin: Option<String>,
+    witnesses: Vec<Witness>,
     archive: &ArchiveInfo,
 ) -> Result<Option<Arc<Signer>>, Failure> {
     let Some((first, others)) = files.split_first() else { return Ok(None) };
@@ -90,5 +91,5 @@ pub(super) fn signer(
     for file in others {
         signer = signer.with_key(&read(file)?).map_err(|error| unusable(file, &error))?;
     }
-    Ok(Some(Arc::new(signer)))
+    Ok(Some(Arc::new(signer.with_witnesses(witnesses))))
 }

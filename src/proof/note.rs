@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use data_encoding::BASE64;
 
-use super::key::{LogKey, VerifierKey};
+use super::key::{LogKey, VerifierKey, cosign_time};
 
 /// The longest note that is read, in bytes. A checkpoint with many cosignatures has a few thousand.
 const NOTE_BYTES_MAX: usize = 64 << 10;
@@ -26,6 +26,20 @@ struct NoteSignature {
     name: String,
     /// The id of the key, then the signature.
     bytes: Vec<u8>,
+}
+
+impl NoteSignature {
+    /// Reads a line with a signature.
+    fn read(line: &str) -> Option<Self> {
+        let (name, signature) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
+        let bytes = BASE64.decode(signature.as_bytes()).ok().filter(|bytes| bytes.len() > 4)?;
+        Some(Self { name: name.to_owned(), bytes })
+    }
+
+    fn is_by(&self, key: &VerifierKey, text: &str) -> bool {
+        let parts = self.bytes.split_first_chunk::<4>().filter(|(id, _)| self.name == key.name() && **id == key.id());
+        parts.is_some_and(|(_, signature)| key.is_signature(text.as_bytes(), signature))
+    }
 }
 
 /// The text is not a signed note.
@@ -52,10 +66,25 @@ impl Note {
 
     /// Whether it has a signature by this key. Signatures by other keys are ignored.
     pub fn is_signed_by(&self, key: &VerifierKey) -> bool {
-        let by_key = self.signatures.iter().filter(|signature| signature.name == key.name());
-        by_key
-            .filter_map(|signature| signature.bytes.split_first_chunk::<4>())
-            .any(|(id, signature)| *id == key.id() && key.is_signature(self.text.as_bytes(), signature))
+        self.signatures.iter().any(|signature| signature.is_by(key, &self.text))
+    }
+
+    /// When a witness has cosigned it, in seconds since 1970; `None` if it has not.
+    pub fn cosigned_at(&self, key: &VerifierKey) -> Option<u64> {
+        let by_key =
+            self.signatures.iter().find(|signature| key.is_of_witness() && signature.is_by(key, &self.text))?;
+        cosign_time(by_key.bytes.get(4..)?).map(|(time, _)| time)
+    }
+
+    /// Adds the signature by this key that is in `lines`, in place of an earlier one. Signatures by other keys, and lines
+    /// that are not signatures, are ignored. Returns whether there was one.
+    pub fn add_signature(&mut self, key: &VerifierKey, lines: &str) -> bool {
+        let added =
+            lines.split('\n').filter_map(NoteSignature::read).find(|signature| signature.is_by(key, &self.text));
+        let Some(added) = added else { return false };
+        self.signatures.retain(|signature| !signature.is_by(key, &self.text));
+        self.signatures.push(added);
+        true
     }
 }
 
@@ -78,12 +107,7 @@ impl FromStr for Note {
         }
         let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError)?;
         let signatures = signatures.strip_suffix('\n').ok_or(NoteError)?;
-        let signatures = signatures.split('\n').map(|line| {
-            let (name, signature) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
-            let bytes = BASE64.decode(signature.as_bytes()).ok().filter(|bytes| bytes.len() > 4)?;
-            Some(NoteSignature { name: name.to_owned(), bytes })
-        });
-        let signatures = signatures.collect::<Option<_>>().ok_or(NoteError)?;
+        let signatures = signatures.split('\n').map(NoteSignature::read).collect::<Option<_>>().ok_or(NoteError)?;
         Ok(Self { text: format!("{text}\n"), signatures })
     }
 }

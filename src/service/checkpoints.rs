@@ -7,12 +7,13 @@
 //! A log must never sign two trees of which neither continues the other. Only trees of durable changes are signed, and
 //! before the first, the newest checkpoint that is kept is compared with the log.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
+use super::witnesses::Witness;
 use crate::archive::checkpoints::{CheckpointChoice, CheckpointRecord};
 use crate::archive::{Archive, ArchiveError};
 use crate::model::Timestamp;
@@ -27,6 +28,7 @@ const SIGN_EVERY: Duration = Duration::from_secs(1);
 pub struct Signer {
     /// At least one, all of one origin.
     keys: Vec<LogKey>,
+    witnesses: Vec<Arc<Witness>>,
     /// Read from the archive when the first checkpoint is needed.
     signed: OnceCell<Mutex<Signed>>,
 }
@@ -35,6 +37,8 @@ pub struct Signer {
 #[derive(Debug, Default)]
 struct Signed {
     newest: Option<SignedCheckpoint>,
+    /// The newest that a witness has cosigned.
+    cosigned: Option<SignedCheckpoint>,
     /// When this process last signed.
     last: Option<Instant>,
 }
@@ -65,7 +69,7 @@ enum Next {
 impl Signer {
     /// A signer with the private key in `pem` (PKCS#8), for a log of this origin.
     pub fn from_pem(pem: &[u8], origin: &str) -> Result<Self, KeyError> {
-        Ok(Self { keys: vec![LogKey::from_pem(pem, origin)?], signed: OnceCell::new() })
+        Ok(Self { keys: vec![LogKey::from_pem(pem, origin)?], witnesses: Vec::new(), signed: OnceCell::new() })
     }
 
     /// Signs with the private key in `pem`, too, such as one that is to replace the others.
@@ -76,6 +80,18 @@ impl Signer {
         }
         self.keys.push(key);
         Ok(self)
+    }
+
+    /// Has these witnesses cosign its checkpoints, once they are asked.
+    #[must_use]
+    pub fn with_witnesses(mut self, witnesses: impl IntoIterator<Item = Witness>) -> Self {
+        self.witnesses.extend(witnesses.into_iter().map(Arc::new));
+        self
+    }
+
+    /// The witnesses of the log.
+    pub fn witnesses(&self) -> &[Arc<Witness>] {
+        &self.witnesses
     }
 
     /// The keys that check its signatures, in the order in which they were given.
@@ -102,6 +118,60 @@ impl Signer {
                 Next::Due(at) => tokio::time::sleep_until(at).await,
             }
         }
+    }
+
+    /// The newest checkpoint that a witness has cosigned; `None` if there is none.
+    pub async fn newest_cosigned(&self, archive: &Archive) -> Result<Option<SignedCheckpoint>, ArchiveError> {
+        let signed = self.signed.get_or_try_init(|| self.read(archive)).await?;
+        Ok(lock(signed).cosigned.clone())
+    }
+
+    /// The first kept checkpoint of at least `size` changes that a witness has cosigned; `None` if there is none.
+    pub async fn first_cosigned(&self, archive: &Archive, size: u64) -> Result<Option<SignedCheckpoint>, ArchiveError> {
+        let cosigned = self.is_cosigned();
+        let found = archive.find_checkpoint(CheckpointChoice::FirstOf(size), cosigned).await?;
+        self.read_one(archive, found).await
+    }
+
+    /// Adds the cosignature of a witness that is in `lines` to a checkpoint, and keeps it. Returns whether there was one.
+    pub async fn cosign(
+        &self,
+        archive: &Archive,
+        witness: &Witness,
+        checkpoint: &SignedCheckpoint,
+        lines: &str,
+    ) -> Result<bool, ArchiveError> {
+        let state = self.signed.get_or_try_init(|| self.read(archive)).await?;
+        let size = checkpoint.checkpoint.size;
+        let cosigned = {
+            let mut signed = lock(state);
+            // Another witness may have cosigned it in the meantime.
+            let known = [&signed.newest, &signed.cosigned].into_iter().flatten();
+            let known = known.filter(|known| known.checkpoint == checkpoint.checkpoint);
+            let most = known.max_by_key(|known| known.cosignature_count).unwrap_or(checkpoint);
+            let mut cosigned = most.clone();
+            if !cosigned.note.add_signature(witness.key(), lines) {
+                return Ok(false);
+            }
+            let by = self.witnesses.iter().filter(|witness| cosigned.note.is_signed_by(witness.key()));
+            cosigned.cosignature_count = u32::try_from(by.count()).unwrap_or(u32::MAX);
+            if let Some(newest) = signed.newest.as_mut().filter(|newest| newest.checkpoint.size == size) {
+                *newest = cosigned.clone();
+            }
+            if signed.cosigned.as_ref().is_none_or(|before| before.checkpoint.size <= size) {
+                signed.cosigned = Some(cosigned.clone());
+            }
+            cosigned
+        };
+        self.keep(archive, &cosigned).await;
+        witness.cosigned(size, archive.now());
+        Ok(true)
+    }
+
+    /// Whether a kept checkpoint is one of this log that a witness has cosigned.
+    fn is_cosigned(&self) -> impl Fn(&CheckpointRecord) -> bool + Send + 'static {
+        let origin = self.origin().to_owned();
+        move |record| record.cosignature_count > 0 && is_of(record, &origin)
     }
 
     fn next(&self, signed: &Mutex<Signed>, archive: &Archive, size: u64) -> Next {
@@ -145,23 +215,33 @@ impl Signer {
     async fn read(&self, archive: &Archive) -> Result<Mutex<Signed>, ArchiveError> {
         let origin = self.origin().to_owned();
         let of_log = move |record: &CheckpointRecord| is_of(record, &origin);
-        let Some(newest) = archive.find_checkpoint(CheckpointChoice::Newest, of_log).await? else {
-            return Ok(Mutex::default());
-        };
-        let tree = archive.tree();
-        let has_root = match tree.size() >= newest.size {
-            true => archive.prove_continuation(tree, newest.size, newest.size).await?.to_root == newest.root,
-            false => false,
-        };
-        if !has_root {
-            let detail = format!("it does not have the {} changes that its newest checkpoint signs", newest.size);
+        let newest = archive.find_checkpoint(CheckpointChoice::Newest, of_log).await?;
+        let newest = self.read_one(archive, newest).await?;
+        let cosigned = archive.find_checkpoint(CheckpointChoice::Newest, self.is_cosigned()).await?;
+        let cosigned = self.read_one(archive, cosigned).await?;
+        Ok(Mutex::new(Signed { newest, cosigned, last: None }))
+    }
+
+    /// Reads a kept checkpoint, and checks that the log has what it signs. It is signed with the keys that the log got
+    /// since.
+    async fn read_one(
+        &self,
+        archive: &Archive,
+        record: Option<CheckpointRecord>,
+    ) -> Result<Option<SignedCheckpoint>, ArchiveError> {
+        let Some(record) = record else { return Ok(None) };
+        let (tree, size) = (archive.tree(), record.size);
+        let is_of_log =
+            size <= tree.size() && archive.prove_continuation(tree, size, size).await?.to_root == record.root;
+        if !is_of_log {
+            let detail = format!("the log does not have the {size} changes that a checkpoint signs");
             return Err(ArchiveError::Damaged { seq: None, detail });
         }
-        let mut newest = SignedCheckpoint::read(&newest);
-        if let Some(newest) = &mut newest {
-            self.sign(&mut newest.note);
+        let mut checkpoint = SignedCheckpoint::read(&record);
+        if let Some(checkpoint) = &mut checkpoint {
+            self.sign(&mut checkpoint.note);
         }
-        Ok(Mutex::new(Signed { newest, last: None }))
+        Ok(checkpoint)
     }
 }
 

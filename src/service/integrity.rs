@@ -25,6 +25,13 @@ impl IntegrityHandler {
         Ok(self.0.signer()?.checkpoint(&self.0.archive, size).await?)
     }
 
+    /// The newest cosigned checkpoint, which must have at least `size` changes.
+    async fn cosigned(&self, size: u64) -> Result<SignedCheckpoint, Refusal> {
+        let newest = self.0.signer()?.newest_cosigned(&self.0.archive).await?;
+        let has_size = newest.filter(|newest| newest.checkpoint.size >= size);
+        has_size.ok_or_else(|| Refusal::checkpoint_not_cosigned(size))
+    }
+
     /// The position of the change that is to be proved.
     async fn position(&self, change: Option<Change>) -> Result<Seq, Refusal> {
         match change {
@@ -44,9 +51,9 @@ impl IntegrityHandler {
 #[tonic::async_trait]
 impl IntegrityService for IntegrityHandler {
     async fn get_checkpoint(&self, request: Request<pb::GetCheckpointRequest>) -> RpcResult<pb::GetCheckpointResponse> {
-        let size = request.into_inner().min_tree_size;
+        let pb::GetCheckpointRequest { min_tree_size: size, cosigned } = request.into_inner();
         self.0.visible(size).await?;
-        let signed = self.signed(size).await?;
+        let signed = if cosigned { self.cosigned(size).await? } else { self.signed(size).await? };
         Ok(Response::new(pb::GetCheckpointResponse { checkpoint: Some((&signed).into()) }))
     }
 

@@ -20,6 +20,7 @@ mod render;
 mod sink;
 pub mod status;
 mod verify;
+mod witnesses;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub use caller::{Caller, PeerPlace, PerPeer};
 pub use checkpoints::Signer;
 pub use feed::{FeedHandler, Memory};
 pub use integrity::IntegrityHandler;
+pub use witnesses::Witness;
 
 use self::status::Refusal;
 use crate::archive::read::article::View;

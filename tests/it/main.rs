@@ -43,3 +43,4 @@ mod stories;
 mod support;
 mod verify;
 mod wire;
+mod witnesses;

@@ -48,7 +48,7 @@ pub(crate) async fn record(client: &mut Client, count: usize) {
 pub(crate) async fn checkpoint(client: &mut Client) -> pb::Checkpoint {
     let status = client.admin.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner();
     let min_tree_size = status.snapshot.unwrap().next_seq;
-    let request = pb::GetCheckpointRequest { min_tree_size };
+    let request = pb::GetCheckpointRequest { min_tree_size, ..Default::default() };
     client.integrity.get_checkpoint(request).await.unwrap().into_inner().checkpoint.unwrap()
 }
 

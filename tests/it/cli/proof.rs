@@ -42,6 +42,10 @@ fn a_revision_is_proved_and_the_proof_checked_without_the_archive() {
         "{twice:?}"
     );
 
+    cli.fails(&["serve", "--witness", "https://w.example=key"], 2, "--witness");
+    let cosigned = cli.command(&["proof", "--checkpoint", "--cosigned"]).env("DATELINE_LOG_KEY", &key).output().unwrap();
+    assert_eq!(cosigned.status.code(), Some(4), "{cosigned:?}");
+
     // Neither a rebuild nor a compaction changes what is signed.
     let root = |checkpoint: String| checkpoint.lines().nth(2).unwrap().to_owned();
     let before = root(with_key(&["proof", "--checkpoint"]));
