@@ -38,6 +38,7 @@ pub(super) async fn run(session: &Session, args: &ProofArgs, out: &mut Output) -
         change: Some(Change::Revision(revision)),
         disclosure: disclosure.into(),
         min_tree_size: 0,
+        cosigned: args.cosigned,
     };
     let proof = client.get_inclusion_proof(request).await?.into_inner();
     if out.json { out.message(&proof) } else { out.document(proof.proof.as_bytes()) }

@@ -32,6 +32,12 @@ impl IntegrityHandler {
         has_size.ok_or_else(|| Refusal::checkpoint_not_cosigned(size))
     }
 
+    /// The earliest cosigned checkpoint that has at least `size` changes.
+    async fn first_cosigned(&self, size: u64) -> Result<SignedCheckpoint, Refusal> {
+        let first = self.0.signer()?.first_cosigned(&self.0.archive, size).await?;
+        first.ok_or_else(|| Refusal::checkpoint_not_cosigned(size))
+    }
+
     /// The position of the change that is to be proved.
     async fn position(&self, change: Option<Change>) -> Result<Seq, Refusal> {
         match change {
@@ -73,7 +79,11 @@ impl IntegrityService for IntegrityHandler {
             let problem = format!("must be below the size of the tree, which is {end}");
             return Err(Refusal::from(FieldError::invalid("seq", problem)).into());
         }
-        let signed = self.signed(request.min_tree_size.max(seq.next().0)).await?;
+        let least = request.min_tree_size.max(seq.next().0);
+        let signed = match request.cosigned {
+            true => self.first_cosigned(least).await?,
+            false => self.signed(least).await?,
+        };
         let (tree, size) = (self.0.archive.tree(), signed.checkpoint.size);
         let proven = self.0.archive.prove(tree, size, seq, disclosure == Disclosure::Full).await;
         let proven = proven.map_err(Refusal::from)?;

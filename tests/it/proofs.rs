@@ -64,7 +64,7 @@ pub(crate) async fn proof(
     disclosure: pb::ProofDisclosure,
 ) -> pb::GetInclusionProofResponse {
     let request =
-        pb::GetInclusionProofRequest { change: Some(change), disclosure: disclosure.into(), min_tree_size: 0 };
+        pb::GetInclusionProofRequest { change: Some(change), disclosure: disclosure.into(), ..Default::default() };
     client.integrity.get_inclusion_proof(request).await.unwrap().into_inner()
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use dateline::internals::client::{Client, ServerError};
-use dateline::internals::proof::{LogKey, Note, VerifierKey};
+use dateline::internals::proof::{LogKey, Note, ProofFile, VerifierKey};
 use dateline::internals::server::{self, Signer};
 use dateline::internals::wire::pb;
 use dateline::internals::witness::{self, Options};
@@ -255,6 +255,38 @@ async fn a_checkpoint_is_cosigned_and_stays_so() {
     let third = witnessed.once_cosigned(504).await;
     assert_eq!(witness.seen().size, third.tree_size);
     witnessed.stop().await;
+}
+
+/// A cosigned proof shows how early a change was there, so it ends at the first checkpoint that shows it.
+#[tokio::test]
+async fn a_proof_may_end_at_a_cosigned_checkpoint() {
+    let (directory, witness) = (TempDir::new().unwrap(), TestWitness::new(Manner::Standard).await);
+    let mut witnessed = Witnessed::new(&directory, &witness).await;
+    record(&mut witnessed.client, 300).await;
+    witnessed.once_cosigned(300).await;
+    // From here on nothing is cosigned, although the log grows.
+    witnessed.asking.abort();
+    record(&mut witnessed.client, 300).await;
+    let key = crate::proofs::key(&mut witnessed.client).await;
+    for (seq, cosigned, expected) in
+        [(299, true, Ok(300)), (299, false, Ok(600)), (300, true, Err("CHECKPOINT_NOT_COSIGNED"))]
+    {
+        let change = Some(pb::get_inclusion_proof_request::Change::Seq(seq));
+        // A change to the log that is less than a second old must not be left out of an ordinary proof.
+        let min_tree_size = if cosigned { 0 } else { 600 };
+        let request = pb::GetInclusionProofRequest { change, cosigned, min_tree_size, ..Default::default() };
+        let proof = witnessed.client.integrity.get_inclusion_proof(request).await;
+        let size = proof.map(|proof| {
+            let file: ProofFile = proof.into_inner().proof.parse().unwrap();
+            let size = file.check(&key).unwrap().checkpoint.size;
+            assert_eq!(file.note.cosigned_at(&witness.key()), cosigned.then_some(TIME));
+            size
+        });
+        assert_eq!(size.map_err(|status| ServerError::from(status).reason), expected.map_err(str::to_owned), "{seq}");
+    }
+    let Witnessed { server, client, asking } = witnessed;
+    drop((asking.await, client));
+    server.stop().await;
 }
 
 #[tokio::test]

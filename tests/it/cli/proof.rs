@@ -43,7 +43,8 @@ fn a_revision_is_proved_and_the_proof_checked_without_the_archive() {
     );
 
     cli.fails(&["serve", "--witness", "https://w.example=key"], 2, "--witness");
-    let cosigned = cli.command(&["proof", "--checkpoint", "--cosigned"]).env("DATELINE_LOG_KEY", &key).output().unwrap();
+    let cosigned =
+        cli.command(&["proof", "--checkpoint", "--cosigned"]).env("DATELINE_LOG_KEY", &key).output().unwrap();
     assert_eq!(cosigned.status.code(), Some(4), "{cosigned:?}");
 
     // Neither a rebuild nor a compaction changes what is signed.
