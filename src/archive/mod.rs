@@ -17,6 +17,7 @@
 
 pub mod backup;
 pub mod changefeed;
+pub mod checkpoints;
 mod clock_watch;
 mod decide;
 mod embed;
@@ -438,9 +439,16 @@ impl Archive {
         LogTree(self.shared.edge())
     }
 
-    /// Proves that the change at `seq`, which must be in `tree`, is there.
-    pub async fn prove(&self, tree: LogTree, seq: Seq, with_content: bool) -> Result<ProvenChange, ArchiveError> {
-        self.on_engine(&self.pools.reads, move |reader| proof::inclusion(reader, &tree, seq, with_content)).await
+    /// Proves that the change at `seq` is in the tree of the first `size` changes. `seq` must be below `size`, and `size`
+    /// must not exceed that of `tree`.
+    pub async fn prove(
+        &self,
+        tree: LogTree,
+        size: u64,
+        seq: Seq,
+        with_content: bool,
+    ) -> Result<ProvenChange, ArchiveError> {
+        self.on_engine(&self.pools.reads, move |reader| proof::inclusion(reader, &tree, size, seq, with_content)).await
     }
 
     /// Proves that the tree of the first `to` changes continues that of the first `from`. `from` must not exceed `to`,

@@ -17,7 +17,8 @@ use super::signals::Signals;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
-use crate::{archive, server, telemetry};
+use crate::server::Witness;
+use crate::{archive, server, telemetry, witness};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
     if globals.server.is_some() {
@@ -26,6 +27,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     let settings = settings(args)?;
     let address = settings.address()?;
     let mut options = server_options(&settings)?;
+    let witnesses = witnesses(&settings)?;
     let filter = settings.log_filter.as_deref().unwrap_or("info");
     telemetry::start(filter, settings.log_format.unwrap_or_default())
         .map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))?;
@@ -40,7 +42,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     let early_listener = if is_new { Some(listen(address).await?) } else { None };
     let Some((opened, directory)) = open(&path, &settings, globals, &stopping).await? else { return Ok(()) };
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
-    options.signer = signer(settings.log_key, settings.log_origin, opened.info())?;
+    options.signer = signer(&settings.log_key.unwrap_or_default(), settings.log_origin, witnesses, opened.info())?;
     let listener = match early_listener {
         Some(listener) => listener,
         None => listen(address).await?,
@@ -49,8 +51,18 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     directory
         .set_address(&reachable(bound).to_string())
         .map_err(|error| Failure::new(Exit::Failed, format!("the lock file cannot be written: {error}")))?;
-    let served = server::serve(listener, Arc::new(opened), options, stopping.cancelled_owned()).await;
-    drop(directory);
+    let (archive, signer) = (Arc::new(opened), options.signer.clone());
+    let asking = async {
+        match &signer {
+            Some(signer) => witness::run(&archive, signer, &witness::Options::default()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let served = tokio::select! {
+        served = server::serve(listener, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
+        never = asking => match never {},
+    };
+    drop((archive, directory));
     served.map_err(|error| Failure::new(Exit::Failed, error))
 }
 
@@ -90,6 +102,18 @@ async fn open(
 fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     let file = args.config.as_deref().map(Settings::read).transpose()?;
     Ok(args.settings.clone().or(file.unwrap_or_default()))
+}
+
+/// The witnesses that are to cosign the checkpoints.
+fn witnesses(settings: &Settings) -> Result<Vec<Witness>, Failure> {
+    let usage = |error| Failure::new(Exit::Usage, format!("--witness: {error}"));
+    let witnesses = settings.witness.iter().flatten().map(|text| witness::parse(text));
+    let witnesses: Vec<_> = witnesses.collect::<Result<_, _>>().map_err(usage)?;
+    if !witnesses.is_empty() && settings.log_key.is_none() {
+        return Err(usage("without a log key, there is nothing to cosign".to_owned())
+            .hint("make a key with `dateline key new FILE`, and name it with --log-key"));
+    }
+    Ok(witnesses)
 }
 
 impl From<ConfigError> for Failure {

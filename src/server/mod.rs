@@ -31,8 +31,8 @@ use self::unread_responses::UnreadResponses;
 use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;
-pub use crate::service::Signer;
 use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
+pub use crate::service::{Signer, Witness};
 use crate::wire::DESCRIPTOR;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
@@ -240,6 +240,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
         subscribers: TaskTracker::new(),
         stalled_after: options.stalled_after,
         memory: Memory::default(),
+        signer: options.signer.clone(),
     }
 }
 
@@ -259,8 +260,7 @@ fn router(
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let integrity = IntegrityHandler::new(context.clone(), options.signer.clone());
-    let integrity = IntegrityServiceServer::new(integrity)
+    let integrity = IntegrityServiceServer::new(IntegrityHandler(context.clone()))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let admin = AdminServiceServer::new(AdminHandler::new(context, options.allow_expunge))

@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod base_choice;
+pub mod checkpoint;
 pub mod content;
 pub mod content_encoding;
 pub mod engine;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
@@ -27,9 +27,11 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("client", &["wire", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("server", &["service", "wire", "archive", "proof", "model", "clock"]),
+    ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
         &[
+            "witness",
             "capture",
             "client",
             "wire",
