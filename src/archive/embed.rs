@@ -184,7 +184,7 @@ impl Archive {
         let (action, observe_time, request) = all!(action, observe_time, request)?;
         let target = ArticleTarget::Named(name.clone());
         let precondition = options.precondition;
-        self.write_one(Operation { target, observe_time, precondition, request, action }).await
+        self.write_one(Operation { target, observe_time, precondition, request, principal: None, action }).await
     }
 
     /// Adds labels to an article and removes others. `options` may be just a reason.
@@ -221,14 +221,15 @@ impl Archive {
         let (action, (), request) = all!(action, timeless, request)?;
         let (target, observe_time) = (ArticleTarget::Named(name.clone()), self.clock().now());
         let precondition = options.precondition;
-        self.write_one(Operation { target, observe_time, precondition, request, action }).await
+        self.write_one(Operation { target, observe_time, precondition, request, principal: None, action }).await
     }
 
     /// Records the content of an earlier revision again, as what is in force from now on.
     pub async fn roll_back(&self, name: &ArticleName, to: RevisionNumber) -> Result<Receipt, ArchiveError> {
         let (target, observe_time) = (ArticleTarget::Named(name.clone()), self.clock().now());
         let action = Action::Rollback(to);
-        self.write_one(Operation { target, observe_time, precondition: None, request: None, action }).await
+        self.write_one(Operation { target, observe_time, precondition: None, request: None, principal: None, action })
+            .await
     }
 
     async fn write_one(&self, operation: Operation) -> Result<Receipt, ArchiveError> {

@@ -229,7 +229,14 @@ impl Checked {
     /// The operation that records the observation of `target`.
     pub(crate) fn into_operation(self, target: ArticleTarget) -> Operation {
         let Self { observation, observe_time, precondition, request } = self;
-        Operation { target, observe_time, precondition, request, action: Action::Observe(Box::new(observation)) }
+        Operation {
+            target,
+            observe_time,
+            precondition,
+            request,
+            principal: None,
+            action: Action::Observe(Box::new(observation)),
+        }
     }
 }
 

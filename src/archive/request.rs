@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::archive::write::queue::QueueShare;
 use crate::model::diff::DiffSummary;
 use crate::model::field_errors::{FieldErrors, all};
 use crate::model::{
     AbsenceLook, ArticleName, ArticleState, ArticleUrl, Change, Content, ContentDigest, Expunging, Fetch, Limits,
-    Original, RequestDigest, RequestId, RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
+    Original, PrincipalName, RequestDigest, RequestId, RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
 };
 use crate::store::content::{PackedContent, PackedOriginal};
 use crate::store::{Batch, content_encoding};
@@ -38,8 +39,19 @@ pub struct Operation {
     /// The request id that the client gave, with a digest of the whole request. The digest distinguishes a repeated
     /// request from a different one with the same id.
     pub request: Option<(RequestId, RequestDigest)>,
+    /// Who asks for it; `None` if callers are not told apart. The archive takes it from the [`WriteOrigin`].
+    pub principal: Option<PrincipalName>,
     /// What to do to the article.
     pub action: Action,
+}
+
+/// Who writes: the name that goes into the log, and the part of the queue that all writes of the same origin share.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOrigin {
+    /// The name; `None` if callers are not told apart.
+    pub principal: Option<PrincipalName>,
+    /// The part of the queue.
+    pub share: Arc<QueueShare>,
 }
 
 /// How the client identifies an article.
@@ -120,6 +132,15 @@ pub struct UrlMove {
     pub from: Option<ArticleName>,
     /// The reason that the client gave, for people. May be empty.
     pub reason: String,
+}
+
+impl WriteOrigin {
+    /// Says in operations who asks for them.
+    pub(crate) fn sign(&self, operations: &mut [Operation]) {
+        for operation in operations {
+            operation.principal.clone_from(&self.principal);
+        }
+    }
 }
 
 impl Operation {

@@ -328,7 +328,7 @@ struct ArticleChanged {
 
 impl ArchiveHandler {
     async fn write_one(&self, caller: &Caller, operation: Operation, mode: WriteMode) -> Result<Receipt, Refusal> {
-        let written = self.0.archive.write_in(&caller.writes, vec![operation], mode).await;
+        let written = self.0.archive.write_from(&caller.origin, vec![operation], mode).await;
         let written = written.map_err(|failed| Refusal::from(failed.error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
     }
@@ -339,7 +339,7 @@ impl ArchiveHandler {
         requests: Vec<pb::RecordObservationRequest>,
     ) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
         let batch = operation::batch(&self.0, requests).await?;
-        let answer = self.0.archive.write_in(&caller.writes, batch.operations, batch.mode).await;
+        let answer = self.0.archive.write_from(&caller.origin, batch.operations, batch.mode).await;
         render::batch_response(answer, batch.warnings)
     }
 

@@ -18,7 +18,8 @@ impl Context {
         request: Request<pb::ExpungeRevisionsRequest>,
         is_allowed: bool,
     ) -> Result<pb::ExpungeRevisionsResponse, Refusal> {
-        if !is_allowed || Caller::of(&request).is_remote {
+        let caller = Caller::of(&request);
+        if !is_allowed || caller.is_remote {
             return Err(Refusal::expunge_not_allowed());
         }
         let pb::ExpungeRevisionsRequest { plan_digest, validate_only, .. } = request.get_ref();
@@ -36,7 +37,7 @@ impl Context {
             return Ok(pb::ExpungeRevisionsResponse { plan: Some(plan_to_pb(plan)), article, seq: 0, snapshot: None });
         };
         let Destroyed { plan, seq, article, snapshot } =
-            self.archive.expunge(expunge, plan_digest).await.map_err(refusal)?;
+            self.archive.expunge(&caller.origin, expunge, plan_digest).await.map_err(refusal)?;
         tracing::warn!(
             seq = seq.0,
             changes = plan.changes,

@@ -90,7 +90,7 @@ async fn begin(
         return begin_each(context, caller, requests).await.map(Queued::Each);
     }
     let batch = operation::batch(context, requests).await?;
-    let pending = context.archive.begin_write(&caller.writes, batch.operations, batch.mode).await?;
+    let pending = context.archive.begin_write(&caller.origin, batch.operations, batch.mode).await?;
     Ok(Queued::Batch { pending, warnings: batch.warnings })
 }
 
@@ -113,7 +113,7 @@ async fn begin_each(
     let pending = if operations.is_empty() {
         Vec::new()
     } else {
-        context.archive.begin_writes(&caller.writes, operations, mode).await?
+        context.archive.begin_writes(&caller.origin, operations, mode).await?
     };
     let mut pending = pending.into_iter();
     let queue = |checked: Result<_, Refusal>| {

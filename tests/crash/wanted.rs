@@ -89,7 +89,7 @@ impl Wanted {
             What::Mark { withdrawn } => Action::SetState { withdrawn: *withdrawn, reason: format!("at {}", self.at) },
         };
         let request = self.request.as_ref().map(|id| (RequestId::parse(id).unwrap(), self.digest()));
-        Operation { target, observe_time: self.observe_time(), precondition: None, request, action }
+        Operation { target, observe_time: self.observe_time(), precondition: None, request, principal: None, action }
     }
 }
 

@@ -121,7 +121,7 @@ pub(crate) fn fetch(number: u8) -> Fetch {
 
 /// An operation without precondition or request id.
 pub(crate) fn operation(target: ArticleTarget, observe_time: Timestamp, action: Action) -> Operation {
-    Operation { target, observe_time, precondition: None, request: None, action }
+    Operation { target, observe_time, precondition: None, request: None, principal: None, action }
 }
 
 /// An operation that observes one of the test contents.

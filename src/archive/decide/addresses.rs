@@ -279,6 +279,7 @@ impl Decider<'_> {
             target: ArticleTarget::Named(holder.clone()),
             precondition: None,
             request: None,
+            principal: operation.principal.clone(),
             action: Action::EndUrl(UrlMove { from: Some(holder), ..url_move.clone() }),
             ..*operation
         }))

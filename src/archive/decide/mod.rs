@@ -326,6 +326,7 @@ impl Decider<'_> {
                 is_newest: false,
                 labels_seq: None,
             },
+            principal: operation.principal.clone(),
             expunging: None,
             // Sealing the commit replaces it.
             salt: Salt::default(),

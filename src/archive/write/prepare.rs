@@ -203,6 +203,7 @@ mod tests {
             observe_time: Timestamp::from_micros(second * 1_000_000).unwrap(),
             precondition: None,
             request: None,
+            principal: None,
             action: Action::Observe(Box::new(Observation::new(content, Vec::new()))),
         }
     }

@@ -272,6 +272,7 @@ mod tests {
             observe_time: Timestamp::from_micros(0).unwrap(),
             precondition: None,
             request: None,
+            principal: None,
             action: Action::SetState { withdrawn: true, reason: String::new() },
         };
         (0..count).map(operation).collect()

@@ -390,6 +390,7 @@ mod tests {
             observe_time: Timestamp::from_micros(0).unwrap(),
             precondition: None,
             request: None,
+            principal: None,
             action: Action::Observe(Box::new(Observation::new(content, Vec::new()))),
         };
         archive.write(vec![operation], crate::archive::request::WriteMode::Commit).await.unwrap();

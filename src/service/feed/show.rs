@@ -4,7 +4,7 @@ use super::super::render;
 use super::request;
 use crate::archive::changefeed::{ChangeAt, FeedItem};
 use crate::archive::read::compare::Comparison;
-use crate::model::{ArticleName, RequestDigest, Snapshot};
+use crate::model::{ArticleName, PrincipalName, RequestDigest, Snapshot};
 use crate::protobuf::MessageWriter;
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
@@ -53,6 +53,7 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
         writer.generated(21, Some(&render::article_url(ended.url.clone(), None, Some(entry.observe_time))));
     }
     writer.generated(22, expunging.as_ref());
+    writer.text(23, entry.principal.as_ref().map_or("", PrincipalName::as_str));
 }
 
 /// Renders a comparison, without the blocks that are equal.
