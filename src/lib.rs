@@ -108,6 +108,8 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports, reason = "used by other layers"))]
 
 #[cfg(feature = "archive")]
+mod access;
+#[cfg(feature = "archive")]
 mod archive;
 #[cfg(feature = "archive")]
 mod backup;

@@ -9,24 +9,25 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
     ("telemetry", &["config", "clock"]),
     ("protobuf", &["model"]),
     ("store", &["protobuf", "model"]),
+    ("access", &["store", "model", "clock"]),
     ("backup", &["store", "model"]),
     ("proof", &["store", "model"]),
     ("archive", &["backup", "store", "model", "clock"]),
     ("wire", &["model"]),
-    ("service", &["wire", "archive", "proof", "protobuf", "model"]),
+    ("service", &["wire", "access", "archive", "proof", "protobuf", "model"]),
     ("ingest", &["model"]),
     ("fetch", &[]),
     ("export", &["model"]),
     ("client", &["wire", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["service", "wire", "archive", "proof", "model", "clock"]),
+    ("server", &["service", "wire", "access", "archive", "proof", "model", "clock"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
