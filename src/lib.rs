@@ -180,6 +180,10 @@ pub use crate::wire::pb;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals {
+    pub mod access {
+        #![doc = "See the module of this name."]
+        pub use crate::access::*;
+    }
     pub mod archive {
         #![doc = "See the module of this name."]
         pub use crate::archive::*;

@@ -15,6 +15,7 @@ mod rules;
 mod token;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -130,6 +131,12 @@ struct FileVersion {
     bytes: u64,
     modified: (i64, i64),
     mode: u32,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Access {

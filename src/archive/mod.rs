@@ -60,12 +60,12 @@ use crate::archive::request::{Operation, WriteMode, WriteOrigin};
 use crate::archive::shared::Shared;
 use crate::archive::write::forecast::Forecasts;
 pub use crate::archive::write::messages::BatchResult;
-pub use crate::archive::write::queue::Pending;
 use crate::archive::write::queue::Queue;
+pub use crate::archive::write::queue::{Pending, QueueShare};
 use crate::clock::Clock;
 use crate::model::{
     ArticleName, ArticleUrl, AsOf, KnownAt, Limits, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId,
-    Timestamp, UrlKey,
+    SourceScope, Timestamp, UrlKey,
 };
 pub use crate::store::engine::OpenError;
 pub use crate::store::engine::directory::Directory;
@@ -363,10 +363,20 @@ impl Archive {
         point: ReadPoint,
         url: String,
         key: UrlKey,
+        within: SourceScope,
         view: View,
     ) -> Result<ArticleAt, ArchiveError> {
         self.read(move |reader| {
-            let name = article::by_url(reader, &point, &url, &key)?;
+            let unknown = || ReadError::from(Missing::Url(url.clone()));
+            let name = match article::by_url(reader, &point, &url, &key) {
+                Ok(name) if !within.has(&name.source) => return Err(unknown()),
+                Err(ReadError::Failed(ArchiveError::Missing(Missing::UrlEnded { article, .. })))
+                    if !within.has(&article.source) =>
+                {
+                    return Err(unknown());
+                }
+                found => found?,
+            };
             article::article(reader, &point, &name, view)
         })
         .await
@@ -418,9 +428,10 @@ impl Archive {
         &self,
         point: ReadPoint,
         after: Option<SourceId>,
+        within: SourceScope,
         page_size: usize,
     ) -> Result<ListPage<(SourceId, SourceStats), SourceId>, ArchiveError> {
-        self.read(move |reader| list::sources(reader, point.below(), after.as_ref(), page_size)).await
+        self.read(move |reader| list::sources(reader, point.below(), after.as_ref(), &within, page_size)).await
     }
 
     /// Compares two states of an article, word by word. The default target is the state at the read point, and the

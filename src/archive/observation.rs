@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::archive::request::{self, Action, ArticleTarget, LabelEdit, Operation, Precondition};
+use crate::archive::request::{self, Action, ArticleTarget, LabelEdit, Operation, Precondition, Writer};
 use crate::model::field_errors::{FieldError, FieldErrors, all};
 use crate::model::{
     ArticleId, ArticleName, ArticleUrl, Content, Fetch, Limits, Original, RequestDigest, RevisionNumber, SourceId,
@@ -234,7 +234,7 @@ impl Checked {
             observe_time,
             precondition,
             request,
-            principal: None,
+            by: Writer::default(),
             action: Action::Observe(Box::new(observation)),
         }
     }

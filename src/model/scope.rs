@@ -41,14 +41,14 @@ impl fmt::Display for SourcePattern {
     }
 }
 
-/// A set of sources: those that match one of some patterns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceScope(Arc<[SourcePattern]>);
+/// A set of sources: all, or those that match one of some patterns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceScope(Option<Arc<[SourcePattern]>>);
 
 impl SourceScope {
     /// All sources.
     pub fn all() -> Self {
-        Self::of([SourcePattern { beginning: "".into(), is_open: true }])
+        Self(None)
     }
 
     /// The sources that match one of the patterns. Two scopes are equal if the same patterns are left once those that
@@ -59,33 +59,29 @@ impl SourceScope {
         patterns.dedup();
         let all = patterns.clone();
         patterns.retain(|pattern| !all.iter().any(|other| other != pattern && other.covers(pattern)));
-        Self(patterns.into())
+        let is_all = patterns.iter().any(|pattern| pattern.is_open && pattern.beginning.is_empty());
+        Self((!is_all).then(|| patterns.into()))
     }
 
     /// Whether it has the source.
     pub fn has(&self, source: &SourceId) -> bool {
-        self.0.iter().any(|pattern| pattern.matches(source))
+        self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(source)))
     }
 
     /// Whether it has no source.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.as_ref().is_some_and(|patterns| patterns.is_empty())
     }
 
     /// Whether it has every source.
     pub fn is_all(&self) -> bool {
-        self.0.iter().any(|pattern| pattern.is_open && pattern.beginning.is_empty())
+        self.0.is_none()
     }
 
-    /// The patterns, sorted.
-    pub fn patterns(&self) -> &[SourcePattern] {
-        &self.0
-    }
-}
-
-impl Default for SourceScope {
-    fn default() -> Self {
-        Self::all()
+    /// The patterns, sorted; `*` for all sources.
+    pub fn patterns(&self) -> Vec<SourcePattern> {
+        let all = || vec![SourcePattern { beginning: "".into(), is_open: true }];
+        self.0.as_ref().map_or_else(all, |patterns| patterns.to_vec())
     }
 }
 

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Request;
 
+use super::authority::Authority;
 use super::status::Refusal;
+use crate::access::{Access, Principal};
+use crate::archive::QueueShare;
 use crate::archive::request::WriteOrigin;
 
 /// A connection. The server attaches it to each request as an extension. A request without one, on an in-memory
@@ -20,6 +23,8 @@ pub struct Caller {
     pub(super) is_remote: bool,
     /// Its name in the log, and its share of the write queue.
     pub(super) origin: WriteOrigin,
+    /// Its principal; `None` if the server does not tell its callers apart.
+    pub(super) authority: Option<Authority>,
     streams: Option<Arc<Streams>>,
 }
 
@@ -41,8 +46,16 @@ impl Caller {
             peer: Some(counted_as(peer)),
             is_remote,
             origin: WriteOrigin::default(),
+            authority: None,
             streams: Some(Arc::new(streams)),
         }
+    }
+
+    /// The same connection, once its principal is known. All connections of a principal share `queue_share`.
+    #[must_use]
+    pub fn authenticated(self, principal: Arc<Principal>, access: Arc<Access>, queue_share: Arc<QueueShare>) -> Self {
+        let origin = WriteOrigin { principal: Some(principal.name.clone()), share: queue_share };
+        Self { origin, authority: Some(Authority { principal, access }), ..self }
     }
 
     /// The caller of a request.

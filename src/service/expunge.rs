@@ -4,6 +4,7 @@ use tonic::Request;
 
 use super::status::Refusal;
 use super::{Caller, Context};
+use crate::access::Permission;
 use crate::archive::ArchiveError;
 use crate::archive::expunge::{Destroyed, ExpungePlan, ExpungeRequest, ExpungeScope};
 use crate::model::{ArticleName, ExpungeReason, Limits, RevisionNumber, SubscriptionId};
@@ -31,6 +32,7 @@ impl Context {
         let expunge = parse(request.get_ref());
         let plan_digest = plan_digest.map_err(FieldErrors::from);
         let (plan_digest, expunge) = all!(plan_digest, expunge)?;
+        caller.require(Permission::Expunge, &expunge.article.source)?;
         let Some(plan_digest) = plan_digest else {
             let plan = self.archive.plan_expunge(expunge).await.map_err(refusal)?;
             let article = plan.article.to_string();

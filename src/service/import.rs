@@ -89,7 +89,10 @@ async fn begin(
     if independent {
         return begin_each(context, caller, requests).await.map(Queued::Each);
     }
-    let batch = operation::batch(context, requests).await?;
+    let mut batch = operation::batch(context, requests).await?;
+    for operation in &mut batch.operations {
+        caller.authorize(operation)?;
+    }
     let pending = context.archive.begin_write(&caller.origin, batch.operations, batch.mode).await?;
     Ok(Queued::Batch { pending, warnings: batch.warnings })
 }
@@ -105,7 +108,8 @@ async fn begin_each(
     let checked: Vec<Result<Vec<pb::Warning>, Refusal>> = parsed
         .into_iter()
         .map(|parsed| {
-            let ParsedObservation { operation, warnings } = parsed?;
+            let ParsedObservation { mut operation, warnings } = parsed?;
+            caller.authorize(&mut operation)?;
             operations.push(operation);
             Ok(warnings)
         })

@@ -28,7 +28,7 @@ pub(crate) mod register_file;
 use std::sync::Arc;
 
 use crate::archive::error::Conflict;
-use crate::archive::request::{Action, ArticleTarget, Operation, PreparedExpunge, WriteOrigin};
+use crate::archive::request::{Action, ArticleTarget, Operation, PreparedExpunge, WriteOrigin, Writer};
 use crate::archive::{Archive, ArchiveError, WriteMode};
 use crate::model::{
     ArticleName, ExpungeOrder, ExpungeReason, ExpungeRegister, RevisionNumber, Seq, Snapshot, SubscriptionId,
@@ -140,7 +140,7 @@ impl Archive {
                 observe_time: self.now(),
                 precondition: None,
                 request: None,
-                principal: None,
+                by: Writer::default(),
                 action: Action::Expunge(Box::new(expunge)),
             });
             match self.write_from(origin, operations.collect(), WriteMode::Commit).await {

@@ -365,7 +365,7 @@ mod tests {
 
     use super::super::memory::Memory;
     use super::*;
-    use crate::archive::request::{Action, ArticleTarget, Observation, Operation};
+    use crate::archive::request::{Action, ArticleTarget, Observation, Operation, Writer};
     use crate::archive::{Archive, Options};
     use crate::clock::SystemClock;
     use crate::model::{ArticleName, Content, Limits, Timestamp};
@@ -390,7 +390,7 @@ mod tests {
             observe_time: Timestamp::from_micros(0).unwrap(),
             precondition: None,
             request: None,
-            principal: None,
+            by: Writer::default(),
             action: Action::Observe(Box::new(Observation::new(content, Vec::new()))),
         };
         archive.write(vec![operation], crate::archive::request::WriteMode::Commit).await.unwrap();
