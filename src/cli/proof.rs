@@ -56,7 +56,7 @@ pub(super) fn check(path: &Path, key: &str, out: &mut Output) -> Result<(), Fail
 }
 
 /// The verifier key: the text itself, or the text of a file.
-fn verifier_key(text: &str) -> Result<VerifierKey, Failure> {
+pub(super) fn verifier_key(text: &str) -> Result<VerifierKey, Failure> {
     let parsed = match std::fs::read_to_string(text) {
         Ok(of_file) => of_file.parse(),
         Err(_) => text.parse(),

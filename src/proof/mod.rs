@@ -6,13 +6,17 @@
 //! without an archive: a proof file and a verifier key are enough to check a proof.
 
 pub mod checkpoint;
+#[cfg(feature = "archive")]
 pub mod file;
 pub mod key;
 pub mod note;
+#[cfg(feature = "archive")]
 mod shown;
 
 pub use checkpoint::Checkpoint;
+#[cfg(feature = "archive")]
 pub use file::{Checked, ProofFile};
 pub use key::{KeyError, LogKey, VerifierKey};
 pub use note::Note;
+#[cfg(feature = "archive")]
 pub use shown::{Disclosure, Shown};

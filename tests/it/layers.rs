@@ -24,7 +24,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("ingest", &["model"]),
     ("fetch", &[]),
     ("export", &["model"]),
-    ("client", &["wire", "model"]),
+    ("client", &["wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("server", &["service", "wire", "archive", "proof", "model", "clock"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
