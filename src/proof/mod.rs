@@ -12,6 +12,8 @@ pub mod key;
 pub mod note;
 #[cfg(feature = "archive")]
 mod shown;
+#[cfg(feature = "cli")]
+mod timestamp;
 
 pub use checkpoint::Checkpoint;
 #[cfg(feature = "archive")]
@@ -20,3 +22,5 @@ pub use key::{KeyError, LogKey, VerifierKey};
 pub use note::Note;
 #[cfg(feature = "archive")]
 pub use shown::{Disclosure, Shown};
+#[cfg(feature = "cli")]
+pub use timestamp::TimestampRequest;

@@ -22,6 +22,7 @@ mod serve;
 mod server;
 mod site;
 mod subscriptions;
+mod timestamp;
 mod tour;
 mod verify;
 mod watch;
