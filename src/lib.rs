@@ -99,8 +99,8 @@
 // - `protobuf`: writes messages field by field;
 // - `clock` and `telemetry`: the time and the diagnostic log.
 //
-// Cargo features select them: `archive` is also `store`, `backup`, `proof`, `service` and `server`, `ingest` is also `export`
-// and `fetch`. `model` and `clock` are always there, and `wire` comes with the layers that use it.
+// Cargo features select them: `archive` is also `store`, `backup`, `proof`, `service` and `server`, `client` has the part of
+// `proof` that needs no store, `ingest` is also `export` and `fetch`. `model` and `clock` are always there, and `wire` comes with the layers that use it.
 
 // `pub` items of private modules are those that the project's tests use, through `internals`.
 #![cfg_attr(not(feature = "internals"), allow(unreachable_pub, reason = "`internals` makes these items public"))]
@@ -129,7 +129,7 @@ mod fetch;
 #[cfg(feature = "ingest")]
 mod ingest;
 pub mod model;
-#[cfg(feature = "archive")]
+#[cfg(any(feature = "archive", feature = "client"))]
 mod proof;
 #[cfg(feature = "archive")]
 mod protobuf;
@@ -167,12 +167,14 @@ pub use crate::archive::{
 #[doc(hidden)]
 pub use crate::cli::main;
 #[cfg(feature = "client")]
-pub use crate::client::{Client, FieldViolation, Followed, Following, ServerError};
+pub use crate::client::{Client, FieldViolation, Followed, Following, ServerError, TrustError, TrustedLog};
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::model::{
     ArticleFilter, ArticleName, ArticleState, AsOf, Block, BlockKind, ChangeKind, Content, ContentParts, Fetch,
     FieldError, FieldErrors, KnownAt, Limits, Original, Position, RevisionNumber, Seq, Snapshot, SourceId, Timestamp,
 };
+#[cfg(feature = "client")]
+pub use crate::proof::{KeyError, VerifierKey};
 #[cfg(feature = "wire")]
 pub use crate::wire::pb;
 

@@ -25,7 +25,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("ingest", &["model"]),
     ("fetch", &[]),
     ("export", &["model"]),
-    ("client", &["wire", "model"]),
+    ("client", &["wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("server", &["service", "wire", "access", "archive", "proof", "model", "clock"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),

@@ -80,13 +80,14 @@ pub(super) fn bookmark(place: &Snapshot, query: RequestDigest) -> pb::Bookmark {
         next_seq: place.next_seq.0,
         resume_token: token.encode(query),
         archive_time: place.archive_time.map(timestamp_to_pb),
+        ..pb::Bookmark::default()
     }
 }
 
 /// A bookmark of a position inside the snapshot at `place`.
 pub(super) fn bookmark_in_snapshot(place: &Snapshot, within: SnapshotPlace, query: RequestDigest) -> pb::Bookmark {
     let token = ResumeToken { next_seq: place.next_seq, log_digest: place.log_digest, snapshot: Some(within) };
-    pb::Bookmark { next_seq: 0, resume_token: token.encode(query), archive_time: None }
+    pb::Bookmark { resume_token: token.encode(query), ..pb::Bookmark::default() }
 }
 
 /// An event without encoded changes.
