@@ -55,6 +55,13 @@ impl Note {
     }
 }
 
+impl Note {
+    /// The names in front of its signatures, in their order. Anybody can add a line with any name.
+    pub fn signers(&self) -> impl Iterator<Item = &str> {
+        self.signatures.iter().map(|signature| signature.name.as_str())
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
@@ -26,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("export", &["model"]),
     ("client", &["wire", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
+    ("evidence", &["proof", "wire", "model"]),
     ("server", &["service", "wire", "archive", "proof", "model", "clock"]),
     (
         "cli",
@@ -35,6 +36,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
             "wire",
             "backup",
             "proof",
+            "evidence",
             "ingest",
             "fetch",
             "export",
