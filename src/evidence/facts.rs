@@ -13,25 +13,14 @@ const WITHHELD: &str = "withheld";
 pub(super) struct Facts<'a> {
     pub(super) shown: &'a Shown,
     pub(super) checkpoint: Checkpoint,
-    /// The content, if it is shown, without what its digest does not cover: relative claims, the words of claims and where
-    /// they were found, and how certain the kinds of blocks are.
+    /// The content, if it is shown.
     pub(super) content: Option<Content>,
 }
 
 impl<'a> Facts<'a> {
     pub(super) fn of(checked: Checked<'a>) -> Self {
         let Checked { shown, checkpoint } = checked;
-        let content = shown.decoded_content().map(|mut content| {
-            for claim in [&mut content.publish_time, &mut content.modify_time] {
-                *claim = claim.take().filter(|claim| !claim.relative);
-                if let Some(claim) = claim {
-                    claim.words.clear();
-                    claim.found_in.clear();
-                }
-            }
-            content.blocks.iter_mut().for_each(|block| block.confidence_percent = None);
-            content
-        });
+        let content = shown.decoded_content();
         Self { shown, checkpoint, content }
     }
 

@@ -12,6 +12,7 @@
 mod facts;
 mod page;
 mod readme;
+mod tests;
 mod time_stamp;
 mod zip;
 
@@ -96,24 +97,24 @@ pub enum EvidenceError {
 }
 
 impl Evidence {
-    /// Puts evidence together. The key must have signed the checkpoint of the proof, the proof must be of a change that
+    /// Makes evidence of a proof, of which what of the content is not proved is left out. The key must have signed the checkpoint of the proof, the proof must be of a change that
     /// created a revision, there must be an original exactly if the proof shows the digest of one, and the time stamps
     /// must be of the checkpoint, as the text of its note with all signatures.
     pub fn new(
-        proof: ProofFile,
+        mut proof: ProofFile,
         key: VerifierKey,
         original: Option<Vec<u8>>,
         time_stamps: Vec<Vec<u8>>,
     ) -> Result<Self, EvidenceError> {
-        let shown = proof.check(&key)?.shown;
-        if !shown.has_revision() {
+        proof.check(&key)?;
+        if !proof.shown.has_revision() {
             return Err(EvidenceError::NoRevision);
         }
-        if shown.content().is_some() && shown.decoded_content().is_none() {
+        if !proof.shown.keep_what_is_proved() {
             return Err(EvidenceError::Part("content"));
         }
         let digest = original.as_ref().map(|original| <[u8; 32]>::from(Sha256::digest(original)));
-        if digest != shown.original_digest() {
+        if digest != proof.shown.original_digest() {
             return Err(EvidenceError::Original);
         }
         let checkpoint = proof.note.to_string();

@@ -7,7 +7,7 @@
 use htmlize::escape_text;
 
 use super::facts::Facts;
-use crate::model::{BlockKind, ClaimedTime, Content};
+use crate::model::{BlockKind, Content};
 
 /// All of the page before its body. It is always the same.
 pub(super) const HEAD: &str = include_str!("head.html");
@@ -45,11 +45,10 @@ fn article(content: &Content, page: &mut String) {
     page.push_str("</article>\n");
 }
 
-/// The times that the publisher claims, without those that are relative to another date: they are not proved.
+/// The times that the publisher claims.
 fn dates(content: &Content) -> String {
     let claims = [("Published", &content.publish_time), ("Updated", &content.modify_time)];
-    let absolute = |claim: &Option<ClaimedTime>| Some(claim.as_ref().filter(|claim| !claim.relative)?.iso());
-    let claims = claims.into_iter().filter_map(|(label, claim)| Some(format!("{label} {}", absolute(claim)?)));
+    let claims = claims.into_iter().filter_map(|(label, claim)| Some(format!("{label} {}", claim.as_ref()?.iso())));
     claims.collect::<Vec<_>>().join(", ")
 }
 

@@ -219,6 +219,28 @@ impl Shown {
         (self.content_digest() == Some(ContentDigest::of(&content))).then_some(content)
     }
 
+    /// Leaves out of the content what its digest does not cover, and so is not proved: relative claims, the words of claims
+    /// and where they were found, and how certain the kinds of blocks are. Does nothing without a content.
+    ///
+    /// Returns whether what is left has the digest that was recorded. It has not if the encoding of the content can be read
+    /// in two ways.
+    pub fn keep_what_is_proved(&mut self) -> bool {
+        if self.content.is_none() {
+            return true;
+        }
+        let Some(mut content) = self.decoded_content() else { return false };
+        for claim in [&mut content.publish_time, &mut content.modify_time] {
+            *claim = claim.take().filter(|claim| !claim.relative);
+            if let Some(claim) = claim {
+                claim.words.clear();
+                claim.found_in.clear();
+            }
+        }
+        content.blocks.iter_mut().for_each(|block| block.confidence_percent = None);
+        self.show_content(&content_encoding::to_bytes(&content));
+        self.content_matches()
+    }
+
     /// The HTTP facts of the observation, if they are shown and there are any.
     pub fn fetch(&self) -> Option<Fetch> {
         record::fetch_of(&self.data(Group::Attributes)?)
