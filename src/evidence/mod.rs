@@ -64,7 +64,7 @@ struct TimeStampFile {
     time: jiff::Timestamp,
 }
 
-/// Why evidence cannot be written, or why a file is none.
+/// Why evidence cannot be written, or why a file is not evidence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// It is not a zip file as evidence is written, or it was altered.
