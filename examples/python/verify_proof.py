@@ -28,7 +28,7 @@ LOOK = {"reason": "B", "http_status": "I", "gone_after": "I"}
 RUN = {"last_seen": "q", "first_missed": "q", "last_missed": "q", "count": "I", "gone": "B"}
 HAS_ABSENCE, HAS_RUN, ALL_FLAGS = 1 << 4, 1 << 5, (1 << 6) - 1
 KINDS = "unspecified created revised sighted repeated rolled_back withdrawn reinstated state_repeated aliased labelled"
-KINDS = f"{KINDS} labels_repeated absent absence_repeated url_ended url_bound urls_repeated".split()
+KINDS = f"{KINDS} labels_repeated absent absence_repeated url_ended url_bound urls_repeated expunged".split()
 
 # The fields of a dateline.v1.Content that are texts, lists of texts and claimed times, by their numbers; and its blocks.
 FIELDS = "headline standfirst bylines section language canonicalUrl publishTime modifyTime keywords rights"
@@ -46,8 +46,8 @@ PRECISION_LENGTHS = {2: 10, 3: 7, 4: 4}
 # What precedes the body of the page in an evidence file, by its SHA-256: always the same.
 PAGE_HEAD = "d11f61182dc4f2d54f93bdddb667da64a909956fbbffd0cbe2f33acbd25b7857"
 NOT_SHOWN = (
-    "This file does not show the text of the revision, only that it was recorded: the archive has destroyed the text, as "
-    "it must by order of a court, for example, or it was withheld."
+    "This file does not show the text of the revision, only that it was recorded. The archive has destroyed the text, for "
+    "example by order of a court, or the text was withheld."
 )
 NOT_CHECKED = re.compile(r"README\.txt|log-key\.txt|timestamp-[1-9][0-9]*\.tsr|verify_proof\.py")
 EPOCH = datetime.datetime(1970, 1, 1)

@@ -13,7 +13,7 @@ mod facts;
 mod page;
 mod readme;
 mod tests;
-mod time_stamp;
+pub mod time_stamp;
 mod zip;
 
 use std::borrow::Cow;
@@ -215,9 +215,14 @@ impl Evidence {
         entries.push(text(name::PAGE, page::write(&facts)));
         entries.push(text(name::PROOF, self.proof.to_string()));
         for (number, stamp) in (1..).zip(&self.time_stamps) {
-            entries.push(bytes(format!("{TIME_STAMP}{number}.tsr").into(), &stamp.response));
+            entries.push(bytes(time_stamp_name(number).into(), &stamp.response));
         }
         entries.push(bytes(name::VERIFIER.into(), VERIFIER.as_bytes()));
         Ok(entries)
     }
+}
+
+/// The name of a time stamp; the first has number 1.
+fn time_stamp_name(number: u32) -> String {
+    format!("{TIME_STAMP}{number}.tsr")
 }

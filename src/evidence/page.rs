@@ -13,8 +13,8 @@ use crate::model::{BlockKind, Content};
 pub(super) const HEAD: &str = include_str!("head.html");
 
 /// Stands in for a text that the proof does not show.
-const NOT_SHOWN: &str = "This file does not show the text of the revision, only that it was recorded: the archive has \
-                         destroyed the text, as it must by order of a court, for example, or it was withheld.";
+const NOT_SHOWN: &str = "This file does not show the text of the revision, only that it was recorded. The archive has \
+                         destroyed the text, for example by order of a court, or the text was withheld.";
 
 /// Writes the page.
 pub(super) fn write(facts: &Facts<'_>) -> String {

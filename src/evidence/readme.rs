@@ -1,7 +1,7 @@
 //! The text that explains an evidence file to readers who have never heard of Dateline.
 
 use super::facts::{Facts, hex, time};
-use super::{TIME_STAMP, TimeStampFile, name};
+use super::{TimeStampFile, name, time_stamp_name};
 use crate::model::unseen::visible;
 
 /// The first line of the text, with the version of the format.
@@ -64,10 +64,9 @@ is one. If any of that were altered, the check below would fail.
 const PROVED_WITHOUT_TEXT: &str = "\
 The archive that signs as the log above had a revision of an article in its log when it
 signed the file checkpoint.txt, and neither its times nor its place among all other changes
-were altered since. The text is not shown: the archive has destroyed it, as it must by
-order of a court, for example, or it was withheld. An evidence file that was written before
-shows the same position in the log if it is about the same revision, and still proves what
-it says.
+were altered since. The text is not shown: the archive has destroyed it, for example by
+order of a court, or it was withheld. An evidence file that was written before shows the
+same position in the log if it is about the same revision, and still proves what it says.
 ";
 
 const NOT_PROVED: &str = "
@@ -118,31 +117,30 @@ authority's certificates from the authority, and use OpenSSL:
 
 /// The list of the files, each with what it is.
 fn files(facts: &Facts<'_>, parts: &Parts<'_>) -> String {
-    let mut files = vec![(name::CHECKPOINT.to_owned(), "what the archive has signed: the state of its log".to_owned())];
+    let mut list = "\nThe files\n---------\n\n".to_owned();
+    let mut file = |name: &str, what: &str| list.push_str(&format!("{name}\n    {what}\n"));
+    file(name::CHECKPOINT, "What the archive has signed: the state of its log.");
     if facts.content.is_some() {
-        let what = "the article's text and data, for programs. What the digest of a content does not cover is left out";
-        files.push((name::CONTENT.to_owned(), what.to_owned()));
+        file(name::CONTENT, "The article's text and data, for programs.");
     }
     if parts.has_headers {
-        files.push((name::HEADERS.to_owned(), "where the page was fetched, and with which HTTP headers".to_owned()));
+        file(name::HEADERS, "Where the page was fetched, and with which HTTP headers.");
     }
-    files.push((name::KEY.to_owned(), "the verifier key, as this file has it".to_owned()));
+    file(name::KEY, "The verifier key, as this file has it.");
     if let Some(digest) = parts.original {
+        let digest = hex(digest);
         let what = format!(
-            "the page as it was fetched, byte for byte. Look at it with a text editor: a browser would run its scripts. \
-             SHA-256 {}",
-            hex(digest)
+            "The page as it was fetched, byte for byte. Look at it with a text editor, since a\n    browser would run its \
+             scripts. SHA-256:\n    {digest}"
         );
-        files.push((name::ORIGINAL.to_owned(), what));
+        file(name::ORIGINAL, &what);
     }
-    files.push((name::PAGE.to_owned(), "the revision for reading and printing, in any browser".to_owned()));
-    let what = "the proof: what was recorded, and how it leads to the checkpoint (C2SP tlog-proof)";
-    files.push((name::PROOF.to_owned(), what.to_owned()));
+    file(name::PAGE, "The revision for reading and printing, in any browser.");
+    file(name::PROOF, "What was recorded, and how it leads to the checkpoint: a C2SP tlog-proof.");
     for (number, stamp) in (1..).zip(parts.time_stamps) {
-        let what = format!("a time stamp of the checkpoint (RFC 3161), which states the time {}", stamp.time);
-        files.push((format!("{TIME_STAMP}{number}.tsr"), what));
+        let what = format!("A time stamp of the checkpoint (RFC 3161), which states the time {}.", stamp.time);
+        file(&time_stamp_name(number), &what);
     }
-    files.push((name::VERIFIER.to_owned(), "the program that checks all of this".to_owned()));
-    let lines = files.iter().map(|(name, what)| format!("{name}: {what}.\n"));
-    format!("\nThe files\n---------\n\n{}", lines.collect::<String>())
+    file(name::VERIFIER, "The program that checks all of this.");
+    list
 }

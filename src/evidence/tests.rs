@@ -123,7 +123,7 @@ fn what_is_written_from_the_same_proofs_does_not_change() {
     }
     assert_eq!(
         HEXLOWER.encode(&Sha256::digest(&file)),
-        "9f97ac2b99be92716a6650d2eeb91e29d29f505b316daf5d3ab15ceb161dc284"
+        "751bfe42af24a896f120fc2ed958e16c1eee9536e2e1a45724e9bad063fffe62"
     );
 }
 
@@ -198,8 +198,8 @@ fn a_file_that_is_packed_again_after_an_alteration_is_refused() {
     let entries = evidence.entries().unwrap();
     for number in 0..entries.len() {
         let name = &entries[number].name;
-        // All of the longest files is compared with what is expected, so a part of their bytes is enough.
-        let step = if entries[number].data.len() > 2_500 { 7 } else { 1 };
+        // Of a long file that is only compared with what is expected, a part of the bytes is enough.
+        let step = if name != name::PROOF && entries[number].data.len() > 2_500 { 31 } else { 1 };
         for at in (0..entries[number].data.len()).step_by(step) {
             let mut altered = entries.clone();
             altered[number].data.to_mut()[at] ^= 1 << (at % 7);

@@ -20,16 +20,16 @@ const TST_INFO: [u8; 11] = [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x10
 
 /// A time stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TimeStamp<'a> {
+pub struct TimeStamp<'a> {
     /// The digest that is stamped.
     digest: &'a [u8],
     /// When it was stamped, to the second, as the authority states.
-    pub(super) time: jiff::Timestamp,
+    pub time: jiff::Timestamp,
 }
 
 impl<'a> TimeStamp<'a> {
     /// Reads a response; `None` if it is not one that grants a time stamp.
-    pub(super) fn read(response: &'a [u8]) -> Option<Self> {
+    pub fn read(response: &'a [u8]) -> Option<Self> {
         let mut response = Elements(response).only(SEQUENCE)?;
         let status = response.next(SEQUENCE)?.next(INTEGER)?.0;
         // Granted, or granted with modifications.
@@ -57,7 +57,7 @@ impl<'a> TimeStamp<'a> {
     }
 
     /// Whether it is of this text, by its SHA-256, SHA-384 or SHA-512.
-    pub(super) fn is_of(&self, text: &[u8]) -> bool {
+    pub fn is_of(&self, text: &[u8]) -> bool {
         match self.digest.len() {
             32 => *self.digest == *Sha256::digest(text),
             48 => *self.digest == *Sha384::digest(text),
