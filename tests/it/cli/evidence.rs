@@ -153,6 +153,33 @@ async fn evidence_can_end_at_an_earlier_checkpoint() {
     refused(&earlier, &["--timestamp", &stamp], "time stamp 1 is not a granted RFC 3161 response");
 }
 
+/// What was not fetched from the web has no original and no headers.
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_is_of_the_revision_that_is_asked_for() {
+    let archived = Archived::new().await;
+    for headline in ["First", "Second"] {
+        assert_eq!(archived.cli.add("story", headline, "The text of the story.", &[]).code, 0);
+    }
+    archived.ok(&["rollback", "press/story", "--to", "1"]);
+    let path = |name: &str| archived.path(&format!("{name}.zip"));
+    let rows = [("1", "created", "First"), ("2", "revised", "Second"), ("3", "rolledback", "First")];
+    for (number, kind, headline) in rows {
+        archived.ok(&["evidence", "press/story", "--revision", number, "--output", &path(number)]);
+        let names: Vec<String> =
+            files(&std::fs::read(path(number)).unwrap()).into_iter().map(|(name, _)| name).collect();
+        assert!(names.iter().all(|name| name != "original.bin" && name != "headers.json"), "{names:?}");
+        let checked = archived.cli.ok(&["evidence", "--check", &path(number), "--key", &archived.key]);
+        for row in [format!("Revision  {number}\n"), format!("Kind      {kind}\n"), format!("Headline  {headline}\n")] {
+            assert!(checked.contains(&row), "{row} in {checked}");
+        }
+    }
+    let unknown = archived.run(&["evidence", "press/story", "--revision", "4", "--output", &path("4")]);
+    assert!(unknown.code == 3 && unknown.err.contains("revision"), "{unknown:?}");
+    archived.cli.fails(&["evidence", "press/story", "--output", &path("5")], 4, "has no log key");
+    archived.cli.fails(&["evidence", "press/story"], 2, "--output");
+    assert!(!Path::new(&path("4")).exists() && !Path::new(&path("5")).exists());
+}
+
 /// What was destroyed is not in the file, and what is left still proves that there was something.
 #[tokio::test(flavor = "multi_thread")]
 async fn evidence_of_a_destroyed_text_proves_its_place() {
