@@ -32,13 +32,17 @@ pub struct Settings {
     /// Listen on an address that other machines can reach, without encryption or authentication
     #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
-    /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; other commands that
-    /// open the archive honour the variable
-    #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY")]
-    pub log_key: Option<PathBuf>,
+    /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; can be repeated to
+    /// replace a key by another, with commas in the variable. Other commands that open the archive honour the variable
+    #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY", value_delimiter = ',')]
+    pub log_key: Option<Vec<PathBuf>>,
     /// Name the log in its checkpoints, such as example.org/news [default: dateline.invalid/ and the archive's id]
     #[arg(long, value_name = "NAME", env = "DATELINE_LOG_ORIGIN")]
     pub log_origin: Option<String>,
+    /// Have this witness cosign the checkpoints: its URL, =, and its verifier key; can be repeated, with commas in the
+    /// variable
+    #[arg(long, value_name = "URL=KEY", env = "DATELINE_WITNESS", value_delimiter = ',')]
+    pub witness: Option<Vec<String>>,
     /// Let `dateline expunge` destroy texts, from this machine
     #[arg(long, env = "DATELINE_ALLOW_EXPUNGE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub allow_expunge: Option<bool>,
@@ -178,6 +182,7 @@ impl Settings {
             log_key: self.log_key.or(other.log_key),
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
+            witness: self.witness.or(other.witness),
             allow_clock_jump: self.allow_clock_jump.or(other.allow_clock_jump),
             grace_period: self.grace_period.or(other.grace_period),
             failed_grace_period: self.failed_grace_period.or(other.failed_grace_period),

@@ -88,6 +88,7 @@
 // - `wire`: the generated contract, and conversions between it and the model;
 // - `service`: the gRPC handlers: parse, call, render;
 // - `server`: the listener, middleware, services and shutdown;
+// - `witness`: asks witnesses to cosign checkpoints;
 // - `client`: a typed client, for the command line, tests and other programs;
 // - `ingest`: converts documents to articles;
 // - `export`: converts articles to documents;
@@ -143,6 +144,8 @@ mod store;
 mod telemetry;
 #[cfg(feature = "wire")]
 mod wire;
+#[cfg(feature = "cli")]
+mod witness;
 
 #[cfg(feature = "archive")]
 pub use crate::archive::changefeed::{ArticleChange, Changes, FeedStart};
@@ -245,5 +248,9 @@ pub mod internals {
     pub mod wire {
         #![doc = "See the module of this name."]
         pub use crate::wire::*;
+    }
+    pub mod witness {
+        #![doc = "See the module of this name."]
+        pub use crate::witness::*;
     }
 }

@@ -13,10 +13,10 @@ use crate::archive::changefeed::FeedStart;
 use crate::archive::shared::Shared;
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{Seq, Snapshot};
-use crate::store::StoreError;
 use crate::store::format::FORMAT_VERSION;
 use crate::store::full_change::FullChange;
 use crate::store::logfile::{LogEnd, LogHeader, LogWriter};
+use crate::store::{StoreError, Tables};
 
 /// The number of changes that are sampled to estimate the size of a backup.
 const SAMPLES_MAX: u64 = 32;
@@ -57,8 +57,15 @@ impl Archive {
     pub async fn stream_backup(self: &Arc<Self>, since: FeedStart) -> Result<Backup, ArchiveError> {
         let start = self.feed_start(since).await?;
         // Read after the start is resolved, so that the end cannot be below it.
+        let archive = Arc::clone(self);
+        let header = self.pools.scans.run(move || Ok(archive.log_header(start)?)).await?;
+        Ok(Backup { archive: Arc::clone(self), start, header, next: NextPart::Header })
+    }
+
+    /// The header of a log file that has the changes from `start` to the durable tail.
+    pub(crate) fn log_header(&self, start: Snapshot) -> Result<LogHeader, StoreError> {
         let tail = self.shared.tail();
-        let header = LogHeader {
+        Ok(LogHeader {
             format_version: FORMAT_VERSION,
             archive_id: self.info().id,
             first_seq: start.next_seq,
@@ -67,8 +74,8 @@ impl Archive {
             create_time: self.clock().now(),
             writer: concat!("dateline ", env!("CARGO_PKG_VERSION")).to_owned(),
             commits: tail.commits,
-        };
-        Ok(Backup { archive: Arc::clone(self), start, header, next: NextPart::Header })
+            register: Tables::new(self.shared.engine.as_ref()).register()?,
+        })
     }
 }
 

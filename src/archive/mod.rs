@@ -17,6 +17,7 @@
 
 pub mod backup;
 pub mod changefeed;
+pub mod checkpoints;
 mod clock_watch;
 mod decide;
 mod embed;
@@ -44,6 +45,7 @@ pub use crate::archive::clock_watch::ClockFault;
 pub use crate::archive::embed::{Articles, EditOptions};
 pub use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::error::{InvalidReadPoint, Missing, Unavailable};
+use crate::archive::expunge::register_file::RegisterFile;
 pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
@@ -88,6 +90,8 @@ pub struct Archive {
     /// What articles are expected to contain once queued imports are carried out.
     forecasts: Arc<Forecasts>,
     info: Arc<ArchiveInfo>,
+    /// `None` if the engine is in memory.
+    register_file: Option<Arc<RegisterFile>>,
     /// The limits on what a program that embeds the archive may write. A server has its own.
     limits: Limits,
     /// Cancelled when the archive is closed.
@@ -435,9 +439,16 @@ impl Archive {
         LogTree(self.shared.edge())
     }
 
-    /// Proves that the change at `seq`, which must be in `tree`, is there.
-    pub async fn prove(&self, tree: LogTree, seq: Seq, with_content: bool) -> Result<ProvenChange, ArchiveError> {
-        self.on_engine(&self.pools.reads, move |reader| proof::inclusion(reader, &tree, seq, with_content)).await
+    /// Proves that the change at `seq` is in the tree of the first `size` changes. `seq` must be below `size`, and `size`
+    /// must not exceed that of `tree`.
+    pub async fn prove(
+        &self,
+        tree: LogTree,
+        size: u64,
+        seq: Seq,
+        with_content: bool,
+    ) -> Result<ProvenChange, ArchiveError> {
+        self.on_engine(&self.pools.reads, move |reader| proof::inclusion(reader, &tree, size, seq, with_content)).await
     }
 
     /// Proves that the tree of the first `to` changes continues that of the first `from`. `from` must not exceed `to`,

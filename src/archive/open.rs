@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archive;
 use crate::archive::clock_watch::{ClockWatch, JumpPolicy};
+use crate::archive::expunge::register_file::RegisterFile;
 use crate::archive::pools::Pools;
 use crate::archive::position::{LogPosition, Tail};
 use crate::archive::read::cache::Caches;
@@ -23,7 +24,7 @@ use crate::archive::recover::verify;
 use crate::archive::recover::verify::Summary;
 use crate::archive::shared::Shared;
 use crate::archive::subscriptions::Subscriptions;
-use crate::archive::write::queue::{CLOSED_TIMES_MAX, EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
+use crate::archive::write::queue::{CHECKPOINTS_MAX, CLOSED_TIMES_MAX, EDITS_MAX, IMPORTED_MAX, OPERATIONS_MAX, Queue};
 use crate::archive::write::salts::Salts;
 use crate::archive::write::writer::{Writer, WriterStart};
 use crate::clock::Clock;
@@ -194,7 +195,9 @@ impl Archive {
         let watermark = Watermark::open_in(path)?;
         let check = |engine: &SledEngine| check_complete(engine, &watermark);
         let engine = SledEngine::open_checked(Arc::clone(&directory), options.engine(), check)?;
-        let archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
+        let mut archive = Self::start(Arc::new(engine), Some((path, watermark)), options, clock)?;
+        archive.register_file = Some(Arc::new(RegisterFile::of(Arc::clone(&directory))));
+        archive.save_register();
         if let Err(error) = directory.store_id(&archive.info.id) {
             tracing::warn!(%error, "the archive's id could not be saved; commands cannot find this server by the archive's directory");
         }
@@ -228,9 +231,10 @@ impl Archive {
         let shared = Arc::new(Shared::new(engine, caches, clock, clock_watch, tail, edge, subscriptions));
         // Called for its effect: it logs a fault of the clock.
         shared.clock_fault();
-        // Room for every operation, edit and closed time that the queue admits, and 16 more for the messages of the
-        // committer and of closing. Sending therefore never blocks.
-        let (events, received) = sync_channel(OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + CLOSED_TIMES_MAX + 16);
+        // Room for every message that the queue admits, and 16 more for those of the committer and of closing. Sending
+        // therefore never blocks.
+        let admitted = OPERATIONS_MAX + IMPORTED_MAX + EDITS_MAX + CLOSED_TIMES_MAX + CHECKPOINTS_MAX;
+        let (events, received) = sync_channel(admitted + 16);
         let start = WriterStart { tail, watermark, salts: options.salts(), flush_deadline: options.flush_deadline };
         let writer =
             Writer::start(Arc::clone(&shared), start, received, events.clone()).map_err(OpenArchiveError::Thread)?;
@@ -241,6 +245,7 @@ impl Archive {
             pools: Arc::new(Pools::new(options.readers_max)),
             forecasts: Arc::default(),
             info: Arc::new(info),
+            register_file: None,
             limits: options.limits.capped(),
             closed: CancellationToken::new(),
         })

@@ -95,11 +95,13 @@ pub enum Action {
     Expunge(Box<PreparedExpunge>),
 }
 
-/// The destruction of text, prepared from what the article had at one point.
+/// The destruction of text, prepared from what the article had at one point. If more changes lose their text than one
+/// change can name, several operations of one batch name them; the first writes everything.
 #[derive(Clone, Debug)]
 pub struct PreparedExpunge {
-    /// The article's latest change at that point. If there is a later one, the operation is rejected.
-    pub latest_seq: Seq,
+    /// The article's latest change at that point. If there is a later one, the operation is rejected. `None` for all but
+    /// the first operation.
+    pub latest_seq: Option<Seq>,
     /// What the change that carries it out records.
     pub expunging: Expunging,
     /// The name that the article gets in place of its own, if that is to be destroyed.

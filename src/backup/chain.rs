@@ -4,13 +4,16 @@
 use std::collections::VecDeque;
 
 use super::{BackupError, BackupFile};
-use crate::model::{Seq, Snapshot};
+use crate::model::{ExpungeRegister, Seq, Snapshot};
 
 /// The files of a backup, in order.
 #[derive(Clone, Debug)]
 pub struct BackupChain {
     /// At least one file. Each begins at or before the end of the previous one.
     pub files: Vec<BackupFile>,
+    /// What was destroyed, by all files that were given, whether or not they are in the chain. It is destroyed in the
+    /// changes that are read, too.
+    pub register: ExpungeRegister,
 }
 
 impl BackupChain {
@@ -32,10 +35,18 @@ impl BackupChain {
                 other_archive_id: last.header.archive_id,
             });
         }
-        let chain = search(&files, last, meets).or_else(|| search(&files, last, reaches));
-        match chain {
-            Some(files) => Ok(Self { files }),
-            None => Err(missing_link(&files, last)),
+        Self::ending_with(&files, last)
+    }
+
+    /// As [`Self::from_files`], with the chain that ends with `last`. The files must belong to one archive.
+    pub(super) fn ending_with(files: &[BackupFile], last: &BackupFile) -> Result<Self, BackupError> {
+        let mut register = ExpungeRegister::default();
+        for file in files {
+            register.merge(file.register.clone());
+        }
+        match search(files, last, meets).or_else(|| search(files, last, reaches)) {
+            Some(files) => Ok(Self { files, register }),
+            None => Err(missing_link(files, last)),
         }
     }
 

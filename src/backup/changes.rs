@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use super::file::BackupReader;
+use super::scrub::Scrubber;
 use super::{BackupChain, BackupError, BackupFile};
 use crate::model::{Seq, Timestamp};
 use crate::store::full_change::FullChange;
@@ -29,9 +30,10 @@ pub struct BackupState {
     pub end: LogEnd,
 }
 
-/// Iterates over the changes of a chain, file by file. Needs memory for one segment and one atomic batch.
+/// Iterates over the changes of a chain, file by file, without what was destroyed since. Needs memory for one segment and one atomic batch.
 pub struct Changes {
     until: Until,
+    scrubber: Option<Scrubber>,
     /// The files that are not opened yet.
     files: VecDeque<BackupFile>,
     current: Option<(PathBuf, BackupReader)>,
@@ -61,6 +63,7 @@ impl Changes {
         }
         Ok(Self {
             until,
+            scrubber: Scrubber::new(chain.register)?,
             files: chain.files.into(),
             current: None,
             unprocessed: VecDeque::new(),
@@ -156,7 +159,16 @@ impl Changes {
             }
             let segment = match &mut self.current {
                 None => None,
-                Some((_, reader)) => reader.next_segment()?,
+                Some((_, reader)) => {
+                    let position = reader.position();
+                    let mut segment = reader.next_segment()?;
+                    if let Some(scrubber) = &mut self.scrubber {
+                        for full in segment.iter_mut().flatten() {
+                            scrubber.scrub(full).map_err(|error| error.at(reader, position, full.change.seq))?;
+                        }
+                    }
+                    segment
+                }
             };
             match segment {
                 Some(changes) => self.add_segment(changes)?,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use data_encoding::HEXLOWER;
 
 use super::BackupError;
+use crate::model::ExpungeRegister;
 use crate::store::logfile::{LogEnd, LogHeader, LogReader};
 
 /// The extension of backup files.
@@ -26,6 +27,8 @@ pub struct BackupFile {
     pub path: PathBuf,
     /// The header: what the file contains.
     pub header: LogHeader,
+    /// What was destroyed, by this file and the others in its folder.
+    pub register: ExpungeRegister,
     stream: Option<Stream>,
 }
 
@@ -42,20 +45,20 @@ impl fmt::Debug for Stream {
 impl BackupFile {
     /// Opens a file and reads its header.
     pub fn open(path: &Path) -> Result<Self, BackupError> {
-        let (reader, path) = (read(path)?, path.to_path_buf());
-        Ok(Self { path, header: reader.header().clone(), stream: None })
+        let header = read(path)?.header().clone();
+        Ok(Self::at(path.to_path_buf(), header))
     }
 
     /// Reads the header of a stream, such as a pipe. Errors refer to it as `name`.
     pub fn from_stream(name: &str, bytes: impl Read + Send + 'static) -> Result<Self, BackupError> {
         let reader = reader(name, bytes)?;
-        let header = reader.header().clone();
-        Ok(Self { path: name.into(), header, stream: Some(Stream(Arc::new(Mutex::new(Some(reader))))) })
+        let file = Self::at(name.into(), reader.header().clone());
+        Ok(Self { stream: Some(Stream(Arc::new(Mutex::new(Some(reader))))), ..file })
     }
 
     /// A complete file at `path`, whose header was read before.
     pub(super) fn at(path: PathBuf, header: LogHeader) -> Self {
-        Self { path, header, stream: None }
+        Self { path, register: header.register.clone(), header, stream: None }
     }
 
     /// Reads the end frame of a file on disk.
@@ -101,13 +104,29 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<BackupFile>, BackupError> {
             }
             files.extend(found);
         } else {
-            files.push(BackupFile::open(path)?);
+            let mut file = BackupFile::open(path)?;
+            file.register.merge(register_beside(path, &file.header.archive_id));
+            files.push(file);
         }
     }
     // A file may be listed twice, or both by itself and through its folder.
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files.dedup_by(|a, b| a.path == b.path);
     Ok(files)
+}
+
+/// What was destroyed, by the readable files next to this one of the same archive. A text that was destroyed stays so,
+/// whichever of its files a backup is restored from.
+fn register_beside(path: &Path, archive_id: &[u8; 16]) -> ExpungeRegister {
+    let mut register = ExpungeRegister::default();
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let file = BackupFile::open(&entry.path()).ok();
+        if let Some(file) = file.filter(|file| file.header.archive_id == *archive_id) {
+            register.merge(file.register);
+        }
+    }
+    register
 }
 
 /// The backup files in a folder; empty if the folder does not exist.

@@ -181,6 +181,6 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-fn sync(folder: &Path) -> Result<(), BackupError> {
+pub(super) fn sync(folder: &Path) -> Result<(), BackupError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(BackupError::unwritable("sync", folder))
 }

@@ -11,6 +11,7 @@ mod changes;
 mod check;
 mod file;
 mod incoming;
+mod scrub;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use self::changes::{BackupState, Changes, Until};
 pub use self::check::{Checked, check};
 pub use self::file::{BackupFile, find};
 pub use self::incoming::{IncomingBackup, receive};
+pub use self::scrub::{Scrubbed, scrub, with_destroyed_text};
 use crate::model::Seq;
 pub use crate::store::logfile::{LogFileError, LogHeader};
 

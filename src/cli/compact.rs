@@ -16,7 +16,9 @@ use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
-use crate::archive::recover::compact::{CompactError, CompactPhase, CompactProgress, Compacted, compact_directory};
+use crate::archive::recover::compact::{
+    CompactError, CompactMode, CompactPhase, CompactProgress, Compacted, compact_directory,
+};
 
 pub(super) async fn run(globals: &Globals, out: &mut Output) -> Result<(), Failure> {
     if connect::server_url(globals)?.is_some() {
@@ -26,7 +28,8 @@ pub(super) async fn run(globals: &Globals, out: &mut Output) -> Result<(), Failu
     let stopping = Signals::listen()?.token();
     let began = Clock::now();
     let mut progress = Progress::new(globals);
-    let compacted = compact_when_free(&path, connect::wait_deadline(globals), &stopping, &mut progress).await?;
+    let (mode, deadline) = (CompactMode::Compress, connect::wait_deadline(globals));
+    let compacted = compact_when_free(&path, mode, deadline, &stopping, &mut progress).await?;
     progress.end();
     let Some(Compacted { bytes_before, bytes_after, contents, originals }) = compacted else {
         return Err(interrupted("the archive is unchanged"));
@@ -50,6 +53,25 @@ pub(super) async fn run(globals: &Globals, out: &mut Output) -> Result<(), Failu
     ))
 }
 
+/// Takes text that was destroyed out of the files of an archive, after this process has closed it.
+pub(super) async fn remove_destroyed_text(globals: &Globals, path: &Path, out: &mut Output) -> Result<(), Failure> {
+    let stopping = Signals::listen()?.token();
+    let mut progress = Progress::new(globals);
+    let (mode, deadline) = (CompactMode::Copy, connect::wait_deadline(globals));
+    let done = compact_when_free(path, mode, deadline, &stopping, &mut progress).await;
+    progress.end();
+    let failure = match done {
+        Ok(Some(_)) if out.json => return Ok(()),
+        Ok(Some(_)) => return out.line("The files of the archive do not have it any more."),
+        Ok(None) => interrupted("the text is destroyed, but the files of the archive still have it"),
+        Err(failure) => Failure::new(
+            failure.exit,
+            format!("the text is destroyed, but the files of the archive still have it: {}", failure.message),
+        ),
+    };
+    Err(failure.hint("`dateline compact` takes it out of them"))
+}
+
 /// The failure of a compaction while a server holds the archive. The server would keep using the database that is
 /// replaced.
 fn served() -> Failure {
@@ -59,12 +81,13 @@ fn served() -> Failure {
 /// Compacts the archive once no command holds it. `None` if a signal asked the command to stop.
 async fn compact_when_free(
     path: &Path,
+    mode: CompactMode,
     deadline: Instant,
     stopping: &CancellationToken,
     progress: &mut Progress,
 ) -> Result<Option<Compacted>, Failure> {
     loop {
-        let error = match compact(path.to_path_buf(), stopping.clone(), progress).await? {
+        let error = match compact(path.to_path_buf(), mode, stopping.clone(), progress).await? {
             Err(CompactError::Open(error)) => error,
             compacted => return Ok(compacted?),
         };
@@ -79,6 +102,7 @@ async fn compact_when_free(
 /// Compacts the archive on a thread of its own, and shows the progress that it reports.
 async fn compact(
     path: PathBuf,
+    mode: CompactMode,
     stopping: CancellationToken,
     progress: &mut Progress,
 ) -> Result<Result<Option<Compacted>, CompactError>, Failure> {
@@ -86,7 +110,7 @@ async fn compact(
     // Only the latest progress is of interest, so the thread never waits for it to be shown.
     let (report, mut reported) = tokio::sync::watch::channel(None);
     let compacting = tokio::task::spawn_blocking(move || {
-        compact_directory(&path, &options, holder, &mut |progress| {
+        compact_directory(&path, mode, &options, holder, &mut |progress| {
             report.send_replace(Some(progress));
             if stopping.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })

@@ -196,8 +196,9 @@ impl Session {
 
     async fn embed(archive: Archive) -> Result<Self, Failure> {
         let archive = Arc::new(archive);
-        let (key, origin) = (std::env::var_os("DATELINE_LOG_KEY"), std::env::var("DATELINE_LOG_ORIGIN").ok());
-        let signer = signer(key.map(PathBuf::from), origin, archive.info())?;
+        let keys = std::env::var("DATELINE_LOG_KEY").unwrap_or_default();
+        let keys: Vec<PathBuf> = keys.split(',').filter(|key| !key.is_empty()).map(PathBuf::from).collect();
+        let signer = signer(&keys, std::env::var("DATELINE_LOG_ORIGIN").ok(), Vec::new(), archive.info())?;
         // The process has the archive's files, so it may do what it likes with them.
         let options = server::Options { signer, allow_expunge: true, ..server::Options::default() };
         let channel = server::in_process(Arc::clone(&archive), &options).await;

@@ -86,6 +86,7 @@ async fn new_proof(session: &Session, args: &EvidenceArgs, name: &str) -> Result
         change: Some(Change::Revision(format!("{name}/revisions/{number}"))),
         disclosure: pb::ProofDisclosure::Full.into(),
         min_tree_size: 0,
+        cosigned: false,
     };
     let reply = session.client().integrity.clone().get_inclusion_proof(request).await?.into_inner();
     reply.proof.parse().map_err(|error| Failure::new(Exit::Failed, format!("the server's proof is unusable: {error}")))

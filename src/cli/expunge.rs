@@ -12,9 +12,9 @@ use super::style;
 use crate::wire::pb;
 
 /// What the destruction does not reach, for people.
-const OUT_OF_REACH: &str = "Out of reach, and yours to deal with: backups, exports, mirrors and \
-                            subscribers (they get a change of kind expunged), copies of the disk, and what a disk keeps \
-                            of deleted files.";
+const OUT_OF_REACH: &str = "Out of reach, and yours to deal with: backups (`dateline backup --scrub DIR`), exports, \
+                            mirrors and subscribers (they get a change of kind expunged), copies of the disk, and what \
+                            a disk keeps of deleted files.";
 
 pub(super) async fn run(session: &Session, args: ExpungeArgs, out: &mut Output) -> Result<(), Failure> {
     let plan_digest = args.confirm.as_deref().map(digest).transpose()?;
@@ -46,6 +46,12 @@ pub(super) async fn run(session: &Session, args: ExpungeArgs, out: &mut Output) 
     out.line(format_args!("{outcome}  {}{renamed}", painter.paint(style::NAME, &short(&name))))?;
     show(&plan, out)?;
     if plan_digest.is_some() {
+        if session.server.is_some() {
+            out.line(
+                "The files of the server's archive have it until the archive is compacted: restart the server, which does \
+                 that first.",
+            )?;
+        }
         return out.line(OUT_OF_REACH);
     }
     if plan.change_count == 0 {

@@ -15,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::archive::ArchiveInfo;
 use crate::proof::LogKey;
-use crate::server::Signer;
+use crate::server::{Signer, Witness};
 use crate::wire::pb;
 
 pub(super) async fn run(globals: &Globals, command: &KeyCommand, out: &mut Output) -> Result<(), Failure> {
@@ -73,19 +73,23 @@ fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, format!("the log key {} cannot be used: {error}", path.display()))
 }
 
-/// The signer with the key in a file, for the log of an archive; `None` without a file. The default origin is under
+/// The signer with the keys in these files, for the log of an archive; `None` without files. The default origin is under
 /// `dateline.invalid`, which has no owner. A restored archive has an origin of its own.
 pub(super) fn signer(
-    file: Option<PathBuf>,
+    files: &[PathBuf],
     origin: Option<String>,
+    witnesses: Vec<Witness>,
     archive: &ArchiveInfo,
 ) -> Result<Option<Arc<Signer>>, Failure> {
-    let Some(file) = file else { return Ok(None) };
+    let Some((first, others)) = files.split_first() else { return Ok(None) };
     let origin = origin.unwrap_or_else(|| format!("dateline.invalid/{}", HEXLOWER.encode(&archive.id)));
     let origin = match archive.log_epoch {
         Some(epoch) => format!("{origin}/{}", HEXLOWER.encode(&epoch)),
         None => origin,
     };
-    let signer = Signer::from_pem(&read(&file)?, &origin).map_err(|error| unusable(&file, &error))?;
-    Ok(Some(Arc::new(signer)))
+    let mut signer = Signer::from_pem(&read(first)?, &origin).map_err(|error| unusable(first, &error))?;
+    for file in others {
+        signer = signer.with_key(&read(file)?).map_err(|error| unusable(file, &error))?;
+    }
+    Ok(Some(Arc::new(signer.with_witnesses(witnesses))))
 }

@@ -51,6 +51,7 @@ mod watch;
 mod withdraw;
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -153,6 +154,10 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             backup::check(globals, args, &mut out).await?;
             return out.finish();
         }
+        Command::Backup(args) if !args.register.is_empty() => {
+            backup::scrub(globals, args, &mut out).await?;
+            return out.finish();
+        }
         Command::Backup(_) => ("backup", Access::Existing),
         Command::Restore(args) => {
             start_log(globals);
@@ -170,8 +175,13 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             out.hold();
         }
     }
-    let done = dispatch(&session, command, globals, &mut out).await;
+    let expunges = matches!(&command, Command::Expunge(args) if args.confirm.is_some());
+    let to_compact = session.directory().filter(|_| expunges).map(Path::to_path_buf);
+    let mut done = dispatch(&session, command, globals, &mut out).await;
     session.close().await;
+    if let Some(path) = to_compact.filter(|_| done.is_ok()) {
+        done = compact::remove_destroyed_text(globals, &path, &mut out).await;
+    }
     // Output from before a failure is shown before the failure is reported.
     let shown = out.finish();
     done.and(shown)

@@ -24,7 +24,8 @@ const FILE_BYTES_MAX: u64 = 512 << 20;
 pub(super) async fn run(session: &Session, args: &ProofArgs, out: &mut Output) -> Result<(), Failure> {
     let mut client = session.client().integrity.clone();
     let Some(article) = &args.article else {
-        let reply = client.get_checkpoint(pb::GetCheckpointRequest { min_tree_size: 0 }).await?.into_inner();
+        let request = pb::GetCheckpointRequest { min_tree_size: 0, cosigned: args.cosigned };
+        let reply = client.get_checkpoint(request).await?.into_inner();
         let checkpoint = reply.checkpoint.unwrap_or_default();
         return if out.json { out.message(&checkpoint) } else { out.document(checkpoint.note.as_bytes()) };
     };
@@ -38,6 +39,7 @@ pub(super) async fn run(session: &Session, args: &ProofArgs, out: &mut Output) -
         change: Some(Change::Revision(revision)),
         disclosure: disclosure.into(),
         min_tree_size: 0,
+        cosigned: args.cosigned,
     };
     let proof = client.get_inclusion_proof(request).await?.into_inner();
     if out.json { out.message(&proof) } else { out.document(proof.proof.as_bytes()) }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::backup::RestoreArgs;
 use super::args::globals::Globals;
-use super::backup::input::{find, is_interruption};
+use super::backup::input::{find, is_interruption, register};
 use super::backup::took;
 use super::connect::{self, archive_directory};
 use super::count;
@@ -29,7 +29,8 @@ pub(super) async fn run(globals: &Globals, args: &RestoreArgs, out: &mut Output)
     }
     let path = archive_directory(globals.archive.as_deref(), None)?;
     let stopping = Signals::listen()?.token();
-    let chain = BackupChain::from_files(find(&args.from, &stopping).await?)?;
+    let mut chain = BackupChain::from_files(find(&args.from, &stopping).await?)?;
+    chain.register.merge(register(&args.register, &chain.archive_id())?);
     let until = args.to.unwrap_or(Until::End);
     let total = match (until, chain.end()) {
         (Until::Seq(seq), _) => seq.0,

@@ -1,18 +1,24 @@
 //! `serve`: serves an archive until a signal asks it to stop.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::args::ServeArgs;
 use super::args::globals::Globals;
-use super::connect::{archive_directory, open_to_serve, wait_deadline};
+use super::connect::{archive_directory, holder, open_to_serve, wait_deadline};
 use super::exit::{Exit, Failure};
 use super::key::signer;
 use super::signals::Signals;
+use crate::archive::recover::compact::{CompactMode, compact_directory};
+use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
-use crate::{archive, server, telemetry};
+use crate::server::Witness;
+use crate::{archive, server, telemetry, witness};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
     if globals.server.is_some() {
@@ -21,21 +27,22 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     let settings = settings(args)?;
     let address = settings.address()?;
     let mut options = server_options(&settings)?;
+    let witnesses = witnesses(&settings)?;
     let filter = settings.log_filter.as_deref().unwrap_or("info");
     telemetry::start(filter, settings.log_format.unwrap_or_default())
         .map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))?;
     options.descriptors_max = server::raise_descriptor_limit();
     // Before the archive is opened, so that a signal in the meantime is not lost.
-    let signals = Signals::listen()?;
+    let stopping = Signals::listen()?.token();
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
     // If there is no archive yet, the port is bound first, so that no archive is created if that fails. An existing
     // archive is opened first: no client connects before it is open, and if another server holds it, the error says so
     // instead of only that the port is in use.
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     let early_listener = if is_new { Some(listen(address).await?) } else { None };
-    let (opened, directory) = open_to_serve(&path, archive_options(&settings), wait_deadline(globals)).await?;
+    let Some((opened, directory)) = open(&path, &settings, globals, &stopping).await? else { return Ok(()) };
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
-    options.signer = signer(settings.log_key, settings.log_origin, opened.info())?;
+    options.signer = signer(&settings.log_key.unwrap_or_default(), settings.log_origin, witnesses, opened.info())?;
     let listener = match early_listener {
         Some(listener) => listener,
         None => listen(address).await?,
@@ -44,15 +51,69 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     directory
         .set_address(&reachable(bound).to_string())
         .map_err(|error| Failure::new(Exit::Failed, format!("the lock file cannot be written: {error}")))?;
-    let served = server::serve(listener, Arc::new(opened), options, signals.asked_to_stop()).await;
-    drop(directory);
+    let (archive, signer) = (Arc::new(opened), options.signer.clone());
+    let asking = async {
+        match &signer {
+            Some(signer) => witness::run(&archive, signer, &witness::Options::default()).await,
+            None => std::future::pending().await,
+        }
+    };
+    let served = tokio::select! {
+        served = server::serve(listener, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
+        never = asking => match never {},
+    };
+    drop((archive, directory));
     served.map_err(|error| Failure::new(Exit::Failed, error))
+}
+
+/// Opens the archive. If its files have text that was destroyed, takes it out of them first. `None` if a signal asked
+/// the server to stop meanwhile.
+async fn open(
+    path: &Path,
+    settings: &Settings,
+    globals: &Globals,
+    stopping: &CancellationToken,
+) -> Result<Option<(Archive, Arc<Directory>)>, Failure> {
+    let options = archive_options(settings);
+    let reopen = || open_to_serve(path, options.clone(), wait_deadline(globals));
+    let (archive, directory) = reopen().await?;
+    let pending = archive.destruction_pending().await.map_err(|error| Failure::new(Exit::Failed, error))?;
+    let Some(since) = pending else { return Ok(Some((archive, directory))) };
+    archive.close().await;
+    drop((archive, directory));
+    tracing::info!(%since, "taking destroyed text out of the files of the archive, before it is served");
+    let (compacted_path, compact_options, stopped) = (path.to_path_buf(), options.clone(), stopping.clone());
+    let compacting = tokio::task::spawn_blocking(move || {
+        let listener = &mut |_| if stopped.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        compact_directory(&compacted_path, CompactMode::Copy, &compact_options, holder("serve"), listener)
+    });
+    match compacting.await.map_err(|error| Failure::new(Exit::Failed, format!("compacting failed: {error}")))? {
+        Ok(Some(_)) => tracing::info!("the files of the archive have no destroyed text any more"),
+        Ok(None) => return Ok(None),
+        // The text is not served in any case.
+        Err(error) => {
+            tracing::error!(%error, "the files of the archive still have destroyed text; compact the archive")
+        }
+    }
+    reopen().await.map(Some)
 }
 
 /// The settings; flags and environment variables override the file.
 fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     let file = args.config.as_deref().map(Settings::read).transpose()?;
     Ok(args.settings.clone().or(file.unwrap_or_default()))
+}
+
+/// The witnesses that are to cosign the checkpoints.
+fn witnesses(settings: &Settings) -> Result<Vec<Witness>, Failure> {
+    let usage = |error| Failure::new(Exit::Usage, format!("--witness: {error}"));
+    let witnesses = settings.witness.iter().flatten().map(|text| witness::parse(text));
+    let witnesses: Vec<_> = witnesses.collect::<Result<_, _>>().map_err(usage)?;
+    if !witnesses.is_empty() && settings.log_key.is_none() {
+        return Err(usage("without a log key, there is nothing to cosign".to_owned())
+            .hint("make a key with `dateline key new FILE`, and name it with --log-key"));
+    }
+    Ok(witnesses)
 }
 
 impl From<ConfigError> for Failure {

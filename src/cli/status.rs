@@ -31,22 +31,26 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
     };
     let server = session.server.as_ref().zip(instant(status.start_time.as_ref()));
     // Without a key, there is no checkpoint.
-    let signed = session.client().integrity.clone().get_checkpoint(pb::GetCheckpointRequest { min_tree_size: 0 }).await;
+    let signed = session.client().integrity.clone().get_checkpoint(pb::GetCheckpointRequest::default()).await;
     let signed = signed.ok().and_then(|reply| reply.into_inner().checkpoint);
     let signed = signed.map(|checkpoint| {
         let root = HEXLOWER.encode(&checkpoint.root_hash);
         format!("checkpoint of {}, root {root}", super::count(checkpoint.tree_size, "change"))
     });
     let pending = instant(status.destruction_pending_since.as_ref()).map(|since| {
-        let since = out.time(since);
-        out.painter().paint(style::BAD, &format!("still in the files since {since}; compact the archive"))
+        let (since, is_served) = (out.time(since), session.server.is_some());
+        let remedy = if is_served { "restart the server" } else { "run `dateline compact`" };
+        out.painter().paint(style::BAD, &format!("still in the files since {since}; {remedy}"))
     });
+    let witnesses: Vec<_> = status.witnesses.iter().map(|witness| self::witness(witness, out)).collect();
+    let witnesses = Some(witnesses.join("\n          ")).filter(|witnesses| !witnesses.is_empty());
     let rows = [
         ("Archive", session.directory().map(|path| path.display().to_string())),
         ("Id", Some(HEXLOWER.encode(&status.archive_id))),
         ("Articles", Some(status.article_count.to_string())),
         ("Changes", Some(format!("{}{}", snapshot.next_seq, last.unwrap_or_default()))),
         ("Signed", signed),
+        ("Witnesses", witnesses),
         ("Clock", Some(clock).filter(|clock| !clock.is_empty())),
         ("Destroyed", pending),
         ("On disk", Some(size(status.disk_bytes))),
@@ -61,6 +65,17 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         }
     }
     Ok(())
+}
+
+/// What became of the last request to a witness.
+fn witness(witness: &pb::WitnessStatus, out: &Output) -> String {
+    let name = style::safe_line(&witness.name);
+    let cosigned = instant(witness.cosign_time.as_ref())
+        .map(|time| format!("cosigned {} at {}", super::count(witness.cosigned_tree_size, "change"), out.time(time)));
+    let error = Some(style::safe_line(&witness.error)).filter(|error| !error.is_empty());
+    let error = error.map(|error| out.painter().paint(style::BAD, &error));
+    let said: Vec<_> = cosigned.into_iter().chain(error).collect();
+    if said.is_empty() { format!("{name}: not asked yet") } else { format!("{name}: {}", said.join("; ")) }
 }
 
 /// Formats a size, such as `12.3 MiB`, to a tenth and without floating point.

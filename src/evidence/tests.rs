@@ -97,7 +97,9 @@ fn signed(shown: Shown) -> ProofFile {
     let proof = vec![TreeHash::of_leaf(b"")];
     let root = root_by_inclusion(1, 2, shown.leaf_hash().unwrap(), &proof).unwrap();
     let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: 2, root };
-    ProofFile { shown, proof, note: Note::sign(checkpoint.to_string(), &log_key()) }
+    let mut note = Note::unsigned(checkpoint.to_string());
+    note.sign(&log_key());
+    ProofFile { shown, proof, note }
 }
 
 fn log_key() -> LogKey {

@@ -88,7 +88,7 @@ impl HttpClient {
         tokio::select! {
             response = self.client.request(request) => match response {
                 Ok(response) => outcome(url, conditional, response),
-                Err(error) => Err(self.error(url, &error)),
+                Err(error) => Err(error_of(url, &error, self.connect_timeout)),
             },
             () = silence => timeout(self.idle_timeout),
             () = tokio::time::sleep_until(deadline) => timeout(self.timeout),
@@ -114,34 +114,33 @@ impl HttpClient {
         headers.extend(conditions);
         Ok(request)
     }
+}
 
-    fn error(&self, url: &Url, error: &Error) -> FetchError {
-        let url = url.to_string();
-        let mut source = error.source();
-        while let Some(error) = source {
-            if let Some(error) = error.downcast_ref::<ConnectError>() {
-                return self.connect_error(url, error.clone());
-            }
-            if let Some(error) = error.downcast_ref::<hyper::Error>()
-                && (error.is_parse() || error.is_user())
-            {
-                return FetchError::Protocol { url, reason: error.to_string() };
-            }
-            source = error.source();
+/// Why a request failed. `connect_timeout` is the time limit of the connector.
+pub(super) fn error_of(url: &Url, error: &Error, connect_timeout: Duration) -> FetchError {
+    let url = url.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<ConnectError>() {
+            return connect_error(url, error.clone(), connect_timeout);
         }
-        FetchError::CutOff { url, reason: body::cause(error) }
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_parse() || error.is_user())
+        {
+            return FetchError::Protocol { url, reason: error.to_string() };
+        }
+        source = error.source();
     }
+    FetchError::CutOff { url, reason: body::cause(error) }
+}
 
-    fn connect_error(&self, url: String, error: ConnectError) -> FetchError {
-        match error {
-            ConnectError::Private { host, address } => FetchError::PrivateAddress { url, host, address },
-            ConnectError::Dns { host, reason } => FetchError::Dns { url, host, reason },
-            ConnectError::Connect { host, reason } => FetchError::Connect { url, host, reason },
-            ConnectError::Tls { host, reason } => FetchError::Tls { url, host, reason },
-            ConnectError::Timeout => {
-                FetchError::Timeout { url, phase: TimeoutPhase::Connect, after: self.connect_timeout }
-            }
-        }
+fn connect_error(url: String, error: ConnectError, connect_timeout: Duration) -> FetchError {
+    match error {
+        ConnectError::Private { host, address } => FetchError::PrivateAddress { url, host, address },
+        ConnectError::Dns { host, reason } => FetchError::Dns { url, host, reason },
+        ConnectError::Connect { host, reason } => FetchError::Connect { url, host, reason },
+        ConnectError::Tls { host, reason } => FetchError::Tls { url, host, reason },
+        ConnectError::Timeout => FetchError::Timeout { url, phase: TimeoutPhase::Connect, after: connect_timeout },
     }
 }
 

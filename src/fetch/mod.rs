@@ -21,6 +21,7 @@ mod http_client;
 mod network;
 mod options;
 mod page;
+mod post;
 mod redirect_chain;
 mod retry_after;
 mod robots;
@@ -41,6 +42,7 @@ pub use self::network::Later;
 pub use self::network::{Network, SystemNetwork};
 pub use self::options::Options;
 pub use self::page::{Fetched, NotModified, Page, Redirect, Validators};
+pub use self::post::Poster;
 pub use self::robots::RobotsRefusal;
 #[cfg(feature = "internals")]
 pub use self::robots::{Disallowed, PRODUCT, Rules};

@@ -4,13 +4,16 @@
 //! times and its commitments, so that every digest and every proof of the log stays as it was. The change that ordered
 //! it, of kind [`LogKind::Expunged`](super::LogKind::Expunged), names the positions and the leaves of the stubs.
 
+use std::collections::BTreeMap;
+
 use super::leaf::{Commitments, Group, Salt};
 use super::{
-    ArticleName, ChangeEntry, ContentDigest, ContentParts, RequestDigest, RevisionRecord, Seq, Timestamp, TreeHash,
+    ArticleId, ArticleKey, ArticleName, Change, ChangeEntry, ContentDigest, ContentParts, RequestDigest,
+    RevisionRecord, Seq, Timestamp, TreeHash,
 };
 
 /// Why a text was destroyed, with its number in stored data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum ExpungeReason {
     /// A court or an authority ordered it.
@@ -38,7 +41,7 @@ impl ExpungeReason {
 }
 
 /// An order to destroy texts: who asked for it, and when it was carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExpungeOrder {
     /// Why.
     pub reason: ExpungeReason,
@@ -77,6 +80,48 @@ pub struct ExpungedChange {
     pub seq: Seq,
     /// The hash of its leaf, which tells the change from that of another history at the same position.
     pub leaf: TreeHash,
+}
+
+/// The register of destructions: which changes had their text destroyed, and how. It has no text itself, and is enough to
+/// destroy the text again in a copy from before, such as an older backup.
+///
+/// A change is found by its position and its leaf, since another history may have another change at the position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExpungeRegister(pub BTreeMap<(Seq, TreeHash), RegisteredExpunge>);
+
+/// How the text of a change was destroyed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RegisteredExpunge {
+    /// The article's internal number.
+    pub article: ArticleKey,
+    /// The order.
+    pub order: ExpungeOrder,
+    /// What replaced the article's id; `None` if its name was not destroyed.
+    pub replacement: Option<ArticleId>,
+}
+
+impl ExpungeRegister {
+    /// Adds what another register has. If both have a change, its name stays destroyed.
+    pub fn merge(&mut self, other: Self) {
+        for (change, expunge) in other.0 {
+            let kept = self.0.entry(change).or_insert_with(|| expunge.clone());
+            if kept.replacement.is_none() {
+                kept.replacement = expunge.replacement;
+            }
+        }
+    }
+
+    /// Adds a change, whose leaf is `leaf`, if it is a stub.
+    pub fn add(&mut self, change: &Change, leaf: TreeHash) {
+        let Some(expunged) = change.entry.expunged.as_deref() else { return };
+        let name_is_destroyed = expunged.name_salt.is_none();
+        let registered = RegisteredExpunge {
+            article: change.entry.article,
+            order: expunged.order.clone(),
+            replacement: Some(change.entry.name.article.clone()).filter(|_| name_is_destroyed),
+        };
+        self.0.insert((change.seq, leaf), registered);
+    }
 }
 
 impl ChangeEntry {

@@ -22,7 +22,7 @@ pub const TILE_WIDTH: usize = 1 << TILE_HEIGHT;
 pub const TILE_HEIGHT: u32 = 8;
 
 /// A hash of the tree: of a leaf, or of all leaves below a node.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TreeHash(pub [u8; 32]);
 
 impl TreeHash {

@@ -42,7 +42,9 @@ pub use content::{Block, BlockKind, BlockTag, Content};
 pub use content_part::{ContentPart, ContentParts};
 pub use diff::WordDelta;
 pub use digest::{ContentDigest, LogDigest, RequestDigest};
-pub use expunge::{ExpungeOrder, ExpungeReason, Expunged, ExpungedChange, Expunging};
+pub use expunge::{
+    ExpungeOrder, ExpungeReason, ExpungeRegister, Expunged, ExpungedChange, Expunging, RegisteredExpunge,
+};
 pub use feed::{ChangeKind, ChangeKinds, FeedQuery};
 pub use fetch::Fetch;
 pub use field_errors::{FieldError, FieldErrorKind, FieldErrors};

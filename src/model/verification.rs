@@ -36,7 +36,7 @@ pub enum Table {
     Meta,
     /// The durable subscriptions and their parked changes, which the log does not record.
     Subscription,
-    /// The tiles of the Merkle tree over the log.
+    /// The tiles of the Merkle tree over the log, and its checkpoints.
     Tree,
     /// A key that belongs to no known table.
     Unknown,

@@ -1,4 +1,5 @@
-//! The Ed25519 keys of a log: the private one that signs its checkpoints, and the verifier key that everybody may have.
+//! Ed25519 keys: the private one of a log, which signs its checkpoints, and the verifier keys of logs and witnesses, which
+//! everybody may have.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +10,23 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 
-/// The algorithm of Ed25519 in a signed note.
-const ED25519_ALGORITHM: u8 = 1;
+/// What a key of a signed note signs, by the number that verifier keys have for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Algorithm {
+    /// Ed25519, of the text of the note.
+    Note = 1,
+    /// Ed25519, of the text of a checkpoint and a time
+    /// ([tlog-cosignature](https://github.com/C2SP/C2SP/blob/main/tlog-cosignature.md)).
+    Cosignature = 4,
+}
+
+impl Algorithm {
+    fn from_number(number: u8) -> Option<Self> {
+        [Self::Note, Self::Cosignature].into_iter().find(|algorithm| *algorithm as u8 == number)
+    }
+}
+
 /// What precedes the 32 bytes of a private Ed25519 key in PKCS#8 (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32];
 /// Longer names are not needed, and would make long notes.
@@ -33,6 +49,9 @@ pub enum KeyError {
     /// The verifier key was altered or cut.
     #[error("the verifier key is not whole: its id does not match")]
     Id,
+    /// The log has the key already.
+    #[error("it is given twice")]
+    Twice,
     /// The operating system returned no random bytes.
     #[error("the operating system returned no random bytes: {0}")]
     Randomness(String),
@@ -59,7 +78,7 @@ impl LogKey {
         let key = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| KeyError::Private)?;
         let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_pkcs8_der()).map_err(|_| KeyError::Private)?;
         let public = pair.public_key().as_ref().try_into().map_err(|_| KeyError::Private)?;
-        let verifier = VerifierKey::new(origin, public)?;
+        let verifier = VerifierKey::new(origin, Algorithm::Note, public)?;
         Ok(Self { pair, verifier })
     }
 
@@ -79,22 +98,33 @@ impl fmt::Debug for LogKey {
     }
 }
 
-/// The public key of a log, with the log's origin as its name. Its text is the one that signed notes define.
+/// The public key of a log, with the log's origin as its name, or of a witness. Its text is the one that signed notes
+/// define.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifierKey {
     name: String,
+    algorithm: Algorithm,
     public: [u8; 32],
 }
 
 impl VerifierKey {
-    fn new(name: &str, public: [u8; 32]) -> Result<Self, KeyError> {
+    fn new(name: &str, algorithm: Algorithm, public: [u8; 32]) -> Result<Self, KeyError> {
         let is_name = !name.is_empty()
             && name.len() <= NAME_BYTES_MAX
             && !name.contains(|character: char| character.is_whitespace() || character == '+');
-        if is_name { Ok(Self { name: name.to_owned(), public }) } else { Err(KeyError::Origin(name.to_owned())) }
+        if is_name {
+            Ok(Self { name: name.to_owned(), algorithm, public })
+        } else {
+            Err(KeyError::Origin(name.to_owned()))
+        }
     }
 
-    /// Its name: the origin of the log.
+    /// Whether it is the key of a witness, for cosignatures, and not that of a log.
+    pub fn is_of_witness(&self) -> bool {
+        self.algorithm == Algorithm::Cosignature
+    }
+
+    /// Its name: the origin of the log, or the name of the witness.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -106,20 +136,33 @@ impl VerifierKey {
 
     /// The id that stands in front of its signatures.
     pub fn id(&self) -> [u8; 4] {
-        let hasher = Sha256::new().chain_update(&self.name).chain_update([b'\n', ED25519_ALGORITHM]);
+        let hasher = Sha256::new().chain_update(&self.name).chain_update([b'\n', self.algorithm as u8]);
         let hash: [u8; 32] = hasher.chain_update(self.public).finalize().into();
         let [a, b, c, d, ..] = hash;
         [a, b, c, d]
     }
 
     pub(super) fn is_signature(&self, text: &[u8], signature: &[u8]) -> bool {
-        UnparsedPublicKey::new(&ED25519, &self.public).verify(text, signature).is_ok()
+        let verify =
+            |text: &[u8], signature| UnparsedPublicKey::new(&ED25519, &self.public).verify(text, signature).is_ok();
+        match self.algorithm {
+            Algorithm::Note => verify(text, signature),
+            Algorithm::Cosignature => cosign_time(signature).is_some_and(|(time, signature)| {
+                verify(&[format!("cosignature/v1\ntime {time}\n").as_bytes(), text].concat(), signature)
+            }),
+        }
     }
+}
+
+/// The time in a cosignature, in seconds since 1970, and the signature.
+pub(super) fn cosign_time(cosignature: &[u8]) -> Option<(u64, &[u8])> {
+    let (time, signature) = cosignature.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*time), signature))
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[ED25519_ALGORITHM], &self.public[..]].concat();
+        let key = [&[self.algorithm as u8], &self.public[..]].concat();
         write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.id()), BASE64.encode(&key))
     }
 }
@@ -133,8 +176,9 @@ impl FromStr for VerifierKey {
             return Err(KeyError::Verifier);
         };
         let key = BASE64.decode(key.as_bytes()).map_err(|_| KeyError::Verifier)?;
-        let Some((&ED25519_ALGORITHM, public)) = key.split_first() else { return Err(KeyError::Verifier) };
-        let verifier = Self::new(name, public.try_into().map_err(|_| KeyError::Verifier)?)?;
+        let (algorithm, public) = key.split_first().ok_or(KeyError::Verifier)?;
+        let algorithm = Algorithm::from_number(*algorithm).ok_or(KeyError::Verifier)?;
+        let verifier = Self::new(name, algorithm, public.try_into().map_err(|_| KeyError::Verifier)?)?;
         if HEXLOWER.encode(&verifier.id()) == id { Ok(verifier) } else { Err(KeyError::Id) }
     }
 }

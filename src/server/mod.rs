@@ -31,8 +31,8 @@ use self::unread_responses::UnreadResponses;
 use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;
-pub use crate::service::Signer;
 use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
+pub use crate::service::{Signer, Witness};
 use crate::wire::DESCRIPTOR;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
@@ -126,6 +126,8 @@ const RESPONSES_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 /// How often the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// How often it is checked whether destroyed text is still in the files.
+const DESTRUCTION_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The maximum size of a request to the services that are not [`Bounded`]; such a request contains only a name.
 const SMALL_REQUEST_BYTES: usize = 16 << 10;
 /// The HTTP/2 flow-control windows; large, so that a replay of the change feed runs at full speed.
@@ -170,6 +172,7 @@ pub async fn serve(
         () = shutdown => None,
         () = failed => Some(Err(ServeError::StorageFailed)),
         never = watch_clock(&archive) => match never {},
+        never = watch_destruction(&archive) => match never {},
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
@@ -193,6 +196,23 @@ async fn watch_clock(archive: &Archive) -> Infallible {
     loop {
         interval.tick().await;
         archive.clock_fault();
+    }
+}
+
+/// Logs at intervals that text was destroyed long ago, and the files of the archive still have it.
+async fn watch_destruction(archive: &Archive) -> Infallible {
+    let mut interval = tokio::time::interval(DESTRUCTION_EVERY);
+    loop {
+        interval.tick().await;
+        match archive.destruction_overdue().await {
+            Ok(None) => {}
+            Ok(Some(since)) => tracing::error!(
+                %since,
+                "the files of the archive still have text that was destroyed more than a day ago; restart the server, \
+                 which takes it out of them first"
+            ),
+            Err(error) => tracing::error!(%error, "whether a destruction is pending could not be read"),
+        }
     }
 }
 
@@ -220,6 +240,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
         subscribers: TaskTracker::new(),
         stalled_after: options.stalled_after,
         memory: Memory::default(),
+        signer: options.signer.clone(),
     }
 }
 
@@ -239,8 +260,7 @@ fn router(
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let integrity = IntegrityHandler::new(context.clone(), options.signer.clone());
-    let integrity = IntegrityServiceServer::new(integrity)
+    let integrity = IntegrityServiceServer::new(IntegrityHandler(context.clone()))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let admin = AdminServiceServer::new(AdminHandler::new(context, options.allow_expunge))

@@ -80,6 +80,7 @@ impl AdminService for AdminHandler {
         let clock = archive.clock_fault();
         let destruction_pending = archive.destruction_pending().await.map_err(Refusal::from)?;
         let refusal = archive.check_writable().await.err();
+        let witnesses = self.context.signer.iter().flat_map(|signer| signer.witnesses());
         let state = match &refusal {
             None => pb::StorageState::Serving,
             Some(ArchiveError::Unavailable(Unavailable::StorageFull { .. })) => pb::StorageState::Full,
@@ -103,6 +104,7 @@ impl AdminService for AdminHandler {
             }),
             limits: Some(limits_to_pb(&self.context.limits)),
             destruction_pending_since: destruction_pending.map(timestamp_to_pb),
+            witnesses: witnesses.map(|witness| witness.as_ref().into()).collect(),
         }))
     }
 }
@@ -150,6 +152,7 @@ mod tests {
                 subscribers: TaskTracker::new(),
                 stalled_after: Duration::from_secs(60),
                 memory: Memory::default(),
+                signer: None,
             },
             false,
         );

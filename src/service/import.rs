@@ -230,6 +230,7 @@ mod tests {
             subscribers: TaskTracker::new(),
             stalled_after: Duration::from_secs(60),
             memory: Memory::default(),
+            signer: None,
         };
         let decoder = ProstCodec::<(), pb::ImportObservationsRequest>::raw_decoder(BufferSettings::default());
         let silent = http_body_util::StreamBody::new(tokio_stream::pending::<

@@ -1,86 +1,41 @@
 //! The handler of `IntegrityService`: checkpoints and proofs.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use tonic::{Request, Response, Status};
 
+use super::checkpoints::SignedCheckpoint;
 use super::status::Refusal;
 use super::{Context, RpcResult};
 use crate::archive::read::article::View;
-use crate::archive::read::proof::{LogTree, ProvenChange};
+use crate::archive::read::proof::ProvenChange;
 use crate::model::leaf::{Group, LeafFields};
 use crate::model::name::parse_revision_name;
-use crate::model::{AsOf, Seq, Timestamp, TreeHash};
-use crate::proof::{Checkpoint, Disclosure, KeyError, LogKey, Note, ProofFile, Shown};
+use crate::model::{AsOf, Seq, TreeHash};
+use crate::proof::{Disclosure, Note, ProofFile, Shown};
 use crate::wire::pb::get_inclusion_proof_request::Change;
 use crate::wire::pb::integrity_service_server::IntegrityService;
-use crate::wire::{FieldError, pb, timestamp_to_pb};
-
-/// Signs checkpoints with the key of the log.
-#[derive(Debug)]
-pub struct Signer {
-    key: LogKey,
-    /// The newest checkpoint, so that a size is signed once.
-    newest: Mutex<Option<SignedCheckpoint>>,
-}
-
-#[derive(Clone, Debug)]
-struct SignedCheckpoint {
-    checkpoint: Checkpoint,
-    note: Note,
-    sign_time: Timestamp,
-}
-
-impl Signer {
-    /// A signer with the private key in `pem` (PKCS#8), for a log of this origin.
-    pub fn from_pem(pem: &[u8], origin: &str) -> Result<Self, KeyError> {
-        Ok(Self { key: LogKey::from_pem(pem, origin)?, newest: Mutex::default() })
-    }
-
-    fn sign(&self, tree: &LogTree, now: Timestamp) -> SignedCheckpoint {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signed) = newest.as_ref().filter(|signed| signed.checkpoint.size == tree.size()) {
-            return signed.clone();
-        }
-        let origin = self.key.verifier().name().to_owned();
-        let checkpoint = Checkpoint { origin, size: tree.size(), root: tree.root() };
-        let note = Note::sign(checkpoint.to_string(), &self.key);
-        let signed = SignedCheckpoint { checkpoint, note, sign_time: now };
-        // A caller with an older tree must not replace a newer one's.
-        if newest.as_ref().is_none_or(|newest| newest.checkpoint.size < tree.size()) {
-            *newest = Some(signed.clone());
-        }
-        signed
-    }
-}
-
-impl From<&SignedCheckpoint> for pb::Checkpoint {
-    fn from(signed: &SignedCheckpoint) -> Self {
-        Self {
-            note: signed.note.to_string(),
-            tree_size: signed.checkpoint.size,
-            root_hash: signed.checkpoint.root.0.to_vec(),
-            sign_time: Some(timestamp_to_pb(signed.sign_time)),
-        }
-    }
-}
+use crate::wire::{FieldError, pb};
 
 /// The handler of `IntegrityService`.
 #[derive(Clone)]
-pub struct IntegrityHandler {
-    context: Context,
-    signer: Option<Arc<Signer>>,
-}
+pub struct IntegrityHandler(pub Context);
 
 impl IntegrityHandler {
-    /// Creates the handler. Without a signer, nothing that needs a signature can be answered.
-    pub fn new(context: Context, signer: Option<Arc<Signer>>) -> Self {
-        Self { context, signer }
+    /// A checkpoint of a tree of at least `size` changes, which must be durable.
+    async fn signed(&self, size: u64) -> Result<SignedCheckpoint, Refusal> {
+        Ok(self.0.signer()?.checkpoint(&self.0.archive, size).await?)
     }
 
-    fn signed(&self, tree: &LogTree) -> Result<SignedCheckpoint, Refusal> {
-        let signer = self.signer.as_ref().ok_or_else(Refusal::log_key_missing)?;
-        Ok(signer.sign(tree, self.context.archive.now()))
+    /// The newest cosigned checkpoint, which must have at least `size` changes.
+    async fn cosigned(&self, size: u64) -> Result<SignedCheckpoint, Refusal> {
+        let newest = self.0.signer()?.newest_cosigned(&self.0.archive).await?;
+        let has_size = newest.filter(|newest| newest.checkpoint.size >= size);
+        has_size.ok_or_else(|| Refusal::checkpoint_not_cosigned(size))
+    }
+
+    /// The earliest cosigned checkpoint that has at least `size` changes.
+    async fn first_cosigned(&self, size: u64) -> Result<SignedCheckpoint, Refusal> {
+        let first = self.0.signer()?.first_cosigned(&self.0.archive, size).await?;
+        first.ok_or_else(|| Refusal::checkpoint_not_cosigned(size))
     }
 
     /// The position of the change that is to be proved.
@@ -90,8 +45,8 @@ impl IntegrityHandler {
             Some(Change::Revision(name)) => {
                 let name = parse_revision_name(&name).map_err(|error| FieldError::invalid("revision", error));
                 let (article, selector) = name?;
-                let point = self.context.archive.read_point(AsOf::default(), Seq::ZERO).await?;
-                let revision = self.context.archive.revision(point, article, selector, View::Basic).await?;
+                let point = self.0.archive.read_point(AsOf::default(), Seq::ZERO).await?;
+                let revision = self.0.archive.revision(point, article, selector, View::Basic).await?;
                 Ok(revision.created_by.seq)
             }
             None => Err(FieldError::invalid("change", "is required: give a revision or a seq").into()),
@@ -102,8 +57,9 @@ impl IntegrityHandler {
 #[tonic::async_trait]
 impl IntegrityService for IntegrityHandler {
     async fn get_checkpoint(&self, request: Request<pb::GetCheckpointRequest>) -> RpcResult<pb::GetCheckpointResponse> {
-        self.context.visible(request.into_inner().min_tree_size).await?;
-        let signed = self.signed(&self.context.archive.tree())?;
+        let pb::GetCheckpointRequest { min_tree_size: size, cosigned } = request.into_inner();
+        self.0.visible(size).await?;
+        let signed = if cosigned { self.cosigned(size).await? } else { self.signed(size).await? };
         Ok(Response::new(pb::GetCheckpointResponse { checkpoint: Some((&signed).into()) }))
     }
 
@@ -116,16 +72,24 @@ impl IntegrityService for IntegrityHandler {
             pb::ProofDisclosure::Unspecified | pb::ProofDisclosure::Full => Disclosure::Full,
             pb::ProofDisclosure::Withheld => Disclosure::Withheld,
         };
-        self.context.visible(request.min_tree_size).await?;
+        self.0.visible(request.min_tree_size).await?;
         let seq = self.position(request.change).await?;
-        let tree = self.context.archive.tree();
-        if seq.0 >= tree.size() {
-            let problem = format!("must be below the size of the tree, which is {}", tree.size());
+        let end = self.0.archive.tree().size();
+        if seq.0 >= end {
+            let problem = format!("must be below the size of the tree, which is {end}");
             return Err(Refusal::from(FieldError::invalid("seq", problem)).into());
         }
-        let signed = self.signed(&tree)?;
-        let proven =
-            self.context.archive.prove(tree, seq, disclosure == Disclosure::Full).await.map_err(Refusal::from)?;
+        let least = request.min_tree_size.max(seq.next().0);
+        let signed = match request.cosigned {
+            true => self.first_cosigned(least).await?,
+            false => self.signed(least).await?,
+        };
+        let (tree, size) = (self.0.archive.tree(), signed.checkpoint.size);
+        let proven = self.0.archive.prove(tree, size, seq, disclosure == Disclosure::Full).await;
+        let proven = proven.map_err(Refusal::from)?;
+        if proven.root != signed.checkpoint.root {
+            return Err(Refusal::internal().into());
+        }
         let hashes = proven.proof.iter().map(|hash| hash.0.to_vec()).collect();
         let leaf_hash = proven.leaf.0.to_vec();
         let proof = proof_file(proven, disclosure, signed.note.clone()).to_string();
@@ -138,7 +102,7 @@ impl IntegrityService for IntegrityHandler {
         request: Request<pb::GetConsistencyProofRequest>,
     ) -> RpcResult<pb::GetConsistencyProofResponse> {
         let pb::GetConsistencyProofRequest { from_size, to_size } = request.into_inner();
-        let tree = self.context.archive.tree();
+        let tree = self.0.archive.tree();
         let to_size = to_size.unwrap_or(tree.size());
         let invalid = |field, problem: String| Status::from(Refusal::from(FieldError::invalid(field, problem)));
         if to_size > tree.size() {
@@ -147,7 +111,7 @@ impl IntegrityService for IntegrityHandler {
         if from_size > to_size {
             return Err(invalid("from_size", format!("must be at most to_size, which is {to_size}")));
         }
-        let proven = self.context.archive.prove_continuation(tree, from_size, to_size).await.map_err(Refusal::from)?;
+        let proven = self.0.archive.prove_continuation(tree, from_size, to_size).await.map_err(Refusal::from)?;
         let bytes = |hash: &TreeHash| hash.0.to_vec();
         Ok(Response::new(pb::GetConsistencyProofResponse {
             from_root_hash: bytes(&proven.from_root),
@@ -158,13 +122,10 @@ impl IntegrityService for IntegrityHandler {
     }
 
     async fn list_log_keys(&self, _request: Request<pb::ListLogKeysRequest>) -> RpcResult<pb::ListLogKeysResponse> {
-        let keys = self.signer.iter().map(|signer| {
-            let verifier = signer.key.verifier();
-            pb::LogKey {
-                verifier_key: verifier.to_string(),
-                origin: verifier.name().to_owned(),
-                public_key: verifier.public_key().to_vec(),
-            }
+        let keys = self.0.signer.iter().flat_map(|signer| signer.verifiers()).map(|verifier| pb::LogKey {
+            verifier_key: verifier.to_string(),
+            origin: verifier.name().to_owned(),
+            public_key: verifier.public_key().to_vec(),
         });
         Ok(Response::new(pb::ListLogKeysResponse { keys: keys.collect() }))
     }

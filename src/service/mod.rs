@@ -7,6 +7,7 @@ mod admin;
 mod archive;
 mod backup;
 mod caller;
+mod checkpoints;
 mod expunge;
 mod feed;
 mod import;
@@ -19,6 +20,7 @@ mod render;
 mod sink;
 pub mod status;
 mod verify;
+mod witnesses;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +31,10 @@ use tokio_util::task::TaskTracker;
 pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
 pub use caller::{Caller, PeerPlace, PerPeer};
+pub use checkpoints::Signer;
 pub use feed::{FeedHandler, Memory};
-pub use integrity::{IntegrityHandler, Signer};
+pub use integrity::IntegrityHandler;
+pub use witnesses::Witness;
 
 use self::status::Refusal;
 use crate::archive::read::article::View;
@@ -56,12 +60,19 @@ pub struct Context {
     pub stalled_after: Duration,
     /// The memory that unread events may take, over all subscribers.
     pub memory: Memory,
+    /// Signs checkpoints; `None` if the server has no key.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Context {
     async fn read_point(&self, as_of: AsOf, min_next_seq: u64) -> Result<ReadPoint, Refusal> {
         self.visible(min_next_seq).await?;
         Ok(self.archive.read_point(as_of, Seq(min_next_seq)).await?)
+    }
+
+    /// The signer of checkpoints, if the server has a key.
+    fn signer(&self) -> Result<&Signer, Refusal> {
+        self.signer.as_deref().ok_or_else(Refusal::log_key_missing)
     }
 
     /// Waits until the changes below `min_next_seq` can be read, or the server stops.

@@ -75,7 +75,6 @@ impl Refusal {
         Self::new(Code::DeadlineExceeded, "DEADLINE_PASSED", message)
     }
 
-    /// The revision has no original.
     /// The server has no key to sign with.
     pub(super) fn log_key_missing() -> Self {
         let message = "the server has no log key, so it cannot sign what it says; make one with `dateline key new FILE`, \
@@ -83,12 +82,24 @@ impl Refusal {
         Self::new(Code::FailedPrecondition, "LOG_KEY_MISSING", message)
     }
 
+    /// No witness has cosigned a checkpoint of this many changes or more.
+    pub(super) fn checkpoint_not_cosigned(size: u64) -> Self {
+        let what = if size > 0 { format!(" of {size} changes or more") } else { String::new() };
+        let message = format!(
+            "no witness has cosigned a checkpoint{what}; GetStatus says what became of the requests to the witnesses of \
+             `serve --witness`; try again in a minute"
+        );
+        Self::new(Code::FailedPrecondition, "CHECKPOINT_NOT_COSIGNED", message).with("min_tree_size", size)
+    }
+
+    /// The caller may not destroy texts.
     pub(super) fn expunge_not_allowed() -> Self {
         let message = "this server does not destroy texts for this caller; start it with --allow-expunge, and call it from \
                        the machine that it runs on";
         Self::new(Code::PermissionDenied, "EXPUNGE_NOT_ALLOWED", message)
     }
 
+    /// The revision has no original.
     pub(super) fn original_unknown(revision: &str) -> Self {
         let message = format!("no original was kept with {revision}");
         Self::new(Code::NotFound, "ORIGINAL_UNKNOWN", message).with("revision", revision)

@@ -27,8 +27,14 @@ impl FullChange {
     /// is missing, that is damage.
     pub fn read(from: &dyn Read, seq: Seq) -> Result<Option<Self>, StoreError> {
         let Some(mut full) = Self::read_record(from, seq)? else { return Ok(None) };
-        full.read_payload(from)?;
-        Ok(Some(full))
+        match full.read_payload(from) {
+            Ok(()) => Ok(Some(full)),
+            // The text may have been destroyed after the record was read.
+            Err(error) => match Self::read_record(from, seq)? {
+                Some(stub) if stub.change.entry.expunged.is_some() => Ok(Some(stub)),
+                Some(_) | None => Err(error),
+            },
+        }
     }
 
     /// Reads the change at `seq` without its content and original.

@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod base_choice;
+pub mod checkpoint;
 pub mod content;
 pub mod content_encoding;
 pub mod engine;
@@ -18,6 +19,7 @@ pub mod key;
 pub mod logfile;
 pub mod overlay;
 pub mod record;
+mod register;
 pub mod seal;
 pub mod stats;
 pub mod subscription;

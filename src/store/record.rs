@@ -201,15 +201,22 @@ fn expunged_to_stored(expunged: &Expunged) -> stored::Expunged {
 }
 
 fn expunging_to_stored(expunging: &Expunging) -> stored::Expunging {
-    let target = |target: &ExpungedChange| stored::ExpungedChange { seq: target.seq.0, leaf: target.leaf.0.to_vec() };
     stored::Expunging {
         order: Some(order_to_stored(&expunging.order)),
         with_name: expunging.with_name,
-        targets: expunging.targets.iter().map(target).collect(),
+        targets: expunging.targets.iter().map(change_to_stored).collect(),
     }
 }
 
-fn order_to_stored(order: &ExpungeOrder) -> stored::ExpungeOrder {
+pub(super) fn change_to_stored(change: &ExpungedChange) -> stored::ExpungedChange {
+    stored::ExpungedChange { seq: change.seq.0, leaf: change.leaf.0.to_vec() }
+}
+
+pub(super) fn change_from_stored(change: stored::ExpungedChange) -> Option<ExpungedChange> {
+    Some(ExpungedChange { seq: Seq(change.seq), leaf: TreeHash(change.leaf.try_into().ok()?) })
+}
+
+pub(super) fn order_to_stored(order: &ExpungeOrder) -> stored::ExpungeOrder {
     stored::ExpungeOrder {
         reason: order.reason.number().into(),
         reference: order.reference.clone(),
@@ -234,17 +241,14 @@ fn expunged_from_stored(expunged: stored::Expunged) -> Option<Expunged> {
 }
 
 fn expunging_from_stored(expunging: stored::Expunging) -> Option<Expunging> {
-    let target = |target: stored::ExpungedChange| {
-        Some(ExpungedChange { seq: Seq(target.seq), leaf: TreeHash(target.leaf.try_into().ok()?) })
-    };
     Some(Expunging {
         order: order_from_stored(expunging.order?)?,
         with_name: expunging.with_name,
-        targets: expunging.targets.into_iter().map(target).collect::<Option<_>>()?,
+        targets: expunging.targets.into_iter().map(change_from_stored).collect::<Option<_>>()?,
     })
 }
 
-fn order_from_stored(order: stored::ExpungeOrder) -> Option<ExpungeOrder> {
+pub(super) fn order_from_stored(order: stored::ExpungeOrder) -> Option<ExpungeOrder> {
     Some(ExpungeOrder {
         reason: ExpungeReason::from_number(order.reason)?,
         reference: order.reference,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::address::UrlEntry;
 use super::engine::{Direction, EngineError, Read};
+use super::full_change::FullChange;
 use super::head::{ArticleHead, InForce, StateChange};
 use super::key::Fields;
 use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
@@ -16,6 +17,7 @@ use super::key::meta::MetaKey;
 use super::key::name::NameKey;
 use super::key::parked::ParkedKey;
 use super::key::source::SourceKey;
+use super::key::stub::StubKey;
 use super::key::subscription::SubscriptionKey;
 use super::key::tile::TileKey;
 use super::key::url::UrlIndexKey;
@@ -25,8 +27,8 @@ use super::subscription::{self, ParkedChange, SubscriptionRecord};
 use super::{Batch, StoreError, record};
 use crate::model::merkle::{TILE_WIDTH, Tile, TileId};
 use crate::model::{
-    AbsenceLook, AbsenceReason, ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId,
-    SubscriptionId, Timestamp, TreeHash, UrlKey,
+    AbsenceLook, AbsenceReason, ArticleKey, ArticleName, Change, ExpungeRegister, RequestId, RevisionNumber, Seq,
+    SourceId, SubscriptionId, Timestamp, TreeHash, UrlKey,
 };
 
 /// An entry of the time table or the sighting table.
@@ -111,6 +113,19 @@ impl<'a> Tables<'a> {
         let Some(value) = self.read.get(&key)? else { return Ok(None) };
         let micros = unseal(&key, &value)?.try_into().map(i64::from_be_bytes).ok().and_then(Timestamp::from_micros);
         micros.map(Some).ok_or_else(|| StoreError::damaged(&key, "a time cannot be read"))
+    }
+
+    /// The register of destructions.
+    pub fn register(&self) -> Result<ExpungeRegister, StoreError> {
+        let mut register = ExpungeRegister::default();
+        for entry in self.read.scan(StubKey::all(), Direction::Forward) {
+            let (key, _) = entry?;
+            let StubKey(seq) = StubKey::decode(&key).ok_or_else(|| StoreError::damaged(&key, "a key is malformed"))?;
+            let missing = || StoreError::damaged_at(seq, "a change in the register of destructions is missing");
+            let full = FullChange::read_record(self.read, seq)?.ok_or_else(missing)?;
+            register.add(&full.change, full.leaf);
+        }
+        Ok(register)
     }
 
     /// The article with this name, if it was created below `bound`.
@@ -466,6 +481,11 @@ impl Batch {
     /// Writes that the files of the database have had text since `time` that was destroyed.
     pub fn put_destruction_pending(&mut self, time: Timestamp) {
         self.put_meta(MetaKey::DestructionPending, time.micros().to_be_bytes().to_vec());
+    }
+
+    /// Enters a stub into the register of destructions.
+    pub fn put_stub(&mut self, seq: Seq) {
+        self.put(StubKey(seq).encode(), Vec::new());
     }
 
     /// Removes a key.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dateline::internals::archive::changefeed::{FeedView, PagePlan};
 use dateline::internals::archive::error::SubscriptionError;
-use dateline::internals::archive::recover::compact::compact_directory;
+use dateline::internals::archive::recover::compact::{CompactMode, compact_directory};
 use dateline::internals::archive::request::{Operation, WriteMode};
 use dateline::internals::archive::subscriptions::ParkRequest;
 use dateline::internals::archive::{Archive, ArchiveError, BatchError, Holder, OpenArchiveError, Options, Pending};
@@ -95,13 +95,13 @@ fn options() -> Options {
     Options { free_space_floor_bytes: 64 << 20, ..Options::default() }
 }
 
-fn holder() -> Holder {
+pub(crate) fn holder() -> Holder {
     Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: String::new() }
 }
 
 /// Compacts an archive as `compact` does.
 fn compact(path: &Path) {
-    match compact_directory(path, &options(), holder(), &mut |_| ControlFlow::Continue(())) {
+    match compact_directory(path, CompactMode::Compress, &options(), holder(), &mut |_| ControlFlow::Continue(())) {
         Ok(_) => Line::Closed.say(),
         Err(error) => Line::Failed(error.to_string()).say(),
     }

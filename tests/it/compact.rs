@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dateline::internals::archive::changefeed::FeedStart;
-use dateline::internals::archive::recover::compact::{CompactError, Compacted, compact_directory};
+use dateline::internals::archive::recover::compact::{CompactError, CompactMode, Compacted, compact_directory};
 use dateline::internals::archive::recover::verify::verify_directory;
 use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, WriteMode};
 use dateline::internals::archive::{Archive, Directory, Options};
@@ -47,7 +47,7 @@ fn archive(path: &Path, later_seconds: i64) -> Arc<Archive> {
 
 /// Records what no compaction may lose: random writes of every kind, and then revisions of a long article, which returns
 /// to what it said before, is rewritten from time to time, and has originals.
-fn record(archive: &Archive, seed: u64, turns: Range<i64>) {
+pub(crate) fn record(archive: &Archive, seed: u64, turns: Range<i64>) {
     let random = batches_of(seed, 40).into_iter();
     let operations = random.chain(turns.map(|turn| vec![revision(turn)]));
     block_on(async {
@@ -76,7 +76,7 @@ fn revision(turn: i64) -> Operation {
 }
 
 fn compact(path: &Path) -> Result<Option<Compacted>, CompactError> {
-    compact_directory(path, &options(), holder(), &mut |_| ControlFlow::Continue(()))
+    compact_directory(path, CompactMode::Compress, &options(), holder(), &mut |_| ControlFlow::Continue(()))
 }
 
 fn must_be_intact(path: &Path) {
@@ -217,7 +217,7 @@ fn a_compaction_that_is_stopped_or_fails_changes_nothing() {
 
     for steps in [0, 3, 40] {
         let mut left = steps;
-        let stopped = compact_directory(path, &options(), holder(), &mut |_| {
+        let stopped = compact_directory(path, CompactMode::Compress, &options(), holder(), &mut |_| {
             left -= 1;
             if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -225,7 +225,7 @@ fn a_compaction_that_is_stopped_or_fails_changes_nothing() {
         assert!(!path.join("db.compact").exists());
     }
     let floor = Options { free_space_floor_bytes: u64::MAX / 2, ..options() };
-    let full = compact_directory(path, &floor, holder(), &mut |_| ControlFlow::Continue(()));
+    let full = compact_directory(path, CompactMode::Compress, &floor, holder(), &mut |_| ControlFlow::Continue(()));
     assert!(matches!(full, Err(CompactError::NoSpace { needed_bytes, free_bytes, .. }) if needed_bytes > free_bytes));
     assert!(!path.join("db.compact").exists());
     assert!(entries(&open(path)) == before);

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
@@ -28,9 +28,11 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("evidence", &["proof", "wire", "model"]),
     ("server", &["service", "wire", "archive", "proof", "model", "clock"]),
+    ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
         &[
+            "witness",
             "capture",
             "client",
             "wire",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dateline::internals::archive::Options as ArchiveOptions;
 use dateline::internals::archive::recover::verify::{rebuild_directory, verify_directory};
 use dateline::internals::client::{Client, ServerError};
-use dateline::internals::proof::{LogKey, ProofFile, VerifierKey};
+use dateline::internals::proof::{KeyError, LogKey, ProofFile, VerifierKey};
 use dateline::internals::server::{self, Signer};
 use dateline::internals::store::Batch;
 use dateline::internals::store::engine::directory::Directory;
@@ -24,7 +24,7 @@ use tonic::Code;
 use crate::server::{TestServer, fresh, holder, name, publish};
 
 /// A server whose log is signed with a key that its archive's folder has.
-async fn signing(directory: &Path) -> (TestServer, Client) {
+pub(crate) async fn signing(directory: &Path) -> (TestServer, Client) {
     let file = directory.join("key.pem");
     if !file.exists() {
         std::fs::write(&file, LogKey::generate().unwrap()).unwrap();
@@ -36,7 +36,7 @@ async fn signing(directory: &Path) -> (TestServer, Client) {
     (server, client)
 }
 
-async fn record(client: &mut Client, count: usize) {
+pub(crate) async fn record(client: &mut Client, count: usize) {
     for batch in (0..count).collect::<Vec<_>>().chunks(100) {
         let requests = batch.iter().map(|number| publish(&format!("a{}", number % 7), &format!("Text {number}.")));
         let requests = pb::BatchRecordObservationsRequest { requests: requests.collect() };
@@ -44,20 +44,27 @@ async fn record(client: &mut Client, count: usize) {
     }
 }
 
-async fn checkpoint(client: &mut Client) -> pb::Checkpoint {
-    let request = pb::GetCheckpointRequest::default();
+/// A checkpoint of all that is recorded.
+pub(crate) async fn checkpoint(client: &mut Client) -> pb::Checkpoint {
+    let status = client.admin.get_status(pb::GetStatusRequest {}).await.unwrap().into_inner();
+    let min_tree_size = status.snapshot.unwrap().next_seq;
+    let request = pb::GetCheckpointRequest { min_tree_size, ..Default::default() };
     client.integrity.get_checkpoint(request).await.unwrap().into_inner().checkpoint.unwrap()
 }
 
-async fn key(client: &mut Client) -> VerifierKey {
+pub(crate) async fn key(client: &mut Client) -> VerifierKey {
     let keys = client.integrity.list_log_keys(pb::ListLogKeysRequest {}).await.unwrap().into_inner().keys;
     assert_eq!((keys.len(), keys[0].origin.as_str()), (1, "example.org/log"));
     keys[0].verifier_key.parse().unwrap()
 }
 
-async fn proof(client: &mut Client, change: Change, disclosure: pb::ProofDisclosure) -> pb::GetInclusionProofResponse {
+pub(crate) async fn proof(
+    client: &mut Client,
+    change: Change,
+    disclosure: pb::ProofDisclosure,
+) -> pb::GetInclusionProofResponse {
     let request =
-        pb::GetInclusionProofRequest { change: Some(change), disclosure: disclosure.into(), min_tree_size: 0 };
+        pb::GetInclusionProofRequest { change: Some(change), disclosure: disclosure.into(), ..Default::default() };
     client.integrity.get_inclusion_proof(request).await.unwrap().into_inner()
 }
 
@@ -134,6 +141,44 @@ async fn another_implementation_accepts_what_is_proved() {
         }
         earlier.push(newest);
     }
+}
+
+/// While a key is replaced, both sign, so that readers change theirs when they like.
+#[tokio::test]
+async fn a_key_is_replaced_by_another() {
+    let directory = TempDir::new().unwrap();
+    let pems = [LogKey::generate().unwrap(), LogKey::generate().unwrap()];
+    let verifiers = [&pems[0], &pems[1]].map(|pem| LogKey::from_pem(pem.as_bytes(), "example.org/log").unwrap());
+    let mut proofs = Vec::new();
+    for keys in [&[0][..], &[1, 0], &[1]] {
+        let mut signer = Signer::from_pem(pems[keys[0]].as_bytes(), "example.org/log").unwrap();
+        for another in &keys[1..] {
+            signer = signer.with_key(pems[*another].as_bytes()).unwrap();
+        }
+        let options = server::Options { signer: Some(Arc::new(signer)), ..server::Options::default() };
+        let server = TestServer::with_options(&directory.path().join("archive"), options).await;
+        let mut client = server.client().await;
+        if proofs.is_empty() {
+            record(&mut client, 3).await;
+        }
+        // The log has not grown since the first round, and yet each key signs it.
+        let file = proof(&mut client, Change::Seq(1), pb::ProofDisclosure::Full).await.proof;
+        let file: ProofFile = file.parse().unwrap();
+        for (index, verifier) in verifiers.iter().enumerate() {
+            let signed_before = proofs.len() == 2 && index == 0;
+            let is_signed = file.check(verifier.verifier()).is_ok();
+            assert!(is_signed == keys.contains(&index) || signed_before, "{keys:?} {index}");
+        }
+        let listed = client.integrity.list_log_keys(pb::ListLogKeysRequest {}).await.unwrap().into_inner().keys;
+        let listed: Vec<_> = listed.into_iter().map(|key| key.verifier_key).collect();
+        let expected: Vec<_> = keys.iter().map(|key| verifiers[*key].verifier().to_string()).collect();
+        assert_eq!(listed, expected);
+        proofs.push(file);
+        drop(client);
+        server.stop().await;
+    }
+    let signer = Signer::from_pem(pems[0].as_bytes(), "a").unwrap();
+    assert_eq!(signer.with_key(pems[0].as_bytes()).unwrap_err(), KeyError::Twice);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ impl Decider<'_> {
         prepared: &PreparedExpunge,
     ) -> Result<(Receipt, Option<StagedChange>), ArchiveError> {
         let ExistingArticle { key, head } = existing;
-        if head.latest_seq != prepared.latest_seq {
+        if prepared.latest_seq.is_some_and(|latest_seq| latest_seq != head.latest_seq) {
             return Err(Conflict::ExpungePlanChanged(head.name).into());
         }
         let name = prepared.name.as_ref().unwrap_or(&head.name).clone();

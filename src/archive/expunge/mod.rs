@@ -23,6 +23,7 @@
 //! Other copies are out of reach: exports, mirrors, subscribers and backups.
 
 mod plan;
+pub(crate) mod register_file;
 
 use std::sync::Arc;
 
@@ -30,12 +31,16 @@ use crate::archive::error::Conflict;
 use crate::archive::request::{Action, ArticleTarget, Operation, PreparedExpunge};
 use crate::archive::{Archive, ArchiveError, WriteMode};
 use crate::model::{
-    ArticleName, ExpungeOrder, ExpungeReason, RevisionNumber, Seq, Snapshot, SubscriptionId, Timestamp,
+    ArticleName, ExpungeOrder, ExpungeReason, ExpungeRegister, RevisionNumber, Seq, Snapshot, SubscriptionId,
+    Timestamp, TreeHash,
 };
 use crate::store::Tables;
+use crate::store::full_change::FullChange;
 
 /// How often the destruction is prepared again because the article has changed in the meantime.
 const ATTEMPTS_MAX: usize = 32;
+/// How long the files of the database may have destroyed text before operators are alarmed: a day.
+const DESTRUCTION_OVERDUE_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// What is to be destroyed, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +93,7 @@ pub struct ExpungePlan {
 pub struct Destroyed {
     /// What was destroyed.
     pub plan: ExpungePlan,
-    /// The change that records it.
+    /// The change that records it; the last of them if one could not name all that was destroyed.
     pub seq: Seq,
     /// The name that the article has now.
     pub article: ArticleName,
@@ -96,10 +101,10 @@ pub struct Destroyed {
     pub snapshot: Snapshot,
 }
 
-/// A plan with what carries it out.
+/// A plan with what carries it out, in one batch. Nothing does if there is nothing to destroy.
 struct Prepared {
     plan: ExpungePlan,
-    expunge: PreparedExpunge,
+    expunges: Vec<PreparedExpunge>,
 }
 
 impl Archive {
@@ -116,22 +121,28 @@ impl Archive {
     pub async fn expunge(&self, request: ExpungeRequest, plan_digest: [u8; 32]) -> Result<Destroyed, ArchiveError> {
         let changed = || Conflict::ExpungePlanChanged(request.article.clone());
         for _ in 0..ATTEMPTS_MAX {
-            let Prepared { plan, expunge } = self.prepare_expunge(request.clone()).await?;
-            if plan.digest != plan_digest || plan.changes == 0 {
+            let Prepared { plan, expunges } = self.prepare_expunge(request.clone()).await?;
+            let name = expunges.first().and_then(|first| first.name.clone());
+            if plan.digest != plan_digest || expunges.is_empty() {
                 return Err(changed().into());
             }
-            let article = expunge.name.clone().unwrap_or_else(|| plan.article.clone());
-            let operation = Operation {
-                target: ArticleTarget::Named(plan.article.clone()),
+            let article = name.unwrap_or_else(|| plan.article.clone());
+            let operations = expunges.into_iter().map(|expunge| Operation {
+                // The first of them gives the article its new name.
+                target: ArticleTarget::Named(
+                    if expunge.latest_seq.is_some() { &plan.article } else { &article }.clone(),
+                ),
                 observe_time: self.now(),
                 precondition: None,
                 request: None,
                 action: Action::Expunge(Box::new(expunge)),
-            };
-            match self.write(vec![operation], WriteMode::Commit).await {
+            });
+            match self.write(operations.collect(), WriteMode::Commit).await {
                 Ok(receipts) => {
-                    let snapshot = receipts.first().ok_or(ArchiveError::Internal)?.snapshot;
+                    let snapshot = receipts.last().ok_or(ArchiveError::Internal)?.snapshot;
                     let seq = snapshot.next_seq.previous().ok_or(ArchiveError::Internal)?;
+                    let archive = self.clone();
+                    self.pools.comparisons.run(move || Ok::<_, ArchiveError>(archive.save_register())).await?;
                     return Ok(Destroyed { plan, seq, article, snapshot });
                 }
                 // The article has got another change; the plan may still be the same.
@@ -149,13 +160,49 @@ impl Archive {
         self.pools.reads.run(move || Ok(Tables::new(engine.as_ref()).destruction_pending()?)).await
     }
 
+    /// As [`Archive::destruction_pending`], if it should have been removed from them by now.
+    pub async fn destruction_overdue(&self) -> Result<Option<Timestamp>, ArchiveError> {
+        let deadline = self.now().saturating_add_micros(-DESTRUCTION_OVERDUE_MICROS);
+        Ok(self.destruction_pending().await?.filter(|since| *since < deadline))
+    }
+
+    /// Adds the register of destructions to its copy next to the database. If that fails, it is added when the archive is
+    /// next opened.
+    pub(crate) fn save_register(&self) {
+        let Some(file) = &self.register_file else { return };
+        match file.save(|| self.log_header(self.tail())) {
+            Ok(lacking) => self.report_lacking(&lacking),
+            Err(error) => {
+                tracing::error!(%error, "the register of destructions could not be saved next to the database")
+            }
+        }
+    }
+
+    /// Reports texts that the database has although they were destroyed, after an older copy of it was put back.
+    fn report_lacking(&self, lacking: &ExpungeRegister) {
+        let tables = Tables::new(self.shared.engine.as_ref());
+        let is_back = |(seq, leaf): &(Seq, TreeHash)| {
+            let full = FullChange::read_record(tables.source(), *seq);
+            full.is_ok_and(|full| full.is_some_and(|full| full.leaf == *leaf))
+        };
+        let back: Vec<String> =
+            lacking.0.keys().filter(|change| is_back(change)).map(|(seq, _)| seq.to_string()).collect();
+        if !back.is_empty() {
+            tracing::error!(
+                changes = %back.join(", "),
+                "the database has texts again that were destroyed, as if an older copy of it had been put back; \
+                 destroy them again with `dateline expunge`"
+            );
+        }
+    }
+
     async fn prepare_expunge(&self, request: ExpungeRequest) -> Result<Prepared, ArchiveError> {
         let (shared, id) = (Arc::clone(&self.shared), self.info.id);
         let order = ExpungeOrder { reason: request.reason, reference: request.reference.clone(), time: self.now() };
         let prepare = move || plan::prepare(&Tables::new(shared.engine.as_ref()), &id, &request, order);
         let mut prepared = self.pools.comparisons.run(prepare).await?;
-        let first = prepared.expunge.expunging.targets.first().map(|target| target.seq);
-        if let Some(first) = first {
+        let first = prepared.expunges.first().and_then(|expunge| expunge.expunging.targets.first());
+        if let Some(first) = first.map(|target| target.seq) {
             prepared.plan.subscriptions = self.shared.subscriptions.ahead_of(first);
         }
         Ok(prepared)

@@ -25,7 +25,7 @@ use crate::store::overlay::{EmptyEngine, Overlay};
 use crate::store::{Batch, StoreError, Tables};
 
 const PLAN_DOMAIN: &[u8] = b"dateline expunge 1\n";
-/// The most changes whose text one destruction may take: the change that records it names each, in one stored value.
+/// The most changes that the change which records their destruction names, since it is one stored value.
 const TARGETS_MAX: usize = 1_300;
 /// The most that one destruction may write, in bytes, with the contents that it stores again.
 const WRITES_BYTES_MAX: u64 = 32 << 20;
@@ -42,10 +42,6 @@ pub(super) fn prepare(
     let latest_seq = tables.existing_head(article)?.latest_seq;
     let history = History { tables, article, changes: changes(tables, latest_seq)? };
     let targets = history.targets(request)?;
-    if targets.len() > TARGETS_MAX {
-        let what = "the number of changes that would lose their text at once";
-        return Err(ArchiveError::TooLarge { what, size: targets.len(), size_max: TARGETS_MAX });
-    }
     let with_name = request.scope == ExpungeScope::ArticleAndName;
     let name = if with_name { Some(history.replacement_name()?) } else { None };
 
@@ -65,8 +61,15 @@ pub(super) fn prepare(
     let targets: Vec<ExpungedChange> =
         history.targeted(&targets).map(|full| ExpungedChange { seq: full.change.seq, leaf: full.leaf }).collect();
     let plan = history.plan(&targets, archive_id, request, reencoded);
-    let expunging = Expunging { order, with_name, targets };
-    Ok(Prepared { plan, expunge: PreparedExpunge { latest_seq, expunging, name, writes } })
+    let expunging =
+        |targets: &[ExpungedChange]| Expunging { order: order.clone(), with_name, targets: targets.to_vec() };
+    let mut first = Some((latest_seq, writes));
+    let expunges = targets.chunks(TARGETS_MAX).map(|targets| {
+        let (latest_seq, writes) = first.take().unzip();
+        let (expunging, name) = (expunging(targets), name.clone());
+        PreparedExpunge { latest_seq, expunging, name, writes: writes.unwrap_or_default() }
+    });
+    Ok(Prepared { plan, expunges: expunges.collect() })
 }
 
 /// The changes of an article up to `latest`, in order of position.

@@ -341,6 +341,9 @@ impl<'a> Projection<'a> {
         if let Some((id, _)) = &entry.request {
             self.batch.put_request(self.article, id, seq);
         }
+        if entry.expunged.is_some() {
+            self.batch.put_stub(seq);
+        }
         self.batch.put_head(self.article, &self.head);
         let latest_state = latest_state(&self.head, entry);
         Projected { latest_state, absence_run: self.absence_run, head: self.head, batch: self.batch }

@@ -45,16 +45,20 @@ pub struct ProvenChange {
     pub commitments: Commitments,
     /// The hash of its leaf.
     pub leaf: TreeHash,
+    /// The root of the tree in which it is proved to be.
+    pub root: TreeHash,
     /// The inclusion proof, from the leaf up.
     pub proof: Vec<TreeHash>,
     /// The encoded content of the revision that it created; `None` if it created none, or if it was not read.
     pub content: Option<Bytes>,
 }
 
-/// Proves that the change at `seq`, which must be in the tree, is there.
+/// Proves that the change at `seq` is in the tree of the first `size` changes. `seq` must be below `size`, and `size` must
+/// not exceed that of `tree`.
 pub(crate) fn inclusion(
     reader: &Reader<'_>,
     tree: &LogTree,
+    size: u64,
     seq: Seq,
     with_content: bool,
 ) -> Result<ProvenChange, ReadError> {
@@ -62,14 +66,16 @@ pub(crate) fn inclusion(
     let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
     let FullChange { change, record, leaf, .. } = FullChange::read_record(tables.source(), seq)?.ok_or_else(missing)?;
     let attributes = record::attributes(seq, &record)?;
-    let proof = merkle::inclusion_proof(seq.0, tree.size(), |subtree| tree.subtree(&tables, subtree))?;
-    if merkle::root_by_inclusion(seq.0, tree.size(), leaf, &proof) != Some(tree.root()) {
+    let mut subtree = |subtree| tree.subtree(&tables, subtree);
+    let root = merkle::root_of(size, &mut subtree)?;
+    let proof = merkle::inclusion_proof(seq.0, size, &mut subtree)?;
+    if merkle::root_by_inclusion(seq.0, size, leaf, &proof) != Some(root) {
         return Err(StoreError::damaged_at(seq, "the change does not match the log's tree").into());
     }
     let new_revision = change.entry.revision_with_content().filter(|_| with_content);
     let content = new_revision.map(|revision| reader.content(seq, revision.digest)).transpose()?;
     let commitments = Commitments::of(&change.entry, &attributes);
-    Ok(ProvenChange { change, attributes, commitments, leaf, proof, content })
+    Ok(ProvenChange { change, attributes, commitments, leaf, root, proof, content })
 }
 
 /// A proof that a tree continues an earlier one.

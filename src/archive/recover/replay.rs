@@ -29,6 +29,7 @@ use crate::archive::recover::chain::LogChain;
 use crate::archive::recover::verify::payload;
 use crate::model::merkle::Edge;
 use crate::model::{Seq, Snapshot, SubscriptionId, Timestamp};
+use crate::store::checkpoint::CheckpointRecord;
 use crate::store::content::{ContentWeighter, DEPTH_LIMIT, Effort, PackedContent, StoredContent};
 use crate::store::format::{self, FormatError};
 use crate::store::full_change::FullChange;
@@ -55,6 +56,8 @@ pub(crate) struct UnloggedState {
     pub(crate) log_epoch: Option<[u8; 4]>,
     /// When text was destroyed that the files of the archive still have.
     pub(crate) destruction_pending: Option<Timestamp>,
+    /// The checkpoints that were signed of this log.
+    pub(crate) checkpoints: Vec<CheckpointRecord>,
     /// The durable subscriptions. Their positions, and those after their parked changes, must be at or below the end of
     /// the log.
     pub(crate) subscriptions: BTreeMap<SubscriptionId, SubscriptionRecord>,
@@ -181,6 +184,7 @@ impl<'a> LogReplay<'a> {
         if let Some(time) = unlogged.destruction_pending {
             self.batch.put_destruction_pending(time);
         }
+        unlogged.checkpoints.iter().for_each(|checkpoint| self.batch.put_checkpoint(checkpoint));
         for (id, record) in &unlogged.subscriptions {
             self.batch.put_subscription(id, Some(record));
             for (seq, parked) in record.parked.iter() {

@@ -164,6 +164,8 @@ fn fill(
         commits,
         log_epoch: Some(log_epoch),
         destruction_pending: None,
+        // Those of the lost log have another origin.
+        checkpoints: Vec::new(),
         subscriptions,
     })?;
     drop(engine);

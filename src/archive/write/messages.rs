@@ -10,6 +10,7 @@ use crate::archive::subscriptions::SubscriptionEdit;
 use crate::archive::write::capacity::QueueSlot;
 use crate::model::{SubscriptionId, Timestamp};
 use crate::store::EngineError;
+use crate::store::checkpoint::CheckpointRecord;
 use crate::store::subscription::SubscriptionRecord;
 
 /// The reply to a job: a receipt for each operation, or the error that rejected all of them.
@@ -53,6 +54,13 @@ pub(crate) enum WriterMessage {
     },
     /// Change a durable subscription.
     Edit(Box<Edit>),
+    /// Keep a signed checkpoint.
+    KeepCheckpoint {
+        checkpoint: Box<CheckpointRecord>,
+        reply: oneshot::Sender<Result<(), ArchiveError>>,
+        /// The message's place in the queue, freed once the reply is sent.
+        permit: OwnedSemaphorePermit,
+    },
     /// The commit in flight is durable, or failed.
     Committed(Result<(), EngineError>),
     /// Finish what was accepted, then end the thread.

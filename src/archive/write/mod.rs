@@ -10,6 +10,7 @@
 //! until the state that it was decided on is durable, so nothing ever becomes visible that a crash could take back.
 
 pub(crate) mod capacity;
+pub(crate) mod checkpoints;
 pub(crate) mod commit_builder;
 pub(crate) mod committer;
 pub(crate) mod forecast;

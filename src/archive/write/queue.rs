@@ -33,6 +33,7 @@ pub use crate::archive::write::capacity::QueueShare;
 use crate::archive::write::capacity::{JobSize, QueueCapacity, QueueSlot};
 use crate::archive::write::messages::{BatchResult, Edit, Job, WriterMessage};
 use crate::model::{Limits, SubscriptionId, Timestamp};
+use crate::store::checkpoint::CheckpointRecord;
 use crate::store::subscription::SubscriptionRecord;
 
 /// The maximum number of queued operations, imports left out.
@@ -46,6 +47,8 @@ pub(crate) const EDITS_MAX: usize = 1_024;
 /// The maximum number of reads that wait for their archive time to be closed. They are separate from the operations so
 /// that readers cannot delay writers either.
 pub(crate) const CLOSED_TIMES_MAX: usize = 1_024;
+/// The maximum number of queued checkpoints. One is signed at most every second, and a witness adds to one now and then.
+pub(crate) const CHECKPOINTS_MAX: usize = 16;
 /// The maximum size of all queued contents and originals, imports left out.
 const BYTES_MAX: usize = 128 << 20;
 /// The maximum size of all queued contents and originals of imports.
@@ -59,6 +62,7 @@ pub(crate) struct Queue {
     imported: QueueCapacity,
     edits: Arc<Semaphore>,
     closed_times: Arc<Semaphore>,
+    checkpoints: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -80,6 +84,7 @@ impl Queue {
             imported: QueueCapacity::new(IMPORTED_MAX, IMPORTED_BYTES_MAX),
             edits: Arc::new(Semaphore::new(EDITS_MAX)),
             closed_times: Arc::new(Semaphore::new(CLOSED_TIMES_MAX)),
+            checkpoints: Arc::new(Semaphore::new(CHECKPOINTS_MAX)),
             writer: Mutex::new(Some(writer)),
         }
     }
@@ -166,6 +171,12 @@ impl Queue {
             .await
     }
 
+    /// Keeps a signed checkpoint of a tree that is durable.
+    pub(crate) async fn keep_checkpoint(&self, checkpoint: CheckpointRecord) -> Result<(), ArchiveError> {
+        let checkpoint = Box::new(checkpoint);
+        self.ask(&self.checkpoints, |reply, permit| WriterMessage::KeepCheckpoint { checkpoint, reply, permit }).await
+    }
+
     /// Sends a message to the writer thread once there is room for it, and waits for the reply.
     async fn ask<T>(
         &self,
@@ -186,6 +197,7 @@ impl Queue {
         self.imported.close();
         self.edits.close();
         self.closed_times.close();
+        self.checkpoints.close();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return };
         drop(self.send(WriterMessage::Close));

@@ -23,7 +23,7 @@
 //!   decided on it is rejected too, and the thread continues from the durable tail.
 //! - If a commit fails in any other way, or exceeds its deadline, the archive is poisoned: nothing is acknowledged
 //!   again. The state on disk is then unknown until the archive is opened again.
-//! - Maintenance (closed times, subscription edits) survives a full disk: it is committed on its own.
+//! - Maintenance (closed times, subscription edits, checkpoints) survives a full disk: it is committed on its own.
 //!
 //! The thread knows neither subscribers nor connections; a caller is a oneshot sender here. It holds no lock while it
 //! waits.
@@ -44,25 +44,42 @@ use crate::archive::shared::Shared;
 use crate::archive::subscriptions::{self, Decided};
 use crate::archive::write::capacity::QueueSlot;
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
-use crate::archive::write::committer;
 use crate::archive::write::messages::{BatchResult, Edit, EditResult, Job, WriterMessage};
 use crate::archive::write::salts::Salts;
+use crate::archive::write::{checkpoints, committer};
 use crate::archive::writes::Writes;
 use crate::model::merkle::Edge;
 use crate::model::{Limits, Timestamp};
+use crate::store::checkpoint::CheckpointRecord;
 use crate::store::engine::watermark::{DurableState, Watermark};
 use crate::store::key::meta::MetaKey;
 use crate::store::overlay::Overlay;
-use crate::store::{Batch, Engine, EngineError};
+use crate::store::{Batch, Engine, EngineError, Tables};
 
 /// The maximum size of the contents and originals in one commit. A single job may exceed it.
 const COMMIT_BYTES_MAX: usize = 16 << 20;
 
 /// A reply that waits until a commit is durable.
 enum PendingReply {
-    Job { reply: oneshot::Sender<BatchResult>, result: BatchResult, _slot: Arc<QueueSlot> },
-    ClosedTime { to: Timestamp, reply: oneshot::Sender<Result<(), ArchiveError>>, permit: OwnedSemaphorePermit },
-    Edit { edit: Box<Edit>, result: EditResult },
+    Job {
+        reply: oneshot::Sender<BatchResult>,
+        result: BatchResult,
+        _slot: Arc<QueueSlot>,
+    },
+    ClosedTime {
+        to: Timestamp,
+        reply: oneshot::Sender<Result<(), ArchiveError>>,
+        permit: OwnedSemaphorePermit,
+    },
+    Edit {
+        edit: Box<Edit>,
+        result: EditResult,
+    },
+    Checkpoint {
+        checkpoint: Box<CheckpointRecord>,
+        reply: oneshot::Sender<Result<(), ArchiveError>>,
+        permit: OwnedSemaphorePermit,
+    },
 }
 
 impl PendingReply {
@@ -70,7 +87,10 @@ impl PendingReply {
     fn complete(&mut self, sealed: &Writes) {
         match self {
             Self::Job { result: Ok(receipts), .. } => receipts.iter_mut().for_each(|receipt| sealed.complete(receipt)),
-            Self::Job { result: Err(_), .. } | Self::ClosedTime { .. } | Self::Edit { .. } => {}
+            Self::Job { result: Err(_), .. }
+            | Self::ClosedTime { .. }
+            | Self::Edit { .. }
+            | Self::Checkpoint { .. } => {}
         }
     }
 
@@ -78,7 +98,7 @@ impl PendingReply {
         // Sending fails if the caller is gone. The write is durable regardless.
         match self {
             Self::Job { reply, result, .. } => drop(reply.send(result)),
-            Self::ClosedTime { reply, .. } => drop(reply.send(Ok(()))),
+            Self::ClosedTime { reply, .. } | Self::Checkpoint { reply, .. } => drop(reply.send(Ok(()))),
             Self::Edit { edit, result } => drop(edit.reply.send(result)),
         }
     }
@@ -86,7 +106,7 @@ impl PendingReply {
     fn fail(self, error: &ArchiveError) {
         match self {
             Self::Job { reply, .. } => drop(reply.send(Err(error.clone().into()))),
-            Self::ClosedTime { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Self::ClosedTime { reply, .. } | Self::Checkpoint { reply, .. } => drop(reply.send(Err(error.clone()))),
             Self::Edit { edit, .. } => drop(edit.reply.send(Err(error.clone()))),
         }
     }
@@ -262,6 +282,9 @@ impl Writer {
             }
             WriterMessage::Edit(edit) => self.deferred_edits.push_back(edit),
             WriterMessage::RaiseClosedTime { to, reply, permit } => self.raise_closed_time(to, reply, permit),
+            WriterMessage::KeepCheckpoint { checkpoint, reply, permit } => {
+                self.keep_checkpoint(checkpoint, reply, permit)
+            }
         }
     }
 
@@ -323,6 +346,29 @@ impl Writer {
         }
         let result = decided.map(|decided| decided.record).map_err(ArchiveError::from);
         self.open.waiting.push(PendingReply::Edit { edit, result });
+    }
+
+    /// Adds a checkpoint to the open commit. What it signs is durable already.
+    fn keep_checkpoint(
+        &mut self,
+        checkpoint: Box<CheckpointRecord>,
+        reply: oneshot::Sender<Result<(), ArchiveError>>,
+        permit: OwnedSemaphorePermit,
+    ) {
+        if self.shared.tail().failed {
+            return drop(reply.send(Err(Unavailable::StorageFailed.into())));
+        }
+        let empty = Batch::default();
+        let in_flight = self.in_flight.as_ref().map_or(&empty, |in_flight| &in_flight.batch);
+        let committed = Overlay::new(self.shared.engine.as_ref(), in_flight);
+        let read = Overlay::new(&committed, &self.open.builder.writes.batch);
+        match checkpoints::keep(&Tables::new(&read), &checkpoint) {
+            Ok(batch) => {
+                self.open.builder.writes.batch.writes.extend(batch.writes);
+                self.open.waiting.push(PendingReply::Checkpoint { checkpoint, reply, permit });
+            }
+            Err(error) => drop(reply.send(Err(error.into()))),
+        }
     }
 
     /// The archive time of a commit that is sealed now: the time of the clock, but always later than the archive time
@@ -401,7 +447,7 @@ impl Writer {
         if let Some(closed_time) = closed_time {
             writes.batch.put_meta(MetaKey::ClosedTime, closed_time.micros().to_be_bytes().to_vec());
         }
-        // A commit without log changes carries only a closed time and subscription edits.
+        // A commit without log changes carries only a closed time, subscription edits and checkpoints.
         writes.batch.maintenance = writes.changes.is_empty();
         if !writes.batch.writes.is_empty() {
             writes.batch.put_meta(MetaKey::Commits, (self.commits_done + 1).to_be_bytes().to_vec());
@@ -489,6 +535,9 @@ impl Writer {
                     maintenance.push(WriterMessage::RaiseClosedTime { to, reply, permit })
                 }
                 PendingReply::Edit { edit, .. } => maintenance.push(WriterMessage::Edit(edit)),
+                PendingReply::Checkpoint { checkpoint, reply, permit } => {
+                    maintenance.push(WriterMessage::KeepCheckpoint { checkpoint, reply, permit })
+                }
                 job @ PendingReply::Job { .. } => jobs.push(job),
             }
         }

@@ -24,6 +24,13 @@ pub(in crate::cli) struct BackupArgs {
     /// Read a backup and check that it is undamaged, instead of making one; needs no archive
     #[arg(long, conflicts_with_all = ["full", "since"])]
     pub(in crate::cli) check: bool,
+    /// Then rewrite the files in the directory that have text which was destroyed since
+    #[arg(long, conflicts_with_all = ["check", "since"])]
+    pub(in crate::cli) scrub: bool,
+    /// With --scrub, make no backup, and destroy what this register says was destroyed: a file of a backup, or the file
+    /// EXPUNGED of the archive; needs no archive. Can be repeated
+    #[arg(long, value_name = "FILE", requires = "scrub", conflicts_with = "full")]
+    pub(in crate::cli) register: Vec<PathBuf>,
 }
 
 /// The arguments of `restore`.
@@ -35,6 +42,10 @@ pub(in crate::cli) struct RestoreArgs {
     /// Restore only the changes below this position, or those archived by this time [default: all]
     #[arg(long, value_name = "SEQ|TIME", value_parser = until)]
     pub(in crate::cli) to: Option<Until>,
+    /// Leave out what this register says was destroyed, besides what the backup says: a later file of a backup, or the
+    /// file EXPUNGED of the archive. Can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) register: Vec<PathBuf>,
 }
 
 /// Parses the end of a restore. Digits alone are a position, since no format of times has only digits.

@@ -26,6 +26,9 @@ pub(in crate::cli) struct ProofArgs {
     /// The log's verifier key, as `dateline key show` prints it, or a file that has it
     #[arg(long, value_name = "KEY", requires = "check")]
     pub(in crate::cli) key: Option<String>,
+    /// End at a checkpoint that a witness has cosigned
+    #[arg(long, conflicts_with = "check")]
+    pub(in crate::cli) cosigned: bool,
     /// Print the newest checkpoint of the log instead
     #[arg(long, conflicts_with = "article")]
     pub(in crate::cli) checkpoint: bool,

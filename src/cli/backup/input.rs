@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::pieces;
 use crate::backup::{self, BackupError, BackupFile};
 use crate::cli::exit::{Exit, Failure, interrupted};
+use crate::model::ExpungeRegister;
 
 /// Bytes of standard input that are read at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -37,6 +38,20 @@ pub(in crate::cli) async fn find(places: &[PathBuf], stopping: &CancellationToke
         Err(error) => return Err(error.into()),
     }
     Ok(files)
+}
+
+/// The registers of destructions in these places, each a file of a backup of the archive, its directory, or the file
+/// EXPUNGED of the archive.
+pub(in crate::cli) fn register(places: &[PathBuf], archive_id: &[u8; 16]) -> Result<ExpungeRegister, Failure> {
+    let mut register = ExpungeRegister::default();
+    for file in backup::find(places)? {
+        if file.header.archive_id != *archive_id {
+            let message = format!("{} is of another archive than the backup", file.path.display());
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        register.merge(file.register);
+    }
+    Ok(register)
 }
 
 /// Forwards standard input until it ends or the receiver is gone.

@@ -3,12 +3,14 @@
 //! A directory without a backup gets a full one. Each later run saves what is new since the last file; if there are no
 //! new changes, it saves the positions of durable subscriptions. A directory whose files have a gap, so that nothing
 //! could be restored from them, gets a full backup again. Each file is checked while it is written ([`receive`]), and
-//! gets its final name when it is complete and durable.
+//! gets its final name when it is complete and durable. With `--scrub`, earlier files then lose the text that was
+//! destroyed since.
 
 mod check;
 pub(super) mod input;
 mod pieces;
 mod receive;
+mod scrub;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use data_encoding::HEXLOWER;
 
 pub(super) use self::check::check;
 use self::receive::Received;
+pub(super) use self::scrub::run as scrub;
 use super::args::backup::BackupArgs;
 use super::args::globals::Globals;
 use super::connect::Session;
@@ -28,7 +31,7 @@ use super::status::size;
 use super::times::span;
 use crate::backup::{BackupError, BackupFile, IncomingBackup, LogHeader};
 use crate::cli::count;
-use crate::model::Seq;
+use crate::model::{ExpungeRegister, Seq};
 use crate::wire::pb;
 
 /// The destination of a backup.
@@ -44,7 +47,22 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let target = target(args, out)?;
-    let latest = match (&target, args.since) {
+    back_up(session, &target, args, globals, out).await?;
+    match &target {
+        Target::Folder(folder) if args.scrub => scrub::scrub(globals, folder, ExpungeRegister::default(), out).await,
+        Target::Folder(folder) => Ok(scrub::note_destroyed_text(folder, out)?),
+        Target::Stdout => Ok(()),
+    }
+}
+
+async fn back_up(
+    session: &Session,
+    target: &Target,
+    args: &BackupArgs,
+    globals: &Globals,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let latest = match (target, args.since) {
         (Target::Folder(folder), None) if !args.full => latest(session, folder, out).await?,
         (Target::Folder(folder), Some(since)) => {
             check_since(folder, Seq(since))?;
@@ -77,7 +95,7 @@ pub(super) async fn run(
     let receiving = receive::Receiving { stream, stopping, range: (first, end), progress };
     match target {
         Target::Folder(folder) => {
-            let incoming = IncomingBackup::begin(&folder)?;
+            let incoming = IncomingBackup::begin(folder)?;
             let Received { result, bytes, elapsed } = receiving.into_folder(incoming, latest).await?;
             match result {
                 Some(file) => summary(&file, bytes, elapsed, out),
@@ -96,6 +114,9 @@ fn target(args: &BackupArgs, out: &Output) -> Result<Target, Failure> {
     let usage = |message: &str| Failure::new(Exit::Usage, message);
     match args.places.as_slice() {
         [place] if place == Path::new("-") => {
+            if args.scrub {
+                return Err(usage("--scrub rewrites files in a directory; name one"));
+            }
             if out.json {
                 return Err(usage("standard output cannot carry both the backup and JSON; leave out --json"));
             }

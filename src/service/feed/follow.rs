@@ -378,6 +378,7 @@ mod tests {
             subscribers: TaskTracker::new(),
             stalled_after,
             memory,
+            signer: None,
         }
     }
 

@@ -12,6 +12,7 @@
 //! | `db.compact/` | a database that is being written by a compaction |
 //! | `db.replaced/` | the database that a compaction replaced, until it is deleted |
 //! | `before-opening/` | while a database is being opened: the copy to restore if that fails |
+//! | `EXPUNGED` | the register of destructions, for restores; written once something was destroyed |
 //! | `quarantine/` | files that were moved out of the way; they are never read, and deleted only with text that was destroyed |
 //!
 //! A directory becomes an archive when the complete and synced `VERSION` is renamed into place. If the process is
@@ -35,7 +36,6 @@ pub const LAYOUT: u32 = 1;
 
 /// The file with the archive's id, and its name while it is being written.
 const ID: &str = "ID";
-const ID_NEW: &str = "ID.new";
 
 const VERSION_PREFIX: &str = "dateline archive, layout ";
 
@@ -200,17 +200,30 @@ impl Directory {
 
     /// Stores the archive's id for [`Self::read_id`], unless it is already stored.
     pub fn store_id(&self, id: &[u8; 16]) -> io::Result<()> {
-        let path = self.path.join(ID);
         if Self::read_id(&self.path)?.as_ref() == Some(id) {
             return Ok(());
         }
-        let new = self.path.join(ID_NEW);
+        self.replace_file(ID, format!("{}\n", HEXLOWER.encode(id)).as_bytes())
+    }
+
+    /// Creates or replaces a file next to the database, durably: it has either its old bytes or all of the new ones.
+    pub fn replace_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let new = self.path.join(format!("{name}.new"));
         let mut file = own_file::create(&new)?;
+        // A killed process may have left a part of the file.
         file.set_len(0)?;
-        writeln!(file, "{}", HEXLOWER.encode(id))?;
+        file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(new, path)?;
+        fs::rename(new, self.path.join(name))?;
         sync_directory(&self.path)
+    }
+
+    /// Opens a file next to the database for reading; `None` if it does not exist.
+    pub fn read_file(&self, name: &str) -> io::Result<Option<File>> {
+        match own_file::read(&self.path.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            file => file.map(Some),
+        }
     }
 
     /// The id of the archive at `path`, which another process may hold. `None` if the file is missing, because no

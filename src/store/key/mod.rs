@@ -3,12 +3,14 @@
 //! Each kind has a module with its encoding and a property test that it round-trips and preserves order.
 
 pub mod article;
+pub mod checkpoint;
 pub mod content;
 pub mod log;
 pub mod meta;
 pub mod name;
 pub mod parked;
 pub mod source;
+pub mod stub;
 pub mod subscription;
 pub mod tile;
 pub mod url;
@@ -44,6 +46,10 @@ pub enum Kind {
     Parked = 10,
     /// level, index → a full tile of the Merkle tree.
     Tile = 11,
+    /// size → a signed checkpoint of the Merkle tree.
+    Checkpoint = 12,
+    /// `seq` → nothing: the text of the change was destroyed.
+    Stub = 13,
 }
 
 /// The range of all keys that begin with `prefix`.

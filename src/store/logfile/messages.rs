@@ -9,7 +9,7 @@ use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::content::{StoredContent, StoredOriginal};
 use crate::store::full_change::FullChange;
 use crate::store::subscription::{self, SubscriptionRecord};
-use crate::store::{StoreError, stored};
+use crate::store::{StoreError, register, stored};
 
 /// A segment, with its records still compressed.
 pub(super) struct PackedSegment {
@@ -91,6 +91,7 @@ pub(super) fn encode_header(header: &LogHeader) -> Vec<u8> {
         create_time: header.create_time.micros(),
         writer: header.writer.clone(),
         commits: header.commits,
+        register: register::to_stored(&header.register),
     };
     message.encode_to_vec()
 }
@@ -110,6 +111,7 @@ pub(super) fn decode_header(payload: &[u8]) -> Option<LogHeader> {
         create_time: Timestamp::from_micros(message.create_time)?,
         writer: message.writer,
         commits: message.commits,
+        register: register::from_stored(message.register)?,
     })
 }
 

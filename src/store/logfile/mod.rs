@@ -17,9 +17,10 @@ mod write;
 
 pub use self::error::LogFileError;
 pub use self::read::LogReader;
+pub use self::source::FramePosition;
 pub use self::write::LogWriter;
 use super::subscription::SubscriptionRecord;
-use crate::model::{LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
+use crate::model::{ExpungeRegister, LogDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 
 /// The version of the log file format that this code writes, and the highest that it reads.
 pub const LOG_FILE_VERSION: u32 = 1;
@@ -49,6 +50,8 @@ pub struct LogHeader {
     pub writer: String,
     /// The number of commits since the archive was created, when writing began.
     pub commits: u64,
+    /// The archive's register of destructions, when writing began.
+    pub register: ExpungeRegister,
 }
 
 impl LogHeader {

@@ -9,6 +9,7 @@ mod display;
 mod evidence;
 mod export;
 mod export_folder;
+mod expunge;
 mod files;
 mod full_disk;
 mod import;

@@ -29,6 +29,24 @@ fn a_revision_is_proved_and_the_proof_checked_without_the_archive() {
     assert!(with_key(&["status"]).contains("checkpoint of 1 change"));
     assert!(with_key(&["proof", "--checkpoint"]).starts_with(origin));
 
+    // While a key is replaced, both sign.
+    let another = cli.path("another.pem");
+    cli.ok(&["key", "new", another.to_str().unwrap()]);
+    let both = format!("{},{}", another.display(), key.display());
+    let keys = cli.command(&["key", "show"]).env("DATELINE_LOG_KEY", &both).output().unwrap().stdout;
+    let keys = String::from_utf8(keys).unwrap();
+    assert!(keys.lines().count() == 2 && keys.ends_with(&verifier), "{keys}");
+    let twice = cli.command(&["status"]).env("DATELINE_LOG_KEY", format!("{0},{0}", key.display())).output().unwrap();
+    assert!(
+        twice.status.code() == Some(2) && String::from_utf8_lossy(&twice.stderr).contains("given twice"),
+        "{twice:?}"
+    );
+
+    cli.fails(&["serve", "--witness", "https://w.example=key"], 2, "--witness");
+    let cosigned =
+        cli.command(&["proof", "--checkpoint", "--cosigned"]).env("DATELINE_LOG_KEY", &key).output().unwrap();
+    assert_eq!(cosigned.status.code(), Some(4), "{cosigned:?}");
+
     // Neither a rebuild nor a compaction changes what is signed.
     let root = |checkpoint: String| checkpoint.lines().nth(2).unwrap().to_owned();
     let before = root(with_key(&["proof", "--checkpoint"]));

@@ -18,10 +18,10 @@ use crate::store::{Batch, StoreError};
 /// The number of entries between two reports of progress.
 const PROGRESS_EVERY: u64 = 1024;
 
-/// Copies all entries, with the payloads of `staging` in place of the old ones.
+/// Copies all entries. The payloads of `staging`, if there is one, take the place of the old ones.
 pub(super) fn copy(
     old: &SledEngine,
-    staging: &Staging,
+    staging: Option<&Staging>,
     new: &mut CompactDatabase,
     listener: &mut CompactListener<'_>,
 ) -> Result<(), Stop> {
@@ -41,11 +41,12 @@ pub(super) fn copy(
 }
 
 /// The entries that take the place of an entry.
-fn replaced((key, value): Entry, staging: &Staging) -> Result<Vec<Entry>, CompactError> {
+fn replaced((key, value): Entry, staging: Option<&Staging>) -> Result<Vec<Entry>, CompactError> {
     unseal(&key, &value)?;
     if key == MetaKey::DestructionPending.encode() {
         return Ok(Vec::new());
     }
+    let Some(staging) = staging else { return Ok(vec![(key, value)]) };
     if let Some(ContentKey { seq, chunk }) = ContentKey::decode(&key) {
         return if chunk > 0 { Ok(Vec::new()) } else { content(seq, staging) };
     }

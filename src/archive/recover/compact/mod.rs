@@ -15,8 +15,9 @@
 //! Invariants:
 //! - Nothing but the compression of contents and originals changes, and the depths that heads repeat of it. All other
 //!   entries are copied byte for byte, so positions, digests, tokens and subscriptions stay as they are.
-//! - Every entry is checked against its checksum, every content against its digest, and every original against its
-//!   SHA-256, before it is copied: damage is never carried over. An archive with damage is left as it is.
+//! - Every entry is checked against its checksum before it is copied and, if they are compressed again, every content
+//!   against its digest and every original against its SHA-256: damage is never carried over. An archive with damage is
+//!   left as it is.
 //! - The old database is not written to. A process that is killed leaves either database complete; the next opening
 //!   deletes the other ([`SledEngine::open`]).
 //! - Text that was destroyed is in no file of the archive afterwards: the old database is deleted, and if it had such
@@ -83,6 +84,15 @@ pub struct Compacted {
     pub originals: u64,
 }
 
+/// What a compaction does with contents and originals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompactMode {
+    /// Compresses them again, as well as zstd can. This takes the most time.
+    Compress,
+    /// Copies them as they are stored, which is many times faster: for taking destroyed text out of the files.
+    Copy,
+}
+
 /// The steps of a compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompactPhase {
@@ -108,9 +118,11 @@ pub type CompactListener<'a> = dyn FnMut(CompactProgress) -> ControlFlow<()> + '
 
 /// Compacts the archive in `path`. Returns `None` if `listener` requested a stop; the archive is then unchanged.
 ///
-/// This needs one and a half times the disk space that the database takes, and the time to compress every content again.
+/// With [`CompactMode::Compress`], this needs one and a half times the disk space that the database takes, and the time
+/// to compress every content again; with [`CompactMode::Copy`], the space and the time of a copy.
 pub fn compact_directory(
     path: &Path,
+    mode: CompactMode,
     options: &Options,
     holder: Holder,
     listener: &mut CompactListener<'_>,
@@ -122,7 +134,7 @@ pub fn compact_directory(
     let opened = SledEngine::open_checked(Arc::clone(&directory), options.engine(), |old| {
         check_complete(old, &watermark)?;
         has_destroyed_text = Tables::new(old).destruction_pending().map_err(|error| error.to_string())?.is_some();
-        outcome = Some(fill(old, &directory, options, listener));
+        outcome = Some(fill(old, &directory, mode, options, listener));
         // Whatever the result, the old database must stay as it was found.
         Err("it was opened only to be read".to_owned())
     });
@@ -194,6 +206,7 @@ impl From<OpenError> for CompactError {
 fn fill(
     old: &SledEngine,
     directory: &Arc<Directory>,
+    mode: CompactMode,
     options: &Options,
     listener: &mut CompactListener<'_>,
 ) -> Result<(CompactDatabase, Counts), Stop> {
@@ -202,22 +215,39 @@ fn fill(
     if format::read(old).map_err(format_error)?.is_none() {
         return Err(CompactError::Write("the database is empty".to_owned()).into());
     }
-    check_space(old, directory, options)?;
+    check_space(old, directory, mode, options)?;
     let mut new = CompactDatabase::create(Arc::clone(directory), options.engine())?;
-    let mut staging = Staging::create(new.path()).map_err(OpenError::io("create a file in", new.path()))?;
-    let counts = stage_payloads(old, &mut staging, listener)?;
-    copy(old, &staging, &mut new, listener)?;
+    let counts = match mode {
+        CompactMode::Compress => {
+            let mut staging = Staging::create(new.path()).map_err(OpenError::io("create a file in", new.path()))?;
+            let counts = stage_payloads(old, &mut staging, listener)?;
+            copy(old, Some(&staging), &mut new, listener)?;
+            counts
+        }
+        CompactMode::Copy => {
+            copy(old, None, &mut new, listener)?;
+            Counts::default()
+        }
+    };
     new.complete()?;
     Ok((new, counts))
 }
 
 /// Fails unless a second database and the staging file fit on the disk, above the floor of free space.
-fn check_space(old: &SledEngine, directory: &Directory, options: &Options) -> Result<(), CompactError> {
+fn check_space(
+    old: &SledEngine,
+    directory: &Directory,
+    mode: CompactMode,
+    options: &Options,
+) -> Result<(), CompactError> {
     let path = directory.path();
     let free_bytes = directory.free_bytes().map_err(OpenError::io("look at the disk of", path))?;
-    // What is staged may take half of it again.
     let database_bytes = old.disk_bytes()?;
-    let needed_bytes = (database_bytes + database_bytes / 2).saturating_add(options.free_space_floor_bytes);
+    let staged_bytes = match mode {
+        CompactMode::Compress => database_bytes / 2,
+        CompactMode::Copy => 0,
+    };
+    let needed_bytes = (database_bytes + staged_bytes).saturating_add(options.free_space_floor_bytes);
     if free_bytes < needed_bytes {
         return Err(CompactError::NoSpace { path: path.to_path_buf(), needed_bytes, free_bytes });
     }

@@ -6,6 +6,7 @@ use crate::model::{ArticleKey, ArticleName, Seq};
 use crate::store::engine::{Direction, Read};
 use crate::store::key::article::ArticleIndexKey;
 use crate::store::key::name::NameKey;
+use crate::store::key::stub::StubKey;
 use crate::store::key::url::UrlIndexKey;
 use crate::store::seal::unseal;
 use crate::store::{Batch, StoreError, Tables};
@@ -94,6 +95,9 @@ fn describe(key: &[u8]) -> (Table, Option<Seq>, String) {
     }
     if let Some(url) = UrlIndexKey::decode(key) {
         return (Table::Url, Some(url.seq), format!("the URL with the key {}", url.url));
+    }
+    if let Some(StubKey(seq)) = StubKey::decode(key) {
+        return (Table::Log, Some(seq), "the entry in the register of destructions".to_owned());
     }
     let (seq, what) = match ArticleIndexKey::decode(key) {
         Some(ArticleIndexKey::Head(_)) => (None, "the head".to_owned()),

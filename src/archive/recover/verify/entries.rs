@@ -22,11 +22,12 @@ use crate::store::key::meta::MetaKey;
 use crate::store::key::name::NameKey;
 use crate::store::key::parked::ParkedKey;
 use crate::store::key::source::SourceKey;
+use crate::store::key::stub::StubKey;
 use crate::store::key::subscription::SubscriptionKey;
 use crate::store::key::tile::TileKey;
 use crate::store::key::url::UrlIndexKey;
 use crate::store::seal::unseal;
-use crate::store::{StoreError, Tables, record, subscription};
+use crate::store::{StoreError, Tables, checkpoint, record, subscription};
 
 /// Checks that the log accounts for every entry. If the storage fails at an entry, the check continues after it.
 pub(crate) fn read_entries(
@@ -80,7 +81,7 @@ impl EntryCheck<'_, '_> {
         let table = table_of(key);
         match self.is_accounted_for(table, key, value) {
             Ok(true) => Ok(()),
-            // A parked change may have been resolved since.
+            // A parked change may have been resolved since, and a checkpoint superseded.
             Ok(false) if self.is_gone(table, key) => Ok(()),
             Ok(false) => {
                 let error = StoreError::damaged(key, "nothing in the log accounts for an entry");
@@ -92,6 +93,7 @@ impl EntryCheck<'_, '_> {
 
     fn is_accounted_for(&self, table: Table, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         match table {
+            Table::Log if key.first() == Some(&(Kind::Stub as u8)) => self.is_stub(key, value),
             // The first pass checked the log up to the end that it read. Only later entries remain to be checked.
             Table::Log => match LogKey::decode(key) {
                 Some(LogKey(seq)) => Ok(seq < self.log.end || self.follows(seq, key, value)?),
@@ -140,6 +142,7 @@ impl EntryCheck<'_, '_> {
                 let (_, record) = subscription::decode(key, value)?;
                 Ok(record.next_seq <= self.log.end || self.is_new(Seq(record.next_seq.0.saturating_sub(1)))?)
             }
+            Table::Tree if key.first() == Some(&(Kind::Checkpoint as u8)) => self.is_checkpoint(key, value),
             Table::Tree => match TileKey::decode(key) {
                 // The first pass compared the tiles up to the end that it read.
                 Some(TileKey(id)) => Ok(id.end().is_some_and(|end| end <= self.log.end.0) || self.is_new_tile(id)?),
@@ -149,14 +152,21 @@ impl EntryCheck<'_, '_> {
         }
     }
 
+    /// Whether the tree that a checkpoint signs is there. The first pass compared the root.
+    fn is_checkpoint(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        let checkpoint = checkpoint::decode(key, value)?;
+        Ok(checkpoint.size <= self.log.end.0 || self.is_new(Seq(checkpoint.size.saturating_sub(1)))?)
+    }
+
     /// Whether a tile was filled by changes that were written since the log was read.
     fn is_new_tile(&self, id: TileId) -> Result<bool, StoreError> {
         id.end().and_then(|end| end.checked_sub(1)).map_or(Ok(false), |last| self.is_new(Seq(last)))
     }
 
-    /// Whether a parked change has been removed since the scan read it.
+    /// Whether an entry that may be removed has been, since the scan read it.
     fn is_gone(&self, table: Table, key: &[u8]) -> bool {
-        table == Table::Subscription && self.read.get(key).is_ok_and(|value| value.is_none())
+        let may_be_removed = table == Table::Subscription || key.first() == Some(&(Kind::Checkpoint as u8));
+        may_be_removed && self.read.get(key).is_ok_and(|value| value.is_none())
     }
 
     fn is_chunk_of_content(&self, ContentKey { seq, chunk }: ContentKey) -> Result<bool, StoreError> {
@@ -209,6 +219,12 @@ impl EntryCheck<'_, '_> {
         Ok(change.is_some_and(|entry| entry.kind == LogKind::Created && entry.article == article && entry.name == name))
     }
 
+    fn is_stub(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        unseal(key, value)?;
+        let Some(StubKey(seq)) = StubKey::decode(key) else { return Ok(false) };
+        Ok(Tables::new(self.read).change(seq)?.is_some_and(|change| change.entry.expunged.is_some()))
+    }
+
     /// Whether the subscription of a parked change exists, and the log has the change.
     fn is_parked(&self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
         let (ParkedKey { subscription, seq }, _) = subscription::decode_parked(key, value)?;
@@ -229,8 +245,9 @@ impl EntryCheck<'_, '_> {
 }
 
 fn table_of(key: &[u8]) -> Table {
-    const TABLES: [(Kind, Table); 11] = [
+    const TABLES: [(Kind, Table); 13] = [
         (Kind::Log, Table::Log),
+        (Kind::Stub, Table::Log),
         (Kind::Content, Table::Content),
         (Kind::Original, Table::Original),
         (Kind::Article, Table::Article),
@@ -241,6 +258,7 @@ fn table_of(key: &[u8]) -> Table {
         (Kind::Subscription, Table::Subscription),
         (Kind::Parked, Table::Subscription),
         (Kind::Tile, Table::Tree),
+        (Kind::Checkpoint, Table::Tree),
     ];
     let of_kind = |(kind, _): &&(Kind, Table)| key.first() == Some(&(*kind as u8));
     TABLES.iter().find(of_kind).map_or(Table::Unknown, |(_, table)| *table)

@@ -68,7 +68,8 @@ pub(crate) fn read_log(
     let end = stats.end();
     let (contents, originals, sources) = (SeqSet::default(), SeqSet::default(), Sources::default());
     let log = LogSummary { end, latest: Vec::new(), contents, originals, sources, entries_expected: end.0 };
-    let mut check = LogCheck { log, stats, chain: id.map(LogChain::of_archive), edge: Some(Edge::default()), report };
+    let (chain, edge, signed) = (id.map(LogChain::of_archive), Some(Edge::default()), signed_roots(read));
+    let mut check = LogCheck { log, stats, chain, edge, signed, report };
     check.report.begin(Phase::Log, end.0)?;
     let mut at = Seq::ZERO;
     while at < end {
@@ -79,6 +80,13 @@ pub(crate) fn read_log(
     Ok(check.log)
 }
 
+/// The size and the root of each tree of which a checkpoint is kept, the largest first. Checkpoints that cannot be read
+/// are reported with the entries.
+fn signed_roots(read: &dyn Read) -> Vec<(u64, TreeHash)> {
+    let checkpoints = Tables::new(read).checkpoints(0, Direction::Reverse);
+    checkpoints.flatten().map(|checkpoint| (checkpoint.size, checkpoint.root)).collect()
+}
+
 struct LogCheck<'r, 'a> {
     log: LogSummary,
     stats: StoredStats,
@@ -86,6 +94,8 @@ struct LogCheck<'r, 'a> {
     chain: Option<LogChain>,
     /// The tree of the changes that were read; it does not grow beyond damage.
     edge: Option<Edge>,
+    /// The size and the root of each tree that was signed, the largest first.
+    signed: Vec<(u64, TreeHash)>,
     report: &'r mut VerificationReport<'a>,
 }
 
@@ -166,7 +176,19 @@ impl LogCheck<'_, '_> {
             };
             self.report.add(Finding { table: Table::Tree, seq: Some(seq), article: None, detail })?;
         }
-        Ok(())
+        self.check_signed(seq)
+    }
+
+    /// Compares the root of the tree up to the change at `seq` with the one that was signed, if it was.
+    fn check_signed(&mut self, seq: Seq) -> Result<(), Stopped> {
+        let size = seq.next().0;
+        while self.signed.pop_if(|(signed, _)| *signed < size).is_some() {}
+        let Some((_, root)) = self.signed.pop_if(|(signed, _)| *signed == size) else { return Ok(()) };
+        if self.edge.as_ref().is_some_and(|edge| edge.root() == root) {
+            return Ok(());
+        }
+        let detail = format!("the first {size} changes of the log are not those that a checkpoint signs");
+        self.report.add(Finding { table: Table::Tree, seq: Some(seq), article: None, detail })
     }
 
     fn add_to_summary(&mut self, change: &Change) {

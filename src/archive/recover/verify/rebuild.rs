@@ -15,11 +15,12 @@ use crate::archive::recover::verify::report::{Listener, Stopped, VerificationRep
 use crate::archive::{OpenArchiveError, Options};
 use crate::model::verification::{Finding, Phase, Summary, Table};
 use crate::model::{Seq, Snapshot, SubscriptionId};
-use crate::store::engine::Read;
+use crate::store::checkpoint::CheckpointRecord;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::sled::SledEngine;
 use crate::store::engine::watermark::Watermark;
+use crate::store::engine::{Direction, Read};
 use crate::store::format::{self, FormatError};
 use crate::store::full_change::FullChange;
 use crate::store::key::parked::ParkedKey;
@@ -183,8 +184,25 @@ fn read_unlogged(
             end.archive_time
         }
     };
+    let checkpoints = read_checkpoints(tables, end.next_seq, report)?;
     let subscriptions = read_subscriptions(tables, end.next_seq, report)?;
-    Ok(UnloggedState { closed_time, commits, log_epoch, destruction_pending, subscriptions })
+    Ok(UnloggedState { closed_time, commits, log_epoch, destruction_pending, checkpoints, subscriptions })
+}
+
+fn read_checkpoints(
+    tables: &Tables<'_>,
+    end: Seq,
+    report: &mut VerificationReport<'_>,
+) -> Result<Vec<CheckpointRecord>, RebuildFailure> {
+    let mut checkpoints = Vec::new();
+    for checkpoint in tables.checkpoints(0, Direction::Forward) {
+        match checkpoint {
+            Ok(checkpoint) if checkpoint.size > end.0 => break,
+            Ok(checkpoint) => checkpoints.push(checkpoint),
+            Err(error) => report.add_error(Table::Tree, None, None, error)?,
+        }
+    }
+    Ok(checkpoints)
 }
 
 fn read_subscriptions(
