@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
@@ -28,6 +28,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("client", &["wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("server", &["service", "wire", "access", "archive", "proof", "model", "clock"]),
+    ("evidence", &["proof", "wire", "model"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
@@ -38,6 +39,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "wire",
             "backup",
             "proof",
+            "evidence",
             "ingest",
             "fetch",
             "export",
