@@ -157,6 +157,8 @@ impl Signer {
             }
             let by = self.witnesses.iter().filter(|witness| cosigned.note.is_signed_by(witness.key()));
             cosigned.cosignature_count = u32::try_from(by.count()).unwrap_or(u32::MAX);
+            // Before the checkpoint can be seen, so that the status is never behind it.
+            witness.cosigned(size, archive.now());
             if let Some(newest) = signed.newest.as_mut().filter(|newest| newest.checkpoint.size == size) {
                 *newest = cosigned.clone();
             }
@@ -166,7 +168,6 @@ impl Signer {
             cosigned
         };
         self.keep(archive, &cosigned).await;
-        witness.cosigned(size, archive.now());
         Ok(true)
     }
 
