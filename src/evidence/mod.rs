@@ -24,6 +24,7 @@ use self::facts::Facts;
 use self::readme::Parts;
 use self::time_stamp::TimeStamp;
 use self::zip::Entry;
+use crate::model::Timestamp;
 use crate::proof::file::ProofError;
 use crate::proof::{Checked, ProofFile, VerifierKey};
 
@@ -61,7 +62,7 @@ pub struct Evidence {
 #[derive(Debug)]
 struct TimeStampFile {
     response: Vec<u8>,
-    time: jiff::Timestamp,
+    time: Timestamp,
 }
 
 /// Why evidence cannot be written, or why a file is not evidence.
@@ -88,6 +89,9 @@ pub enum EvidenceError {
     /// A time stamp is not of this checkpoint.
     #[error("time stamp {0} is not a granted RFC 3161 response for the checkpoint of this proof")]
     TimeStamp(usize),
+    /// A witness has not cosigned the checkpoint.
+    #[error("{0} has not cosigned its checkpoint, or the cosignature was altered")]
+    Witness(String),
     /// A file is not what the proof gives.
     #[error("{0} is not what the proof gives")]
     Differs(String),
@@ -182,11 +186,17 @@ impl Evidence {
     }
 
     /// The times that the time stamps state.
-    pub fn stamp_times(&self) -> impl Iterator<Item = jiff::Timestamp> {
+    pub fn stamp_times(&self) -> impl Iterator<Item = Timestamp> {
         self.time_stamps.iter().map(|stamp| stamp.time)
     }
 
-    /// The names in front of the signatures of the checkpoint.
+    /// When the witness with this key cosigned the checkpoint; `None` if it has not.
+    pub fn cosigned_at(&self, witness: &VerifierKey) -> Option<Timestamp> {
+        let seconds = i64::try_from(self.proof.note.cosigned_at(witness)?).ok()?;
+        Timestamp::from_seconds_and_nanos(seconds, 0)
+    }
+
+    /// The names in front of the signatures of the checkpoint. Nothing is checked of them.
     pub fn signers(&self) -> impl Iterator<Item = &str> {
         self.proof.note.signers()
     }

@@ -7,6 +7,8 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
+use crate::model::Timestamp;
+
 const INTEGER: u8 = 0x02;
 const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
@@ -24,7 +26,7 @@ pub struct TimeStamp<'a> {
     /// The digest that is stamped.
     digest: &'a [u8],
     /// When it was stamped, to the second, as the authority states.
-    pub time: jiff::Timestamp,
+    pub time: Timestamp,
 }
 
 impl<'a> TimeStamp<'a> {
@@ -68,11 +70,11 @@ impl<'a> TimeStamp<'a> {
 }
 
 /// Reads a time such as `20260516180000Z`. A fraction of the second is left out.
-fn time(text: &[u8]) -> Option<jiff::Timestamp> {
+fn time(text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let (seconds, _) = text.split_once('.').unwrap_or((text, ""));
     let time = DateTime::strptime("%Y%m%d%H%M%S", seconds).ok()?;
-    Offset::UTC.to_timestamp(time).ok()
+    Timestamp::from_micros(Offset::UTC.to_timestamp(time).ok()?.as_microsecond())
 }
 
 /// A run of elements in DER.
