@@ -101,9 +101,11 @@ pub enum EvidenceError {
 }
 
 impl Evidence {
-    /// Makes evidence of a proof, of which what of the content is not proved is left out. The key must have signed the checkpoint of the proof, the proof must be of a change that
-    /// created a revision, there must be an original exactly if the proof shows the digest of one, and the time stamps
-    /// must be of the checkpoint, as the text of its note with all signatures.
+    /// Makes evidence of a proof. What of the content is not proved is left out.
+    ///
+    /// The key must have signed the checkpoint of the proof, the proof must be of a change that created a revision, there
+    /// must be an original exactly if the proof shows the digest of one, and the time stamps must be of the checkpoint, as
+    /// the text of its note with all signatures.
     pub fn new(
         mut proof: ProofFile,
         key: VerifierKey,
@@ -149,20 +151,20 @@ impl Evidence {
         let time_stamps = entries.iter().filter(|entry| entry.name.starts_with(TIME_STAMP)).map(data).collect();
         let evidence = Self::new(proof, key, original, time_stamps)?;
 
-        // All files have to be what these give.
-        let expected = evidence.entries()?;
-        for (at, expected) in expected.iter().enumerate() {
-            if entries.get(at) != Some(expected) {
-                return Err(EvidenceError::Differs(expected.name.clone().into_owned()));
+        evidence.compare(&entries)?;
+        Ok(evidence)
+    }
+
+    /// Checks that these files are the ones that the evidence gives, in their order.
+    fn compare(&self, found: &[Entry<'_>]) -> Result<(), EvidenceError> {
+        let expected = self.entries()?;
+        let differs = |entry: &Entry<'_>| Err(EvidenceError::Differs(entry.name.clone().into_owned()));
+        for (at, entry) in expected.iter().enumerate() {
+            if found.get(at) != Some(entry) {
+                return differs(entry);
             }
         }
-        match entries.get(expected.len()) {
-            Some(unexpected) => Err(EvidenceError::Differs(unexpected.name.clone().into_owned())),
-            None => {
-                drop(expected);
-                Ok(evidence)
-            }
-        }
+        found.get(expected.len()).map_or(Ok(()), differs)
     }
 
     /// Writes the evidence file. The same evidence gives the same bytes.
@@ -170,7 +172,7 @@ impl Evidence {
         zip::write(&self.entries()?).ok_or(EvidenceError::TooLarge)
     }
 
-    /// What is proved to somebody who knows that this is a key of the archive.
+    /// What is proved to a reader who knows that this is a key of the archive.
     pub fn check(&self, key: &VerifierKey) -> Result<Checked<'_>, EvidenceError> {
         Ok(self.proof.check(key)?)
     }
