@@ -96,7 +96,6 @@ fn methods() -> Vec<Method> {
             });
         };
     }
-    let article = |source: &str| format!("sources/{source}/articles/ferry");
     method!(unary, "ArchiveService/RecordObservation", Some(Write), false, pb::RecordObservationResponse, |source| {
         observation(&source)
     });
@@ -189,6 +188,10 @@ fn methods() -> Vec<Method> {
         pb::ListTokensRequest::default()
     });
     methods
+}
+
+fn article(source: &str) -> String {
+    format!("sources/{source}/articles/ferry")
 }
 
 fn observation(source: &str) -> pb::RecordObservationRequest {
@@ -387,6 +390,7 @@ async fn what_is_not_granted_is_not_seen() {
     guarded.fill().await;
     let caller = guarded.as_principal("crawler").await;
     let archive = |method: &str| format!("/dateline.v1.ArchiveService/{method}");
+    let (lookup, move_url) = (archive("LookupArticle"), archive("MoveUrl"));
     let listed: pb::ListArticlesResponse = caller
         .unary(
             &archive("ListArticles"),
@@ -400,14 +404,11 @@ async fn what_is_not_granted_is_not_seen() {
         caller.unary(&archive("ListSources"), pb::ListSourcesRequest::default()).await.unwrap();
     assert_eq!(sources.sources.len(), 2);
     let look_up = |url: &str| pb::LookupArticleRequest { url: url.to_owned(), ..Default::default() };
-    let found = caller
-        .unary::<_, pb::LookupArticleResponse>(&archive("LookupArticle"), look_up("https://courier.example/ferry"));
+    let found = caller.unary::<_, pb::LookupArticleResponse>(&lookup, look_up("https://courier.example/ferry"));
     found.await.unwrap();
-    let hidden =
-        caller.unary::<_, pb::LookupArticleResponse>(&archive("LookupArticle"), look_up("https://other.example/ferry"));
+    let hidden = caller.unary::<_, pb::LookupArticleResponse>(&lookup, look_up("https://other.example/ferry"));
     let hidden = hidden.await.unwrap_err();
-    let unknown =
-        caller.unary::<_, pb::LookupArticleResponse>(&archive("LookupArticle"), look_up("https://other.example/none"));
+    let unknown = caller.unary::<_, pb::LookupArticleResponse>(&lookup, look_up("https://other.example/none"));
     assert_eq!((hidden.code(), reason(&hidden)), (Code::NotFound, reason(&unknown.await.unwrap_err())));
     // A warning does not name an article that the caller may not write to.
     let foreign = pb::RecordObservationRequest {
@@ -422,8 +423,8 @@ async fn what_is_not_granted_is_not_seen() {
     let destination = Some(pb::move_url_request::Destination::Name("sources/gazette-north/articles/ferry".to_owned()));
     let url = "https://courier.example/ferry".to_owned();
     let desk = guarded.as_principal("desk").await;
-    let taken = desk
-        .unary::<_, pb::MoveUrlResponse>(&archive("MoveUrl"), pb::MoveUrlRequest { url, destination, ..Default::default() });
+    let taken =
+        desk.unary::<_, pb::MoveUrlResponse>(&move_url, pb::MoveUrlRequest { url, destination, ..Default::default() });
     assert_eq!(reason(&taken.await.unwrap_err()), "PERMISSION_DENIED");
 
     let changes: pb::ListChangesResponse = caller
