@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dateline::internals::evidence::Evidence;
-use dateline::internals::evidence::time_stamp::TimeStamp;
+use dateline::internals::proof::TimeStamp;
 use dateline::internals::fetch::Rules;
 use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, warc};
 use dateline::internals::proof::{ProofFile, TimestampRequest, VerifierKey};
@@ -217,7 +217,7 @@ pub(crate) fn evidence(input: &[u8]) {
         assert_eq!(evidence.write().unwrap(), input);
         assert!(evidence.check(&foreign_key()).is_err());
     }
-    if let Some(stamp) = TimeStamp::read(input) {
+    if let Ok(stamp) = TimeStamp::read(input) {
         assert!(!stamp.is_of(input));
     }
 }
