@@ -97,7 +97,7 @@
 // - `config`: the settings of `serve`;
 // - `cli`: the command line;
 // - `protobuf`: writes messages field by field;
-// - `clock` and `telemetry`: the time and the diagnostic log.
+// - `clock`, `histogram` and `telemetry`: the time, counts in buckets, and the diagnostic log.
 //
 // Cargo features select them: `archive` is also `store`, `backup`, `proof`, `service` and `server`, `ingest` is also `export`
 // and `fetch`. `model` and `clock` are always there, and `wire` comes with the layers that use it.
@@ -124,6 +124,8 @@ mod config;
 mod export;
 #[cfg(feature = "ingest")]
 mod fetch;
+#[cfg(feature = "archive")]
+mod histogram;
 #[cfg(feature = "ingest")]
 mod ingest;
 pub mod model;
@@ -213,6 +215,10 @@ pub mod internals {
     pub mod fetch {
         #![doc = "See the module of this name."]
         pub use crate::fetch::*;
+    }
+    pub mod histogram {
+        #![doc = "See the module of this name."]
+        pub use crate::histogram::*;
     }
     pub mod ingest {
         #![doc = "See the module of this name."]

@@ -9,16 +9,17 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("clock", &["model"]),
+    ("histogram", &[]),
     ("config", &["model"]),
     ("telemetry", &["config", "clock"]),
     ("protobuf", &["model"]),
     ("store", &["protobuf", "model"]),
     ("backup", &["store", "model"]),
     ("proof", &["store", "model"]),
-    ("archive", &["backup", "store", "model", "clock"]),
+    ("archive", &["backup", "store", "model", "clock", "histogram"]),
     ("wire", &["model"]),
     ("service", &["wire", "archive", "proof", "protobuf", "model"]),
     ("ingest", &["model"]),
@@ -26,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("export", &["model"]),
     ("client", &["wire", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["service", "wire", "archive", "proof", "model", "clock"]),
+    ("server", &["service", "wire", "archive", "proof", "model", "clock", "histogram"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
