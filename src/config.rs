@@ -32,6 +32,10 @@ pub struct Settings {
     /// Listen on an address that other machines can reach, without encryption or authentication
     #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub insecure: Option<bool>,
+    /// Show metrics for Prometheus at http://ADDRESS/metrics, and /healthz, to everyone who can reach this address; port 0
+    /// picks a free port [default: nowhere]
+    #[arg(long, value_name = "ADDRESS", env = "DATELINE_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
     /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; can be repeated to
     /// replace a key by another, with commas in the variable. Other commands that open the archive honour the variable
     #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY", value_delimiter = ',')]
@@ -179,6 +183,7 @@ impl Settings {
             archive: self.archive.or(other.archive),
             listen: self.listen.or(other.listen),
             insecure: self.insecure.or(other.insecure),
+            metrics_listen: self.metrics_listen.or(other.metrics_listen),
             log_key: self.log_key.or(other.log_key),
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
@@ -210,12 +215,7 @@ impl Settings {
     /// The address to listen on. As there is no encryption, one that other machines can reach requires `insecure`.
     pub fn address(&self) -> Result<SocketAddr, ConfigError> {
         let invalid = |reason: String| ConfigError::Invalid { setting: "listen", reason };
-        let listen = self.listen.as_deref().unwrap_or(LISTEN_DEFAULT);
-        let listen =
-            listen.strip_prefix("localhost:").map_or_else(|| listen.to_owned(), |port| format!("127.0.0.1:{port}"));
-        let address: SocketAddr = listen.parse().map_err(|_| {
-            invalid(format!("{listen:?} is not an address with a port; try {LISTEN_DEFAULT} or [::1]:7411"))
-        })?;
+        let address = socket_address("listen", self.listen.as_deref().unwrap_or(LISTEN_DEFAULT))?;
         if is_loopback(address.ip()) || self.insecure == Some(true) {
             return Ok(address);
         }
@@ -223,6 +223,11 @@ impl Settings {
             "other machines can reach {address}, and this server has neither encryption nor authentication; pass \
              --insecure to allow that"
         )))
+    }
+
+    /// The address at which metrics are shown; `None` if they are not.
+    pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        self.metrics_listen.as_deref().map(|listen| socket_address("metrics_listen", listen)).transpose()
     }
 
     /// The limits on input, each checked against its permitted range.
@@ -267,6 +272,15 @@ fn key_of(line: &str) -> Option<&str> {
     let (key, _) = line.split_once('=')?;
     let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
     Some(key.trim()).filter(|key| !key.is_empty() && key.chars().all(is_part))
+}
+
+fn socket_address(setting: &'static str, listen: &str) -> Result<SocketAddr, ConfigError> {
+    let listen =
+        listen.strip_prefix("localhost:").map_or_else(|| listen.to_owned(), |port| format!("127.0.0.1:{port}"));
+    listen.parse().map_err(|_| ConfigError::Invalid {
+        setting,
+        reason: format!("{listen:?} is not an address with a port, such as {LISTEN_DEFAULT} or [::1]:7411"),
+    })
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

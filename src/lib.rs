@@ -88,6 +88,7 @@
 // - `wire`: the generated contract, and conversions between it and the model;
 // - `service`: the gRPC handlers: parse, call, render;
 // - `server`: the listener, middleware, services and shutdown;
+// - `metrics`: shows monitoring what the layers below count;
 // - `witness`: asks witnesses to cosign checkpoints;
 // - `client`: a typed client, for the command line, tests and other programs;
 // - `ingest`: converts documents to articles;
@@ -128,6 +129,8 @@ mod fetch;
 mod histogram;
 #[cfg(feature = "ingest")]
 mod ingest;
+#[cfg(feature = "cli")]
+mod metrics;
 pub mod model;
 #[cfg(feature = "archive")]
 mod proof;
@@ -223,6 +226,10 @@ pub mod internals {
     pub mod ingest {
         #![doc = "See the module of this name."]
         pub use crate::ingest::*;
+    }
+    pub mod metrics {
+        #![doc = "See the module of this name."]
+        pub use crate::metrics::*;
     }
     pub mod proof {
         #![doc = "See the module of this name."]

@@ -1,8 +1,11 @@
 //! Assembles and runs a server: listener, layers, services, shutdown.
 
 mod admission;
+mod call_log;
+mod calls;
 mod connections;
 mod health;
+mod stats;
 mod unread_responses;
 
 use std::convert::Infallible;
@@ -24,9 +27,13 @@ use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
 
 use self::admission::AdmissionLayer;
+pub(crate) use self::call_log::name as code_name;
+use self::calls::CountCallsLayer;
+pub(crate) use self::calls::MethodStats;
 use self::connections::ConnectionLimits;
 pub use self::connections::raise_descriptor_limit;
 use self::health::HealthHandler;
+pub use self::stats::Stats;
 use self::unread_responses::UnreadResponses;
 use crate::archive::Archive;
 use crate::model::Limits;
@@ -69,6 +76,8 @@ pub struct Options {
     pub signer: Option<Arc<Signer>>,
     /// Whether texts may be destroyed, from this machine. Default: no.
     pub allow_expunge: bool,
+    /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
+    pub stats: Option<Arc<Stats>>,
 }
 
 impl Default for Options {
@@ -87,6 +96,7 @@ impl Default for Options {
             failed_grace: Duration::from_secs(30),
             signer: None,
             allow_expunge: false,
+            stats: None,
         }
     }
 }
@@ -248,14 +258,16 @@ fn router(
     context: Context,
     options: &Options,
     health: Option<HealthServer<HealthHandler>>,
-) -> Router<Stack<AdmissionLayer, Identity>> {
+) -> Router<Stack<AdmissionLayer, Stack<CountCallsLayer, Identity>>> {
     let bounds = Arc::new(Bounds::new(&options.limits, options.stalled_after));
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let subscribers_per_peer_max = options.subscribers_per_peer_max.unwrap_or(options.subscribers_max.div_ceil(4));
-    let feed = FeedHandler::new(context.clone(), options.subscribers_max, subscribers_per_peer_max);
+    let stats = options.stats.clone();
+    let feed_stats = stats.as_ref().map(|stats| Arc::clone(&stats.feed)).unwrap_or_default();
+    let feed = FeedHandler::new(context.clone(), options.subscribers_max, subscribers_per_peer_max, feed_stats);
     let feed = ChangeFeedServiceServer::new(feed)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -274,6 +286,7 @@ fn router(
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
+        .layer(CountCallsLayer(stats.map(|stats| Arc::clone(&stats.calls))))
         .layer(AdmissionLayer(UnreadResponses::new(options.stalled_after)));
     server
         .add_service(Bounded::new(archive, &bounds))

@@ -32,7 +32,7 @@ pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
 pub use caller::{Caller, PeerPlace, PerPeer};
 pub use checkpoints::Signer;
-pub use feed::{FeedHandler, Memory};
+pub use feed::{FeedHandler, FeedStats, Memory, SubscriberKind};
 pub use integrity::IntegrityHandler;
 pub use witnesses::Witness;
 

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("histogram", &[]),
@@ -28,6 +28,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("client", &["wire", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("server", &["service", "wire", "archive", "proof", "model", "clock", "histogram"]),
+    ("metrics", &["server", "service", "archive", "model", "clock", "histogram"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
@@ -44,6 +45,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "model",
             "config",
             "server",
+            "metrics",
             "telemetry",
         ],
     ),

@@ -29,6 +29,7 @@ mod follow;
 mod imports;
 mod labels;
 mod layers;
+mod metrics;
 mod model;
 mod pages;
 mod portrait;

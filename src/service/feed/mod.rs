@@ -10,6 +10,7 @@ mod query;
 mod request;
 mod show;
 mod snapshot;
+mod stats;
 mod subscribe_target;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response};
 
 pub use self::memory::Memory;
+pub use self::stats::{FeedStats, SubscriberKind};
 use super::caller::{Caller, PeerPlace, PerPeer};
 use super::sink::{Messages, Sink};
 use super::status::Refusal;
@@ -35,14 +37,16 @@ pub struct FeedHandler {
     streams_max: usize,
     peers: PerPeer,
     per_peer_max: usize,
+    stats: Arc<FeedStats>,
 }
 
 impl FeedHandler {
-    /// Creates a handler that allows `streams_max` open streams, of which one peer may have `per_peer_max`.
-    pub fn new(context: Context, streams_max: usize, per_peer_max: usize) -> Self {
+    /// Creates a handler that allows `streams_max` open streams, of which one peer may have `per_peer_max`. It counts
+    /// them in `stats`.
+    pub fn new(context: Context, streams_max: usize, per_peer_max: usize, stats: Arc<FeedStats>) -> Self {
         let streams_max = streams_max.min(Semaphore::MAX_PERMITS);
         let streams = Arc::new(Semaphore::new(streams_max));
-        Self { context, streams, streams_max, peers: PerPeer::default(), per_peer_max }
+        Self { context, streams, streams_max, peers: PerPeer::default(), per_peer_max, stats }
     }
 
     /// Takes a place among all streams, and one among those of the peer.
@@ -74,7 +78,7 @@ impl ChangeFeedService for FeedHandler {
         let place = self.place(&Caller::of(&request))?;
         let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
-        self.context.subscribers.spawn(subscriber.run(sink));
+        self.context.subscribers.spawn(subscriber.counted_in(&self.stats).run(sink));
         Ok(Response::new(received.with(place)))
     }
 
