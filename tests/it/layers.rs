@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("histogram", &[]),
@@ -17,17 +17,18 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("telemetry", &["config", "clock"]),
     ("protobuf", &["model"]),
     ("store", &["protobuf", "model"]),
+    ("access", &["store", "model", "clock"]),
     ("backup", &["store", "model"]),
     ("proof", &["store", "model"]),
     ("archive", &["backup", "store", "model", "clock", "histogram"]),
     ("wire", &["model"]),
-    ("service", &["wire", "archive", "proof", "protobuf", "model"]),
+    ("service", &["wire", "access", "archive", "proof", "protobuf", "model"]),
     ("ingest", &["model"]),
     ("fetch", &[]),
     ("export", &["model"]),
-    ("client", &["wire", "model"]),
+    ("client", &["wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["service", "wire", "archive", "proof", "model", "clock", "histogram"]),
+    ("server", &["service", "wire", "access", "archive", "proof", "model", "clock", "histogram"]),
     ("metrics", &["server", "service", "archive", "model", "clock", "histogram"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
