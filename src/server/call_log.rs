@@ -11,20 +11,23 @@ use std::time::{Duration, Instant};
 
 use tonic::Code;
 
+use crate::access::Permission;
+use crate::service::{Required, required};
+
 /// Calls that take longer are slow.
 const SLOW: Duration = Duration::from_secs(1);
 /// The lines that a method may log each second.
 const LINES_MAX: u32 = 10;
 /// The lines that a method may log each second of failed and slow calls, besides those.
 const NOTABLE_LINES_MAX: u32 = 100;
-/// The services whose calls are all notable.
-const ADMINISTRATION: &str = "dateline.v1.AdminService/";
 
 /// How a call ended.
 #[derive(Debug)]
 pub(super) struct CallRecord<'a> {
     pub(super) method: &'a str,
     pub(super) is_stream: bool,
+    /// `None` if the server does not tell its callers apart, or rejected the call before it knew.
+    pub(super) principal: Option<&'a str>,
     pub(super) peer: Option<IpAddr>,
     pub(super) code: Code,
     pub(super) took: Duration,
@@ -51,10 +54,15 @@ struct Budget {
 }
 
 impl CallLog {
-    /// The log of a method, such as `dateline.v1.ArchiveService/GetArticle`.
-    pub(super) fn of(method: &str) -> Self {
+    /// The log of the method with this path, such as `/dateline.v1.ArchiveService/GetArticle`.
+    pub(super) fn of(path: &str) -> Self {
         let budget = Budget { since: None, lines: 0, notable_lines: 0, left_out: 0 };
-        Self { is_administration: method.starts_with(ADMINISTRATION), budget: Mutex::new(budget) }
+        let is_administration = match required(path) {
+            Some(Required::Everywhere(_)) => true,
+            Some(Required::On(permission)) => matches!(permission, Permission::Admin | Permission::Expunge),
+            Some(Required::Nothing | Required::Principal) | None => false,
+        };
+        Self { is_administration, budget: Mutex::new(budget) }
     }
 
     /// Logs a call, unless there were too many already.
@@ -66,8 +74,7 @@ impl CallLog {
         tracing::info!(
             target: "dateline::call",
             method = call.method,
-            // No call is authenticated yet.
-            principal = "-",
+            principal = call.principal.unwrap_or("-"),
             peer = %call.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string()),
             code = name(call.code),
             duration_ms = micros(call.took) as f64 / 1_000.0,
@@ -135,12 +142,21 @@ mod tests {
 
     fn call(code: Code, took: Duration) -> CallRecord<'static> {
         let method = "dateline.v1.ArchiveService/GetArticle";
-        CallRecord { method, is_stream: false, peer: None, code, took, request_bytes: 1, response_bytes: 1 }
+        CallRecord {
+            method,
+            is_stream: false,
+            principal: None,
+            peer: None,
+            code,
+            took,
+            request_bytes: 1,
+            response_bytes: 1,
+        }
     }
 
     #[test]
     fn a_busy_method_logs_ten_lines_per_second_and_how_many_were_left_out() {
-        let (log, begun) = (CallLog::of("dateline.v1.ArchiveService/GetArticle"), Instant::now());
+        let (log, begun) = (CallLog::of("/dateline.v1.ArchiveService/GetArticle"), Instant::now());
         let logged = |at: Duration| (0..1_000).filter_map(|_| log.place(false, begun + at)).collect::<Vec<_>>();
         assert_eq!(logged(Duration::ZERO), [0; 10]);
         assert_eq!(logged(Duration::from_millis(999)), [0; 0]);
@@ -149,7 +165,7 @@ mod tests {
 
     #[test]
     fn failed_calls_are_logged_among_many_others_and_are_limited_too() {
-        let (log, now) = (CallLog::of("dateline.v1.ArchiveService/GetArticle"), Instant::now());
+        let (log, now) = (CallLog::of("/dateline.v1.ArchiveService/GetArticle"), Instant::now());
         while log.place(false, now).is_some() {}
         assert_eq!(log.place(true, now), Some(1));
         assert_eq!((0..1_000).filter_map(|_| log.place(true, now)).count(), 99);
@@ -158,7 +174,7 @@ mod tests {
     #[test]
     fn failed_and_slow_calls_and_those_of_the_administration_are_notable() {
         let [reads, administration] =
-            ["dateline.v1.ArchiveService/GetArticle", "dateline.v1.AdminService/GetStatus"].map(CallLog::of);
+            ["/dateline.v1.ArchiveService/GetArticle", "/dateline.v1.AdminService/ExpungeRevisions"].map(CallLog::of);
         let (quick, slow) = (Duration::from_millis(1), SLOW + Duration::from_millis(1));
         assert!(!reads.is_notable(&call(Code::Ok, quick)));
         assert!(reads.is_notable(&call(Code::NotFound, quick)));

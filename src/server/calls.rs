@@ -9,9 +9,10 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -26,6 +27,7 @@ use tower_service::Service;
 
 use super::call_log::{CallLog, CallRecord};
 use crate::histogram::{Counts, Histogram};
+use crate::model::PrincipalName;
 use crate::service::Caller;
 use crate::wire::DESCRIPTOR;
 
@@ -109,22 +111,15 @@ impl Calls {
     fn begin(&self, request: &Request<Body>) -> CallInProgress {
         let method = Arc::clone(self.methods.get(request.uri().path()).unwrap_or(&self.other));
         method.begun.fetch_add(1, Ordering::Relaxed);
-        let caller = request.extensions().get::<Caller>().cloned();
-        let request_bytes = Arc::default();
-        CallInProgress {
-            method,
-            caller,
-            begun: Instant::now(),
-            request_bytes,
-            response_bytes: 0,
-            code: Code::Cancelled,
-        }
+        let peer = request.extensions().get::<Caller>().and_then(|caller| caller.peer);
+        let (request, begun) = (Arc::default(), Instant::now());
+        CallInProgress { method, peer, begun, request, response_bytes: 0, code: Code::Cancelled }
     }
 }
 
 impl Method {
     fn new(name: String, is_stream: bool) -> Self {
-        let log = CallLog::of(&name);
+        let log = CallLog::of(&format!("/{name}"));
         Self {
             name,
             is_stream,
@@ -156,13 +151,30 @@ impl Method {
     }
 }
 
+/// What the layers below learn of the request of a call.
+#[derive(Debug, Default)]
+struct Received {
+    bytes: AtomicU64,
+    principal: OnceLock<PrincipalName>,
+}
+
+/// An extension of each request that is counted, for the layer that finds out who makes the call.
+#[derive(Clone, Debug)]
+pub(super) struct CalledBy(Arc<Received>);
+
+impl CalledBy {
+    /// Notes the principal of the call.
+    pub(super) fn set(&self, name: &PrincipalName) {
+        self.0.principal.get_or_init(|| name.clone());
+    }
+}
+
 /// A call that has begun. Dropping this ends it.
 struct CallInProgress {
     method: Arc<Method>,
-    caller: Option<Caller>,
+    peer: Option<IpAddr>,
     begun: Instant,
-    /// What was received so far, which the body of the request counts.
-    request_bytes: Arc<AtomicU64>,
+    request: Arc<Received>,
     response_bytes: u64,
     /// How the call ends if nothing else becomes known.
     code: Code,
@@ -180,7 +192,7 @@ impl CallInProgress {
 impl Drop for CallInProgress {
     fn drop(&mut self) {
         let (method, took) = (&self.method, self.begun.elapsed());
-        let request_bytes = self.request_bytes.load(Ordering::Relaxed);
+        let request_bytes = self.request.bytes.load(Ordering::Relaxed);
         method.request_bytes.fetch_add(request_bytes, Ordering::Relaxed);
         method.response_bytes.fetch_add(self.response_bytes, Ordering::Relaxed);
         if !method.is_stream {
@@ -192,7 +204,8 @@ impl Drop for CallInProgress {
         method.log.ended(&CallRecord {
             method: &method.name,
             is_stream: method.is_stream,
-            peer: self.caller.as_ref().and_then(|caller| caller.peer),
+            principal: self.request.principal.get().map(PrincipalName::as_str),
+            peer: self.peer,
             code: self.code,
             took,
             request_bytes,
@@ -233,10 +246,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let Some(calls) = &self.calls else { return Box::pin(self.inner.call(request)) };
         let mut call = calls.begin(&request);
-        let received = Arc::clone(&call.request_bytes);
+        request.extensions_mut().insert(CalledBy(Arc::clone(&call.request)));
+        let received = Arc::clone(&call.request);
         let responding = self.inner.call(request.map(|body| Body::new(RequestBody { body, received })));
         Box::pin(async move {
             let response = responding.await?;
@@ -257,7 +271,7 @@ where
 /// The body of a request, whose bytes are counted.
 struct RequestBody {
     body: Body,
-    received: Arc<AtomicU64>,
+    received: Arc<Received>,
 }
 
 impl HttpBody for RequestBody {
@@ -269,7 +283,7 @@ impl HttpBody for RequestBody {
         if let Poll::Ready(Some(Ok(frame))) = &frame
             && let Some(data) = frame.data_ref()
         {
-            self.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+            self.received.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
         }
         frame
     }
