@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::Limits;
 
@@ -19,7 +19,7 @@ use crate::model::Limits;
 pub const LISTEN_DEFAULT: &str = "127.0.0.1:7411";
 
 /// Settings as one source gives them; `None` where it leaves a setting out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
@@ -117,7 +117,7 @@ pub struct Settings {
 }
 
 /// The format of the log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Text for people, coloured on a terminal.
@@ -210,6 +210,17 @@ impl Settings {
             labels_max: self.labels_max.or(other.labels_max),
             page_size_max: self.page_size_max.or(other.page_size_max),
         }
+    }
+
+    /// The settings that were given, as JSON for the log. None of them is a secret: keys and rules are in files, and the
+    /// settings have their paths.
+    pub fn given(&self) -> String {
+        let given = serde_json::to_value(self).ok();
+        let given = given.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten();
+        serde_json::Value::Object(
+            given.filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect(),
+        )
+        .to_string()
     }
 
     /// The address to listen on. As there is no encryption, one that other machines can reach requires `insecure`.
@@ -384,6 +395,18 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,6 +469,18 @@ mod tests {
         assert_eq!(settings.limits().unwrap_err().to_string(), "--batch-items-max: 257 is not between 1 and 256");
         let settings = Settings { content_bytes_max: Some(Bytes(0)), ..Settings::default() };
         assert!(settings.limits().is_err());
+    }
+
+    #[test]
+    fn the_log_shows_the_settings_that_were_given() {
+        let settings = Settings {
+            listen: Some("[::1]:0".to_owned()),
+            grace_period: Some(Period(Duration::from_millis(1_500))),
+            cache_bytes: Some(Bytes(1 << 20)),
+            ..Settings::default()
+        };
+        assert_eq!(settings.given(), r#"{"cache_bytes":1048576,"grace_period":"1.5s","listen":"[::1]:0"}"#);
+        assert_eq!(Settings::default().given(), "{}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     let filter = settings.log_filter.as_deref().unwrap_or("info");
     telemetry::start(filter, settings.log_format.unwrap_or_default())
         .map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))?;
+    let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
+    tracing::info!(version, format, settings = %settings.given(), "starting");
     options.descriptors_max = server::raise_descriptor_limit();
     // Before the archive is opened, so that a signal in the meantime is not lost.
     let stopping = Signals::listen()?.token();

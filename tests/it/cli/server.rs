@@ -10,6 +10,8 @@ use super::{Cli, Running};
 pub(super) struct Server {
     process: Running,
     pub(super) address: String,
+    /// What it logged until it served.
+    pub(super) opening: String,
     /// Reads the log all the time, since a server that cannot write to it stops.
     log: JoinHandle<String>,
 }
@@ -29,14 +31,15 @@ impl Server {
         let mut child: Child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let process = Running(child);
-        let mut line = String::new();
+        let (mut opening, mut line) = (String::new(), String::new());
         while !line.contains("serving") {
             line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it served");
+            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it served:\n{opening}");
+            opening.push_str(&line);
         }
         let address = line.split("address=").nth(1).unwrap().trim().to_owned();
         let log = std::thread::spawn(move || std::io::read_to_string(&mut log).unwrap());
-        Self { process, address, log }
+        Self { process, address, opening, log }
     }
 
     /// The process id.
