@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("histogram", &[]),
@@ -30,6 +30,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("server", &["service", "wire", "access", "archive", "proof", "model", "clock", "histogram"]),
     ("metrics", &["server", "service", "archive", "model", "clock", "histogram"]),
+    ("evidence", &["proof", "wire", "model"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
@@ -40,6 +41,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "wire",
             "backup",
             "proof",
+            "evidence",
             "ingest",
             "fetch",
             "export",

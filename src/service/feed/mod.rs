@@ -76,22 +76,23 @@ impl ChangeFeedService for FeedHandler {
     type SubscribeStream = Messages<EventFrame>;
 
     async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> RpcResult<Self::SubscribeStream> {
-        let place = self.place(&Caller::of(&request))?;
-        let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
+        let caller = Caller::of(&request);
+        let place = self.place(&caller)?;
+        let subscriber = follow::Subscriber::new(&self.context, caller, request.into_inner()).await?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
         self.context.subscribers.spawn(subscriber.counted_in(&self.stats).run(sink));
         Ok(Response::new(received.with(place)))
     }
 
     async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> RpcResult<PageFrame> {
-        Ok(Response::new(self.context.list_changes(request.into_inner()).await?))
+        Ok(Response::new(self.context.list_changes(&Caller::of(&request), request.into_inner()).await?))
     }
 
     async fn create_subscription(
         &self,
         request: Request<pb::CreateSubscriptionRequest>,
     ) -> RpcResult<pb::CreateSubscriptionResponse> {
-        let subscription = Some(self.context.create_subscription(request.into_inner()).await?);
+        let subscription = Some(self.context.create_subscription(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::CreateSubscriptionResponse { subscription }))
     }
 
@@ -99,7 +100,7 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::GetSubscriptionRequest>,
     ) -> RpcResult<pb::GetSubscriptionResponse> {
-        let subscription = Some(self.context.get_subscription(&request.into_inner().name).await?);
+        let subscription = Some(self.context.get_subscription(&Caller::of(&request), &request.get_ref().name).await?);
         Ok(Response::new(pb::GetSubscriptionResponse { subscription }))
     }
 
@@ -107,14 +108,14 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::ListSubscriptionsRequest>,
     ) -> RpcResult<pb::ListSubscriptionsResponse> {
-        Ok(Response::new(self.context.list_subscriptions(request.into_inner()).await?))
+        Ok(Response::new(self.context.list_subscriptions(&Caller::of(&request), request.into_inner()).await?))
     }
 
     async fn delete_subscription(
         &self,
         request: Request<pb::DeleteSubscriptionRequest>,
     ) -> RpcResult<pb::DeleteSubscriptionResponse> {
-        self.context.delete_subscription(request.into_inner()).await?;
+        self.context.delete_subscription(&Caller::of(&request), request.into_inner()).await?;
         Ok(Response::new(pb::DeleteSubscriptionResponse {}))
     }
 
@@ -122,7 +123,8 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::AcknowledgeSubscriptionRequest>,
     ) -> RpcResult<pb::AcknowledgeSubscriptionResponse> {
-        let subscription = Some(self.context.acknowledge_subscription(request.into_inner()).await?);
+        let subscription =
+            Some(self.context.acknowledge_subscription(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::AcknowledgeSubscriptionResponse { subscription }))
     }
 
@@ -130,7 +132,7 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::SeekSubscriptionRequest>,
     ) -> RpcResult<pb::SeekSubscriptionResponse> {
-        let subscription = Some(self.context.seek_subscription(request.into_inner()).await?);
+        let subscription = Some(self.context.seek_subscription(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::SeekSubscriptionResponse { subscription }))
     }
 
@@ -138,12 +140,12 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::UpdateSubscriptionRequest>,
     ) -> RpcResult<pb::UpdateSubscriptionResponse> {
-        let subscription = Some(self.context.update_subscription(request.into_inner()).await?);
+        let subscription = Some(self.context.update_subscription(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::UpdateSubscriptionResponse { subscription }))
     }
 
     async fn park_change(&self, request: Request<pb::ParkChangeRequest>) -> RpcResult<pb::ParkChangeResponse> {
-        let subscription = Some(self.context.park_change(request.into_inner()).await?);
+        let subscription = Some(self.context.park_change(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::ParkChangeResponse { subscription }))
     }
 
@@ -151,14 +153,15 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::ListParkedChangesRequest>,
     ) -> RpcResult<pb::ListParkedChangesResponse> {
-        Ok(Response::new(self.context.list_parked_changes(request.into_inner()).await?))
+        Ok(Response::new(self.context.list_parked_changes(&Caller::of(&request), request.into_inner()).await?))
     }
 
     async fn resolve_parked_changes(
         &self,
         request: Request<pb::ResolveParkedChangesRequest>,
     ) -> RpcResult<pb::ResolveParkedChangesResponse> {
-        let subscription = Some(self.context.resolve_parked_changes(request.into_inner()).await?);
+        let subscription =
+            Some(self.context.resolve_parked_changes(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::ResolveParkedChangesResponse { subscription }))
     }
 }
