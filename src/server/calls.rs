@@ -31,7 +31,7 @@ use crate::model::PrincipalName;
 use crate::service::Caller;
 use crate::wire::DESCRIPTOR;
 
-/// The name of what is none of the methods.
+/// The name under which calls of unknown methods are counted.
 const OTHER: &str = "other";
 /// The number of status codes, from OK to UNAUTHENTICATED.
 const CODES: usize = 17;
@@ -67,7 +67,7 @@ struct Method {
 /// The calls of one method as they were at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct MethodStats<'a> {
-    /// The service and the method, such as `dateline.v1.ArchiveService/GetArticle`; `other` for what is none of them.
+    /// The service and the method, such as `dateline.v1.ArchiveService/GetArticle`; `other` for all unknown methods.
     pub(crate) name: &'a str,
     /// How many calls are in progress.
     pub(crate) in_progress: u64,
