@@ -270,11 +270,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
 /// What each call passes before its service, the outermost layer last.
 type Layers = Stack<AuthenticationLayer, Stack<AdmissionLayer, Stack<CountCallsLayer, Identity>>>;
 
-fn router(
-    context: Context,
-    options: &Options,
-    health: Option<HealthServer<HealthHandler>>,
-) -> Router<Layers> {
+fn router(context: Context, options: &Options, health: Option<HealthServer<HealthHandler>>) -> Router<Layers> {
     let bounds = Arc::new(Bounds::new(&options.limits, options.stalled_after));
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
         .max_encoding_message_size(usize::MAX)
