@@ -25,6 +25,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use super::Options;
+use super::stats::{ConnectionStats, OpenConnection};
 use crate::service::{Caller, PeerPlace, PerPeer};
 
 /// Descriptors reserved for everything except connections: the database, files of backups and verifications, the
@@ -63,6 +64,7 @@ pub(super) struct ConnectionLimits {
     greeting_within: Duration,
     /// Cancelled when the server stops.
     stopping: CancellationToken,
+    stats: Arc<ConnectionStats>,
 }
 
 impl ConnectionLimits {
@@ -81,6 +83,7 @@ impl ConnectionLimits {
             calls_max: options.calls_per_connection_max,
             greeting_within: options.greeting_within,
             stopping,
+            stats: options.stats.as_ref().map(|stats| Arc::clone(&stats.connections)).unwrap_or_default(),
         }
     }
 
@@ -99,7 +102,10 @@ impl ConnectionLimits {
                 };
                 match connection {
                     Ok(connection) => return Some((Ok(connection), (listener, limits, rejections))),
-                    Err(reason) => rejections.log(reason),
+                    Err(reason) => {
+                        limits.stats.reject();
+                        rejections.log(reason);
+                    }
                 }
             }
         })
@@ -121,7 +127,9 @@ impl ConnectionLimits {
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
         };
         let caller = Caller::new(peer.ip(), self.calls_max);
-        Ok(Connection { stream, caller, greeting: Some(Box::new(greeting)), _permit: permit, _place: place })
+        let counted = self.stats.accept();
+        let greeting = Some(Box::new(greeting));
+        Ok(Connection { stream, caller, greeting, _permit: permit, _place: place, _counted: counted })
     }
 
     /// How many connections may be open at once.
@@ -156,6 +164,7 @@ pub(super) struct Connection {
     greeting: Option<Box<Greeting>>,
     _permit: OwnedSemaphorePermit,
     _place: PeerPlace,
+    _counted: OpenConnection,
 }
 
 /// A client that has not yet sent its preface and settings.

@@ -2,8 +2,11 @@
 
 mod admission;
 mod authentication;
+mod call_log;
+mod calls;
 mod connections;
 mod health;
+mod stats;
 mod unread_responses;
 
 use std::convert::Infallible;
@@ -26,9 +29,13 @@ use tower::service_fn;
 
 use self::admission::AdmissionLayer;
 use self::authentication::AuthenticationLayer;
+pub(crate) use self::call_log::name as code_name;
+use self::calls::CountCallsLayer;
+pub(crate) use self::calls::MethodStats;
 use self::connections::ConnectionLimits;
 pub use self::connections::raise_descriptor_limit;
 use self::health::HealthHandler;
+pub use self::stats::Stats;
 use self::unread_responses::UnreadResponses;
 pub use crate::access::audit::Audit;
 pub use crate::access::{Access, AccessError};
@@ -78,6 +85,8 @@ pub struct Options {
     pub access: Option<Arc<Access>>,
     /// Where calls that were denied, and those of administrators, are written down. Default: nowhere.
     pub audit: Option<Arc<Audit>>,
+    /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
+    pub stats: Option<Arc<Stats>>,
 }
 
 impl Default for Options {
@@ -98,6 +107,7 @@ impl Default for Options {
             allow_expunge: false,
             access: None,
             audit: None,
+            stats: None,
         }
     }
 }
@@ -257,18 +267,19 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
     }
 }
 
-fn router(
-    context: Context,
-    options: &Options,
-    health: Option<HealthServer<HealthHandler>>,
-) -> Router<Stack<AuthenticationLayer, Stack<AdmissionLayer, Identity>>> {
+/// What each call passes before its service, the outermost layer last.
+type Layers = Stack<AuthenticationLayer, Stack<AdmissionLayer, Stack<CountCallsLayer, Identity>>>;
+
+fn router(context: Context, options: &Options, health: Option<HealthServer<HealthHandler>>) -> Router<Layers> {
     let bounds = Arc::new(Bounds::new(&options.limits, options.stalled_after));
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let subscribers_per_peer_max = options.subscribers_per_peer_max.unwrap_or(options.subscribers_max.div_ceil(4));
-    let feed = FeedHandler::new(context.clone(), options.subscribers_max, subscribers_per_peer_max);
+    let stats = options.stats.clone();
+    let feed_stats = stats.as_ref().map(|stats| Arc::clone(&stats.feed)).unwrap_or_default();
+    let feed = FeedHandler::new(context.clone(), options.subscribers_max, subscribers_per_peer_max, feed_stats);
     let feed = ChangeFeedServiceServer::new(feed)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -291,6 +302,7 @@ fn router(
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
+        .layer(CountCallsLayer(stats.map(|stats| Arc::clone(&stats.calls))))
         .layer(AdmissionLayer(UnreadResponses::new(options.stalled_after)))
         .layer(authentication);
     server

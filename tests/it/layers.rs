@@ -9,9 +9,10 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 22] = [
+const MAY_USE: [(&str, &[&str]); 24] = [
     ("model", &[]),
     ("clock", &["model"]),
+    ("histogram", &[]),
     ("config", &["model"]),
     ("telemetry", &["config", "clock"]),
     ("protobuf", &["model"]),
@@ -19,7 +20,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("access", &["store", "model", "clock"]),
     ("backup", &["store", "model"]),
     ("proof", &["store", "model"]),
-    ("archive", &["backup", "store", "model", "clock"]),
+    ("archive", &["backup", "store", "model", "clock", "histogram"]),
     ("wire", &["model"]),
     ("service", &["wire", "access", "archive", "proof", "protobuf", "model"]),
     ("ingest", &["model"]),
@@ -27,7 +28,8 @@ const MAY_USE: [(&str, &[&str]); 22] = [
     ("export", &["model"]),
     ("client", &["wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["service", "wire", "access", "archive", "proof", "model", "clock"]),
+    ("server", &["service", "wire", "access", "archive", "proof", "model", "clock", "histogram"]),
+    ("metrics", &["server", "service", "archive", "model", "clock", "histogram"]),
     ("evidence", &["proof", "wire", "model"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
@@ -46,6 +48,7 @@ const MAY_USE: [(&str, &[&str]); 22] = [
             "model",
             "config",
             "server",
+            "metrics",
             "telemetry",
         ],
     ),

@@ -23,6 +23,7 @@ mod refusals;
 mod serve;
 mod server;
 mod site;
+mod status_check;
 mod subscriptions;
 mod timestamp;
 mod tour;
