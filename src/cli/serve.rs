@@ -1,6 +1,6 @@
 //! `serve`: serves an archive until a signal asks it to stop.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::signals::Signals;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
-use crate::server::Witness;
+use crate::server::{Listener, Witness};
 use crate::{archive, server, telemetry, witness};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
@@ -25,7 +25,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
         return Err(Failure::new(Exit::Usage, "`serve` opens the archive itself; --server is for other commands"));
     }
     let settings = settings(args)?;
-    let address = settings.address()?;
+    let addresses = settings.addresses()?;
     let mut options = server_options(&settings)?;
     let witnesses = witnesses(&settings)?;
     let filter = settings.log_filter.as_deref().unwrap_or("info");
@@ -35,22 +35,23 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     // Before the archive is opened, so that a signal in the meantime is not lost.
     let stopping = Signals::listen()?.token();
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
-    // If there is no archive yet, the port is bound first, so that no archive is created if that fails. An existing
+    // If there is no archive yet, the ports are bound first, so that no archive is created if that fails. An existing
     // archive is opened first: no client connects before it is open, and if another server holds it, the error says so
-    // instead of only that the port is in use.
+    // instead of only that a port is in use.
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    let early_listener = if is_new { Some(listen(address).await?) } else { None };
+    let early_listeners = if is_new { Some(listen(&addresses).await?) } else { None };
     let Some((opened, directory)) = open(&path, &settings, globals, &stopping).await? else { return Ok(()) };
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
     options.signer = signer(&settings.log_key.unwrap_or_default(), settings.log_origin, witnesses, opened.info())?;
-    let listener = match early_listener {
-        Some(listener) => listener,
-        None => listen(address).await?,
+    let mut listeners = match early_listeners {
+        Some(listeners) => listeners,
+        None => listen(&addresses).await?,
     };
-    let bound = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
-    directory
-        .set_address(&reachable(bound).to_string())
-        .map_err(|error| Failure::new(Exit::Failed, format!("the lock file cannot be written: {error}")))?;
+    listeners.push(Listener::archive_socket(&opened).map_err(|error| {
+        let socket = Directory::socket(&path);
+        Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", socket.display()))
+            .hint("the archive needs a file system on which sockets can be created")
+    })?);
     let (archive, signer) = (Arc::new(opened), options.signer.clone());
     let asking = async {
         match &signer {
@@ -59,7 +60,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
         }
     };
     let served = tokio::select! {
-        served = server::serve(listener, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
+        served = server::serve(listeners, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
         never = asking => match never {},
     };
     drop((archive, directory));
@@ -149,35 +150,14 @@ fn archive_options(settings: &Settings) -> archive::Options {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
-}
-
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
-        .hint("--listen sets another address; port 0 selects a free port")
-}
-
-/// The address at which processes of this machine reach the listener.
-fn reachable(bound: SocketAddr) -> SocketAddr {
-    let ip = match bound.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-    };
-    SocketAddr::new(ip, bound.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lock_file_names_an_address_that_other_processes_can_reach() {
-        for (bound, written) in
-            [("0.0.0.0:7411", "127.0.0.1:7411"), ("[::]:7411", "[::1]:7411"), ("127.0.0.2:7411", "127.0.0.2:7411")]
-        {
-            assert_eq!(reachable(bound.parse().unwrap()).to_string(), written);
-        }
+async fn listen(addresses: &[SocketAddr]) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::with_capacity(addresses.len() + 1);
+    for address in addresses {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
+                .hint("--listen sets another address; port 0 selects a free port")
+        })?;
+        listeners.push(listener.into());
     }
+    Ok(listeners)
 }

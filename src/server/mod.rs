@@ -3,16 +3,17 @@
 mod admission;
 mod connections;
 mod health;
+mod listener;
 mod unread_responses;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::select_all;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +28,7 @@ use self::admission::AdmissionLayer;
 use self::connections::ConnectionLimits;
 pub use self::connections::raise_descriptor_limit;
 use self::health::HealthHandler;
+pub use self::listener::Listener;
 use self::unread_responses::UnreadResponses;
 use crate::archive::Archive;
 use crate::model::Limits;
@@ -136,18 +138,18 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// How much each side of an in-memory connection can send before the other reads.
 const IN_PROCESS_BUFFER_BYTES: usize = 1 << 20;
 
-/// Serves `archive` on `listener` until `shutdown` completes. It then lets calls in progress finish, and closes the
+/// Serves `archive` on all `listeners` until `shutdown` completes. It then lets calls in progress finish, and closes the
 /// archive.
 ///
 /// If the storage fails, reads continue for a while and the server then ends with an error, so that a supervisor can
 /// restart it.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     archive: Arc<Archive>,
     options: Options,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let address: SocketAddr = listener.local_addr()?;
+    let addresses = listeners.iter().map(Listener::address).collect::<Result<Vec<_>, _>>()?;
     let (health, serving) = watch::channel(true);
     let context = context(Arc::clone(&archive), &options);
     let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
@@ -157,8 +159,11 @@ pub async fn serve(
     let limits = ConnectionLimits::new(&options, stopping.clone());
     tracing::info!(connections_max = limits.connections_max(), "connection limit");
     let stopped = stopping.clone().cancelled_owned();
-    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(limits.connections(listener), stopped));
-    tracing::info!(%address, "serving");
+    let connections = select_all(listeners.into_iter().map(|listener| limits.clone().connections(listener).boxed()));
+    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
+    for address in &addresses {
+        tracing::info!(%address, "serving");
+    }
     let failed = async {
         archive.failed().await;
         health.send_replace(false);

@@ -31,13 +31,13 @@ struct Streams {
 }
 
 impl Caller {
-    /// A connection from `peer` with up to `calls_max` calls in progress. A quarter of them is reserved for calls other
+    /// A connection, from `peer` if it has an address, with up to `calls_max` calls in progress. A quarter of them is reserved for calls other
     /// than streams, because streams last and the transport silently delays calls over its limit.
-    pub fn new(peer: IpAddr, calls_max: usize) -> Self {
+    pub fn new(peer: Option<IpAddr>, calls_max: usize) -> Self {
         let max = calls_max.saturating_sub(calls_max / 4).clamp(1, Semaphore::MAX_PERMITS);
         let streams = Streams { places: Arc::new(Semaphore::new(max)), max };
-        let is_remote = !peer.to_canonical().is_loopback();
-        Self { peer: Some(counted_as(peer)), is_remote, writes: Arc::default(), streams: Some(Arc::new(streams)) }
+        let is_remote = peer.is_some_and(|peer| !peer.to_canonical().is_loopback());
+        Self { peer: peer.map(counted_as), is_remote, writes: Arc::default(), streams: Some(Arc::new(streams)) }
     }
 
     /// The caller of a request.

@@ -9,8 +9,9 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("model", &[]),
+    ("unix_socket", &[]),
     ("clock", &["model"]),
     ("config", &["model"]),
     ("telemetry", &["config", "clock"]),
@@ -24,9 +25,9 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("ingest", &["model"]),
     ("fetch", &[]),
     ("export", &["model"]),
-    ("client", &["wire", "model"]),
+    ("client", &["unix_socket", "wire", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["service", "wire", "archive", "proof", "model", "clock"]),
+    ("server", &["unix_socket", "service", "wire", "archive", "proof", "model", "clock"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
@@ -44,6 +45,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "config",
             "server",
             "telemetry",
+            "unix_socket",
         ],
     ),
     ("main", &["cli"]),
