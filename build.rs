@@ -23,11 +23,12 @@ mod contract {
     use tonic_prost_build::manual;
 
     /// The public contract.
-    const WIRE: [&str; 5] = [
+    const WIRE: [&str; 6] = [
         "dateline/v1/archive_service.proto",
         "dateline/v1/change_feed_service.proto",
         "dateline/v1/admin_service.proto",
         "dateline/v1/integrity_service.proto",
+        "dateline/v1/access_service.proto",
         // No file imports it, but programs that read errors look its messages up.
         "google/rpc/error_details.proto",
     ];

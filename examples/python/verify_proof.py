@@ -32,6 +32,8 @@ CLAIMS, LISTS, BLOCKS = (7, 8), (3, 9), 12
 # The strings of each kind of block, by the number of its field. A list, kind 5, has items and may be ordered.
 BLOCK_STRINGS = {1: [1], 2: [1], 3: [1, 2, 3], 4: [1, 2], 6: [1, 2], 7: [1]}
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+# What a file that proves nothing may raise; a TypeError if a field has a value of another type.
+NOT_PROVED = (InvalidSignature, OverflowError, RecursionError, TypeError, ValueError, struct.error)
 
 
 def require(condition: bool, otherwise: str) -> None:
@@ -229,7 +231,7 @@ def main() -> None:
     try:
         require(len(sys.argv) == 3, "usage: python verify_proof.py PROOF VKEY")
         proved = verify(pathlib.Path(sys.argv[1]).read_bytes().decode(), sys.argv[2])
-    except (InvalidSignature, OSError, OverflowError, RecursionError, ValueError, struct.error) as error:
+    except (OSError, *NOT_PROVED) as error:
         sys.exit(f"not proved: {str(error) or 'the signature of the checkpoint is wrong'}")
     sys.stdout.reconfigure(errors="backslashreplace")
     for title, value in proved.items():

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use crate::archive::observation::Observation;
 use crate::archive::read::article::{ArticleAt, RevisionAt, View};
 use crate::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionEntry, RevisionOrder, RevisionQuery};
-use crate::archive::request::{Action, ArticleTarget, Operation, Precondition, Receipt, WriteMode};
+use crate::archive::request::{Action, ArticleTarget, Operation, Precondition, Receipt, WriteMode, Writer};
 use crate::archive::{Archive, ArchiveError, Holder, OpenArchiveError, Options, ReadPoint};
 use crate::clock::{Clock, SystemClock};
 use crate::model::field_errors::{FieldError, all};
 use crate::model::{
     ArticleFilter, ArticleName, AsOf, ContentParts, RequestDigest, RevisionNumber, RevisionSelector, Seq, SourceId,
-    Timestamp, check,
+    SourceScope, Timestamp, check,
 };
 
 /// The most items that are read at once.
@@ -184,7 +184,7 @@ impl Archive {
         let (action, observe_time, request) = all!(action, observe_time, request)?;
         let target = ArticleTarget::Named(name.clone());
         let precondition = options.precondition;
-        self.write_one(Operation { target, observe_time, precondition, request, action }).await
+        self.write_one(Operation { target, observe_time, precondition, request, by: Writer::default(), action }).await
     }
 
     /// Adds labels to an article and removes others. `options` may be just a reason.
@@ -221,14 +221,22 @@ impl Archive {
         let (action, (), request) = all!(action, timeless, request)?;
         let (target, observe_time) = (ArticleTarget::Named(name.clone()), self.clock().now());
         let precondition = options.precondition;
-        self.write_one(Operation { target, observe_time, precondition, request, action }).await
+        self.write_one(Operation { target, observe_time, precondition, request, by: Writer::default(), action }).await
     }
 
     /// Records the content of an earlier revision again, as what is in force from now on.
     pub async fn roll_back(&self, name: &ArticleName, to: RevisionNumber) -> Result<Receipt, ArchiveError> {
         let (target, observe_time) = (ArticleTarget::Named(name.clone()), self.clock().now());
         let action = Action::Rollback(to);
-        self.write_one(Operation { target, observe_time, precondition: None, request: None, action }).await
+        self.write_one(Operation {
+            target,
+            observe_time,
+            precondition: None,
+            request: None,
+            by: Writer::default(),
+            action,
+        })
+        .await
     }
 
     async fn write_one(&self, operation: Operation) -> Result<Receipt, ArchiveError> {
@@ -265,7 +273,7 @@ impl Archive {
     pub async fn get_by_url(&self, url: &str, as_of: impl Into<AsOf>) -> Result<ArticleAt, ArchiveError> {
         let key = check::url("url", url, &self.limits)?;
         let point = self.point(as_of).await?;
-        self.article_by_url(point, url.to_owned(), key, View::Full).await
+        self.article_by_url(point, url.to_owned(), key, SourceScope::all(), View::Full).await
     }
 
     /// Reads one revision of an article with its content.

@@ -154,6 +154,9 @@ pub enum Conflict {
     /// The precondition requires that the article does not exist, and it does.
     #[error("{0} already exists")]
     ArticleExists(ArticleName),
+    /// The operation would write to an article of a source that its writer may not write to.
+    #[error("the address leads to an article that the writer may not write to")]
+    NotWithin,
     /// The article's newest state is not the one that the precondition requires.
     #[error("{article} {}", difference(*.current, .etag, *.required))]
     Revision {

@@ -56,7 +56,7 @@ pub use crate::archive::read::point::ReadPoint;
 use crate::archive::read::proof::{self, LogTree, ProvenChange, ProvenContinuation};
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::read::{article, compare, list, point};
-use crate::archive::request::{Operation, WriteMode};
+use crate::archive::request::{Operation, WriteMode, WriteOrigin};
 use crate::archive::shared::Shared;
 use crate::archive::write::forecast::Forecasts;
 pub use crate::archive::write::messages::BatchResult;
@@ -65,7 +65,7 @@ pub use crate::archive::write::queue::{Pending, QueueShare};
 use crate::clock::Clock;
 use crate::model::{
     ArticleName, ArticleUrl, AsOf, KnownAt, Limits, RevisionNumber, RevisionSelector, Seq, Snapshot, SourceId,
-    Timestamp, UrlKey,
+    SourceScope, Timestamp, UrlKey,
 };
 pub use crate::store::engine::OpenError;
 pub use crate::store::engine::directory::Directory;
@@ -182,44 +182,47 @@ impl Archive {
     /// If one is rejected, nothing is written, and the error has the index of that operation. In
     /// [`WriteMode::Validate`], nothing is written in any case. A full queue is [`Unavailable::QueueFull`].
     pub async fn write(&self, operations: Vec<Operation>, mode: WriteMode) -> BatchResult {
-        self.write_in(&Arc::default(), operations, mode).await
+        self.write_from(&WriteOrigin::default(), operations, mode).await
     }
 
-    /// Like [`Archive::write`], for a caller that shares its part of the queue with others on the same connection. If
-    /// they have used it up, the error is [`Unavailable::ShareUsed`].
-    pub async fn write_in(
+    /// Like [`Archive::write`], for a caller that shares its part of the queue with others of the same origin. If they
+    /// have used it up, the error is [`Unavailable::ShareUsed`].
+    pub async fn write_from(
         &self,
-        share: &Arc<QueueShare>,
+        origin: &WriteOrigin,
         mut operations: Vec<Operation>,
         mode: WriteMode,
     ) -> BatchResult {
+        origin.sign(&mut operations);
         self.prepare(&self.pools.writes, &mut operations, None).await?;
-        self.queue.submit(share, operations, mode)?.reply().await
+        self.queue.submit(&origin.share, operations, mode)?.reply().await
     }
 
     /// Like [`Archive::write`], in two steps, for a caller that queues more writes before the first reply arrives.
     /// Writes are decided in the order in which they are queued. If the queue is full, this waits instead of failing,
-    /// and only one caller of each share waits at a time.
+    /// and only one caller of each origin waits at a time.
     pub async fn begin_write(
         &self,
-        share: &Arc<QueueShare>,
+        origin: &WriteOrigin,
         mut operations: Vec<Operation>,
         mode: WriteMode,
     ) -> Result<Pending, ArchiveError> {
+        origin.sign(&mut operations);
         self.prepare_imported(&mut operations, mode).await?;
-        self.queue.submit_imported(share, operations, mode).await
+        self.queue.submit_imported(&origin.share, operations, mode).await
     }
 
     /// Like [`Archive::begin_write`], for operations that are carried out one by one, in order: one that is rejected
     /// does not affect the others. Returns the pending reply of each.
     pub async fn begin_writes(
         &self,
-        share: &Arc<QueueShare>,
+        origin: &WriteOrigin,
         mut operations: Vec<Operation>,
         mode: WriteMode,
     ) -> Result<Vec<Pending>, ArchiveError> {
+        origin.sign(&mut operations);
         self.prepare_imported(&mut operations, mode).await?;
-        self.queue.submit_each_imported(share, operations, mode).await
+        self.queue.submit_each_imported(&origin.share, operations, mode).await
     }
 
     async fn prepare_imported(&self, operations: &mut [Operation], mode: WriteMode) -> Result<(), ArchiveError> {
@@ -360,10 +363,20 @@ impl Archive {
         point: ReadPoint,
         url: String,
         key: UrlKey,
+        within: SourceScope,
         view: View,
     ) -> Result<ArticleAt, ArchiveError> {
         self.read(move |reader| {
-            let name = article::by_url(reader, &point, &url, &key)?;
+            let unknown = || ReadError::from(Missing::Url(url.clone()));
+            let name = match article::by_url(reader, &point, &url, &key) {
+                Ok(name) if !within.has(&name.source) => return Err(unknown()),
+                Err(ReadError::Failed(ArchiveError::Missing(Missing::UrlEnded { article, .. })))
+                    if !within.has(&article.source) =>
+                {
+                    return Err(unknown());
+                }
+                found => found?,
+            };
             article::article(reader, &point, &name, view)
         })
         .await
@@ -415,9 +428,10 @@ impl Archive {
         &self,
         point: ReadPoint,
         after: Option<SourceId>,
+        within: SourceScope,
         page_size: usize,
     ) -> Result<ListPage<(SourceId, SourceStats), SourceId>, ArchiveError> {
-        self.read(move |reader| list::sources(reader, point.below(), after.as_ref(), page_size)).await
+        self.read(move |reader| list::sources(reader, point.below(), after.as_ref(), &within, page_size)).await
     }
 
     /// Compares two states of an article, word by word. The default target is the state at the read point, and the

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::archive::request::{self, Action, ArticleTarget, LabelEdit, Operation, Precondition};
+use crate::archive::request::{self, Action, ArticleTarget, LabelEdit, Operation, Precondition, Writer};
 use crate::model::field_errors::{FieldError, FieldErrors, all};
 use crate::model::{
     ArticleId, ArticleName, ArticleUrl, Content, Fetch, Limits, Original, RequestDigest, RevisionNumber, SourceId,
@@ -229,7 +229,14 @@ impl Checked {
     /// The operation that records the observation of `target`.
     pub(crate) fn into_operation(self, target: ArticleTarget) -> Operation {
         let Self { observation, observe_time, precondition, request } = self;
-        Operation { target, observe_time, precondition, request, action: Action::Observe(Box::new(observation)) }
+        Operation {
+            target,
+            observe_time,
+            precondition,
+            request,
+            by: Writer::default(),
+            action: Action::Observe(Box::new(observation)),
+        }
     }
 }
 

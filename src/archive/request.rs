@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::archive::QueueShare;
 use crate::model::diff::DiffSummary;
 use crate::model::field_errors::{FieldErrors, all};
 use crate::model::{
     AbsenceLook, ArticleName, ArticleState, ArticleUrl, Change, Content, ContentDigest, Expunging, Fetch, Limits,
-    Original, RequestDigest, RequestId, RevisionNumber, Seq, Snapshot, SourceId, Timestamp, check,
+    Original, PrincipalName, RequestDigest, RequestId, RevisionNumber, Seq, Snapshot, SourceId, SourceScope, Timestamp,
+    check,
 };
 use crate::store::content::{PackedContent, PackedOriginal};
 use crate::store::{Batch, content_encoding};
@@ -38,8 +40,29 @@ pub struct Operation {
     /// The request id that the client gave, with a digest of the whole request. The digest distinguishes a repeated
     /// request from a different one with the same id.
     pub request: Option<(RequestId, RequestDigest)>,
+    /// Who asks for it, and which articles it may be about.
+    pub by: Writer,
     /// What to do to the article.
     pub action: Action,
+}
+
+/// Who asks for an operation.
+#[derive(Clone, Debug, Default)]
+pub struct Writer {
+    /// The name that goes into the log; `None` if callers are not told apart. The archive takes it from the
+    /// [`WriteOrigin`].
+    pub principal: Option<PrincipalName>,
+    /// The sources whose articles the operation may write to and name. An article elsewhere is not found.
+    pub within: SourceScope,
+}
+
+/// Where writes come from: the name that goes into the log, and the part of the queue that they share.
+#[derive(Clone, Debug, Default)]
+pub struct WriteOrigin {
+    /// The name; `None` if callers are not told apart.
+    pub principal: Option<PrincipalName>,
+    /// The part of the queue.
+    pub share: Arc<QueueShare>,
 }
 
 /// How the client identifies an article.
@@ -120,6 +143,15 @@ pub struct UrlMove {
     pub from: Option<ArticleName>,
     /// The reason that the client gave, for people. May be empty.
     pub reason: String,
+}
+
+impl WriteOrigin {
+    /// Says in operations who asks for them.
+    pub(crate) fn sign(&self, operations: &mut [Operation]) {
+        for operation in operations {
+            operation.by.principal.clone_from(&self.principal);
+        }
+    }
 }
 
 impl Operation {
@@ -332,8 +364,8 @@ pub enum Warning {
     UrlBelongsToOther {
         /// The URL as the client gave it.
         url: String,
-        /// The article that it belongs to.
-        article: ArticleName,
+        /// The article that it belongs to; `None` if the operation may not name it.
+        article: Option<ArticleName>,
     },
     /// A URL was not bound to the article because the article already has the maximum number of URLs.
     TooManyUrls {

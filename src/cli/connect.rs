@@ -18,7 +18,7 @@ use super::key::signer;
 use super::times;
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::capture::state_file::StateDir;
-use crate::client::{Client, Following};
+use crate::client::{Client, Following, TrustedLog};
 use crate::clock::SystemClock;
 use crate::config::Bytes;
 use crate::model::url_key::without_credentials;
@@ -93,9 +93,13 @@ impl Session {
         self.client.feed.clone()
     }
 
-    /// Subscribes to the change feed, and reconnects when the connection breaks.
-    pub(super) fn follow(&self, request: pb::SubscribeRequest) -> Following {
-        self.client.follow(request)
+    /// Subscribes to the change feed, and reconnects when the connection breaks. Checks that the log continues `trusted`,
+    /// if that is given.
+    pub(super) fn follow(&self, request: pb::SubscribeRequest, trusted: Option<TrustedLog>) -> Following {
+        match trusted {
+            Some(trusted) => self.client.follow_checked(request, trusted),
+            None => self.client.follow(request),
+        }
     }
 
     /// Whether this process holds the archive, so that no other command can use it.

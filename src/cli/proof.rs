@@ -1,9 +1,10 @@
 //! `proof`: prints a proof that a revision is in the log, and checks one.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
+use url::Url;
 
 use super::args::proof::ProofArgs;
 use super::connect::Session;
@@ -11,21 +12,31 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::short_name::short;
 use super::style;
+use crate::capture::replace::replace;
+use crate::fetch::{self, Poster};
 use crate::model::Timestamp;
 use crate::model::change::LogKind;
-use crate::proof::{Checked, ProofFile, VerifierKey};
+use crate::model::url_key::without_credentials;
+use crate::proof::{Checked, ProofFile, TimestampRequest, VerifierKey};
 use crate::wire::pb;
 use crate::wire::pb::get_inclusion_proof_request::Change;
 
 /// The largest proof file that is read, in bytes: an article of the largest size, in base64 twice.
 const FILE_BYTES_MAX: u64 = 512 << 20;
 
+/// The largest reply of a time stamping authority that is read, in bytes. It has the authority's certificates.
+const REPLY_BYTES_MAX: u64 = 256 << 10;
+
 pub(super) async fn run(session: &Session, args: &ProofArgs, out: &mut Output) -> Result<(), Failure> {
     let mut client = session.client().integrity.clone();
+    let stamped = args.timestamp.as_ref().zip(args.output.as_deref());
     let Some(article) = &args.article else {
         let request = pb::GetCheckpointRequest { min_tree_size: 0, cosigned: args.cosigned };
         let reply = client.get_checkpoint(request).await?.into_inner();
         let checkpoint = reply.checkpoint.unwrap_or_default();
+        if let Some((authority, path)) = stamped {
+            return stamp(checkpoint.note.as_bytes(), authority, path, out).await;
+        }
         return if out.json { out.message(&checkpoint) } else { out.document(checkpoint.note.as_bytes()) };
     };
     let name = article.resolve(session, None, None).await?;
@@ -41,7 +52,46 @@ pub(super) async fn run(session: &Session, args: &ProofArgs, out: &mut Output) -
         cosigned: args.cosigned,
     };
     let proof = client.get_inclusion_proof(request).await?.into_inner();
+    if let Some((authority, path)) = stamped {
+        return stamp(proof.proof.as_bytes(), authority, path, out).await;
+    }
     if out.json { out.message(&proof) } else { out.document(proof.proof.as_bytes()) }
+}
+
+/// Has a proof or a checkpoint stamped, and keeps it with its time stamp.
+async fn stamp(document: &[u8], authority: &Url, path: &Path, out: &Output) -> Result<(), Failure> {
+    let reply_path = PathBuf::from(format!("{}.tsr", path.display()));
+    for path in [path, &reply_path] {
+        if path.exists() {
+            let message = format!("{} exists; a time stamp is evidence, so it is not replaced", path.display());
+            return Err(Failure::new(Exit::Conflict, message).hint("name another file with --output"));
+        }
+    }
+    let request = TimestampRequest::new(document).map_err(|error| {
+        Failure::new(Exit::Failed, format!("the operating system returned no random bytes: {error}"))
+    })?;
+    let poster = Poster::new(fetch::Options { body_bytes_max: REPLY_BYTES_MAX, ..fetch::Options::default() });
+    let reply = poster.post(authority, "application/timestamp-query", request.encode()).await;
+    let reply = reply.map_err(|error| Failure::new(Exit::Unreachable, error))?;
+    let refused = |why: &dyn std::fmt::Display| {
+        let authority = without_credentials(authority.as_str());
+        Failure::new(Exit::Failed, format!("{authority} returned no time stamp: {why}"))
+    };
+    if !reply.status.is_success() {
+        return Err(refused(&reply.status));
+    }
+    let time = request.check(&reply.body).map_err(|error| refused(&error))?;
+    for (path, bytes) in [(&*reply_path, &*reply.body), (path, document)] {
+        let failed = |error| Failure::new(Exit::Failed, format!("{} cannot be written: {error}", path.display()));
+        replace(path, bytes).map_err(failed)?;
+    }
+    out.note(format_args!(
+        "{} was stamped: {} has the time stamp, of {}. `openssl ts -verify` checks who says so; see docs/PROOF.md.",
+        path.display(),
+        reply_path.display(),
+        style::safe_line(&time)
+    ));
+    Ok(())
 }
 
 /// Checks a proof file, without an archive.
@@ -56,7 +106,7 @@ pub(super) fn check(path: &Path, key: &str, out: &mut Output) -> Result<(), Fail
 }
 
 /// The verifier key: the text itself, or the text of a file.
-fn verifier_key(text: &str) -> Result<VerifierKey, Failure> {
+pub(super) fn verifier_key(text: &str) -> Result<VerifierKey, Failure> {
     let parsed = match std::fs::read_to_string(text) {
         Ok(of_file) => of_file.parse(),
         Err(_) => text.parse(),

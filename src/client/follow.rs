@@ -20,7 +20,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 
-use super::ServerError;
+use super::{ServerError, TrustError, TrustedLog};
 use crate::wire::pb;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 use crate::wire::pb::subscribe_response::Event;
@@ -77,6 +77,9 @@ pub enum Followed {
 pub struct Following {
     feed: ChangeFeedServiceClient<Channel>,
     request: pb::SubscribeRequest,
+    trusted: Option<TrustedLog>,
+    /// Whether the first event of the stream had a checkpoint of the trusted log.
+    stream_is_checked: bool,
     state: StreamState,
     /// Events that were received and have not been handed out yet.
     arrived: VecDeque<Followed>,
@@ -99,10 +102,16 @@ enum StreamState {
 }
 
 impl Following {
-    pub(super) fn new(feed: ChangeFeedServiceClient<Channel>, request: pb::SubscribeRequest) -> Self {
+    pub(super) fn new(
+        feed: ChangeFeedServiceClient<Channel>,
+        request: pb::SubscribeRequest,
+        trusted: Option<TrustedLog>,
+    ) -> Self {
         Self {
             feed,
             request,
+            trusted,
+            stream_is_checked: false,
             state: StreamState::Closed,
             arrived: VecDeque::new(),
             last_bookmark: None,
@@ -145,6 +154,13 @@ impl Following {
         self.last_bookmark.as_ref().map(|bookmark| bookmark.resume_token.as_str()).filter(|token| !token.is_empty())
     }
 
+    /// The log as far as it was checked; `None` unless it is followed by [`Client::follow_checked`].
+    ///
+    /// [`Client::follow_checked`]: super::Client::follow_checked
+    pub fn trusted(&self) -> Option<&TrustedLog> {
+        self.trusted.as_ref()
+    }
+
     /// The epoch on the durable subscription; 0 without one, and before the first [`Followed::Started`].
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -181,8 +197,35 @@ impl Following {
         if let Some(token) = self.resume_token() {
             request.start = Some(pb::FeedStart { position: Some(Position::ResumeToken(token.to_owned())) });
         }
+        if let Some(trusted) = &self.trusted {
+            (request.checkpoints, request.checkpoint_size) = (true, trusted.size());
+        }
         let mut feed = self.feed.clone();
         Box::pin(async move { feed.subscribe(request).await })
+    }
+
+    /// Checks the log that an event shows, if it is to be checked.
+    fn check(&mut self, event: Option<&Event>) -> Result<(), TrustError> {
+        let Some(trusted) = &mut self.trusted else { return Ok(()) };
+        let bookmark = match event {
+            Some(Event::Started(pb::Started { bookmark, .. }) | Event::Delivery(pb::Delivery { bookmark, .. })) => {
+                bookmark.as_ref()
+            }
+            Some(Event::CaughtUp(pb::CaughtUp { bookmark }) | Event::SnapshotEnd(pb::SnapshotEnd { bookmark })) => {
+                bookmark.as_ref()
+            }
+            Some(Event::Bookmark(bookmark)) => Some(bookmark),
+            Some(Event::FellBehind(_)) | None => None,
+        };
+        let has_checkpoint = bookmark.is_some_and(|bookmark| bookmark.checkpoint.is_some());
+        match bookmark {
+            Some(bookmark) if has_checkpoint => trusted.follow(bookmark),
+            // A server that leaves out the first one could show any log.
+            _ if !self.stream_is_checked => Err(TrustError::Missing),
+            _ => Ok(()),
+        }?;
+        self.stream_is_checked = true;
+        Ok(())
     }
 
     fn arrive(&mut self, event: Option<Event>) {
@@ -235,7 +278,7 @@ impl Following {
 
     /// Handles the end of a stream: ends the feed, or schedules the next stream.
     fn end(&mut self, error: ServerError) -> Option<Result<Followed, ServerError>> {
-        self.state = StreamState::Ended;
+        (self.state, self.stream_is_checked) = (StreamState::Ended, false);
         if self.caught_up && self.request.end_when_caught_up {
             return None;
         }
@@ -262,7 +305,13 @@ impl Stream for Following {
                 return Poll::Ready(None);
             }
             match ready!(following.poll_response(context)) {
-                Some(Ok(response)) => following.arrive(response.event),
+                Some(Ok(response)) => match following.check(response.event.as_ref()) {
+                    Ok(()) => following.arrive(response.event),
+                    Err(error) => {
+                        following.state = StreamState::Ended;
+                        return Poll::Ready(Some(Err(ServerError::diverged(&error))));
+                    }
+                },
                 Some(Err(status)) => return Poll::Ready(following.end(status.into())),
                 None => return Poll::Ready(following.end(ended_by_server())),
             }

@@ -6,6 +6,7 @@
 
 mod follow;
 mod points;
+mod trusted_log;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -20,6 +21,7 @@ use tower::service_fn;
 
 pub use self::follow::{Followed, Following};
 pub use self::points::{as_of, as_of_snapshot};
+pub use self::trusted_log::{TrustError, TrustedLog};
 use crate::unix_socket;
 use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
@@ -82,7 +84,17 @@ impl Client {
     /// Follows the change feed, and reconnects automatically when the connection breaks or the server restarts. Nothing
     /// is sent before the first event is awaited.
     pub fn follow(&self, request: pb::SubscribeRequest) -> Following {
-        Following::new(self.feed.clone(), request)
+        Following::new(self.feed.clone(), request, None)
+    }
+
+    /// Like [`Client::follow`], and checks that the server's log continues the one that is trusted: checkpoints come with
+    /// the first bookmark and then every minute, if the log has grown. As soon as one does not pass, the feed ends with
+    /// HISTORY_DIVERGED, and nothing that came with it or after it is handed out. [`Following::trusted`] is what to keep.
+    ///
+    /// It shows that the log is only added to. It does not show that a change of the feed is in the log: for that there
+    /// are inclusion proofs.
+    pub fn follow_checked(&self, request: pb::SubscribeRequest, log: TrustedLog) -> Following {
+        Following::new(self.feed.clone(), request, Some(log))
     }
 }
 
@@ -149,6 +161,19 @@ fn message_of(status: &Status) -> String {
 }
 
 impl ServerError {
+    /// The error of a server that does not show the log that is trusted.
+    fn diverged(error: &TrustError) -> Self {
+        let message = format!("the server does not show the log that is trusted: {error}");
+        let (metadata, field_violations) = (HashMap::new(), Vec::new());
+        Self {
+            code: Code::FailedPrecondition,
+            reason: "HISTORY_DIVERGED".to_owned(),
+            message,
+            metadata,
+            field_violations,
+        }
+    }
+
     /// Whether the connection broke, or the peer is not a Dateline server. Every error of a Dateline server has a
     /// reason.
     pub fn is_of_transport(&self) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::diff::WordDelta;
 use super::{
     AbsenceRecord, ArticleName, ArticleState, ArticleUrl, ClaimedTime, Content, ContentDigest, ContentParts, Expunged,
-    Expunging, Fetch, LogDigest, RequestDigest, RequestId, RevisionNumber, Salt, Seq, Timestamp,
+    Expunging, Fetch, LogDigest, PrincipalName, RequestDigest, RequestId, RevisionNumber, Salt, Seq, Timestamp,
 };
 
 /// An article's internal number: 0, 1, 2, … in the order of first changes. It is never exposed to clients.
@@ -65,6 +65,8 @@ pub struct ChangeEntry {
     pub by_rollback: bool,
     /// The article's newest state, as known with this change.
     pub latest_state: LatestState,
+    /// Who made the change; `None` if callers are not told apart, or its text was destroyed.
+    pub principal: Option<PrincipalName>,
     /// What the change destroyed; `None` unless its kind is [`LogKind::Expunged`].
     pub expunging: Option<Box<Expunging>>,
     /// The salt of the commitments in its leaf. It is drawn when the commit is sealed, and destroyed with the text.

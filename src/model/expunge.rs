@@ -160,6 +160,7 @@ impl ChangeEntry {
             absence: self.absence.clone(),
             reason: String::new(),
             fetch: None,
+            principal: None,
             expunging: self.expunging.clone(),
             salt: Salt::default(),
             expunged: Some(Box::new(Expunged { order, commitments, name_salt })),

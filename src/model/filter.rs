@@ -1,6 +1,6 @@
 //! Selects the articles of a list, a feed or an export.
 
-use super::{ArticleName, ArticleState, ContentParts, SourceId, Timestamp, UrlKey};
+use super::{ArticleName, ArticleState, ContentParts, SourceId, SourceScope, Timestamp, UrlKey};
 
 /// A selection of articles by attribute. Fields are ANDed, the values of one field are ORed, and an empty field matches
 /// every article. It is evaluated on attributes alone, never on the body.
@@ -25,6 +25,8 @@ pub struct ArticleFilter {
     /// In a list, the revision in force must have [changed](super::RevisionRecord::has_changed) one of these parts. In
     /// a feed it selects among the changes of an article and does not affect whether the article matches.
     pub changed_parts: ContentParts,
+    /// Only articles of these sources match, whatever else is selected: those that the caller may read.
+    pub within: SourceScope,
 }
 
 /// A half-open range of instants; an unset bound is open.

@@ -22,6 +22,7 @@ pub mod leaf;
 pub mod limits;
 pub mod merkle;
 pub mod name;
+pub mod scope;
 pub mod seq;
 pub mod slug;
 pub mod time_text;
@@ -53,8 +54,10 @@ pub use leaf::Salt;
 pub use limits::Limits;
 pub use merkle::TreeHash;
 pub use name::{
-    ArticleId, ArticleName, NameError, RequestId, RevisionNumber, RevisionSelector, SourceId, SubscriptionId,
+    ArticleId, ArticleName, NameError, PrincipalName, RequestId, RevisionNumber, RevisionSelector, SourceId,
+    SubscriptionId,
 };
+pub use scope::{SourcePattern, SourceScope};
 pub use seq::{Position, PositionError, Seq, Snapshot};
 pub use time_text::TimeTextError;
 pub use timestamp::Timestamp;

@@ -66,6 +66,10 @@ pub struct ArticleId(Arc<str>);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubscriptionId(Arc<str>);
 
+/// The name of who calls, such as a crawler or a person, of the same form as a [`SourceId`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PrincipalName(Arc<str>);
+
 /// A client's identifier for a request: 1 to 128 printable ASCII characters without spaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(Arc<str>);
@@ -126,6 +130,18 @@ impl SubscriptionId {
 impl fmt::Display for SubscriptionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "subscriptions/{}", self.0)
+    }
+}
+
+impl PrincipalName {
+    /// Parses a name and checks its length and characters.
+    pub fn parse(name: &str) -> Result<Self, NameError> {
+        check_id("the principal's name", name).map(|()| Self(name.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -6,13 +6,21 @@
 //! without an archive: a proof file and a verifier key are enough to check a proof.
 
 pub mod checkpoint;
+#[cfg(feature = "archive")]
 pub mod file;
 pub mod key;
 pub mod note;
+#[cfg(feature = "archive")]
 mod shown;
+#[cfg(feature = "cli")]
+mod timestamp;
 
 pub use checkpoint::Checkpoint;
+#[cfg(feature = "archive")]
 pub use file::{Checked, ProofFile};
 pub use key::{KeyError, LogKey, VerifierKey};
 pub use note::Note;
+#[cfg(feature = "archive")]
 pub use shown::{Disclosure, Shown};
+#[cfg(feature = "cli")]
+pub use timestamp::TimestampRequest;

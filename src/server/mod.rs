@@ -1,6 +1,7 @@
 //! Assembles and runs a server: listener, layers, services, shutdown.
 
 mod admission;
+mod authentication;
 mod connections;
 mod health;
 mod listener;
@@ -25,17 +26,21 @@ use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
 
 use self::admission::AdmissionLayer;
+use self::authentication::AuthenticationLayer;
 use self::connections::ConnectionLimits;
 pub use self::connections::raise_descriptor_limit;
 use self::health::HealthHandler;
 pub use self::listener::Listener;
 use self::unread_responses::UnreadResponses;
+pub use crate::access::audit::Audit;
+pub use crate::access::{Access, AccessError};
 use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;
-use crate::service::{AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
+use crate::service::{AccessHandler, AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
 pub use crate::service::{Signer, Witness};
 use crate::wire::DESCRIPTOR;
+use crate::wire::pb::access_service_server::AccessServiceServer;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
 use crate::wire::pb::change_feed_service_server::ChangeFeedServiceServer;
@@ -71,6 +76,10 @@ pub struct Options {
     pub signer: Option<Arc<Signer>>,
     /// Whether texts may be destroyed, from this machine. Default: no.
     pub allow_expunge: bool,
+    /// Who may do what. Default: the server does not tell its callers apart, and each may do everything.
+    pub access: Option<Arc<Access>>,
+    /// Where calls that were denied, and those of administrators, are written down. Default: nowhere.
+    pub audit: Option<Arc<Audit>>,
 }
 
 impl Default for Options {
@@ -89,6 +98,8 @@ impl Default for Options {
             failed_grace: Duration::from_secs(30),
             signer: None,
             allow_expunge: false,
+            access: None,
+            audit: None,
         }
     }
 }
@@ -117,6 +128,7 @@ const SERVICES: &[&str] = &[
     "dateline.v1.ChangeFeedService",
     "dateline.v1.AdminService",
     "dateline.v1.IntegrityService",
+    "dateline.v1.AccessService",
 ];
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -246,6 +258,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
         stalled_after: options.stalled_after,
         memory: Memory::default(),
         signer: options.signer.clone(),
+        access: options.access.clone(),
     }
 }
 
@@ -253,7 +266,7 @@ fn router(
     context: Context,
     options: &Options,
     health: Option<HealthServer<HealthHandler>>,
-) -> Router<Stack<AdmissionLayer, Identity>> {
+) -> Router<Stack<AuthenticationLayer, Stack<AdmissionLayer, Identity>>> {
     let bounds = Arc::new(Bounds::new(&options.limits, options.stalled_after));
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
         .max_encoding_message_size(usize::MAX)
@@ -268,6 +281,10 @@ fn router(
     let integrity = IntegrityServiceServer::new(IntegrityHandler(context.clone()))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
+    let access = AccessServiceServer::new(AccessHandler(context.clone()))
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd);
+    let authentication = AuthenticationLayer::new(&context, options);
     let admin = AdminServiceServer::new(AdminHandler::new(context, options.allow_expunge))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
@@ -279,12 +296,14 @@ fn router(
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
-        .layer(AdmissionLayer(UnreadResponses::new(options.stalled_after)));
+        .layer(AdmissionLayer(UnreadResponses::new(options.stalled_after)))
+        .layer(authentication);
     server
         .add_service(Bounded::new(archive, &bounds))
         .add_service(Bounded::new(feed, &bounds))
         .add_service(Bounded::new(admin, &bounds))
         .add_service(Bounded::new(integrity, &bounds))
+        .add_service(Bounded::new(access, &bounds))
         .add_optional_service(health.map(|health| health.max_decoding_message_size(SMALL_REQUEST_BYTES)))
         .add_optional_service(is_public.then(reflection).flatten())
         .add_optional_service(is_public.then(reflection_v1alpha).flatten())

@@ -11,6 +11,7 @@ use super::operation::{self, ArticleRequest, ParsedObservation};
 use super::sink::Messages;
 use super::status::Refusal;
 use super::{Context, RpcResult, import, page_space, render, view};
+use crate::access::Permission;
 use crate::archive::ReadPoint;
 use crate::archive::read::article::View;
 use crate::archive::read::compare::StateSelector;
@@ -89,11 +90,13 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::GetArticleRequest>,
     ) -> RpcResult<ResponseFrame<pb::GetArticleResponse>> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let name = article_name("name", &request.name);
         let view = view(request.view, View::Full);
         let as_of = wire::as_of(request.as_of);
         let (name, as_of, view) = all!(name, as_of, view).map_err(Refusal::from)?;
+        caller.require(Permission::Read, &name.source)?;
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let article = self.0.archive.article(point, name, view).await.map_err(Refusal::from)?;
         let snapshot = Some(snapshot_to_pb(&point.snapshot));
@@ -105,11 +108,13 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::GetRevisionRequest>,
     ) -> RpcResult<ResponseFrame<pb::GetRevisionResponse>> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let name = parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error));
         let view = view(request.view, View::Full);
         let as_of = wire::as_of(request.as_of);
         let ((name, selector), as_of, view) = all!(name, as_of, view).map_err(Refusal::from)?;
+        caller.require(Permission::Read, &name.source)?;
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let revision = self.0.archive.revision(point, name, selector, view).await.map_err(Refusal::from)?;
         let revision = if request.include_original { self.0.with_original(point, revision).await? } else { revision };
@@ -121,18 +126,23 @@ impl ArchiveService for ArchiveHandler {
     type ReadOriginalStream = Messages<pb::ReadOriginalResponse>;
 
     async fn read_original(&self, request: Request<pb::ReadOriginalRequest>) -> RpcResult<Self::ReadOriginalStream> {
-        Ok(Response::new(self.0.read_original(request.into_inner()).await?))
+        let caller = Caller::of(&request);
+        Ok(Response::new(self.0.read_original(&caller, request.into_inner()).await?))
     }
 
     async fn batch_get_articles(
         &self,
         request: Request<pb::BatchGetArticlesRequest>,
     ) -> RpcResult<ResponseFrame<pb::BatchGetArticlesResponse>> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let view = view(request.view, View::Basic);
         let names = self.batch_names(&request.names, *view.as_ref().unwrap_or(&View::Basic));
         let as_of = wire::as_of(request.as_of);
         let (names, as_of, view) = all!(names, as_of, view).map_err(Refusal::from)?;
+        for name in &names {
+            caller.require(Permission::Read, &name.source)?;
+        }
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let found = self.0.archive.articles(point, names, view).await.map_err(Refusal::from)?;
         let mut answer = pb::BatchGetArticlesResponse {
@@ -159,31 +169,36 @@ impl ArchiveService for ArchiveHandler {
         &self,
         request: Request<pb::ListArticlesRequest>,
     ) -> RpcResult<ResponseFrame<pb::ListArticlesResponse>> {
-        Ok(Response::new(self.0.list_articles(request.into_inner()).await?))
+        let caller = Caller::of(&request);
+        Ok(Response::new(self.0.list_articles(&caller, request.into_inner()).await?))
     }
 
     async fn list_sources(&self, request: Request<pb::ListSourcesRequest>) -> RpcResult<pb::ListSourcesResponse> {
-        Ok(Response::new(self.0.list_sources(request.into_inner()).await?))
+        let caller = Caller::of(&request);
+        Ok(Response::new(self.0.list_sources(&caller, request.into_inner()).await?))
     }
 
     async fn list_revisions(
         &self,
         request: Request<pb::ListRevisionsRequest>,
     ) -> RpcResult<ResponseFrame<pb::ListRevisionsResponse>> {
-        Ok(Response::new(self.0.list_revisions(request.into_inner()).await?))
+        let caller = Caller::of(&request);
+        Ok(Response::new(self.0.list_revisions(&caller, request.into_inner()).await?))
     }
 
     async fn lookup_article(
         &self,
         request: Request<pb::LookupArticleRequest>,
     ) -> RpcResult<ResponseFrame<pb::LookupArticleResponse>> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let key = wire::check_url("url", &request.url, &self.0.limits);
         let view = view(request.view, View::Basic);
         let as_of = wire::as_of(request.as_of);
         let (key, as_of, view) = all!(key, as_of, view).map_err(Refusal::from)?;
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
-        let article = self.0.archive.article_by_url(point, request.url, key.clone(), view).await;
+        let within = caller.scope(Permission::Read);
+        let article = self.0.archive.article_by_url(point, request.url, key.clone(), within, view).await;
         let encoded = vec![render::encoded_article(article.map_err(Refusal::from)?)];
         let (url_key, snapshot) = (key.as_str().to_owned(), Some(snapshot_to_pb(&point.snapshot)));
         let rest = pb::LookupArticleResponse { article: None, url_key, snapshot };
@@ -191,6 +206,7 @@ impl ArchiveService for ArchiveHandler {
     }
 
     async fn diff_revisions(&self, request: Request<pb::DiffRevisionsRequest>) -> RpcResult<pb::DiffRevisionsResponse> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let name = article_name("name", &request.name);
         let base = state_selector("base", request.base);
@@ -203,6 +219,7 @@ impl ArchiveService for ArchiveHandler {
             }
         });
         let (name, base, target, as_of) = all!(name, base, target, as_of).map_err(Refusal::from)?;
+        caller.require(Permission::Read, &name.source)?;
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let compared = self.0.archive.compare(point, name, base, target).await.map_err(Refusal::from)?;
         let (field_changes, hunks) = diff_to_pb(&compared.diff);
@@ -327,8 +344,9 @@ struct ArticleChanged {
 }
 
 impl ArchiveHandler {
-    async fn write_one(&self, caller: &Caller, operation: Operation, mode: WriteMode) -> Result<Receipt, Refusal> {
-        let written = self.0.archive.write_in(&caller.writes, vec![operation], mode).await;
+    async fn write_one(&self, caller: &Caller, mut operation: Operation, mode: WriteMode) -> Result<Receipt, Refusal> {
+        caller.authorize(&mut operation)?;
+        let written = self.0.archive.write_from(&caller.origin, vec![operation], mode).await;
         let written = written.map_err(|failed| Refusal::from(failed.error))?;
         written.into_iter().next().ok_or_else(Refusal::internal)
     }
@@ -338,8 +356,11 @@ impl ArchiveHandler {
         caller: &Caller,
         requests: Vec<pb::RecordObservationRequest>,
     ) -> Result<pb::BatchRecordObservationsResponse, Refusal> {
-        let batch = operation::batch(&self.0, requests).await?;
-        let answer = self.0.archive.write_in(&caller.writes, batch.operations, batch.mode).await;
+        let mut batch = operation::batch(&self.0, requests).await?;
+        for operation in &mut batch.operations {
+            caller.authorize(operation)?;
+        }
+        let answer = self.0.archive.write_from(&caller.origin, batch.operations, batch.mode).await;
         render::batch_response(answer, batch.warnings)
     }
 

@@ -7,8 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Request;
 
+use super::authority::Authority;
 use super::status::Refusal;
-use crate::archive;
+use crate::access::{Access, Principal};
+use crate::archive::QueueShare;
+use crate::archive::request::WriteOrigin;
 
 /// A connection. The server attaches it to each request as an extension. A request without one, on an in-memory
 /// connection, is treated as a caller of its own.
@@ -18,8 +21,10 @@ pub struct Caller {
     pub peer: Option<IpAddr>,
     /// Whether it comes from another machine.
     pub(super) is_remote: bool,
-    /// The connection's share of the write queue.
-    pub(super) writes: Arc<archive::QueueShare>,
+    /// Its name in the log, and its share of the write queue.
+    pub(super) origin: WriteOrigin,
+    /// Its principal; `None` if the server does not tell its callers apart.
+    pub(super) authority: Option<Authority>,
     streams: Option<Arc<Streams>>,
 }
 
@@ -37,7 +42,20 @@ impl Caller {
         let max = calls_max.saturating_sub(calls_max / 4).clamp(1, Semaphore::MAX_PERMITS);
         let streams = Streams { places: Arc::new(Semaphore::new(max)), max };
         let is_remote = peer.is_some_and(|peer| !peer.to_canonical().is_loopback());
-        Self { peer: peer.map(counted_as), is_remote, writes: Arc::default(), streams: Some(Arc::new(streams)) }
+        Self {
+            peer: peer.map(counted_as),
+            is_remote,
+            origin: WriteOrigin::default(),
+            authority: None,
+            streams: Some(Arc::new(streams)),
+        }
+    }
+
+    /// The same connection, once its principal is known. All connections of a principal share `queue_share`.
+    #[must_use]
+    pub fn authenticated(self, principal: Arc<Principal>, access: Arc<Access>, queue_share: Arc<QueueShare>) -> Self {
+        let origin = WriteOrigin { principal: Some(principal.name.clone()), share: queue_share };
+        Self { origin, authority: Some(Authority { principal, access }), ..self }
     }
 
     /// The caller of a request.

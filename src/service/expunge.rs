@@ -4,6 +4,7 @@ use tonic::Request;
 
 use super::status::Refusal;
 use super::{Caller, Context};
+use crate::access::Permission;
 use crate::archive::ArchiveError;
 use crate::archive::expunge::{Destroyed, ExpungePlan, ExpungeRequest, ExpungeScope};
 use crate::model::{ArticleName, ExpungeReason, Limits, RevisionNumber, SubscriptionId};
@@ -18,7 +19,8 @@ impl Context {
         request: Request<pb::ExpungeRevisionsRequest>,
         is_allowed: bool,
     ) -> Result<pb::ExpungeRevisionsResponse, Refusal> {
-        if !is_allowed || Caller::of(&request).is_remote {
+        let caller = Caller::of(&request);
+        if !is_allowed || caller.is_remote {
             return Err(Refusal::expunge_not_allowed());
         }
         let pb::ExpungeRevisionsRequest { plan_digest, validate_only, .. } = request.get_ref();
@@ -30,13 +32,14 @@ impl Context {
         let expunge = parse(request.get_ref());
         let plan_digest = plan_digest.map_err(FieldErrors::from);
         let (plan_digest, expunge) = all!(plan_digest, expunge)?;
+        caller.require(Permission::Expunge, &expunge.article.source)?;
         let Some(plan_digest) = plan_digest else {
             let plan = self.archive.plan_expunge(expunge).await.map_err(refusal)?;
             let article = plan.article.to_string();
             return Ok(pb::ExpungeRevisionsResponse { plan: Some(plan_to_pb(plan)), article, seq: 0, snapshot: None });
         };
         let Destroyed { plan, seq, article, snapshot } =
-            self.archive.expunge(expunge, plan_digest).await.map_err(refusal)?;
+            self.archive.expunge(&caller.origin, expunge, plan_digest).await.map_err(refusal)?;
         tracing::warn!(
             seq = seq.0,
             changes = plan.changes,

@@ -89,8 +89,11 @@ async fn begin(
     if independent {
         return begin_each(context, caller, requests).await.map(Queued::Each);
     }
-    let batch = operation::batch(context, requests).await?;
-    let pending = context.archive.begin_write(&caller.writes, batch.operations, batch.mode).await?;
+    let mut batch = operation::batch(context, requests).await?;
+    for operation in &mut batch.operations {
+        caller.authorize(operation)?;
+    }
+    let pending = context.archive.begin_write(&caller.origin, batch.operations, batch.mode).await?;
     Ok(Queued::Batch { pending, warnings: batch.warnings })
 }
 
@@ -105,7 +108,8 @@ async fn begin_each(
     let checked: Vec<Result<Vec<pb::Warning>, Refusal>> = parsed
         .into_iter()
         .map(|parsed| {
-            let ParsedObservation { operation, warnings } = parsed?;
+            let ParsedObservation { mut operation, warnings } = parsed?;
+            caller.authorize(&mut operation)?;
             operations.push(operation);
             Ok(warnings)
         })
@@ -113,7 +117,7 @@ async fn begin_each(
     let pending = if operations.is_empty() {
         Vec::new()
     } else {
-        context.archive.begin_writes(&caller.writes, operations, mode).await?
+        context.archive.begin_writes(&caller.origin, operations, mode).await?
     };
     let mut pending = pending.into_iter();
     let queue = |checked: Result<_, Refusal>| {

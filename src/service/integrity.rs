@@ -2,9 +2,11 @@
 
 use tonic::{Request, Response, Status};
 
+use super::caller::Caller;
 use super::checkpoints::SignedCheckpoint;
 use super::status::Refusal;
 use super::{Context, RpcResult};
+use crate::access::Permission;
 use crate::archive::read::article::View;
 use crate::archive::read::proof::ProvenChange;
 use crate::model::leaf::{Group, LeafFields};
@@ -39,12 +41,13 @@ impl IntegrityHandler {
     }
 
     /// The position of the change that is to be proved.
-    async fn position(&self, change: Option<Change>) -> Result<Seq, Refusal> {
+    async fn position(&self, caller: &Caller, change: Option<Change>) -> Result<Seq, Refusal> {
         match change {
             Some(Change::Seq(seq)) => Ok(Seq(seq)),
             Some(Change::Revision(name)) => {
                 let name = parse_revision_name(&name).map_err(|error| FieldError::invalid("revision", error));
                 let (article, selector) = name?;
+                caller.require(Permission::Read, &article.source)?;
                 let point = self.0.archive.read_point(AsOf::default(), Seq::ZERO).await?;
                 let revision = self.0.archive.revision(point, article, selector, View::Basic).await?;
                 Ok(revision.created_by.seq)
@@ -67,13 +70,14 @@ impl IntegrityService for IntegrityHandler {
         &self,
         request: Request<pb::GetInclusionProofRequest>,
     ) -> RpcResult<pb::GetInclusionProofResponse> {
+        let caller = Caller::of(&request);
         let request = request.into_inner();
         let disclosure = match request.disclosure() {
             pb::ProofDisclosure::Unspecified | pb::ProofDisclosure::Full => Disclosure::Full,
             pb::ProofDisclosure::Withheld => Disclosure::Withheld,
         };
         self.0.visible(request.min_tree_size).await?;
-        let seq = self.position(request.change).await?;
+        let seq = self.position(&caller, request.change).await?;
         let end = self.0.archive.tree().size();
         if seq.0 >= end {
             let problem = format!("must be below the size of the tree, which is {end}");
@@ -87,6 +91,7 @@ impl IntegrityService for IntegrityHandler {
         let (tree, size) = (self.0.archive.tree(), signed.checkpoint.size);
         let proven = self.0.archive.prove(tree, size, seq, disclosure == Disclosure::Full).await;
         let proven = proven.map_err(Refusal::from)?;
+        caller.require(Permission::Read, &proven.change.entry.name.source)?;
         if proven.root != signed.checkpoint.root {
             return Err(Refusal::internal().into());
         }

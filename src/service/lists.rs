@@ -3,8 +3,10 @@
 use bytes::Bytes;
 
 use super::archive::article_name;
+use super::caller::Caller;
 use super::status::Refusal;
 use super::{Context, page_space, render, view};
+use crate::access::Permission;
 use crate::archive::ReadPoint;
 use crate::archive::read::article::{ArticleAt, View};
 use crate::archive::read::list::{ArticleQuery, PAGE_CONTENT_BYTES, RevisionOrder, RevisionQuery};
@@ -16,6 +18,7 @@ use crate::wire::{self, FieldError, all, pb, snapshot_to_pb, timestamp_to_pb};
 impl Context {
     pub(super) async fn list_articles(
         &self,
+        caller: &Caller,
         request: pb::ListArticlesRequest,
     ) -> Result<ResponseFrame<pb::ListArticlesResponse>, Refusal> {
         let without_page =
@@ -32,8 +35,9 @@ impl Context {
             Err(_) => Err(FieldError::invalid("order", "is not a known order")),
         };
         let size = render::page_size(request.page_size, &self.limits);
-        let (source, filter, as_of, view, by_name, page_size, token) =
+        let (source, mut filter, as_of, view, by_name, page_size, token) =
             all!(source, filter, as_of, view, by_name, size, token)?;
+        caller.confine(&mut filter, source.as_ref())?;
         let query = ArticleQuery { source, filter, view, page_size, content_bytes_max: PAGE_CONTENT_BYTES };
         let point = self.page_read_point(as_of, request.min_next_seq, token.as_ref()).await?;
         let (articles, next) = if by_name {
@@ -61,6 +65,7 @@ impl Context {
 
     pub(super) async fn list_revisions(
         &self,
+        caller: &Caller,
         request: pb::ListRevisionsRequest,
     ) -> Result<ResponseFrame<pb::ListRevisionsResponse>, Refusal> {
         let without_page =
@@ -79,6 +84,7 @@ impl Context {
         let size = render::page_size(request.page_size, &self.limits);
         let (name, as_of, order, view, changed_parts, page_size, token) =
             all!(name, as_of, order, view, changed_parts, size, token)?;
+        caller.require(Permission::Read, &name.source)?;
         let after = position(token.as_ref(), |text| text.parse().ok().and_then(RevisionNumber::new))?;
         let point = self.page_read_point(as_of, request.min_next_seq, token.as_ref()).await?;
         let query = RevisionQuery { order, changed_parts, view, page_size };
@@ -95,6 +101,7 @@ impl Context {
 
     pub(super) async fn list_sources(
         &self,
+        caller: &Caller,
         request: pb::ListSourcesRequest,
     ) -> Result<pb::ListSourcesResponse, Refusal> {
         let digest = request_digest(&pb::ListSourcesRequest::default());
@@ -106,7 +113,7 @@ impl Context {
         // must still be of this log.
         self.page_read_point(AsOf::default(), 0, token.as_ref()).await?;
         let point = self.read_point(AsOf::default(), 0).await?;
-        let page = self.archive.sources(point, after, page_size).await?;
+        let page = self.archive.sources(point, after, caller.scope(Permission::Read), page_size).await?;
         let sources = page.items.iter().map(|(source, stats)| pb::Source {
             name: source.to_string(),
             article_count: stats.articles,

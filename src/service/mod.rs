@@ -3,8 +3,10 @@
 //! This layer contains no rules of the product, and knows the archive only through its public types. Every error is
 //! converted to a status in [`status`], and nowhere else.
 
+mod access;
 mod admin;
 mod archive;
+mod authority;
 mod backup;
 mod caller;
 mod checkpoints;
@@ -28,8 +30,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use access::AccessHandler;
 pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
+pub use authority::{Required, required};
 pub use caller::{Caller, PeerPlace, PerPeer};
 pub use checkpoints::Signer;
 pub use feed::{FeedHandler, Memory};
@@ -37,6 +41,7 @@ pub use integrity::IntegrityHandler;
 pub use witnesses::Witness;
 
 use self::status::Refusal;
+use crate::access::Access;
 use crate::archive::read::article::View;
 use crate::archive::{Archive, ReadPoint};
 use crate::model::{AsOf, Limits, Seq};
@@ -62,6 +67,8 @@ pub struct Context {
     pub memory: Memory,
     /// Signs checkpoints; `None` if the server has no key.
     pub signer: Option<Arc<Signer>>,
+    /// Who may do what; `None` if the server does not tell its callers apart.
+    pub access: Option<Arc<Access>>,
 }
 
 impl Context {

@@ -6,7 +6,9 @@ use prost::Message;
 use super::Context;
 use super::status::Refusal;
 use crate::archive::observation::Observation;
-use crate::archive::request::{AbsenceLookRequest, Action, ArticleTarget, Operation, Precondition, UrlMove, WriteMode};
+use crate::archive::request::{
+    AbsenceLookRequest, Action, ArticleTarget, Operation, Precondition, UrlMove, WriteMode, Writer,
+};
 use crate::model::{
     AbsenceLook, AbsenceReason, ArticleId, ArticleName, ArticleUrl, ClaimedTime, Content, Limits, Original, Precision,
     RequestDigest, RequestId, RevisionNumber, SourceId, Timestamp, check,
@@ -71,7 +73,14 @@ pub(super) fn article_operation<E: Into<FieldErrors>>(
     let digest = (!request.request_id.is_empty()).then_some(request.digest);
     let id = request_id(&request.request_id, digest);
     let (name, action, observe_time, precondition, request) = all!(name, action, observe_time, precondition, id)?;
-    Ok(Operation { target: ArticleTarget::Named(name), observe_time, precondition, request, action })
+    Ok(Operation {
+        target: ArticleTarget::Named(name),
+        observe_time,
+        precondition,
+        request,
+        by: Writer::default(),
+        action,
+    })
 }
 
 /// Parses a request to record an absence.
@@ -107,7 +116,14 @@ pub(super) fn absence(context: &Context, request: pb::RecordAbsenceRequest) -> R
         all!(target, observe_time, reason, http_status, gone_after, fetch, coalesce, precondition, id)?;
     let look = AbsenceLook { reason, http_status, gone_after };
     let absence = AbsenceLookRequest { look, fetch: fetch.map(Box::new), coalesce_within_micros };
-    Ok(Operation { target, observe_time, precondition, request, action: Action::Absent(Box::new(absence)) })
+    Ok(Operation {
+        target,
+        observe_time,
+        precondition,
+        request,
+        by: Writer::default(),
+        action: Action::Absent(Box::new(absence)),
+    })
 }
 
 /// How many absences in a row make an article gone, unless the client says otherwise.
@@ -179,7 +195,7 @@ pub(super) fn move_url(
             (target, Action::EndUrl(UrlMove { url, from: None, reason }))
         }
     };
-    Ok(Operation { target, observe_time, precondition, request, action })
+    Ok(Operation { target, observe_time, precondition, request, by: Writer::default(), action })
 }
 
 fn destination(destination: Option<pb::move_url_request::Destination>) -> Result<Destination, FieldError> {

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::caller::Caller;
 use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, render};
+use crate::access::Permission;
 use crate::archive::read::article::{RevisionAt, View};
 use crate::model::RevisionSelector;
 use crate::model::name::parse_revision_name;
@@ -43,11 +45,13 @@ impl Context {
     /// Starts to send an original. Nothing in the archive is locked while the client reads.
     pub(super) async fn read_original(
         &self,
+        caller: &Caller,
         request: pb::ReadOriginalRequest,
     ) -> Result<Messages<pb::ReadOriginalResponse>, Refusal> {
         let name = parse_revision_name(&request.name).map_err(|error| FieldError::invalid("name", error));
         let as_of = wire::as_of(request.as_of);
         let ((name, selector), as_of) = all!(name, as_of)?;
+        caller.require(Permission::Read, &name.source)?;
         let point = self.read_point(as_of, request.min_next_seq).await?;
         let revision = self.archive.revision(point, name.clone(), selector, View::Basic).await?;
         let full_name = name.revision(revision.number);

@@ -263,9 +263,10 @@ fn warning(warning: &Warning) -> pb::Warning {
         Warning::UrlBelongsToOther { url, article } => pb::Warning {
             reason: "URL_BELONGS_TO_OTHER_ARTICLE".to_owned(),
             message: format!(
-                "{} was not recorded for this article, since it belongs to {article}; if they are the same article, \
-                 record the content under that name",
-                excerpt(&without_credentials(url))
+                "{} was not recorded for this article, since it belongs to {}; if they are the same article, record the \
+                 content under that name",
+                excerpt(&without_credentials(url)),
+                article.as_ref().map_or("another one".to_owned(), ToString::to_string),
             ),
         },
         Warning::UrlReused { url, article } => pb::Warning {

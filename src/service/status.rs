@@ -10,6 +10,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::access::{AccessError, Permission, Unauthenticated};
 use crate::archive::ArchiveError;
 use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable, excerpt};
 use crate::model::{Limits, SubscriptionId};
@@ -97,6 +98,77 @@ impl Refusal {
         let message = "this server does not destroy texts for this caller; start it with --allow-expunge, and call it from \
                        the machine that it runs on";
         Self::new(Code::PermissionDenied, "EXPUNGE_NOT_ALLOWED", message)
+    }
+
+    /// The call has no principal.
+    pub(crate) fn unauthenticated(why: Unauthenticated) -> Self {
+        let (reason, message) = match why {
+            Unauthenticated::Missing => (
+                "CREDENTIALS_MISSING",
+                "this server wants to know who calls; send a token (`dateline login`, DATELINE_TOKEN_FILE) or a client \
+                 certificate",
+            ),
+            Unauthenticated::Invalid => {
+                ("CREDENTIALS_INVALID", "no principal has this token or certificate; it may have been revoked")
+            }
+            Unauthenticated::Expired => {
+                ("CREDENTIALS_EXPIRED", "the token or certificate has expired; ask an administrator for another")
+            }
+        };
+        Self::new(Code::Unauthenticated, reason, message)
+    }
+
+    /// The caller may not do this, whether or not what it names exists.
+    pub(crate) fn permission_denied(permission: Permission, resource: &str) -> Self {
+        let message = format!("permission {permission} is denied on {resource}, or it does not exist");
+        Self::new(Code::PermissionDenied, "PERMISSION_DENIED", message)
+            .with("permission", permission)
+            .with("resource", resource)
+    }
+
+    /// The principal makes more calls than it may.
+    pub(crate) fn rate_limited(principal: &str, calls_per_second_max: u32, retry_after: Duration) -> Self {
+        let message = format!(
+            "{principal} makes more than {calls_per_second_max} calls a second; wait {} ms",
+            retry_after.as_millis().max(1)
+        );
+        let mut refusal = Self::new(Code::ResourceExhausted, "RATE_LIMITED", message)
+            .with("principal", principal)
+            .with("calls_per_second_max", calls_per_second_max);
+        refusal.0.retry_after = Some(retry_after);
+        refusal
+    }
+
+    /// What the caller may read has changed since the feed began, so going on would skip changes in silence.
+    pub(super) fn scope_changed() -> Self {
+        let message = "what you may read has changed since this position was given; start again at a seq or a snapshot, \
+                       and drop what you may no longer read";
+        Self::new(Code::FailedPrecondition, "SCOPE_CHANGED", message)
+    }
+
+    /// The server was started with `--no-auth`, or the archive is in memory.
+    pub(super) fn callers_not_told_apart() -> Self {
+        let message = "this server does not tell its callers apart, so it has no tokens; start it without --no-auth";
+        Self::new(Code::FailedPrecondition, "RULES_UNUSABLE", message)
+    }
+
+    /// A change of the rules that failed.
+    pub(super) fn of_access(error: AccessError) -> Self {
+        match &error {
+            AccessError::Exists(name) => {
+                Self::new(Code::AlreadyExists, "PRINCIPAL_EXISTS", &error).with("principal", name.as_str())
+            }
+            AccessError::Unknown(name) => {
+                Self::new(Code::NotFound, "PRINCIPAL_UNKNOWN", &error).with("principal", name.as_str())
+            }
+            AccessError::Io { .. } | AccessError::Mode { .. } | AccessError::Rules { .. } => {
+                // The path is the operator's.
+                tracing::error!(%error, "the rules could not be changed");
+                let message = "the rules cannot be read or changed; the server's log says why";
+                Self::new(Code::FailedPrecondition, "RULES_UNUSABLE", message)
+            }
+            AccessError::Randomness(_) => Self::internal(),
+        }
     }
 
     /// The revision has no original.
@@ -300,6 +372,8 @@ fn conflict(error: &Conflict) -> Refusal {
         Conflict::UrlTooEarly { article, first } => Refusal::new(Code::FailedPrecondition, "URL_MOVE_TOO_EARLY", error)
             .with("article", article)
             .with("first_observe_time", first),
+        // Only moves of addresses affect an article that the request does not name.
+        Conflict::NotWithin => Refusal::permission_denied(Permission::Mark, "sources/-"),
         Conflict::UrlElsewhere { url, at, leads_to } => {
             let refusal = Refusal::new(Code::FailedPrecondition, "URL_LEADS_ELSEWHERE", error);
             let refusal = refusal.with("url", excerpt(url)).with("observe_time", at);

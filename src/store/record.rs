@@ -13,8 +13,8 @@ use crate::model::{
     AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleId, ArticleKey, ArticleName, ArticleState,
     ArticleUrl, BoundUrl, Change, ChangeEntry, ClaimedTime, ContentDigest, ContentParts, ExpungeOrder, ExpungeReason,
     Expunged, ExpungedChange, Expunging, Fetch, LabelChange, LatestState, LogDigest, LogKind, OriginalRecord,
-    Precision, RepeatedMove, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Salt, Seq, SourceId, Timestamp,
-    TreeHash, UrlKey, WordDelta,
+    Precision, PrincipalName, RepeatedMove, RequestDigest, RequestId, RevisionNumber, RevisionRecord, Salt, Seq,
+    SourceId, Timestamp, TreeHash, UrlKey, WordDelta,
 };
 
 /// A change, encoded and ready to be stored.
@@ -172,7 +172,7 @@ fn attributes_to_stored(entry: &ChangeEntry) -> stored::Attributes {
         labels_added: added,
         labels_removed: removed,
         labels: after,
-        principal: String::new(),
+        principal: entry.principal.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default(),
         expunging: entry.expunging.as_deref().map(expunging_to_stored),
     }
 }
@@ -345,6 +345,9 @@ fn from_stored(seq: Seq, message: stored::Change, attributes: stored::Attributes
         fetch: attributes.fetch.map(|fetch| Box::new(fetch_from_stored(fetch))),
         by_rollback: message.by_rollback,
         latest_state,
+        principal: transposed(
+            (!attributes.principal.is_empty()).then(|| PrincipalName::parse(&attributes.principal).ok()),
+        )?,
         expunging: transposed(attributes.expunging.map(expunging_from_stored))?.map(Box::new),
         salt: if expunged.is_some() { Salt::default() } else { Salt(message.salt.try_into().ok()?) },
         expunged: expunged.map(Box::new),

@@ -12,7 +12,7 @@ use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{
     ArticleFilter, ArticleState, ChangeKinds, ContentParts, FeedQuery, RequestDigest, RequestId, Seq, SourceId,
-    SubscriptionId, TimeRange, Timestamp, UrlKey,
+    SourceScope, SubscriptionId, TimeRange, Timestamp, UrlKey,
 };
 
 /// The stored state of a durable subscription.
@@ -192,6 +192,7 @@ fn filter_from_stored(filter: stored::ArticleFilter) -> Option<ArticleFilter> {
         observe_time: range_from_stored(filter.observe_time.unwrap_or_default())?,
         publish_time: range_from_stored(filter.publish_time.unwrap_or_default())?,
         changed_parts: ContentParts::from_bits(filter.changed_parts)?,
+        within: SourceScope::all(),
     })
 }
 
@@ -222,6 +223,7 @@ mod tests {
             observe_time: TimeRange { start: at(-1), end: None },
             publish_time: TimeRange { start: None, end: at(5) },
             changed_parts: ContentParts::of([ContentPart::Body, ContentPart::Rights]),
+            within: SourceScope::all(),
         };
         let record = SubscriptionRecord {
             query: FeedQuery { filter, kinds: ChangeKinds::from_bits(5) },

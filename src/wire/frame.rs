@@ -242,7 +242,7 @@ mod tests {
     fn frames_decode_as_the_messages_they_represent() {
         let (frames, changes): (Vec<_>, Vec<_>) =
             [change(0, false, false), change(1, true, false), change(2, true, true)].into_iter().unzip();
-        let bookmark = pb::Bookmark { next_seq: 3, resume_token: "t".into(), archive_time: None };
+        let bookmark = pb::Bookmark { next_seq: 3, resume_token: "t".into(), ..pb::Bookmark::default() };
         let delivery = DeliveryFrame { changes: frames.clone(), bookmark: bookmark.clone() };
         let event = EventFrame::Delivery(Box::new(delivery));
         let message = pb::Delivery { changes: changes.clone(), articles: vec![], bookmark: Some(bookmark) };

@@ -1,8 +1,8 @@
 //! Asks witnesses to cosign the checkpoints of a log, as C2SP's
 //! [tlog-witness](https://github.com/C2SP/C2SP/blob/main/tlog-witness.md) defines.
 //!
-//! A witness keeps the last checkpoint that it has cosigned, and cosigns another only if that continues it. So whoever
-//! sees the cosignatures of a witness sees the same log as everyone who sees them.
+//! A witness keeps the last checkpoint that it has cosigned, and cosigns another only if that continues it. All readers who
+//! require the cosignature of one honest witness therefore see the same log.
 //!
 //! Each witness is asked when the log has grown, at most every [`Options::every`]. A witness that does not answer delays
 //! nothing: the log goes on without its cosignatures, its status says so, and it is asked again later.

@@ -1,7 +1,7 @@
 //! A child's request as a few numbers, from which both the child and the parent build the operation and its content.
 
 use bytes::Bytes;
-use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation};
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, Writer};
 use dateline::model::{
     ArticleId, ArticleName, ArticleUrl, Block, BlockKind, Content, Original, RequestDigest, RequestId, RevisionNumber,
     SourceId, Timestamp,
@@ -89,7 +89,14 @@ impl Wanted {
             What::Mark { withdrawn } => Action::SetState { withdrawn: *withdrawn, reason: format!("at {}", self.at) },
         };
         let request = self.request.as_ref().map(|id| (RequestId::parse(id).unwrap(), self.digest()));
-        Operation { target, observe_time: self.observe_time(), precondition: None, request, action }
+        Operation {
+            target,
+            observe_time: self.observe_time(),
+            precondition: None,
+            request,
+            by: Writer::default(),
+            action,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use dateline::internals::archive::expunge::{ExpungeRequest, ExpungeScope};
 use dateline::internals::archive::recover::compact::{CompactMode, compact_directory};
 use dateline::internals::archive::recover::restore::{RestoreError, Restored, restore_directory};
 use dateline::internals::archive::recover::verify::{rebuild_directory, verify_directory};
-use dateline::internals::archive::request::WriteMode;
+use dateline::internals::archive::request::{WriteMode, WriteOrigin};
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::backup::{self, BackupChain, BackupFile, Changes, Until};
 use dateline::internals::clock::ManualClock;
@@ -206,7 +206,7 @@ proptest! {
         for amount in amounts {
             let request = order(&name, amount.scope(revisions));
             let plan = block_on(opened.plan_expunge(request.clone())).unwrap();
-            let done = block_on(opened.expunge(request.clone(), plan.digest));
+            let done = block_on(opened.expunge(&WriteOrigin::default(), request.clone(), plan.digest));
             if plan.changes == 0 {
                 prop_assert!(done.is_err());
                 continue;
@@ -215,7 +215,7 @@ proptest! {
             prop_assert_eq!(&done.plan, &plan);
             name = done.article.clone();
             last = Some(done.seq);
-            prop_assert!(block_on(opened.expunge(request, plan.digest)).is_err(), "nothing is left of the plan");
+            prop_assert!(block_on(opened.expunge(&WriteOrigin::default(), request, plan.digest)).is_err(), "nothing is left of the plan");
         }
         let pending = block_on(opened.destruction_pending()).unwrap();
         prop_assert_eq!(pending.is_some(), last.is_some());
@@ -371,7 +371,7 @@ fn a_scrub_that_is_cut_between_two_files_loses_nothing_and_is_completed_by_the_n
     let long = ArticleName { article: ArticleId::parse("long").unwrap(), ..support::article(1) };
     let request = order(&long, ExpungeScope::Revisions((2..=40).step_by(2).map(support::number).collect()));
     let plan = block_on(written.plan_expunge(request.clone())).unwrap();
-    block_on(written.expunge(request, plan.digest)).unwrap();
+    block_on(written.expunge(&WriteOrigin::default(), request, plan.digest)).unwrap();
     save(&written, saved, &backup);
     close(written);
 
@@ -431,7 +431,7 @@ fn an_article_with_thousands_of_changes_loses_its_text_and_its_name() {
     let request = order(&name, ExpungeScope::ArticleAndName);
     let plan = block_on(written.plan_expunge(request.clone())).unwrap();
     assert_eq!(plan.changes, 3_000);
-    let done = block_on(written.expunge(request, plan.digest)).unwrap();
+    let done = block_on(written.expunge(&WriteOrigin::default(), request, plan.digest)).unwrap();
     assert_eq!(done.seq, Seq(3_002));
     let left = order(&done.article, ExpungeScope::ArticleAndName);
     assert_eq!(block_on(written.plan_expunge(left)).unwrap().changes, 0);

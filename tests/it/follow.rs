@@ -151,7 +151,7 @@ fn from_beginning() -> pb::SubscribeRequest {
 }
 
 fn bookmark(next_seq: u64) -> pb::Bookmark {
-    pb::Bookmark { next_seq, resume_token: format!("t{next_seq}"), archive_time: None }
+    pb::Bookmark { next_seq, resume_token: format!("t{next_seq}"), ..pb::Bookmark::default() }
 }
 
 fn started(next_seq: u64, epoch: u64) -> Event {

@@ -26,6 +26,7 @@ mod fetch;
 mod fetched;
 mod fixture;
 mod follow;
+mod followed_log;
 mod imports;
 mod labels;
 mod layers;

@@ -11,7 +11,7 @@ use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, Revi
 use dateline::internals::archive::{Archive, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleUrl, AsOf, BlockKind, ChangeKind, ChangeKinds, ClaimedTime, Content,
-    ContentParts, FeedQuery, KnownAt, RevisionSelector, Seq, Timestamp,
+    ContentParts, FeedQuery, KnownAt, RevisionSelector, Seq, SourceScope, Timestamp,
 };
 use sha2::{Digest, Sha256};
 
@@ -145,7 +145,10 @@ async fn articles(archive: &Archive, point: ReadPoint, text: &mut String) {
             let observe_time = Some(period.since);
             let point = ReadPoint { observe_time, ..point };
             let key = url.key.clone();
-            let found = archive.article_by_url(point, url.original.clone(), key, View::Basic).await.unwrap();
+            let found = archive
+                .article_by_url(point, url.original.clone(), key, SourceScope::all(), View::Basic)
+                .await
+                .unwrap();
             assert_eq!(found.name, article.name, "the URL leads to its article");
         }
     }
@@ -190,7 +193,7 @@ fn article_shown(article: &ArticleAt, text: &mut String) {
 /// The counts of a source are always those of the present, whatever else is read.
 async fn sources(archive: &Archive, text: &mut String) {
     let point = archive.read_point(AsOf::default(), Seq::ZERO).await.unwrap();
-    for (source, figures) in archive.sources(point, None, ALL).await.unwrap().items {
+    for (source, figures) in archive.sources(point, None, SourceScope::all(), ALL).await.unwrap().items {
         let (articles, first, latest) = (figures.articles, figures.first_archive_time, figures.latest_archive_time);
         writeln!(text, "source {source}: {articles} articles, archived from {first} to {latest}").unwrap();
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dateline::internals::archive::changefeed::{FeedView, PagePlan};
-use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition};
+use dateline::internals::archive::request::{Action, ArticleTarget, Observation, Operation, Precondition, Writer};
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::clock::ManualClock;
 use dateline::internals::store::engine::lock::Holder;
@@ -121,7 +121,7 @@ pub(crate) fn fetch(number: u8) -> Fetch {
 
 /// An operation without precondition or request id.
 pub(crate) fn operation(target: ArticleTarget, observe_time: Timestamp, action: Action) -> Operation {
-    Operation { target, observe_time, precondition: None, request: None, action }
+    Operation { target, observe_time, precondition: None, request: None, by: Writer::default(), action }
 }
 
 /// An operation that observes one of the test contents.

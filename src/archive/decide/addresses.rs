@@ -23,7 +23,7 @@ use crate::archive::project::timeline::TimelineReader;
 use crate::archive::request::{Action, ArticleTarget, Operation, Outcome, Receipt, UrlMove, Warning};
 use crate::model::{
     ArticleId, ArticleKey, ArticleName, ArticleUrl, BoundUrl, Change, ChangeEntry, Content, Limits, LogKind,
-    RepeatedMove, RevisionRecord, Seq, SourceId, Timestamp, UrlKey, diff,
+    RepeatedMove, RevisionRecord, Seq, SourceId, SourceScope, Timestamp, UrlKey, diff,
 };
 use crate::store::address::{AddressSteps, Lead, UrlEntry};
 use crate::store::head::InForce;
@@ -166,10 +166,14 @@ impl Decider<'_> {
         if let Some(name) = self.requested_before(operation, url)? {
             return Ok(name);
         }
+        let may_be_named = |name: &ArticleName| operation.by.within.has(&name.source);
         match addresses::look_up(&self.tables, &url.key, operation.observe_time, ALL)? {
             LookedUp::Article(article) => Ok(self.name_of(article)?),
             LookedUp::Ended(entry) => {
                 let article = self.name_of(entry.article)?;
+                if !may_be_named(&article) {
+                    return Err(Missing::Url(url.original.clone()).into());
+                }
                 Err(Missing::UrlEnded { url: url.original.clone(), article, ended: entry.since }.into())
             }
             LookedUp::Unknown => Err(Missing::Url(url.original.clone()).into()),
@@ -177,19 +181,21 @@ impl Decider<'_> {
     }
 
     /// The URLs that an observation of `article` at `at` binds to it: those that do not lead there yet at that time,
-    /// and belong to no other article. `url_count` is how many periods of URLs the article has already.
+    /// and belong to no other article. `url_count` is how many periods of URLs the article has already. Only articles
+    /// within these sources are named.
     pub(crate) fn bind_urls(
         &self,
         article: ArticleKey,
         at: Timestamp,
         urls: &[ArticleUrl],
         mut url_count: u32,
+        within: &SourceScope,
     ) -> Result<UrlBindings, StoreError> {
         let mut bindings = UrlBindings::default();
         for url in urls {
             match self.claim(&url.key, at, ALL)? {
                 Claim::Leads(other) | Claim::Next(other) if other != article => {
-                    let article = self.name_of(other)?;
+                    let article = Some(self.name_of(other)?).filter(|article| within.has(&article.source));
                     bindings.warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
                 }
                 Claim::Leads(_) => {}
@@ -245,7 +251,7 @@ impl Decider<'_> {
         for url in urls(operation) {
             let claimed_by = self.claimed_by(&url.key, operation.observe_time, below)?;
             if let Some(other) = claimed_by.filter(|other| *other != article) {
-                let article = self.name_of(other)?;
+                let article = Some(self.name_of(other)?).filter(|article| operation.by.within.has(&article.source));
                 warnings.push(Warning::UrlBelongsToOther { url: url.original.clone(), article });
             }
         }
@@ -273,12 +279,14 @@ impl Decider<'_> {
         }
         let leads_to = found.map(|entry| self.name_of(entry.article)).transpose()?;
         if url_move.from.is_some() && url_move.from != leads_to {
+            let leads_to = leads_to.filter(|holder| operation.by.within.has(&holder.source));
             return Err(Conflict::UrlElsewhere { url: url.original.clone(), at, leads_to }.into());
         }
         Ok(leads_to.map(|holder| Operation {
             target: ArticleTarget::Named(holder.clone()),
             precondition: None,
             request: None,
+            by: operation.by.clone(),
             action: Action::EndUrl(UrlMove { from: Some(holder), ..url_move.clone() }),
             ..*operation
         }))

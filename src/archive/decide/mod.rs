@@ -173,6 +173,13 @@ impl Decider<'_> {
             ArticleTarget::AtUrl(url) => self.found_at_url(operation, url)?,
             ArticleTarget::ByAddress(url) => self.found_by_address(operation, url)?,
         };
+        if !operation.by.within.has(&name.source) {
+            return Err(match &operation.target {
+                ArticleTarget::AtUrl(url) | ArticleTarget::ByAddress(url) => Missing::Url(url.original.clone()).into(),
+                // The address that is moved leads to it.
+                ArticleTarget::Named(_) | ArticleTarget::ByUrl { .. } => Conflict::NotWithin.into(),
+            });
+        }
         let existing = match self.tables.article(&name, ALL)? {
             None => None,
             Some(key) => Some(ExistingArticle { key, head: self.tables.existing_head(key)? }),
@@ -326,6 +333,7 @@ impl Decider<'_> {
                 is_newest: false,
                 labels_seq: None,
             },
+            principal: operation.by.principal.clone(),
             expunging: None,
             // Sealing the commit replaces it.
             salt: Salt::default(),

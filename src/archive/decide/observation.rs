@@ -54,7 +54,8 @@ impl Decider<'_> {
             Some(prepared) if prepared.base.is_none() => prepared.packed.clone(),
             _ => PackedContent::pack(&observation.bytes, None, Effort::Quick),
         };
-        let UrlBindings { bound_urls, warnings } = self.bind_urls(key, at, &observation.urls, 0)?;
+        let UrlBindings { bound_urls, warnings } =
+            self.bind_urls(key, at, &observation.urls, 0, &operation.by.within)?;
         let original = packed_original(observation);
         let record = RevisionRecord {
             original: original.as_ref().map(|original| original.record.clone()),
@@ -97,7 +98,7 @@ impl Decider<'_> {
             self.reject_if_withdrawn(&head, key, at)?;
         }
         let UrlBindings { mut bound_urls, mut warnings } =
-            self.bind_urls(key, at, &observation.urls, head.url_count)?;
+            self.bind_urls(key, at, &observation.urls, head.url_count, &operation.by.within)?;
         if matches!(decision, Decision::Recorded(_) | Decision::Coalesced) {
             // It was recorded before, or is not recorded. So it must not undo what was said of an address since.
             self.leave_contested(&mut bound_urls)?;

@@ -28,7 +28,7 @@ pub(crate) mod register_file;
 use std::sync::Arc;
 
 use crate::archive::error::Conflict;
-use crate::archive::request::{Action, ArticleTarget, Operation, PreparedExpunge};
+use crate::archive::request::{Action, ArticleTarget, Operation, PreparedExpunge, WriteOrigin, Writer};
 use crate::archive::{Archive, ArchiveError, WriteMode};
 use crate::model::{
     ArticleName, ExpungeOrder, ExpungeReason, ExpungeRegister, RevisionNumber, Seq, Snapshot, SubscriptionId,
@@ -118,7 +118,12 @@ impl Archive {
     /// see [`Archive::destruction_pending`].
     ///
     /// [`Conflict::ExpungePlanChanged`] if the request would destroy anything else than the plan says, or nothing.
-    pub async fn expunge(&self, request: ExpungeRequest, plan_digest: [u8; 32]) -> Result<Destroyed, ArchiveError> {
+    pub async fn expunge(
+        &self,
+        origin: &WriteOrigin,
+        request: ExpungeRequest,
+        plan_digest: [u8; 32],
+    ) -> Result<Destroyed, ArchiveError> {
         let changed = || Conflict::ExpungePlanChanged(request.article.clone());
         for _ in 0..ATTEMPTS_MAX {
             let Prepared { plan, expunges } = self.prepare_expunge(request.clone()).await?;
@@ -135,9 +140,10 @@ impl Archive {
                 observe_time: self.now(),
                 precondition: None,
                 request: None,
+                by: Writer::default(),
                 action: Action::Expunge(Box::new(expunge)),
             });
-            match self.write(operations.collect(), WriteMode::Commit).await {
+            match self.write_from(origin, operations.collect(), WriteMode::Commit).await {
                 Ok(receipts) => {
                     let snapshot = receipts.last().ok_or(ArchiveError::Internal)?.snapshot;
                     let seq = snapshot.next_seq.previous().ok_or(ArchiveError::Internal)?;

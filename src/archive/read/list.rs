@@ -18,7 +18,9 @@ use crate::archive::read::matching::{
 };
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::model::{ArticleFilter, ArticleKey, ArticleName, ContentParts, RevisionNumber, Seq, SourceId, Timestamp};
+use crate::model::{
+    ArticleFilter, ArticleKey, ArticleName, ContentParts, RevisionNumber, Seq, SourceId, SourceScope, Timestamp,
+};
 use crate::store::engine::Direction;
 use crate::store::key::article::TimeTable;
 use crate::store::stats::SourceStats;
@@ -328,11 +330,15 @@ pub(crate) fn sources(
     reader: &Reader<'_>,
     below: Seq,
     after: Option<&SourceId>,
+    within: &SourceScope,
     page_size: usize,
 ) -> Result<ListPage<(SourceId, SourceStats), SourceId>, ReadError> {
     let mut items: Vec<(SourceId, SourceStats)> = Vec::new();
     for source in reader.tables()?.sources(after, below) {
         let source = source?;
+        if !within.has(&source.0) {
+            continue;
+        }
         if items.len() == page_size {
             let next = items.last().map(|(id, _)| id.clone());
             return Ok(ListPage { items, next });

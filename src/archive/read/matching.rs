@@ -15,7 +15,8 @@ pub(crate) struct StateInForce {
 
 /// Whether the name matches. This is all there is to check unless [`checks_attributes`].
 pub(crate) fn name_passes(filter: &ArticleFilter, name: &ArticleName) -> bool {
-    (filter.sources.is_empty() || filter.sources.contains(&name.source))
+    filter.within.has(&name.source)
+        && (filter.sources.is_empty() || filter.sources.contains(&name.source))
         && (filter.articles.is_empty() || filter.articles.contains(name))
 }
 
@@ -31,6 +32,7 @@ pub(crate) fn checks_attributes(filter: &ArticleFilter) -> bool {
         observe_time,
         publish_time,
         changed_parts: _,
+        within: _,
     } = filter;
     !states.is_empty()
         || !languages.is_empty()

@@ -174,7 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::archive::request::{Observation, Receipt, WriteMode};
+    use crate::archive::request::{Observation, Receipt, WriteMode, Writer};
     use crate::archive::write::queue::Pending;
     use crate::archive::{Options, QueueShare};
     use crate::clock::SystemClock;
@@ -203,6 +203,7 @@ mod tests {
             observe_time: Timestamp::from_micros(second * 1_000_000).unwrap(),
             precondition: None,
             request: None,
+            by: Writer::default(),
             action: Action::Observe(Box::new(Observation::new(content, Vec::new()))),
         }
     }

@@ -257,7 +257,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::archive::request::{ArticleTarget, Observation};
+    use crate::archive::request::{ArticleTarget, Observation, Writer};
     use crate::model::{ArticleName, BlockKind, Content};
 
     /// A queue without a writer thread: nothing is carried out until the test receives it.
@@ -272,6 +272,7 @@ mod tests {
             observe_time: Timestamp::from_micros(0).unwrap(),
             precondition: None,
             request: None,
+            by: Writer::default(),
             action: Action::SetState { withdrawn: true, reason: String::new() },
         };
         (0..count).map(operation).collect()

@@ -1,6 +1,7 @@
 //! The arguments of `watch` and `subscriptions`: where the change feed begins, and which changes it delivers.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
@@ -48,6 +49,12 @@ pub(in crate::cli) struct WatchArgs {
     /// Include this much of each change in --json and --exec [default: basic]
     #[arg(long, value_enum)]
     pub(in crate::cli) view: Option<View>,
+    /// Check that the log is only added to: keep its last checkpoint in this file, and end if the log does not continue it
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) checkpoints: Option<PathBuf>,
+    /// The log's verifier key, as `dateline key show` prints it, or a file that has it [default: that in FILE]
+    #[arg(long, value_name = "KEY", requires = "checkpoints")]
+    pub(in crate::cli) key: Option<String>,
 }
 
 /// The arguments of `subscriptions`.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use url::Url;
 
 use super::values::revision_number;
 use crate::cli::article::ArticleRef;
@@ -12,7 +13,7 @@ use crate::model::RevisionNumber;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ProofArgs {
     /// The article whose revision to prove; prints a proof file
-    #[arg(required_unless_present_any = ["check", "checkpoint"])]
+    #[arg(required_unless_present_any = ["check", "checkpoint", "timestamp"])]
     pub(in crate::cli) article: Option<ArticleRef>,
     /// Prove this revision [default: the newest]
     #[arg(long, value_name = "N", value_parser = revision_number, requires = "article")]
@@ -29,6 +30,13 @@ pub(in crate::cli) struct ProofArgs {
     /// End at a checkpoint that a witness has cosigned
     #[arg(long, conflicts_with = "check")]
     pub(in crate::cli) cosigned: bool,
+    /// Have the proof, or the newest checkpoint without an article, stamped by this time stamping authority (RFC 3161): it
+    /// goes to the file of --output, and the time stamp next to it, to FILE.tsr
+    #[arg(long, value_name = "URL", requires = "output", conflicts_with = "check")]
+    pub(in crate::cli) timestamp: Option<Url>,
+    /// The file for what is stamped; it must not exist
+    #[arg(long, value_name = "FILE", requires = "timestamp")]
+    pub(in crate::cli) output: Option<PathBuf>,
     /// Print the newest checkpoint of the log instead
     #[arg(long, conflicts_with = "article")]
     pub(in crate::cli) checkpoint: bool,

@@ -7,6 +7,7 @@
 mod durable;
 pub(super) mod exec;
 pub(super) mod lines;
+mod trusted_file;
 
 use std::num::NonZeroU32;
 use std::process::ExitStatus;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::durable::{Durable, Parked};
 use self::exec::Executed;
 use self::lines::Lines;
+use self::trusted_file::TrustedFile;
 use super::args::feed::{Kind, Start, View, WatchArgs};
 use super::connect::Session;
 use super::exit::{Exit, Failure};
@@ -48,6 +50,8 @@ enum Connection {
 
 pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -> Result<(), Failure> {
     check(session, args, out)?;
+    let trusted = args.checkpoints.as_deref().map(|path| TrustedFile::open(path, args.key.as_deref())).transpose()?;
+    let (trusted_file, trusted) = trusted.unzip();
     let stopping = Signals::listen()?.token();
     let filter = filter(session, args).await?;
     let durable = match &args.durable {
@@ -59,9 +63,10 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
     if session.is_embedded() && durable.is_none() && args.exec.is_none() {
         out.hold();
     }
-    let following = session.follow(request(args, filter, durable.as_ref()));
+    let following = session.follow(request(args, filter, durable.as_ref()), trusted);
     let mut watch = Watch {
         following,
+        trusted_file,
         durable,
         command: args.exec.as_deref(),
         park_after: args.park_after,
@@ -126,6 +131,8 @@ fn request(args: &WatchArgs, filter: pb::ArticleFilter, durable: Option<&Durable
 
 struct Watch<'a> {
     following: Following,
+    /// Where the checkpoint is kept up to which the log was checked.
+    trusted_file: Option<TrustedFile>,
     durable: Option<Durable>,
     /// The command to run for each change; without one, a line is written.
     command: Option<&'a str>,
@@ -156,6 +163,11 @@ impl Watch<'_> {
                 None => Some(End::CaughtUp),
                 Some(Followed::Change(change)) => self.process(&change, out).await?,
                 Some(Followed::Bookmark(bookmark)) => {
+                    if let Some((file, log)) = self.trusted_file.as_ref().zip(self.following.trusted())
+                        && bookmark.checkpoint.is_some()
+                    {
+                        file.keep(log)?;
+                    }
                     self.handle_bookmark(bookmark.next_seq).await?;
                     None
                 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::super::Context;
 use super::super::sink::{NotTaken, Sink};
 use super::super::status::Refusal;
+use super::checkpoints::FollowedTree;
 use super::ending::{Ending, Interruption};
 use super::memory::{self, MemoryShare};
 use super::query::{Begin, RequestedQuery, feed_view};
@@ -56,6 +57,8 @@ pub(super) struct Subscriber {
     pub(super) query_digest: RequestDigest,
     heartbeat: Duration,
     end_when_caught_up: bool,
+    /// What the subscriber knows of the log's tree, if it follows that, too.
+    tree: Option<FollowedTree>,
     attachment: Option<Attachment>,
     /// Whether CaughtUp has been sent, and no FellBehind since.
     caught_up: bool,
@@ -84,6 +87,7 @@ impl Subscriber {
         let view = feed_view(request.view);
         let interval = wire::duration("heartbeat_interval", request.heartbeat_interval, HEARTBEAT, HEARTBEAT_RANGE);
         let end_when_caught_up = request.end_when_caught_up;
+        let tree = FollowedTree::read(context, &request)?;
         let target = SubscribeTarget::read(request, &context.limits);
         let (view, heartbeat, target) = all!(view, interval, target)?;
         // Subscribed to before the position is resolved, so that no new tail is missed.
@@ -109,6 +113,7 @@ impl Subscriber {
             plan: plan(Arc::new(query), view),
             heartbeat,
             end_when_caught_up,
+            tree,
             attachment,
             caught_up: false,
             bookmark_due: Instant::now() + heartbeat,
@@ -141,7 +146,7 @@ impl Subscriber {
 
     async fn feed(&mut self, sink: &Sink<EventFrame>) -> Result<std::convert::Infallible, Ending> {
         let started = pb::Started {
-            bookmark: Some(self.bookmark()),
+            bookmark: Some(self.bookmark_with_checkpoint().await?),
             epoch: self.attachment.as_ref().map_or(0, |attachment| attachment.epoch),
             snapshot: self.snapshot.as_ref().map(|_| snapshot_to_pb(&self.place)),
         };
@@ -152,6 +157,10 @@ impl Subscriber {
         }
         loop {
             self.room(sink).await?;
+            if self.tree.as_ref().is_some_and(|tree| tree.is_due(self.end.now())) {
+                self.send_bookmark(sink).await?;
+                self.room(sink).await?;
+            }
             self.send_changes(sink).await?;
             if self.place.next_seq == self.end.now() {
                 self.send_caught_up(sink).await?;
@@ -318,9 +327,19 @@ impl Subscriber {
     }
 
     pub(super) async fn send_bookmark(&mut self, sink: &Sink<EventFrame>) -> Result<(), Ending> {
-        self.send(sink, show::event(Event::Bookmark(self.bookmark())), None).await?;
+        let bookmark = self.bookmark_with_checkpoint().await?;
+        self.send(sink, show::event(Event::Bookmark(bookmark)), None).await?;
         self.bookmark_due = Instant::now() + self.heartbeat;
         Ok(())
+    }
+
+    /// A bookmark of the current position, with a checkpoint if one is due.
+    async fn bookmark_with_checkpoint(&mut self) -> Result<pb::Bookmark, Ending> {
+        let mut bookmark = self.bookmark();
+        if let Some(tree) = &mut self.tree {
+            tree.add(&mut bookmark, &self.context).await?;
+        }
+        Ok(bookmark)
     }
 
     /// A bookmark of the current position.
@@ -365,7 +384,7 @@ mod tests {
 
     use super::super::memory::Memory;
     use super::*;
-    use crate::archive::request::{Action, ArticleTarget, Observation, Operation};
+    use crate::archive::request::{Action, ArticleTarget, Observation, Operation, Writer};
     use crate::archive::{Archive, Options};
     use crate::clock::SystemClock;
     use crate::model::{ArticleName, Content, Limits, Timestamp};
@@ -390,6 +409,7 @@ mod tests {
             observe_time: Timestamp::from_micros(0).unwrap(),
             precondition: None,
             request: None,
+            by: Writer::default(),
             action: Action::Observe(Box::new(Observation::new(content, Vec::new()))),
         };
         archive.write(vec![operation], crate::archive::request::WriteMode::Commit).await.unwrap();

@@ -1,5 +1,6 @@
 //! The handler of `ChangeFeedService`: the change feed and durable subscriptions.
 
+mod checkpoints;
 mod durable;
 mod ending;
 mod follow;

@@ -4,7 +4,7 @@ use super::super::render;
 use super::request;
 use crate::archive::changefeed::{ChangeAt, FeedItem};
 use crate::archive::read::compare::Comparison;
-use crate::model::{ArticleName, RequestDigest, Snapshot};
+use crate::model::{ArticleName, PrincipalName, RequestDigest, Snapshot};
 use crate::protobuf::MessageWriter;
 use crate::wire::frame::{ChangeFrame, EventFrame};
 use crate::wire::token::{ResumeToken, SnapshotPlace};
@@ -53,6 +53,7 @@ pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
         writer.generated(21, Some(&render::article_url(ended.url.clone(), None, Some(entry.observe_time))));
     }
     writer.generated(22, expunging.as_ref());
+    writer.text(23, entry.principal.as_ref().map_or("", PrincipalName::as_str));
 }
 
 /// Renders a comparison, without the blocks that are equal.
@@ -79,13 +80,14 @@ pub(super) fn bookmark(place: &Snapshot, query: RequestDigest) -> pb::Bookmark {
         next_seq: place.next_seq.0,
         resume_token: token.encode(query),
         archive_time: place.archive_time.map(timestamp_to_pb),
+        ..pb::Bookmark::default()
     }
 }
 
 /// A bookmark of a position inside the snapshot at `place`.
 pub(super) fn bookmark_in_snapshot(place: &Snapshot, within: SnapshotPlace, query: RequestDigest) -> pb::Bookmark {
     let token = ResumeToken { next_seq: place.next_seq, log_digest: place.log_digest, snapshot: Some(within) };
-    pb::Bookmark { next_seq: 0, resume_token: token.encode(query), archive_time: None }
+    pb::Bookmark { resume_token: token.encode(query), ..pb::Bookmark::default() }
 }
 
 /// An event without encoded changes.

@@ -209,14 +209,7 @@ impl Directory {
 
     /// Creates or replaces a file next to the database, durably: it has either its old bytes or all of the new ones.
     pub fn replace_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let new = self.path.join(format!("{name}.new"));
-        let mut file = own_file::create(&new)?;
-        // A killed process may have left a part of the file.
-        file.set_len(0)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(new, self.path.join(name))?;
-        sync_directory(&self.path)
+        own_file::replace(&self.path.join(name), bytes)
     }
 
     /// Opens a file next to the database for reading; `None` if it does not exist.

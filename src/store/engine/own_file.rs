@@ -2,8 +2,8 @@
 //!
 //! Otherwise another user with write access to the directory could have a file elsewhere overwritten.
 
-use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// Opens `path` for reading.
-pub(in crate::store) fn read(path: &Path) -> io::Result<File> {
+pub(crate) fn read(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true))
 }
 
@@ -23,6 +23,21 @@ pub(in crate::store) fn write(path: &Path) -> io::Result<File> {
 /// As [`write()`], but creates a missing file with mode 0600.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
+}
+
+/// Creates or replaces a file, durably: it has either its old bytes or all of the new ones.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = Path::new(&new);
+    let mut file = create(new)?;
+    // A killed process may have left a part of the file.
+    file.set_len(0)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }
 
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {

@@ -7,7 +7,7 @@ use super::timestamp;
 use crate::model::field_errors::{FieldError, FieldErrors, all, every};
 use crate::model::{
     ArticleFilter, ArticleName, ArticleState, ChangeKind, ChangeKinds, ContentPart, ContentParts, FeedQuery, Limits,
-    SourceId, TimeRange, Timestamp, UrlKey,
+    SourceId, SourceScope, TimeRange, Timestamp, UrlKey,
 };
 
 pub(in crate::wire) const FILTER_VALUES_MAX: usize = 100;
@@ -64,6 +64,7 @@ pub fn article_filter(message: Option<pb::ArticleFilter>, limits: &Limits) -> Re
         observe_time,
         publish_time,
         changed_parts,
+        within: SourceScope::all(),
     })
 }
 

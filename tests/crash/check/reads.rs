@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use dateline::internals::archive::error::Missing;
 use dateline::internals::archive::read::article::{ArticleAt, View};
 use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
-use dateline::model::{ArticleName, ArticleState, AsOf, Change, ContentDigest, KnownAt, Seq, Timestamp, UrlKey};
+use dateline::model::{
+    ArticleName, ArticleState, AsOf, Change, ContentDigest, KnownAt, Seq, SourceScope, Timestamp, UrlKey,
+};
 
 use super::found::Found;
 use super::naive::{InForce, Naive};
@@ -113,7 +115,7 @@ fn shown(article: &ArticleAt, at: Option<Timestamp>) -> Shown {
 async fn url_leads_to(archive: &Archive, key: &UrlKey, name: &ArticleName) -> Option<Fault> {
     let point = archive.read_point(AsOf::default(), Seq::ZERO).await;
     let read = match point {
-        Ok(point) => archive.article_by_url(point, key.to_string(), key.clone(), View::Basic).await,
+        Ok(point) => archive.article_by_url(point, key.to_string(), key.clone(), SourceScope::all(), View::Basic).await,
         Err(error) => Err(error),
     };
     match read {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use dateline::internals::archive::expunge::{ExpungeRequest, ExpungeScope};
 use dateline::internals::archive::recover::compact::{CompactMode, compact_directory};
+use dateline::internals::archive::request::WriteOrigin;
 use dateline::internals::archive::{Directory, Options};
 use dateline::internals::store::Tables;
 use dateline::internals::store::engine::sled::{Options as EngineOptions, SledEngine};
@@ -133,7 +134,7 @@ fn expunge_first(path: &Path) -> (Seq, [Vec<u8>; 2]) {
             reference: String::new(),
         };
         let plan = archive.plan_expunge(request.clone()).await.unwrap();
-        archive.expunge(request, plan.digest).await.unwrap();
+        archive.expunge(&WriteOrigin::default(), request, plan.digest).await.unwrap();
         archive.close().await;
     });
     (first.seq, secrets)

@@ -9,7 +9,7 @@ use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, Revi
 use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, AsOf, ChangeKinds, ContentParts, FeedQuery, KnownAt, RevisionSelector, Seq, Snapshot,
-    Timestamp,
+    SourceScope, Timestamp,
 };
 
 use crate::support;
@@ -44,7 +44,10 @@ pub(super) async fn answers(archive: &Archive, bound: Seq, instants: &[Option<Ti
         }
         for number in 0..9 {
             let url = support::url(number);
-            let article = archive.article_by_url(point, url.original, url.key, View::Basic).await.map(without_etag);
+            let article = archive
+                .article_by_url(point, url.original, url.key, SourceScope::all(), View::Basic)
+                .await
+                .map(without_etag);
             said.push(text(&article));
         }
     }

@@ -23,6 +23,7 @@ mod serve;
 mod server;
 mod site;
 mod subscriptions;
+mod timestamp;
 mod tour;
 mod verify;
 mod watch;

@@ -74,3 +74,43 @@ fn a_revision_is_proved_and_the_proof_checked_without_the_archive() {
     cli.fails(&["proof", "--check", file_text, "--key", "nonsense"], 2, "--key");
     cli.fails(&["proof", "--check", file_text], 2, "--key");
 }
+
+#[test]
+fn a_watch_keeps_the_checkpoint_that_it_trusts_and_refuses_another_log() {
+    let cli = Cli::new();
+    let (key, file, copy) = (cli.path("log.pem"), cli.path("trusted"), cli.path("copy"));
+    cli.ok(&["key", "new", key.to_str().unwrap()]);
+    cli.ok(&["add", &example("harbour-bridge.txt"), "--article", "bridge"]);
+    let run = |arguments: &[&str]| {
+        let output = cli.command(arguments).env("DATELINE_LOG_KEY", &key).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), err)
+    };
+    let verifier = run(&["key", "show"]).1;
+    let watch = ["watch", "--until-caught-up", "--from", "beginning", "--checkpoints", file.to_str().unwrap()];
+    let (status, _, message) = run(&watch);
+    assert!(status == 2 && message.contains("--key"), "{message}");
+    let (status, lines, message) = run(&[&watch[..], &["--key", verifier.trim()]].concat());
+    assert!(status == 0 && lines.contains("bridge"), "{message}");
+    let kept = || std::fs::read_to_string(&file).unwrap();
+    assert!(kept().starts_with(&verifier) && kept().lines().nth(2) == Some("1"), "{}", kept());
+
+    // A copy of the archive goes another way.
+    std::fs::create_dir(&copy).unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(cli.archive()).arg(&copy).status().unwrap();
+    assert!(copied.success());
+    let copy = copy.join("archive");
+    let copy = ["--archive", copy.to_str().unwrap()];
+    let label =
+        |archive: &[&str], label: &str| run(&[&["label", "port-kestrel-courier/bridge", label], archive].concat());
+    assert_eq!(label(&[], "+city").0, 0);
+    assert_eq!(run(&watch).0, 0);
+    assert_eq!(kept().lines().nth(2), Some("2"));
+    let (status, lines, message) = run(&[&watch[..], &copy].concat());
+    assert!(status == 4 && lines.is_empty(), "{message}");
+    assert_eq!((label(&copy, "+port").0, label(&copy, "+city").0), (0, 0));
+    let before = kept();
+    let (status, lines, message) = run(&[&watch[..], &copy].concat());
+    assert!(status == 4 && lines.is_empty() && message.contains("does not continue"), "{message}");
+    assert_eq!(kept(), before);
+}

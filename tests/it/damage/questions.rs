@@ -10,7 +10,7 @@ use dateline::internals::archive::read::list::{ArticleQuery, RevisionOrder, Revi
 use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleUrl, AsOf, ChangeKind, ChangeKinds, ContentParts, FeedQuery, KnownAt,
-    RevisionSelector, Seq, Snapshot, SubscriptionId, Timestamp,
+    RevisionSelector, Seq, Snapshot, SourceScope, SubscriptionId, Timestamp,
 };
 
 use super::answers::{self, Answer, Answers, shown};
@@ -140,7 +140,9 @@ impl Questions {
             answers.insert(format!("{name}"), Answer::of(read, answers::article));
         }
         for url in self.urls.iter().chain([&support::url(60)]) {
-            let read = archive.article_by_url(newest, url.original.clone(), url.key.clone(), View::Basic).await;
+            let read = archive
+                .article_by_url(newest, url.original.clone(), url.key.clone(), SourceScope::all(), View::Basic)
+                .await;
             answers.insert(format!("url {}", url.original), Answer::of(read, answers::article));
         }
         self.lists(archive, newest.snapshot.next_seq, &mut answers).await;
@@ -200,7 +202,7 @@ impl Questions {
         answers.insert(by_name, Answer::of(read.map(|page| page.items), show));
         let read = archive.articles_by_latest_change(whole, everything(), None).await;
         answers.insert(by_latest_change, Answer::of(read.map(|page| page.items), show));
-        let read = archive.sources(whole, None, 100).await;
+        let read = archive.sources(whole, None, SourceScope::all(), 100).await;
         answers.insert(sources, Answer::of(read.map(|page| page.items), |items| shown(&items)));
     }
 

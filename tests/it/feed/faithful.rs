@@ -66,11 +66,11 @@ fn from(truth: &Truth, query: &Query, place: u64) -> Vec<Event> {
 
 pub(super) fn bookmark(truth: &Truth, next_seq: u64) -> Option<pb::Bookmark> {
     let archive_time = truth.archive_time_before(next_seq).map(timestamp_to_pb);
-    Some(pb::Bookmark { next_seq, resume_token: token(next_seq), archive_time })
+    Some(pb::Bookmark { next_seq, resume_token: token(next_seq), archive_time, ..pb::Bookmark::default() })
 }
 
 fn article_bookmark(sent: usize) -> Option<pb::Bookmark> {
-    Some(pb::Bookmark { next_seq: 0, resume_token: format!("after article {sent}"), archive_time: None })
+    Some(pb::Bookmark { resume_token: format!("after article {sent}"), ..pb::Bookmark::default() })
 }
 
 /// The token of a position in the log.

@@ -25,6 +25,7 @@ pub(crate) fn operation(write: &Write, precondition: Option<Precondition>) -> Op
     Operation {
         precondition,
         request: write.request.map(|id| support::request(id, &words(write))),
+        principal: None,
         ..support::operation(target, support::at(write.at), action(&asked(&write.what)))
     }
 }

@@ -9,7 +9,7 @@ use dateline::internals::archive::{Archive, ArchiveError, ReadPoint};
 use dateline::model::filter::language_matches;
 use dateline::model::{
     ArticleFilter, ArticleName, ArticleState, AsOf, ContentPart, ContentParts, KnownAt, RevisionSelector, Seq,
-    TimeRange, Timestamp, UrlKey,
+    SourceScope, TimeRange, Timestamp, UrlKey,
 };
 
 use super::parts::selects;
@@ -272,7 +272,10 @@ impl Reads<'_> {
                 Err(Some(ended)) => Err(Missed::UrlEnded(ended)),
                 Ok(owner) => expected_article(self.model, point.below().0, point.observe_time, &owner, false),
             };
-            let read = self.archive.article_by_url(point, url.original.clone(), url.key.clone(), View::Basic).await;
+            let read = self
+                .archive
+                .article_by_url(point, url.original.clone(), url.key.clone(), SourceScope::all(), View::Basic)
+                .await;
             let read = read.map(|article| ShownArticle::of(&article)).map_err(|error| Missed::of(&error));
             self.compared += 1;
             same(|| Self::place(point, &url.original), read, expected)?;
@@ -370,7 +373,8 @@ impl Reads<'_> {
         let point = self.archive.read_point(AsOf::default(), Seq::ZERO).await.map_err(|error| error.to_string())?;
         let (mut read, mut after) = (BTreeMap::new(), None);
         loop {
-            let page = self.archive.sources(point, after, 1).await.map_err(|error| error.to_string())?;
+            let page =
+                self.archive.sources(point, after, SourceScope::all(), 1).await.map_err(|error| error.to_string())?;
             for (source, figures) in page.items {
                 let times = (Some(figures.first_archive_time), Some(figures.latest_archive_time));
                 read.insert(source, (figures.articles, times));

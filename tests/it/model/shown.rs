@@ -436,7 +436,7 @@ pub(super) fn expected_entries(
 /// The archive's reply to a writer.
 pub(super) fn answer_of(written: &Receipt) -> Answer {
     let foreign = written.warnings.iter().map(|warning| match warning {
-        Warning::UrlBelongsToOther { url, article } => (url.clone(), article.clone()),
+        Warning::UrlBelongsToOther { url, article } => (url.clone(), article.clone().unwrap()),
         Warning::TooManyUrls { url } => panic!("{url} is one of few"),
         Warning::UrlReused { url, .. } => panic!("the texts are too short to tell whether {url} was reused"),
     });

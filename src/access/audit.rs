@@ -1,0 +1,156 @@
+//! The audit file: one line of JSON for each call that was denied, and for each call that only an administrator may make.
+//!
+//! What is written to the archive is not here: every change in the log says who made it. No line has a text of an article
+//! or a token. The file is rotated by size: `audit.jsonl` is the current one, `audit.jsonl.1` the one before it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::engine::own_file;
+
+/// The name of the audit file in the archive's directory.
+pub const FILE: &str = "audit.jsonl";
+/// The size at which the file is rotated, in bytes.
+const BYTES_MAX: u64 = 16 << 20;
+/// How many earlier files are kept.
+const EARLIER_MAX: u32 = 8;
+/// The most bytes of a resource name that a line has.
+const RESOURCE_BYTES_MAX: usize = 512;
+
+/// A line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditLine {
+    /// When the call was made, as RFC 3339.
+    pub time: String,
+    /// Who made it; empty if it had no valid credentials.
+    pub principal: String,
+    /// The address that it came from; empty for a process on this machine.
+    pub peer: String,
+    /// The method, such as `dateline.v1.AdminService/Verify`.
+    pub method: String,
+    /// What it was about, such as `sources/gazette`; empty if that is not known.
+    pub resource: String,
+    /// The name of its status, such as `OK` or `PERMISSION_DENIED`.
+    pub code: String,
+}
+
+/// The audit file of an archive that this process serves.
+#[derive(Debug)]
+pub struct Audit {
+    path: PathBuf,
+    file: Mutex<Option<OpenFile>>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: fs::File,
+    bytes: u64,
+}
+
+impl Audit {
+    /// The audit file of the archive in `directory`, which is created with the first line.
+    pub fn of(directory: &Path) -> Self {
+        Self { path: directory.join(FILE), file: Mutex::default() }
+    }
+
+    /// Adds a line. If that fails, it is logged.
+    pub fn add(&self, mut line: AuditLine) {
+        crop(&mut line.resource);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.write(&mut file, &line) {
+            *file = None;
+            tracing::error!(%error, method = line.method, "a call could not be written to the audit file");
+        }
+    }
+
+    fn write(&self, open: &mut Option<OpenFile>, line: &AuditLine) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        if open.as_ref().is_some_and(|open| open.bytes + bytes.len() as u64 > BYTES_MAX) {
+            *open = None;
+            self.rotate()?;
+        }
+        let current = match open {
+            Some(current) => current,
+            None => open.insert(OpenFile::append(&self.path)?),
+        };
+        current.file.write_all(&bytes)?;
+        current.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Renames the file to the first earlier one, that to the second, and so on. The last one is deleted.
+    fn rotate(&self) -> io::Result<()> {
+        for number in (1..=EARLIER_MAX).rev() {
+            let newer = if number == 1 { self.path.clone() } else { earlier(&self.path, number - 1) };
+            match fs::rename(newer, earlier(&self.path, number)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OpenFile {
+    fn append(path: &Path) -> io::Result<Self> {
+        use io::{Seek, SeekFrom};
+        let mut file = own_file::create(path)?;
+        let bytes = file.seek(SeekFrom::End(0))?;
+        Ok(Self { file, bytes })
+    }
+}
+
+/// The files of the archive in `directory`, from the earliest to the current one.
+pub fn files(directory: &Path) -> Vec<PathBuf> {
+    let path = directory.join(FILE);
+    let earlier = (1..=EARLIER_MAX).rev().map(|number| earlier(&path, number));
+    earlier.chain([path.clone()]).filter(|path| path.exists()).collect()
+}
+
+fn earlier(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+fn crop(text: &mut String) {
+    if text.len() > RESOURCE_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(RESOURCE_BYTES_MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_added_and_files_rotated() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let line = |number: u32| AuditLine {
+            time: number.to_string(),
+            principal: String::new(),
+            peer: "203.0.113.9".to_owned(),
+            method: "dateline.v1.AdminService/Verify".to_owned(),
+            resource: "é".repeat(400),
+            code: "PERMISSION_DENIED".to_owned(),
+        };
+        let audit = Audit::of(directory.path());
+        audit.add(line(1));
+        // Another process had written a full file.
+        fs::OpenOptions::new().append(true).open(directory.path().join(FILE)).unwrap().set_len(BYTES_MAX).unwrap();
+        let audit = Audit::of(directory.path());
+        audit.add(line(2));
+        audit.add(line(3));
+        let files = files(directory.path());
+        assert_eq!(files.len(), 2);
+        let last = fs::read_to_string(&files[1]).unwrap();
+        assert_eq!(last.lines().count(), 2);
+        let read: AuditLine = serde_json::from_str(last.lines().next().unwrap()).unwrap();
+        assert_eq!((read.time.as_str(), read.resource.len()), ("2", RESOURCE_BYTES_MAX));
+    }
+}

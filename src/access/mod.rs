@@ -1,0 +1,360 @@
+//! Who may do what: principals, the rules that say how they are recognised and what each may do, and their tokens.
+//!
+//! ```text
+//! credentials of a call ──▶ authenticate ──▶ principal ──▶ the service asks: may it do this on that source?
+//!                                ▲
+//!        access.toml ──▶ rules ──┘   read again when the file changes; a file with a mistake keeps the old rules
+//! ```
+//!
+//! This module decides who calls, and knows what each may do. It does not know methods or messages: which permission a
+//! call needs, and on which source, is the service's to say.
+
+pub mod audit;
+mod principal;
+mod rules;
+mod token;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use tokio::sync::watch;
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
+
+pub use self::principal::{Permission, Principal};
+use self::rules::RULES_BYTES_MAX;
+pub use self::rules::{Rules, RulesError};
+pub use self::token::TokenDigest;
+use crate::clock::Clock;
+use crate::model::{PrincipalName, SourcePattern, Timestamp};
+use crate::store::engine::own_file;
+
+/// The name of the rules file in the archive's directory.
+pub const FILE: &str = "access.toml";
+
+/// Why rules cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The file cannot be read or written.
+    #[error("{} cannot be used: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// Others can read or write the file.
+    #[error("{} can be read or written by others (mode {mode:o}); run `chmod 600 {}`", .path.display(), .path.display())]
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The file has a mistake.
+    #[error("{}, {source}", .path.display())]
+    Rules {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: RulesError,
+    },
+    /// There is a principal with this name.
+    #[error("there is a principal {:?} already; revoke its token first, or choose another name", .0.as_str())]
+    Exists(PrincipalName),
+    /// There is no principal with this name.
+    #[error("there is no principal {:?}", .0.as_str())]
+    Unknown(PrincipalName),
+    /// The operating system returned no random bytes.
+    #[error("the operating system returned no random bytes: {0}")]
+    Randomness(String),
+}
+
+/// What a call comes with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Credentials<'a> {
+    /// The token in its `authorization` header.
+    pub token: Option<&'a str>,
+    /// The names in the client's certificate, which was verified.
+    pub sans: &'a [String],
+    /// Whether it comes from a process of the owner of the archive's files.
+    pub is_owner: bool,
+}
+
+/// Why a call has no principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unauthenticated {
+    /// It has no credentials.
+    Missing,
+    /// Its credentials belong to no principal.
+    Invalid,
+    /// Its credentials have ended.
+    Expired,
+}
+
+/// A principal as the rules have it, for an administrator.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The principal.
+    pub principal: Arc<Principal>,
+    /// When it last called; `None` if it has not since this process started.
+    pub last_used: Option<Timestamp>,
+}
+
+/// The rules of an open archive.
+pub struct Access {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    owner: Arc<Principal>,
+    rules: RwLock<RulesFile>,
+    /// Changes with the rules.
+    epoch: watch::Sender<u64>,
+    last_used: Mutex<HashMap<PrincipalName, Timestamp>>,
+    /// Held while the file is changed.
+    editing: Mutex<()>,
+}
+
+/// Rules, and the file that they were read from.
+#[derive(Clone, Debug, Default)]
+struct RulesFile {
+    rules: Arc<Rules>,
+    version: Option<FileVersion>,
+}
+
+/// What tells one version of a file from the next without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileVersion {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    mode: u32,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    /// Reads the rules of the archive in `directory`. Without a file, there are none, and only its owner may do anything.
+    pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, AccessError> {
+        let path = directory.join(FILE);
+        let read = read(&path)?;
+        Ok(Self {
+            path,
+            clock,
+            owner: Arc::new(Principal::owner()),
+            rules: RwLock::new(read),
+            epoch: watch::Sender::new(0),
+            last_used: Mutex::default(),
+            editing: Mutex::default(),
+        })
+    }
+
+    /// Whether there is a rules file.
+    pub fn has_rules(&self) -> bool {
+        self.current().version.is_some()
+    }
+
+    /// Reads the file again if it has changed. A file with a mistake leaves the rules as they are, and the error is
+    /// logged once.
+    pub fn refresh(&self) {
+        let version = version(&self.path);
+        if version.as_ref().is_ok_and(|version| *version == self.current().version) {
+            return;
+        }
+        match read(&self.path) {
+            Ok(read) => self.replace(read),
+            Err(error) => {
+                tracing::error!(%error, "the rules were not read again; the old ones stay in force");
+                // Not tried again until the file changes once more.
+                let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+                rules.version = version.unwrap_or(rules.version);
+            }
+        }
+    }
+
+    /// Changes whenever the rules do.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
+    }
+
+    /// The principal that calls with these credentials. A token counts before a certificate, and that before the owner.
+    pub fn authenticate(&self, credentials: Credentials<'_>) -> Result<Arc<Principal>, Unauthenticated> {
+        let rules = self.current().rules;
+        let found = match credentials {
+            Credentials { token: Some(token), .. } => {
+                TokenDigest::of(token).and_then(|digest| rules.with_token(digest))
+            }
+            Credentials { is_owner: true, .. } => return Ok(Arc::clone(&self.owner)),
+            Credentials { sans: [], .. } => return Err(Unauthenticated::Missing),
+            Credentials { sans, .. } => rules.with_san(sans),
+        };
+        let principal = found.ok_or(Unauthenticated::Invalid)?;
+        let now = self.clock.now();
+        if principal.expires.is_some_and(|expires| expires <= now) {
+            return Err(Unauthenticated::Expired);
+        }
+        self.note_use(&principal.name, now);
+        Ok(Arc::clone(principal))
+    }
+
+    /// The principal as the rules have it now; `None` if it was revoked or has expired.
+    pub fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
+        if principal.name == self.owner.name {
+            return Some(Arc::clone(&self.owner));
+        }
+        let rules = self.current().rules;
+        let now = self.clock.now();
+        rules.named(&principal.name).filter(|current| current.expires.is_none_or(|expires| expires > now)).cloned()
+    }
+
+    /// The principals, in the order of the file.
+    pub fn list(&self) -> Vec<Listed> {
+        let last_used = self.last_used.lock().unwrap_or_else(PoisonError::into_inner);
+        let listed = |principal: &Arc<Principal>| Listed {
+            principal: Arc::clone(principal),
+            last_used: last_used.get(&principal.name).copied(),
+        };
+        self.current().rules.principals().iter().map(listed).collect()
+    }
+
+    /// Adds a principal with a new token, durably. The rest of the file, comments included, stays as it is. Returns the
+    /// token, which is kept nowhere else.
+    pub fn create_token(
+        &self,
+        name: &PrincipalName,
+        permissions: &[Permission],
+        sources: &[SourcePattern],
+        expires: Option<Timestamp>,
+    ) -> Result<String, AccessError> {
+        let token = token::new_token().map_err(|error| AccessError::Randomness(error.to_string()))?;
+        let digest = TokenDigest::of(&token).map(|digest| digest.to_string()).unwrap_or_default();
+        let texts = |texts: &mut dyn Iterator<Item = String>| Value::Array(texts.collect::<Array>());
+        let mut grant = InlineTable::new();
+        grant.insert("may", texts(&mut permissions.iter().map(ToString::to_string)));
+        grant.insert("sources", texts(&mut sources.iter().map(ToString::to_string)));
+        let mut entry = Table::new();
+        entry.insert("name", name.as_str().into());
+        entry.insert("token", digest.into());
+        if let Some(expires) = expires.and_then(|expires| expires.to_string().parse::<toml_edit::Datetime>().ok()) {
+            entry.insert("expires", expires.into());
+        }
+        entry.insert("grant", Item::Value(Value::Array([grant].into_iter().collect())));
+        self.edit(|principals| {
+            if principals.iter().any(|entry| is_named(entry, name)) {
+                return Err(AccessError::Exists(name.clone()));
+            }
+            principals.push(entry);
+            Ok(())
+        })?;
+        Ok(token)
+    }
+
+    /// Removes a principal, durably. Its calls are refused from now on, and its streams end.
+    pub fn revoke(&self, name: &PrincipalName) -> Result<(), AccessError> {
+        self.edit(|principals| {
+            let before = principals.len();
+            principals.retain(|entry| !is_named(entry, name));
+            if principals.len() == before { Err(AccessError::Unknown(name.clone())) } else { Ok(()) }
+        })
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut ArrayOfTables) -> Result<(), AccessError>) -> Result<(), AccessError> {
+        let _editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = read_text(&self.path)?.map(|(text, _)| text).unwrap_or_default();
+        // What is there must be right, or an edit could hide what is wrong.
+        parse(&self.path, &text)?;
+        let mut document = text.parse::<DocumentMut>().map_err(|error| AccessError::Rules {
+            path: self.path.clone(),
+            source: RulesError { line: 1, detail: error.message().to_owned() },
+        })?;
+        let principals = document.entry("principal").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
+        let malformed = || AccessError::Rules {
+            path: self.path.clone(),
+            source: RulesError { line: 1, detail: "principals are written as [[principal]]".to_owned() },
+        };
+        edit(principals.as_array_of_tables_mut().ok_or_else(malformed)?)?;
+        let text = document.to_string();
+        parse(&self.path, &text)?;
+        own_file::replace(&self.path, text.as_bytes())
+            .map_err(|source| AccessError::Io { path: self.path.clone(), source })?;
+        self.replace(read(&self.path)?);
+        Ok(())
+    }
+
+    fn replace(&self, read: RulesFile) {
+        tracing::info!(principals = read.rules.principals().len(), "the rules are in force");
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = read;
+        self.epoch.send_modify(|epoch| *epoch += 1);
+    }
+
+    fn current(&self) -> RulesFile {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_use(&self, name: &PrincipalName, now: Timestamp) {
+        let mut last_used = self.last_used.lock().unwrap_or_else(PoisonError::into_inner);
+        match last_used.get_mut(name) {
+            Some(time) => *time = now,
+            None => drop(last_used.insert(name.clone(), now)),
+        }
+    }
+}
+
+fn is_named(entry: &Table, name: &PrincipalName) -> bool {
+    entry.get("name").and_then(Item::as_str) == Some(name.as_str())
+}
+
+fn read(path: &Path) -> Result<RulesFile, AccessError> {
+    match read_text(path)? {
+        None => Ok(RulesFile::default()),
+        Some((text, version)) => Ok(RulesFile { rules: Arc::new(parse(path, &text)?), version: Some(version) }),
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Rules, AccessError> {
+    Rules::parse(text).map_err(|source| AccessError::Rules { path: path.to_path_buf(), source })
+}
+
+/// The text of the file; `None` if it does not exist.
+fn read_text(path: &Path) -> Result<Option<(String, FileVersion)>, AccessError> {
+    let unusable = |source| AccessError::Io { path: path.to_path_buf(), source };
+    let file = match own_file::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(unusable)?,
+    };
+    let version = FileVersion::of(&file.metadata().map_err(unusable)?);
+    if version.mode & 0o077 != 0 {
+        return Err(AccessError::Mode { path: path.to_path_buf(), mode: version.mode });
+    }
+    if version.bytes > RULES_BYTES_MAX {
+        return Err(unusable(io::Error::other(format!("it has more than {RULES_BYTES_MAX} bytes"))));
+    }
+    let mut text = String::new();
+    file.take(RULES_BYTES_MAX).read_to_string(&mut text).map_err(unusable)?;
+    Ok(Some((text, version)))
+}
+
+/// The version of the file; `None` if it does not exist.
+fn version(path: &Path) -> io::Result<Option<FileVersion>> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        metadata => Ok(Some(FileVersion::of(&metadata?))),
+    }
+}
+
+impl FileVersion {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            mode: metadata.mode() & 0o7777,
+        }
+    }
+}

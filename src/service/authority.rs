@@ -1,0 +1,190 @@
+//! Which permission each method needs, and whether a caller has it.
+//!
+//! A method is refused before its message is read if the caller has the permission on no source at all. Which sources a
+//! call is about is known once its message is read: then [`Caller::require`] is asked again, before anything is looked up,
+//! so that a refusal says nothing about what exists.
+
+use std::sync::Arc;
+
+use super::caller::Caller;
+use super::status::Refusal;
+use crate::access::{Access, Permission, Principal};
+use crate::archive::request::{Action, ArticleTarget, Operation};
+use crate::model::{ArticleFilter, SourceId, SourceScope};
+
+/// What a caller needs to call a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Required {
+    /// Nothing: health checks, which load balancers make.
+    Nothing,
+    /// To be a principal.
+    Principal,
+    /// This permission on the sources that the call is about.
+    On(Permission),
+    /// This permission on all sources.
+    Everywhere(Permission),
+}
+
+/// What a method needs; `None` for a method that does not exist. `path` is that of the HTTP request, such as
+/// `/dateline.v1.ArchiveService/GetArticle`.
+pub fn required(path: &str) -> Option<Required> {
+    use Permission::{Admin, Expunge, Mark, Read, Subscribe, Write};
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    Some(match (service, method) {
+        ("dateline.v1.ArchiveService", method) => match method {
+            "RecordObservation" | "BatchRecordObservations" | "ImportObservations" | "RecordAbsence" => {
+                Required::On(Write)
+            }
+            "WithdrawArticle" | "ReinstateArticle" | "RollbackArticle" | "LabelArticle" | "MoveUrl" => {
+                Required::On(Mark)
+            }
+            "GetArticle" | "GetRevision" | "ReadOriginal" | "BatchGetArticles" | "ListArticles" | "ListSources"
+            | "ListRevisions" | "LookupArticle" | "DiffRevisions" => Required::On(Read),
+            _ => return None,
+        },
+        ("dateline.v1.ChangeFeedService", method) => match method {
+            "Subscribe" | "ListChanges" => Required::On(Read),
+            "CreateSubscription"
+            | "GetSubscription"
+            | "ListSubscriptions"
+            | "UpdateSubscription"
+            | "DeleteSubscription"
+            | "AcknowledgeSubscription"
+            | "SeekSubscription"
+            | "ParkChange"
+            | "ListParkedChanges"
+            | "ResolveParkedChanges" => Required::On(Subscribe),
+            _ => return None,
+        },
+        ("dateline.v1.AdminService", method) => match method {
+            "GetStatus" => Required::Principal,
+            "Verify" | "StreamBackup" => Required::Everywhere(Admin),
+            "ExpungeRevisions" => Required::On(Expunge),
+            _ => return None,
+        },
+        ("dateline.v1.IntegrityService", method) => match method {
+            "GetCheckpoint" | "GetConsistencyProof" | "ListLogKeys" => Required::Principal,
+            "GetInclusionProof" => Required::On(Read),
+            _ => return None,
+        },
+        ("dateline.v1.AccessService", method) => match method {
+            "GetCaller" => Required::Principal,
+            "CreateToken" | "ListTokens" | "RevokeToken" => Required::Everywhere(Admin),
+            _ => return None,
+        },
+        ("grpc.health.v1.Health", "Check" | "Watch" | "List") => Required::Nothing,
+        (
+            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection",
+            "ServerReflectionInfo",
+        ) => Required::Principal,
+        _ => return None,
+    })
+}
+
+/// A principal that makes a call, with the rules that it was recognised by.
+#[derive(Clone, Debug)]
+pub(super) struct Authority {
+    pub(super) principal: Arc<Principal>,
+    pub(super) access: Arc<Access>,
+}
+
+impl Caller {
+    /// Fails unless the caller has what a method needs, as far as that is known before its message is read.
+    pub fn check(&self, required: Required) -> Result<(), Refusal> {
+        let Some(principal) = self.principal() else { return Ok(()) };
+        match required {
+            Required::Nothing | Required::Principal => Ok(()),
+            Required::On(permission) if principal.scope(permission).is_some() => Ok(()),
+            Required::Everywhere(permission) if principal.may_everywhere(permission) => Ok(()),
+            Required::On(permission) | Required::Everywhere(permission) => {
+                Err(Refusal::permission_denied(permission, "sources/-"))
+            }
+        }
+    }
+
+    /// The principal; `None` if the server does not tell its callers apart.
+    pub fn principal(&self) -> Option<&Arc<Principal>> {
+        self.authority.as_ref().map(|authority| &authority.principal)
+    }
+
+    /// Whether the caller has a permission on the whole archive.
+    pub(super) fn may_everywhere(&self, permission: Permission) -> bool {
+        self.principal().is_none_or(|principal| principal.may_everywhere(permission))
+    }
+
+    /// Fails unless the caller has a permission on a source.
+    pub(super) fn require(&self, permission: Permission, source: &SourceId) -> Result<(), Refusal> {
+        match self.principal() {
+            Some(principal) if !principal.may(permission, source) => {
+                Err(Refusal::permission_denied(permission, &format!("sources/{}", source.as_str())))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The sources on which the caller has a permission.
+    pub(super) fn scope(&self, permission: Permission) -> SourceScope {
+        match self.principal() {
+            None => SourceScope::all(),
+            Some(principal) => principal.scope(permission).cloned().unwrap_or_else(|| SourceScope::of([])),
+        }
+    }
+
+    /// Confines a filter to the sources that the caller may read. Fails if it names a source or an article of another one,
+    /// as a list may do with its parent.
+    pub(super) fn confine(&self, filter: &mut ArticleFilter, parent: Option<&SourceId>) -> Result<(), Refusal> {
+        let named = filter.sources.iter().chain(filter.articles.iter().map(|article| &article.source)).chain(parent);
+        for source in named {
+            self.require(Permission::Read, source)?;
+        }
+        filter.within = self.scope(Permission::Read);
+        Ok(())
+    }
+
+    /// Fails unless the caller may carry out an operation. Where the article of an operation is found by an address, which
+    /// source it is in is checked when it is found: the operation is confined to the caller's sources.
+    pub(super) fn authorize(&self, operation: &mut Operation) -> Result<(), Refusal> {
+        let permission = match &operation.action {
+            Action::Observe(_) | Action::Absent(_) => Permission::Write,
+            Action::Rollback(_)
+            | Action::SetState { .. }
+            | Action::Label { .. }
+            | Action::BindUrl(_)
+            | Action::EndUrl(_) => Permission::Mark,
+            Action::Expunge(_) => Permission::Expunge,
+        };
+        match &operation.target {
+            ArticleTarget::Named(name) => self.require(permission, &name.source)?,
+            ArticleTarget::ByUrl { source, .. } => self.require(permission, source)?,
+            ArticleTarget::AtUrl(_) | ArticleTarget::ByAddress(_) => {}
+        }
+        operation.by.within = self.scope(permission);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+
+    #[test]
+    fn every_method_says_what_it_needs() {
+        let described = [crate::wire::DESCRIPTOR, tonic_health::pb::FILE_DESCRIPTOR_SET];
+        let mut methods = 0;
+        for file in described.iter().flat_map(|bytes| prost_types::FileDescriptorSet::decode(*bytes).unwrap().file) {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    assert!(required(&path).is_some(), "{path}");
+                    methods += 1;
+                }
+            }
+        }
+        assert!(methods > 30);
+        for path in ["", "/", "/dateline.v1.ArchiveService/DropEverything", "/other.Service/GetArticle"] {
+            assert_eq!(required(path), None, "{path}");
+        }
+    }
+}
