@@ -94,6 +94,7 @@
 // - `export`: converts articles to documents;
 // - `fetch`: fetches web pages: an address in, bytes out;
 // - `capture`: captures pages, feeds and collections, and exports articles, without a terminal;
+// - `evidence`: a revision with all that proves it, as one file that is checked without an archive;
 // - `config`: the settings of `serve`;
 // - `cli`: the command line;
 // - `protobuf`: writes messages field by field;
@@ -123,6 +124,8 @@ mod client;
 mod clock;
 #[cfg(feature = "cli")]
 mod config;
+#[cfg(feature = "cli")]
+mod evidence;
 #[cfg(feature = "ingest")]
 mod export;
 #[cfg(feature = "ingest")]
@@ -216,6 +219,10 @@ pub mod internals {
     pub mod config {
         #![doc = "See the module of this name."]
         pub use crate::config::*;
+    }
+    pub mod evidence {
+        #![doc = "See the module of this name."]
+        pub use crate::evidence::*;
     }
     pub mod export {
         #![doc = "See the module of this name."]

@@ -1,14 +1,17 @@
-"""Checks a proof file (docs/PROOF.md) offline, with nothing but `cryptography`; see README.md next to this file.
+"""Checks proof files and evidence of Dateline (docs/PROOF.md) offline, with nothing but `cryptography`.
 
 Usage: python verify_proof.py PROOF VKEY
+       python verify_proof.py FOLDER VKEY
 
-VKEY, `origin+key id+key`, is the verifier key of the log and must come from somewhere else than the proof. The program
-prints what was proved; or it prints what is wrong and ends with status 1.
+PROOF is a proof file, and FOLDER has what was unpacked from an evidence file. VKEY, `origin+key id+key`, is the verifier
+key of the log and must come from somewhere else. The program prints what was proved; or it prints what is wrong and ends
+with status 1. In a folder, it checks that each file is what the proof gives, and says which files it does not check.
 """
 
 import base64
 import datetime
 import hashlib
+import html
 import json
 import pathlib
 import re
@@ -25,15 +28,31 @@ LOOK = {"reason": "B", "http_status": "I", "gone_after": "I"}
 RUN = {"last_seen": "q", "first_missed": "q", "last_missed": "q", "count": "I", "gone": "B"}
 HAS_ABSENCE, HAS_RUN, ALL_FLAGS = 1 << 4, 1 << 5, (1 << 6) - 1
 KINDS = "unspecified created revised sighted repeated rolled_back withdrawn reinstated state_repeated aliased labelled"
-KINDS = f"{KINDS} labels_repeated absent absence_repeated url_ended url_bound urls_repeated".split()
+KINDS = f"{KINDS} labels_repeated absent absence_repeated url_ended url_bound urls_repeated expunged".split()
 
-# The strings and the lists of a dateline.v1.Content, and its claimed times and blocks, by field number.
+# The fields of a dateline.v1.Content that are texts, lists of texts and claimed times, by their numbers; and its blocks.
+FIELDS = "headline standfirst bylines section language canonicalUrl publishTime modifyTime keywords rights"
+FIELDS = dict(enumerate(FIELDS.split(), 1))
 CLAIMS, LISTS, BLOCKS = (7, 8), (3, 9), 12
-# The strings of each kind of block, by the number of its field. A list, kind 5, has items and may be ordered.
-BLOCK_STRINGS = {1: [1], 2: [1], 3: [1, 2, 3], 4: [1, 2], 6: [1, 2], 7: [1]}
-EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+# The kinds of blocks, and the texts of each, by their numbers. A list, kind 5, has items and may be ordered.
+KINDS_OF_BLOCK = "paragraph subheading caption quote list embed correctionNote"
+KINDS_OF_BLOCK = dict(enumerate(KINDS_OF_BLOCK.split(), 1))
+BLOCK_TEXTS = {3: ["text", "imageUrl", "credit"], 4: ["text", "attribution"], 6: ["url", "text"]}
+BLOCK_TEXTS |= {kind: ["text"] for kind in (1, 2, 7)}
+PRECISIONS = {1: "INSTANT", 2: "DAY", 3: "MONTH", 4: "YEAR"}
+# The length of a claimed time of each precision but the first, as text.
+PRECISION_LENGTHS = {2: 10, 3: 7, 4: 4}
+
+# What precedes the body of the page in an evidence file, by its SHA-256: always the same.
+PAGE_HEAD = "d11f61182dc4f2d54f93bdddb667da64a909956fbbffd0cbe2f33acbd25b7857"
+NOT_SHOWN = (
+    "This file does not show the text of the revision, only that it was recorded. The archive has destroyed the text, for "
+    "example by order of a court, or the text was withheld."
+)
+NOT_CHECKED = re.compile(r"README\.txt|log-key\.txt|timestamp-[1-9][0-9]*\.tsr|verify_proof\.py")
+EPOCH = datetime.datetime(1970, 1, 1)
 # What a file that proves nothing may raise; a TypeError if a field has a value of another type.
-NOT_PROVED = (InvalidSignature, OverflowError, RecursionError, TypeError, ValueError, struct.error)
+NOT_PROVED = (InvalidSignature, KeyError, OverflowError, RecursionError, TypeError, ValueError, struct.error)
 
 
 def require(condition: bool, otherwise: str) -> None:
@@ -51,6 +70,11 @@ def decode(text: str, what: str, length: int | None = None) -> bytes:
     require(base64.b64encode(data) == text.encode(), f"{what} is not base64")
     require(length in (None, len(data)), f"{what} does not have {length} bytes")
     return data
+
+
+def read_json(text: bytes):
+    """Reads JSON. An object with a member twice becomes null, which nothing accepts."""
+    return json.loads(text, object_pairs_hook=lambda pairs: dict(pairs) if len(dict(pairs)) == len(pairs) else None)
 
 
 def members(value: object, what: str, required, optional=()) -> dict:
@@ -167,25 +191,35 @@ def last(message: dict[int, list], number: int, default):
     return message.get(number, [default])[-1]
 
 
-def claim(encoded: bytes) -> bytes:
-    """A claimed time: nothing if it is absent or relative, or else its precision and its microseconds since 1970."""
+def claimed_time(encoded: bytes) -> tuple[int, int] | None:
+    """A claimed time: its precision and its microseconds since 1970; None if it is absent or relative."""
     message = fields(encoded)
     if not encoded or last(message, 5, 0):
-        return b"\0"
+        return None
     time = fields(last(message, 1, b""))
     seconds = last(time, 1, 0)
     seconds -= (seconds >> 63) << 64
-    return struct.pack(">Bq", last(message, 2, 0), seconds * 1_000_000 + last(time, 2, 0) // 1000)
+    return last(message, 2, 0), seconds * 1_000_000 + last(time, 2, 0) // 1000
+
+
+def claim(encoded: bytes) -> bytes:
+    claimed = claimed_time(encoded)
+    return b"\0" if claimed is None else struct.pack(">Bq", *claimed)
+
+
+def open_block(encoded: bytes) -> tuple[int, dict[int, list]]:
+    """The kind of a block, and its fields."""
+    message = fields(encoded)
+    kinds = [number for number in message if number != 15]
+    require(len(kinds) == 1 and kinds[0] in KINDS_OF_BLOCK, "a block does not have one known kind")
+    return kinds[0], fields(message[kinds[0]][-1])
 
 
 def block(encoded: bytes) -> bytes:
-    message = fields(encoded)
-    kinds = [number for number in message if number != 15]
-    require(len(kinds) == 1 and (kinds[0] in BLOCK_STRINGS or kinds[0] == 5), "a block does not have one known kind")
-    of_kind = fields(message[kinds[0]][-1])
-    if kinds[0] == 5:
+    kind, of_kind = open_block(encoded)
+    if kind == 5:
         return b"\5" + bytes([last(of_kind, 2, 0)]) + texts(of_kind.get(1, []))
-    return bytes(kinds) + b"".join(text(last(of_kind, number, b"")) for number in BLOCK_STRINGS[kinds[0]])
+    return bytes([kind]) + b"".join(text(last(of_kind, number, b"")) for number, _ in enumerate(BLOCK_TEXTS[kind], 1))
 
 
 def content_digest(content: dict[int, list]) -> bytes:
@@ -200,37 +234,185 @@ def content_digest(content: dict[int, list]) -> bytes:
     return sha256(b"dateline content 2\n", *encoded, struct.pack(">I", len(blocks)), *map(block, blocks))
 
 
-def verify(proof: str, vkey: str) -> dict[str, object]:
-    """Returns what a proof proves, by title."""
-    require(re.search(r"[\0-\t\v-\x1f]", proof) is None, "the file has control characters")
-    head, _, checkpoint = proof.partition("\n\n")
-    magic, extra, index, *path = head.split("\n") if head.count("\n") > 1 else ["", "", ""]
-    require(magic == "c2sp.org/tlog-proof@v1" and extra.startswith("extra "), "the file is not a proof of Dateline")
-    origin, size, root = open_checkpoint(checkpoint, vkey)
-    # An object with a member twice becomes null, which nothing accepts.
-    once = lambda pairs: dict(pairs) if len(dict(pairs)) == len(pairs) else None  # noqa: E731
-    shown = json.loads(decode(extra[6:], "what is shown"), object_pairs_hook=once)
-    leaf, groups = rebuild_leaf(members(shown, "what is shown", [*FIXED, "groups"], ["absence", "content"]))
-    require(index == f"index {shown['seq']}", "`index` is not the position that is shown")
-    require(root_above(leaf, shown["seq"], size, path) == root, "the inclusion proof does not lead to the root")
-    proved = {"origin": origin, "position": shown["seq"], "tree size": size}
-    proved["article"] = "withheld" if groups[1] is None else groups[1].decode()
-    proved["kind"] = KINDS[shown["kind"]] if shown["kind"] < len(KINDS) else shown["kind"]
-    proved["archive time"] = EPOCH + datetime.timedelta(microseconds=shown["archive_time"])
-    proved["observe time"] = EPOCH + datetime.timedelta(microseconds=shown["observe_time"])
-    if "content" in shown:
-        content = fields(decode(member(shown, "content", str), "the content"))
-        require(content_digest(content) == groups.get(3), "the content does not have the digest that was recorded")
-        proved["headline"] = last(content, 1, b"").decode()
-    if 3 in groups:
-        proved["content digest"] = "withheld" if groups[3] is None else groups[3].hex()
-    return proved
+class Proof:
+    """A proof file that is in order: what was proved by title, and what it shows."""
+
+    def __init__(self, proof: str, vkey: str) -> None:
+        require(re.search(r"[\0-\t\v-\x1f]", proof) is None, "the file has control characters")
+        head, _, self.checkpoint = proof.partition("\n\n")
+        magic, extra, index, *path = head.split("\n") if head.count("\n") > 1 else ["", "", ""]
+        require(magic == "c2sp.org/tlog-proof@v1" and extra.startswith("extra "), "the file is not a proof of Dateline")
+        self.origin, self.size, self.root = open_checkpoint(self.checkpoint, vkey)
+        shown = read_json(decode(extra[6:], "what is shown"))
+        leaf, self.groups = rebuild_leaf(members(shown, "what is shown", [*FIXED, "groups"], ["absence", "content"]))
+        require(index == f"index {shown['seq']}", "`index` is not the position that is shown")
+        require(root_above(leaf, shown["seq"], self.size, path) == self.root, "the proof does not lead to the root")
+        self.shown, self.content = shown, None
+        if "content" in shown:
+            self.content = fields(decode(member(shown, "content", str), "the content"))
+            require(content_digest(self.content) == self.groups.get(3), "the content is not the one that was recorded")
+
+    def group(self, number: int, form=bytes.hex) -> str:
+        """The data of a group as text; nothing if there is no such group."""
+        data = self.groups.get(number, b"")
+        return "withheld" if data is None else form(data)
+
+    def proved(self) -> dict[str, object]:
+        shown = self.shown
+        proved = {"origin": self.origin, "position": shown["seq"], "tree size": self.size}
+        proved["article"] = self.group(1, bytes.decode)
+        proved["kind"] = KINDS[shown["kind"]] if shown["kind"] < len(KINDS) else shown["kind"]
+        proved["archive time"] = rfc3339(shown["archive_time"])
+        proved["observe time"] = rfc3339(shown["observe_time"])
+        if self.content is not None:
+            proved["headline"] = last(self.content, 1, b"").decode()
+        proved |= {"content digest": self.group(3), "original": self.group(4)}
+        return {title: value for title, value in proved.items() if value != ""}
+
+
+def rfc3339(micros: int) -> str:
+    time = (EPOCH + datetime.timedelta(microseconds=micros)).isoformat()
+    return (time.rstrip("0").rstrip(".") if "." in time else time) + "Z"
+
+
+def content_json(content: dict[int, list]) -> dict:
+    """The content as proto3 JSON, without what its digest does not cover."""
+
+    def known(pairs) -> dict:
+        return {name: value for name, value in pairs if value not in ("", [], None)}
+
+    def value(number: int):
+        if number in LISTS:
+            return [item.decode() for item in content.get(number, [])]
+        if number not in CLAIMS:
+            return last(content, number, b"").decode()
+        if (claimed := claimed_time(last(content, number, b""))) is None:
+            return None
+        precision, micros = claimed
+        second, _, fraction = rfc3339(micros)[:-1].partition(".")
+        # Proto3 JSON writes fractions with three or six digits.
+        fraction = "" if not fraction else "." + fraction.ljust(3 if len(fraction) <= 3 else 6, "0")
+        return {"time": f"{second}{fraction}Z", "precision": f"TIME_PRECISION_{PRECISIONS[precision]}"}
+
+    blocks = []
+    for encoded in content.get(BLOCKS, []):
+        kind, of_kind = open_block(encoded)
+        if kind == 5:
+            items = [("items", [item.decode() for item in of_kind.get(1, [])])]
+            pairs = items + [("ordered", True)] * last(of_kind, 2, 0)
+        else:
+            pairs = [(name, last(of_kind, at, b"").decode()) for at, name in enumerate(BLOCK_TEXTS[kind], 1)]
+        blocks.append({KINDS_OF_BLOCK[kind]: known(pairs)})
+    return known([*((name, value(number)) for number, name in FIELDS.items()), ("blocks", blocks)])
+
+
+def headers_json(attributes: bytes) -> dict[str, str]:
+    """How the page was fetched, from encoded stored.v1.Attributes."""
+    message = fields(attributes)
+    fetch, made = fields(last(message, 9, b"")), fields(last(message, 3, b""))
+    headers = {"Content-Type": last(fields(last(made, 11, b"")), 1, b""), "ETag": last(fetch, 2, b"")}
+    headers |= {"Last-Modified": last(fetch, 3, b""), "URL": last(fetch, 1, b"")}
+    return {name: value.decode() for name, value in headers.items() if value}
+
+
+def element(name: str, css: str, value: str) -> str:
+    return f'<{name} class="{css}" dir="auto">{html.escape(value, quote=False)}</{name}>\n'
+
+
+def optional(name: str, css: str, value: str) -> str:
+    return element(name, css, value) if value else ""
+
+
+def page_block(block: dict) -> str:
+    (kind, of_kind), = block.items()
+    value = lambda name: of_kind.get(name, "")  # noqa: E731
+    if kind == "caption":
+        more = optional("p", "credit", value("credit")) + optional("p", "address", value("imageUrl"))
+        return f"<figure>\n{element('p', 'caption', value('text'))}{more}</figure>\n"
+    if kind == "quote":
+        more = optional("p", "attribution", value("attribution"))
+        return f"<blockquote>\n{element('p', 'quote', value('text'))}{more}</blockquote>\n"
+    if kind == "list":
+        name = "ol" if value("ordered") else "ul"
+        return f"<{name}>\n{''.join(element('li', 'item', item) for item in value('items'))}</{name}>\n"
+    if kind == "embed":
+        return element("p", "embed", value("text")) + element("p", "address", value("url"))
+    css = "correction" if kind == "correctionNote" else kind
+    return element("h2" if kind == "subheading" else "p", css, value("text"))
+
+
+def page_body(proof: Proof, content: dict | None, headers: dict[str, str]) -> str:
+    """The page of an evidence file, after its head."""
+    page, known = "<body>\n<main>\n", content or {}
+    if content is None:
+        page += element("p", "notice", NOT_SHOWN)
+    else:
+        language = known.get("language", "")
+        page += f'<article lang="{language if re.fullmatch("[A-Za-z0-9-]*", language) else ""}">\n'
+        page += element("h1", "headline", known.get("headline", ""))
+        page += optional("p", "standfirst", known.get("standfirst", ""))
+        page += optional("p", "byline", ", ".join(known.get("bylines", [])))
+        dates = []
+        for label, number in zip(("Published", "Updated"), CLAIMS, strict=True):
+            if (claimed := claimed_time(last(proof.content, number, b""))) is not None:
+                dates.append(f"{label} {rfc3339(claimed[1])[: PRECISION_LENGTHS.get(claimed[0])]}")
+        page += optional("p", "dates", ", ".join(dates))
+        page += "".join(map(page_block, known.get("blocks", [])))
+        page += optional("p", "rights", known.get("rights", "")) + "</article>\n"
+    rows = {
+        "Article": proof.group(1, bytes.decode),
+        "Revision": proof.shown["revision"],
+        "Observed": rfc3339(proof.shown["observe_time"]),
+        "Archived": rfc3339(proof.shown["archive_time"]),
+        "Address": known.get("canonicalUrl", ""),
+        "Fetched from": headers.get("URL", ""),
+        "Section": known.get("section", ""),
+        "Language": known.get("language", ""),
+        "Keywords": ", ".join(known.get("keywords", [])),
+        "SHA-256 of the content": proof.group(3),
+        "SHA-256 of the original": proof.group(4),
+        "Log": proof.origin,
+        "Position in the log": proof.shown["seq"],
+        "Size of the log": proof.size,
+        "Root of the log": proof.root.hex(),
+    }
+    rows = [f"<dt>{label}</dt>\n" + element("dd", "fact", str(value)) for label, value in rows.items() if value != ""]
+    page += f'<section dir="ltr">\n<h2>What is proved</h2>\n<dl>\n{"".join(rows)}</dl>\n</section>\n'
+    return page + "</main>\n</body>\n</html>\n"
+
+
+def verify_evidence(folder: pathlib.Path, vkey: str) -> dict[str, object]:
+    """Returns what unpacked evidence proves, by title."""
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    found = files.copy()
+
+    def take(name: str) -> bytes:
+        require(name in found, f"there is no {name}")
+        return found.pop(name)
+
+    proof = Proof(take("proof.tlog-proof").decode(), vkey)
+    require(3 in proof.groups, "the proof is of a change that created no revision")
+    require(take("checkpoint.txt") == proof.checkpoint.encode(), "checkpoint.txt is not that of the proof")
+    content = None if proof.content is None else content_json(proof.content)
+    headers = {} if proof.groups[2] is None else headers_json(proof.groups[2])
+    for name, expected in [("content.json", content), ("headers.json", headers)]:
+        if expected:
+            require(read_json(take(name)) == expected, f"{name} is not what the proof gives")
+    if proof.groups.get(4):
+        require(sha256(take("original.bin")) == proof.groups[4], "original.bin is not the one that was recorded")
+    head, body, rest = take("page.html").partition(b"<body>\n")
+    require(sha256(head).hex() == PAGE_HEAD, "the head of page.html is not the usual one")
+    require((body + rest).decode() == page_body(proof, content, headers), "page.html is not what the proof gives")
+    unchecked = [name for name in found if NOT_CHECKED.fullmatch(name)]
+    require(unchecked == [*found], f"not a part of evidence: {', '.join(found.keys() - unchecked)}")
+    return proof.proved() | {"checked": ", ".join(name for name in files if name not in found), "not checked": ", ".join(unchecked)}
 
 
 def main() -> None:
     try:
-        require(len(sys.argv) == 3, "usage: python verify_proof.py PROOF VKEY")
-        proved = verify(pathlib.Path(sys.argv[1]).read_bytes().decode(), sys.argv[2])
+        require(len(sys.argv) == 3, "usage: python verify_proof.py PROOF|FOLDER VKEY")
+        path, vkey = pathlib.Path(sys.argv[1]), sys.argv[2]
+        proved = verify_evidence(path, vkey) if path.is_dir() else Proof(path.read_bytes().decode(), vkey).proved()
     except (OSError, *NOT_PROVED) as error:
         sys.exit(f"not proved: {str(error) or 'the signature of the checkpoint is wrong'}")
     sys.stdout.reconfigure(errors="backslashreplace")

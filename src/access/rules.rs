@@ -13,7 +13,7 @@
 //! grant = [{ may = ["read", "subscribe"], sources = ["*"] }]
 //! ```
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -32,6 +32,7 @@ pub(super) const RULES_BYTES_MAX: u64 = 4 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     principals: Vec<Arc<Principal>>,
+    by_name: HashMap<PrincipalName, Arc<Principal>>,
     by_token: HashMap<TokenDigest, Arc<Principal>>,
     by_san: HashMap<String, Arc<Principal>>,
 }
@@ -82,14 +83,13 @@ impl Rules {
             detail: error.message().to_owned(),
         })?;
         let mut rules = Self::default();
-        let mut names = HashSet::new();
         for entry in file.principal {
             let at = |span: std::ops::Range<usize>, detail: String| RulesError { line: line_of(span.start), detail };
             let principal = Arc::new(entry.principal(&at)?);
             if principal.name.as_str() == OWNER {
                 return Err(at(entry.name.span(), format!("{OWNER:?} is the owner of the archive's files")));
             }
-            if !names.insert(principal.name.clone()) {
+            if rules.by_name.insert(principal.name.clone(), Arc::clone(&principal)).is_some() {
                 return Err(at(entry.name.span(), format!("a second principal {:?}", principal.name.as_str())));
             }
             if let Some(token) = entry.token {
@@ -127,7 +127,7 @@ impl Rules {
 
     /// The principal with this name.
     pub(super) fn named(&self, name: &PrincipalName) -> Option<&Arc<Principal>> {
-        self.principals.iter().find(|principal| principal.name == *name)
+        self.by_name.get(name)
     }
 }
 

@@ -14,6 +14,7 @@ mod compact;
 mod completions;
 mod connect;
 mod diff;
+mod evidence;
 mod exit;
 mod export;
 mod expunge;
@@ -109,6 +110,11 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             return out.finish();
         }
         Command::Proof(_) => ("proof", Access::Existing),
+        Command::Evidence(args) if let Some(path) = &args.check => {
+            evidence::check(path, args.key.as_deref(), &mut out)?;
+            return out.finish();
+        }
+        Command::Evidence(_) => ("evidence", Access::Existing),
         Command::Compact => {
             start_log(globals);
             compact::run(globals, &mut out).await?;
@@ -201,6 +207,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Expunge(args) => expunge::run(session, args, out).await,
         Command::Status => status::run(session, out).await,
         Command::Proof(args) => proof::run(session, &args, out).await,
+        Command::Evidence(args) => evidence::run(session, &args, out).await,
         Command::Backup(args) => backup::run(session, &args, globals, out).await,
         // `run` has dealt with these, which need no session.
         Command::Serve(_)

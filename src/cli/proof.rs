@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use prost::Message;
 use url::Url;
 
@@ -127,7 +128,8 @@ fn read(path: &Path) -> Result<String, Failure> {
     read.map(|_| text).map_err(|error| failed(&error))
 }
 
-fn print(checked: &Checked<'_>, out: &mut Output) -> Result<(), Failure> {
+/// Prints what was proved.
+pub(super) fn print(checked: &Checked<'_>, out: &mut Output) -> Result<(), Failure> {
     let Checked { shown, checkpoint } = checked;
     let time = |micros| Timestamp::from_micros(micros).map(|time| out.time(time));
     let kind = LogKind::from_number(shown.kind().into()).map(|kind| format!("{kind:?}").to_lowercase());
@@ -145,6 +147,7 @@ fn print(checked: &Checked<'_>, out: &mut Output) -> Result<(), Failure> {
         ("Observed", time(shown.observe_time())),
         ("Headline", content.map(|content| style::safe_line(&content.headline))),
         ("Digest", shown.content_digest().map(|digest| digest.to_string())),
+        ("Original", shown.original_digest().map(|digest| HEXLOWER.encode(&digest))),
         ("Root", Some(checkpoint.root.to_string())),
     ];
     let painter = out.painter();

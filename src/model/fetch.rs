@@ -1,7 +1,7 @@
 //! The HTTP facts of an observation, from which the next conditional request is built.
 
 /// How a page was fetched. It is stored with the observation and is not part of the article's content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fetch {
     /// The final address after redirects, unchanged: http or https.
     pub url: String,

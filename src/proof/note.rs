@@ -86,6 +86,11 @@ impl Note {
         self.signatures.push(added);
         true
     }
+
+    /// The names in front of its signatures, in their order. Anybody can add a line with any name.
+    pub fn signers(&self) -> impl Iterator<Item = &str> {
+        self.signatures.iter().map(|signature| signature.name.as_str())
+    }
 }
 
 impl fmt::Display for Note {

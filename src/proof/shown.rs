@@ -5,8 +5,8 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::model::leaf::{Commitment, Group, LeafAbsence, LeafFields, LeafRun};
-use crate::model::{ContentDigest, Salt, TreeHash};
-use crate::store::content_encoding;
+use crate::model::{Content, ContentDigest, Fetch, Salt, TreeHash};
+use crate::store::{content_encoding, record};
 
 /// How much of a change a proof shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,6 +198,63 @@ impl Shown {
         self.data(Group::Content)?.try_into().ok().map(ContentDigest)
     }
 
+    /// Whether the change created a revision.
+    pub fn has_revision(&self) -> bool {
+        self.has(Group::Content)
+    }
+
+    /// Whether an original is kept with the revision that the change created.
+    pub fn has_original(&self) -> bool {
+        self.has(Group::Original)
+    }
+
+    /// The SHA-256 of the original, if it is shown and there is one.
+    pub fn original_digest(&self) -> Option<[u8; 32]> {
+        self.data(Group::Original)?.try_into().ok()
+    }
+
+    /// The content, if it is shown, with its digest computed from what is returned.
+    pub fn decoded_content(&self) -> Option<Content> {
+        let content = content_encoding::from_bytes(&self.content()?)?;
+        (self.content_digest() == Some(ContentDigest::of(&content))).then_some(content)
+    }
+
+    /// Leaves out of the content what its digest does not cover, and so is not proved: relative claims, the words of claims
+    /// and where they were found, and how certain the kinds of blocks are. Does nothing without a content.
+    ///
+    /// Returns whether what is left has the digest that was recorded. It has not if the encoding of the content can be read
+    /// in two ways.
+    pub fn keep_what_is_proved(&mut self) -> bool {
+        if self.content.is_none() {
+            return true;
+        }
+        let Some(mut content) = self.decoded_content() else { return false };
+        for claim in [&mut content.publish_time, &mut content.modify_time] {
+            *claim = claim.take().filter(|claim| !claim.relative);
+            if let Some(claim) = claim {
+                claim.words.clear();
+                claim.found_in.clear();
+            }
+        }
+        content.blocks.iter_mut().for_each(|block| block.confidence_percent = None);
+        self.show_content(&content_encoding::to_bytes(&content));
+        self.content_matches()
+    }
+
+    /// The HTTP facts of the observation, if they are shown and there are any.
+    pub fn fetch(&self) -> Option<Fetch> {
+        record::fetch_of(&self.data(Group::Attributes)?)
+    }
+
+    /// The media type of the original, if it is shown and there is one.
+    pub fn media_type(&self) -> Option<String> {
+        record::media_type_of(&self.data(Group::Attributes)?)
+    }
+
+    fn has(&self, wanted: Group) -> bool {
+        self.groups.iter().any(|shown| shown.number() == wanted as u8)
+    }
+
     fn data(&self, wanted: Group) -> Option<Vec<u8>> {
         self.groups.iter().find_map(|shown| match shown {
             ShownGroup::Open { group, data, .. } if *group == wanted as u8 => BASE64.decode(data.as_bytes()).ok(),
@@ -249,6 +306,12 @@ impl Shown {
 }
 
 impl ShownGroup {
+    fn number(&self) -> u8 {
+        match self {
+            Self::Open { group, .. } | Self::Withheld { group, .. } => *group,
+        }
+    }
+
     fn commitment(&self) -> Option<(u8, Commitment)> {
         let decode = |text: &String| BASE64.decode(text.as_bytes()).ok();
         match self {

@@ -153,6 +153,7 @@ mod tests {
                 stalled_after: Duration::from_secs(60),
                 memory: Memory::default(),
                 signer: None,
+                access: None,
             },
             false,
         );

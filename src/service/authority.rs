@@ -10,7 +10,8 @@ use super::caller::Caller;
 use super::status::Refusal;
 use crate::access::{Access, Permission, Principal};
 use crate::archive::request::{Action, ArticleTarget, Operation};
-use crate::model::{ArticleFilter, SourceId, SourceScope};
+use crate::archive::subscriptions::SubscriptionRecord;
+use crate::model::{ArticleFilter, PrincipalName, SourceId, SourceScope, SubscriptionId};
 
 /// What a caller needs to call a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +108,11 @@ impl Caller {
         self.authority.as_ref().map(|authority| &authority.principal)
     }
 
+    /// The name of the principal.
+    pub(super) fn name(&self) -> Option<PrincipalName> {
+        self.principal().map(|principal| principal.name.clone())
+    }
+
     /// Whether the caller has a permission on the whole archive.
     pub(super) fn may_everywhere(&self, permission: Permission) -> bool {
         self.principal().is_none_or(|principal| principal.may_everywhere(permission))
@@ -127,6 +133,49 @@ impl Caller {
         match self.principal() {
             None => SourceScope::all(),
             Some(principal) => principal.scope(permission).cloned().unwrap_or_else(|| SourceScope::of([])),
+        }
+    }
+
+    /// The caller with what its principal may do by now; an error if the principal is no more. For streams, which last.
+    pub(super) fn renewed(&self) -> Result<Self, Refusal> {
+        let Some(Authority { principal, access }) = &self.authority else { return Ok(self.clone()) };
+        let revoked = || Refusal::permission_denied(Permission::Read, "sources/-");
+        let principal = access.renewed(principal).ok_or_else(revoked)?;
+        let mut caller = self.clone();
+        caller.authority = Some(Authority { principal, access: Arc::clone(access) });
+        Ok(caller)
+    }
+
+    /// Fails if the caller may not read exactly these sources any more. A stream ends with it, since it would skip what the
+    /// caller may see now, or send what it may not.
+    pub(super) fn still_reads(&self, within: &SourceScope) -> Result<(), Refusal> {
+        let Some(Authority { principal, access }) = &self.authority else { return Ok(()) };
+        match access.renewed(principal).as_deref().and_then(|principal| principal.scope(Permission::Read)) {
+            None => Err(Refusal::permission_denied(Permission::Read, "sources/-")),
+            Some(scope) if *scope == *within || principal.may_everywhere(Permission::Admin) => Ok(()),
+            Some(_) => Err(Refusal::scope_changed()),
+        }
+    }
+
+    /// Whether a durable subscription is the caller's own. Fails if it is another's, and the caller is no administrator.
+    pub(super) fn owns(&self, id: &SubscriptionId, owner: Option<&PrincipalName>) -> Result<bool, Refusal> {
+        let Some(principal) = self.principal() else { return Ok(owner.is_none()) };
+        match owner == Some(&principal.name) {
+            true => Ok(true),
+            false if self.may_everywhere(Permission::Admin) => Ok(false),
+            false => Err(Refusal::permission_denied(Permission::Admin, &id.to_string())),
+        }
+    }
+
+    /// Fails unless the caller may consume a durable subscription: it is the caller's own, and delivers exactly what the
+    /// caller may read; or the caller is an administrator.
+    pub(super) fn require_subscription(&self, id: &SubscriptionId, record: &SubscriptionRecord) -> Result<(), Refusal> {
+        if self.principal().is_some() {
+            self.check(Required::On(Permission::Subscribe))?;
+        }
+        match self.owns(id, record.owner.as_ref())? {
+            true => self.still_reads(&record.query.filter.within).map_err(|refusal| refusal.with("subscription", id)),
+            false => Ok(()),
         }
     }
 

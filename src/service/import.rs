@@ -60,7 +60,7 @@ async fn import(
         };
         let result = match incoming.rejection() {
             Some(status) => Err(status_to_pb(&status)),
-            None => match begin(&context, &caller, message.requests, message.independent).await {
+            None => match begin(&context, &caller.renewed(), message.requests, message.independent).await {
                 // The archive itself is unavailable, so that later messages would fail too.
                 Err(refusal) if refusal.ends_streams() => {
                     drop(queue.send(Err(refusal.into())).await);
@@ -82,10 +82,11 @@ async fn import(
 
 async fn begin(
     context: &Context,
-    caller: &Caller,
+    caller: &Result<Caller, Refusal>,
     requests: Vec<pb::RecordObservationRequest>,
     independent: bool,
 ) -> Result<Queued, Refusal> {
+    let caller = caller.as_ref().map_err(Refusal::clone)?;
     if independent {
         return begin_each(context, caller, requests).await.map(Queued::Each);
     }
@@ -235,6 +236,7 @@ mod tests {
             stalled_after: Duration::from_secs(60),
             memory: Memory::default(),
             signer: None,
+            access: None,
         };
         let decoder = ProstCodec::<(), pb::ImportObservationsRequest>::raw_decoder(BufferSettings::default());
         let silent = http_body_util::StreamBody::new(tokio_stream::pending::<

@@ -55,6 +55,11 @@ impl Refusal {
         self
     }
 
+    /// Whether it says that there is no such subscription.
+    pub(super) fn is_subscription_unknown(&self) -> bool {
+        self.0.reason == "SUBSCRIPTION_UNKNOWN"
+    }
+
     /// The same error, attributed to one item of a batch.
     #[must_use]
     pub fn of_item(mut self, item: &str) -> Self {

@@ -118,6 +118,16 @@ pub fn attributes(seq: Seq, record: &[u8]) -> Result<Vec<u8>, StoreError> {
     Ok(change_of(seq, record)?.attributes)
 }
 
+/// The HTTP facts in encoded attributes, as [`attributes`] returns them; `None` if there are none.
+pub fn fetch_of(attributes: &[u8]) -> Option<Fetch> {
+    stored::Attributes::decode(attributes).ok()?.fetch.map(fetch_from_stored)
+}
+
+/// The media type of the original in encoded attributes; `None` if there is no original.
+pub fn media_type_of(attributes: &[u8]) -> Option<String> {
+    Some(stored::Attributes::decode(attributes).ok()?.made?.original?.media_type)
+}
+
 /// The record of the revision that a change created. If the change created none, the database is damaged.
 pub fn created_revision(change: &Change) -> Result<&RevisionRecord, StoreError> {
     let missing = || StoreError::damaged_at(change.seq, "the change that created a revision has no record of it");

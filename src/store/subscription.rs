@@ -11,8 +11,8 @@ use super::record::{name_from_stored, name_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{
-    ArticleFilter, ArticleState, ChangeKinds, ContentParts, FeedQuery, RequestDigest, RequestId, Seq, SourceId,
-    SourceScope, SubscriptionId, TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ArticleState, ChangeKinds, ContentParts, FeedQuery, PrincipalName, RequestDigest, RequestId, Seq,
+    SourceId, SourcePattern, SourceScope, SubscriptionId, TimeRange, Timestamp, UrlKey,
 };
 
 /// The stored state of a durable subscription.
@@ -33,6 +33,8 @@ pub struct SubscriptionRecord {
     pub restored: bool,
     /// The digest of the request that created the subscription.
     pub created_by: RequestDigest,
+    /// The principal that created it; `None` if callers were not told apart.
+    pub owner: Option<PrincipalName>,
     /// The latest moves that had a request id, the earliest first.
     pub moves: Vec<(RequestId, RequestDigest)>,
     /// The parked changes. Each is stored under a key of its own.
@@ -138,6 +140,7 @@ pub(super) fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
         restored: record.restored,
         created_by: record.created_by.0.to_vec(),
         moves: record.moves.iter().map(move_to_stored).collect(),
+        owner: record.owner.as_ref().map(|owner| owner.as_str().to_owned()).unwrap_or_default(),
     }
 }
 
@@ -162,6 +165,10 @@ pub(super) fn from_stored(message: stored::Subscription) -> Option<SubscriptionR
         create_time: Timestamp::from_micros(message.create_time)?,
         restored: message.restored,
         created_by: request_digest(&message.created_by)?,
+        owner: match message.owner.as_str() {
+            "" => None,
+            owner => Some(PrincipalName::parse(owner).ok()?),
+        },
         moves: message.moves.iter().map(move_from_stored).collect::<Option<_>>()?,
         parked: Arc::default(),
     })
@@ -178,6 +185,12 @@ fn filter_to_stored(filter: &ArticleFilter) -> stored::ArticleFilter {
         publish_time: Some(range_to_stored(filter.publish_time)),
         changed_parts: filter.changed_parts.bits(),
         states: filter.states.iter().map(|state| state.number().into()).collect(),
+        within: match filter.within.is_all() {
+            true => Vec::new(),
+            // One without sources is told from one with all.
+            false if filter.within.is_empty() => vec![String::new()],
+            false => filter.within.patterns().iter().map(ToString::to_string).collect(),
+        },
     }
 }
 
@@ -192,7 +205,14 @@ fn filter_from_stored(filter: stored::ArticleFilter) -> Option<ArticleFilter> {
         observe_time: range_from_stored(filter.observe_time.unwrap_or_default())?,
         publish_time: range_from_stored(filter.publish_time.unwrap_or_default())?,
         changed_parts: ContentParts::from_bits(filter.changed_parts)?,
-        within: SourceScope::all(),
+        within: match filter.within.as_slice() {
+            [] => SourceScope::all(),
+            [none] if none.is_empty() => SourceScope::of([]),
+            patterns => {
+                let patterns = patterns.iter().map(|pattern| SourcePattern::parse(pattern));
+                SourceScope::of(patterns.collect::<Option<Vec<_>>>()?)
+            }
+        },
     })
 }
 
@@ -223,7 +243,7 @@ mod tests {
             observe_time: TimeRange { start: at(-1), end: None },
             publish_time: TimeRange { start: None, end: at(5) },
             changed_parts: ContentParts::of([ContentPart::Body, ContentPart::Rights]),
-            within: SourceScope::all(),
+            within: SourceScope::of(SourcePattern::parse("gazette-*")),
         };
         let record = SubscriptionRecord {
             query: FeedQuery { filter, kinds: ChangeKinds::from_bits(5) },
@@ -232,6 +252,7 @@ mod tests {
             create_time: at(9).unwrap(),
             restored: true,
             created_by: RequestDigest([7; 16]),
+            owner: PrincipalName::parse("indexer").ok(),
             moves: vec![(RequestId::parse("back-to-friday").unwrap(), RequestDigest([8; 16]))],
             parked: Arc::default(),
         };

@@ -130,14 +130,38 @@ impl ResumeToken {
     }
 }
 
-/// The digest of a feed's filter and kinds. The order of a filter's values makes no difference.
+/// The digest of a feed's filter and kinds, and of what its caller may read. The order of a filter's values makes no
+/// difference.
+///
+/// The last bytes stand for what the caller may read, so that a token for more or less than that is told from one for
+/// another query: see [`is_of_other_scope`].
 pub fn query_digest(query: &FeedQuery) -> RequestDigest {
-    request_digest(&pb::SubscribeRequest {
+    let mut digest = request_digest(&pb::SubscribeRequest {
         filter: Some(article_filter_to_pb(&query.filter)),
         kinds: feed_kinds_to_pb(query.kinds),
         ..pb::SubscribeRequest::default()
-    })
+    });
+    let within = &query.filter.within;
+    let scope = match within.is_all() {
+        true => RequestDigest::default(),
+        false => {
+            let patterns: Vec<String> = within.patterns().iter().map(ToString::to_string).collect();
+            RequestDigest::of(&[b"scope", patterns.join("\n").as_bytes()])
+        }
+    };
+    let of_scope = scope.0.iter().take(SCOPE_BYTES);
+    digest.0.iter_mut().rev().zip(of_scope).for_each(|(byte, of_scope)| *byte ^= of_scope);
+    digest
 }
+
+/// Whether two digests are of the same query for callers who may read different sources.
+pub fn is_of_other_scope(a: RequestDigest, b: RequestDigest) -> bool {
+    let of_query = a.0.len() - SCOPE_BYTES;
+    a != b && a.0.get(..of_query) == b.0.get(..of_query)
+}
+
+/// How many bytes of a query's digest stand for what the caller may read.
+const SCOPE_BYTES: usize = 4;
 
 /// The digest of a request, including its message type.
 pub fn request_digest<M: Name>(request: &M) -> RequestDigest {

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dateline::internals::evidence::Evidence;
+use dateline::internals::evidence::time_stamp::TimeStamp;
 use dateline::internals::fetch::Rules;
 use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, warc};
 use dateline::internals::proof::{ProofFile, VerifierKey};
@@ -204,8 +206,23 @@ pub(crate) fn proof(input: &[u8]) {
     let Ok(file) = text.parse::<ProofFile>() else { return };
     let written = file.to_string();
     assert_eq!(written.parse::<ProofFile>().unwrap().to_string(), written);
-    let key: VerifierKey = "fuzz.example+330798bc+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
-    assert!(file.check(&key).is_err());
+    assert!(file.check(&foreign_key()).is_err());
+}
+
+/// What is read as evidence is written again as the same bytes. No key of ours signed it, so it proves nothing.
+pub(crate) fn evidence(input: &[u8]) {
+    if let Ok(evidence) = Evidence::read(input) {
+        assert_eq!(evidence.write().unwrap(), input);
+        assert!(evidence.check(&foreign_key()).is_err());
+    }
+    if let Some(stamp) = TimeStamp::read(input) {
+        assert!(!stamp.is_of(input));
+    }
+}
+
+/// A verifier key of all zeros, which signs nothing.
+fn foreign_key() -> VerifierKey {
+    "fuzz.example+330798bc+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".parse().unwrap()
 }
 
 pub(crate) fn url_key(input: &[u8]) {

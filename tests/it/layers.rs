@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("model", &[]),
     ("unix_socket", &[]),
     ("clock", &["model"]),
@@ -29,6 +29,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("client", &["unix_socket", "wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
     ("server", &["unix_socket", "service", "wire", "access", "archive", "proof", "model", "clock"]),
+    ("evidence", &["proof", "wire", "model"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
         "cli",
@@ -39,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
             "wire",
             "backup",
             "proof",
+            "evidence",
             "ingest",
             "fetch",
             "export",

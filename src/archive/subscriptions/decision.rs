@@ -13,7 +13,8 @@ use std::sync::Arc;
 use crate::archive::error::SubscriptionError;
 use crate::archive::subscriptions::registry::{Subscriptions, Totals};
 use crate::model::{
-    ArticleFilter, ChangeKinds, FeedQuery, Limits, RequestDigest, RequestId, Seq, SubscriptionId, Timestamp,
+    ArticleFilter, ChangeKinds, FeedQuery, Limits, PrincipalName, RequestDigest, RequestId, Seq, SourceScope,
+    SubscriptionId, Timestamp,
 };
 use crate::store::subscription::{ParkedChange, SubscriptionRecord};
 
@@ -22,7 +23,7 @@ use crate::store::subscription::{ParkedChange, SubscriptionRecord};
 pub(crate) enum SubscriptionEdit {
     /// Create the subscription, unless the id is in use or there are too many subscriptions. `request` is the digest of
     /// the request, by which it is recognised if it comes again.
-    Create { query: FeedQuery, next_seq: Seq, request: RequestDigest },
+    Create { query: FeedQuery, next_seq: Seq, request: RequestDigest, owner: Option<PrincipalName> },
     /// Delete the subscription, if no consumer is attached and it has this etag.
     Delete { etag: Option<String> },
     /// Change an existing one.
@@ -54,6 +55,8 @@ pub struct EditCondition {
     pub request: Option<(RequestId, RequestDigest)>,
     /// The etag that the subscription must have.
     pub etag: Option<String>,
+    /// What its owner may read from now on, if the owner moves it.
+    pub within: Option<SourceScope>,
 }
 
 /// The parts of a subscription's query to replace.
@@ -105,7 +108,7 @@ pub(crate) fn decide(
 ) -> Result<Decided, SubscriptionError> {
     let existing = |current: Option<_>| current.ok_or_else(|| SubscriptionError::Unknown(id.clone()));
     match edit {
-        SubscriptionEdit::Create { query, next_seq, request } => {
+        SubscriptionEdit::Create { query, next_seq, request, owner } => {
             let request = *request;
             match current {
                 Some(record) if record.created_by == request => return Ok(unchanged(record)),
@@ -115,7 +118,7 @@ pub(crate) fn decide(
             if totals().subscriptions >= Limits::SUBSCRIPTIONS_MAX {
                 return Err(SubscriptionError::TooMany);
             }
-            let record = created(query.clone(), *next_seq, request, now);
+            let record = SubscriptionRecord { owner: owner.clone(), ..created(query.clone(), *next_seq, request, now) };
             Ok(Decided { record: Some(Arc::new(record)), differs: true, parked: Vec::new() })
         }
         SubscriptionEdit::Delete { etag } => {
@@ -145,7 +148,7 @@ fn created(query: FeedQuery, next_seq: Seq, created_by: RequestDigest, now: Time
     // An epoch of an earlier subscription with this id must not be valid for the new one.
     let epoch = u64::try_from(now.micros()).unwrap_or(0);
     let (restored, moves, parked) = (false, Vec::new(), Arc::default());
-    SubscriptionRecord { query, next_seq, epoch, create_time: now, restored, created_by, moves, parked }
+    SubscriptionRecord { query, next_seq, epoch, create_time: now, restored, created_by, owner: None, moves, parked }
 }
 
 fn changed(
@@ -219,6 +222,9 @@ fn moved(
             record.moves.remove(0);
         }
         record.moves.push(request.clone());
+    }
+    if let Some(within) = &condition.within {
+        record.query.filter.within = within.clone();
     }
     Ok(SubscriptionRecord { epoch: record.epoch + 1, next_seq, restored: false, ..record })
 }

@@ -36,8 +36,8 @@ pub use crate::archive::subscriptions::parked::ParkRequest;
 use crate::archive::subscriptions::registry::Consumer;
 pub(crate) use crate::archive::subscriptions::registry::Subscriptions;
 use crate::archive::{Archive, ArchiveError, ListPage};
-use crate::model::{FeedQuery, RequestDigest, Seq, Snapshot, SubscriptionId, Timestamp};
-use crate::store::subscription::SubscriptionRecord;
+use crate::model::{FeedQuery, PrincipalName, RequestDigest, Seq, Snapshot, SubscriptionId, Timestamp};
+pub use crate::store::subscription::SubscriptionRecord;
 
 /// A durable subscription as it is now.
 #[derive(Clone, Debug)]
@@ -128,7 +128,19 @@ impl Archive {
         next_seq: Seq,
         request: RequestDigest,
     ) -> Result<SubscriptionAt, ArchiveError> {
-        self.edit(id.clone(), SubscriptionEdit::Create { query, next_seq, request }).await?;
+        self.create_subscription_of(None, id, query, next_seq, request).await
+    }
+
+    /// Like [`Archive::create_subscription`], for a principal.
+    pub async fn create_subscription_of(
+        &self,
+        owner: Option<PrincipalName>,
+        id: SubscriptionId,
+        query: FeedQuery,
+        next_seq: Seq,
+        request: RequestDigest,
+    ) -> Result<SubscriptionAt, ArchiveError> {
+        self.edit(id.clone(), SubscriptionEdit::Create { query, next_seq, request, owner }).await?;
         self.subscription(id).await
     }
 

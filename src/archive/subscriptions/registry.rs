@@ -172,6 +172,7 @@ mod tests {
             create_time: at,
             restored: false,
             created_by: RequestDigest([0; 16]),
+            owner: None,
             moves: Vec::new(),
             parked: Arc::new((0..parked).map(|seq| (Seq(seq), one.clone())).collect()),
         }

@@ -174,9 +174,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::archive::request::{Observation, Receipt, WriteMode, Writer};
+    use crate::archive::Options;
+    use crate::archive::request::{Observation, Receipt, WriteMode, WriteOrigin, Writer};
     use crate::archive::write::queue::Pending;
-    use crate::archive::{Options, QueueShare};
     use crate::clock::SystemClock;
     use crate::model::BlockKind;
     use crate::store::Engine;
@@ -250,9 +250,9 @@ mod tests {
         let first = prepare(vec![observation("a", 1, 1), observation("b", 1, 1)]).await;
         let second = prepare(vec![observation("a", 2, 2)]).await;
         assert!(is_against_queued(&second[0]));
-        let share = Arc::<QueueShare>::default();
+        let origin = WriteOrigin::default();
         for operations in [first, second] {
-            let pending = archive.queue.submit_imported(&share, operations, WriteMode::Commit).await.unwrap();
+            let pending = archive.queue.submit_imported(&origin.share, operations, WriteMode::Commit).await.unwrap();
             reply(pending).await;
         }
         let third = prepare(vec![observation("a", 3, 3)]).await;
@@ -292,7 +292,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let (prepared, plain) = (archive(), archive());
-                let share = Arc::<QueueShare>::default();
+                let origin = WriteOrigin::default();
                 let (mut pending, mut rest) = (Vec::new(), operations.clone());
                 for size in sizes {
                     let message: Vec<_> = rest.drain(..size.min(rest.len())).collect();
@@ -300,9 +300,9 @@ mod tests {
                         break;
                     }
                     let pended = if size % 2 == 0 {
-                        prepared.begin_writes(&share, message, WriteMode::Commit).await.unwrap()
+                        prepared.begin_writes(&origin, message, WriteMode::Commit).await.unwrap()
                     } else {
-                        vec![prepared.begin_write(&share, message, WriteMode::Commit).await.unwrap()]
+                        vec![prepared.begin_write(&origin, message, WriteMode::Commit).await.unwrap()]
                     };
                     pending.extend(pended);
                 }
@@ -310,7 +310,7 @@ mod tests {
                     reply(pending).await;
                 }
                 for operation in operations {
-                    let pending = plain.queue.submit(&share, vec![operation], WriteMode::Commit).unwrap();
+                    let pending = plain.queue.submit(&origin.share, vec![operation], WriteMode::Commit).unwrap();
                     reply(pending).await;
                 }
                 assert_eq!(contents(&*prepared.shared.engine), contents(&*plain.shared.engine));

@@ -1,6 +1,7 @@
 //! The root of the command line, the arguments that several commands share, and those of the short commands.
 
 pub(in crate::cli) mod backup;
+pub(in crate::cli) mod evidence;
 pub(in crate::cli) mod export;
 pub(in crate::cli) mod expunge;
 pub(in crate::cli) mod feed;
@@ -19,6 +20,7 @@ use clap::builder::Styles;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::backup::{BackupArgs, RestoreArgs};
+use self::evidence::EvidenceArgs;
 use self::export::ExportArgs;
 use self::expunge::ExpungeArgs;
 use self::feed::{SubscriptionsArgs, WatchArgs};
@@ -144,6 +146,8 @@ pub(in crate::cli) enum Command {
     Verify(VerifyArgs),
     /// Prove that a revision is in the log, in a way that anybody can check; or check such a proof
     Proof(ProofArgs),
+    /// Write a revision with all that proves it to one file, which anybody can check; or check such a file
+    Evidence(Box<EvidenceArgs>),
     /// Make the key that signs what the log has, or print the key that checks it
     Key(KeyArgs),
     /// Destroy texts that the archive may no longer keep, such as by order of a court; it cannot be undone

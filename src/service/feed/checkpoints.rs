@@ -91,6 +91,7 @@ mod tests {
             stalled_after: Duration::from_secs(60),
             memory: Memory::default(),
             signer: Some(Arc::new(signer)),
+            access: None,
         }
     }
 

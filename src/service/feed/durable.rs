@@ -2,10 +2,12 @@
 
 use prost::Message;
 
+use super::super::caller::Caller;
 use super::super::lists::{page_token, position};
 use super::super::status::Refusal;
 use super::super::{Context, operation, page_space, render};
 use super::query::{RequestedQuery, RequestedStart};
+use crate::access::Permission;
 use crate::archive::ArchiveError;
 use crate::archive::error::SubscriptionError;
 use crate::archive::subscriptions::{ConsumerAt, EditCondition, QueryUpdate, SubscriptionAt};
@@ -21,6 +23,7 @@ const FILTER_BYTES_MAX: usize = 48 << 10;
 impl Context {
     pub(super) async fn create_subscription(
         &self,
+        caller: &Caller,
         request: pb::CreateSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
         let id = SubscriptionId::parse(&request.subscription_id);
@@ -31,15 +34,17 @@ impl Context {
         let query = query.map_err(|errors| errors.within("subscription"));
         let start = RequestedStart::read_in_log(request.start.clone());
         let (id, (), query, start) = all!(id, size, query, start)?;
-        let requested = RequestedQuery::new(query);
+        let requested = RequestedQuery::new(query).confined(caller)?;
         let digest = creation_digest(&requested.query, request.start);
         let place = self.begin_in_log(start, requested.digest).await?;
-        let created = self.archive.create_subscription(id, requested.query, place.next_seq, digest).await?;
+        let created =
+            self.archive.create_subscription_of(caller.name(), id, requested.query, place.next_seq, digest).await?;
         Ok(self.show_subscription(&created))
     }
 
     pub(super) async fn update_subscription(
         &self,
+        caller: &Caller,
         request: pb::UpdateSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
         let subscription = request.subscription.unwrap_or_default();
@@ -49,20 +54,26 @@ impl Context {
         let size = filter_size(subscription.filter.as_ref());
         let query = wire::feed_query(subscription.filter, &subscription.kinds, &self.limits);
         let query = query.map_err(|errors| errors.within("subscription"));
-        let (id, mask, (), query) = all!(id, mask, size, query)?;
+        let (id, mask, (), mut query) = all!(id, mask, size, query)?;
+        let record = self.own_subscription(caller, &id).await?.record;
+        query.filter.within = match caller.owns(&id, record.owner.as_ref())? {
+            true => caller.scope(Permission::Read),
+            false => record.query.filter.within.clone(),
+        };
         let update =
             QueryUpdate { filter: mask.filter.then_some(query.filter), kinds: mask.kinds.then_some(query.kinds) };
         let updated = self.archive.update_subscription(id, update, given(subscription.etag)).await?;
         Ok(self.show_subscription(&updated))
     }
 
-    pub(super) async fn get_subscription(&self, name: &str) -> Result<pb::Subscription, Refusal> {
-        let subscription = self.archive.subscription(parse(name)?).await?;
+    pub(super) async fn get_subscription(&self, caller: &Caller, name: &str) -> Result<pb::Subscription, Refusal> {
+        let subscription = self.own_subscription(caller, &parse(name)?).await?;
         Ok(self.show_subscription(&subscription))
     }
 
     pub(super) async fn list_subscriptions(
         &self,
+        caller: &Caller,
         request: pb::ListSubscriptionsRequest,
     ) -> Result<pb::ListSubscriptionsResponse, Refusal> {
         let digest = list_digest();
@@ -70,7 +81,8 @@ impl Context {
         let page_size = render::page_size(request.page_size, &self.limits);
         let (token, page_size) = all!(token, page_size)?;
         let after = position(token.as_ref(), |text| SubscriptionId::parse(text).ok())?;
-        let page = self.archive.subscriptions(after, page_size).await?;
+        let mut page = self.archive.subscriptions(after, page_size).await?;
+        page.items.retain(|item| caller.owns(&item.id, item.record.owner.as_ref()).is_ok());
         let mut subscriptions: Vec<_> = page.items.iter().map(|item| self.show_subscription(item)).collect();
         let cut_off = page_space::keep(&mut subscriptions, pb::Subscription::encoded_len)
             .then(|| page.items.get(..subscriptions.len())?.last())
@@ -85,8 +97,17 @@ impl Context {
         })
     }
 
-    pub(super) async fn delete_subscription(&self, request: pb::DeleteSubscriptionRequest) -> Result<(), Refusal> {
-        match self.archive.delete_subscription(parse(&request.name)?, given(request.etag)).await {
+    pub(super) async fn delete_subscription(
+        &self,
+        caller: &Caller,
+        request: pb::DeleteSubscriptionRequest,
+    ) -> Result<(), Refusal> {
+        let id = parse(&request.name)?;
+        match self.own_subscription(caller, &id).await {
+            Err(refusal) if refusal.is_subscription_unknown() => {}
+            owned => drop(owned?),
+        }
+        match self.archive.delete_subscription(id, given(request.etag)).await {
             Err(ArchiveError::Subscription(SubscriptionError::Unknown(_))) if request.allow_missing => Ok(()),
             deleted => Ok(deleted?),
         }
@@ -94,16 +115,19 @@ impl Context {
 
     pub(super) async fn acknowledge_subscription(
         &self,
+        caller: &Caller,
         request: pb::AcknowledgeSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
         let (id, epoch) = (parse(&request.name), epoch(request.epoch));
         let (id, epoch) = all!(id, epoch)?;
+        self.own_subscription(caller, &id).await?;
         let acknowledged = self.archive.acknowledge_subscription(id, epoch, Seq(request.next_seq)).await?;
         Ok(self.show_subscription(&acknowledged))
     }
 
     pub(super) async fn seek_subscription(
         &self,
+        caller: &Caller,
         request: pb::SeekSubscriptionRequest,
     ) -> Result<pb::Subscription, Refusal> {
         let digest = (!request.request_id.is_empty()).then(|| request_digest(&request));
@@ -114,17 +138,34 @@ impl Context {
             Some(_) | None => Err(FieldError::invalid("start", "is missing").into()),
         };
         let (id, start, request) = all!(id, start, request_id)?;
-        let subscription = self.archive.subscription(id.clone()).await?;
+        let subscription = self.own_subscription(caller, &id).await?;
         if let Some(request) = &request
             && subscription.record.moves.contains(request)
         {
             // Carried out before. Its start may not be valid any more: a token is bound to the filter of that time.
             return Ok(self.show_subscription(&subscription));
         }
-        let place = self.begin_in_log(start, query_digest(&subscription.record.query)).await?;
-        let condition = EditCondition { request, etag: given(request_etag) };
+        let mut query = subscription.record.query.clone();
+        let is_own = caller.owns(&id, subscription.record.owner.as_ref())?;
+        let within = is_own.then(|| caller.scope(Permission::Read));
+        if let Some(within) = &within {
+            query.filter.within = within.clone();
+        }
+        let place = self.begin_in_log(start, query_digest(&query)).await?;
+        let condition = EditCondition { request, etag: given(request_etag), within };
         let moved = self.archive.seek_subscription(id, place.next_seq, condition).await?;
         Ok(self.show_subscription(&moved))
+    }
+
+    /// A subscription that the caller may deal with.
+    pub(super) async fn own_subscription(
+        &self,
+        caller: &Caller,
+        id: &SubscriptionId,
+    ) -> Result<SubscriptionAt, Refusal> {
+        let subscription = self.archive.subscription(id.clone()).await?;
+        caller.owns(id, subscription.record.owner.as_ref())?;
+        Ok(subscription)
     }
 
     pub(super) fn show_subscription(&self, at: &SubscriptionAt) -> pb::Subscription {
@@ -142,6 +183,7 @@ impl Context {
             restored: at.record.restored,
             parked_count: u32::try_from(at.record.parked.len()).unwrap_or(u32::MAX),
             etag: at.record.etag(),
+            owner: at.record.owner.as_ref().map(|owner| owner.as_str().to_owned()).unwrap_or_default(),
         }
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::super::Context;
+use super::super::caller::Caller;
 use super::super::sink::{NotTaken, Sink};
 use super::super::status::Refusal;
 use super::checkpoints::FollowedTree;
@@ -59,6 +60,7 @@ pub(super) struct Subscriber {
     end_when_caught_up: bool,
     /// What the subscriber knows of the log's tree, if it follows that, too.
     tree: Option<FollowedTree>,
+    caller: Caller,
     attachment: Option<Attachment>,
     /// Whether CaughtUp has been sent, and no FellBehind since.
     caught_up: bool,
@@ -83,7 +85,7 @@ enum Wake {
 impl Subscriber {
     /// Validates a request and resolves its start. If it names a durable subscription, the consumer is attached when
     /// this returns.
-    pub(super) async fn new(context: &Context, request: pb::SubscribeRequest) -> Result<Self, Refusal> {
+    pub(super) async fn new(context: &Context, caller: Caller, request: pb::SubscribeRequest) -> Result<Self, Refusal> {
         let view = feed_view(request.view);
         let interval = wire::duration("heartbeat_interval", request.heartbeat_interval, HEARTBEAT, HEARTBEAT_RANGE);
         let end_when_caught_up = request.end_when_caught_up;
@@ -94,11 +96,12 @@ impl Subscriber {
         let end = context.archive.feed_end();
         let (RequestedQuery { query, digest }, begin, attachment) = match target {
             SubscribeTarget::Feed(requested, start) => {
+                let requested = requested.confined(&caller)?;
                 let begin = context.begin(start, requested.digest).await?;
                 (requested, begin, None)
             }
             SubscribeTarget::Durable { id, consumer, seen } => {
-                let attachment = attach(context, id, consumer, seen).await?;
+                let attachment = attach(context, &caller, id, consumer, seen).await?;
                 let begin = Begin { place: attachment.start, snapshot: None };
                 (RequestedQuery::new(attachment.query.clone()), begin, Some(attachment))
             }
@@ -114,6 +117,7 @@ impl Subscriber {
             heartbeat,
             end_when_caught_up,
             tree,
+            caller,
             attachment,
             caught_up: false,
             bookmark_due: Instant::now() + heartbeat,
@@ -197,6 +201,7 @@ impl Subscriber {
         event: EventFrame,
         share: Option<MemoryShare>,
     ) -> Result<(), Ending> {
+        self.caller.still_reads(&self.plan.query.filter.within)?;
         sink.send(event).await.map_err(|not_taken| self.not_taken(not_taken))?;
         self.pending_share = share;
         self.before_last_event = (self.place, self.snapshot.clone());
@@ -398,6 +403,7 @@ mod tests {
             stalled_after,
             memory,
             signer: None,
+            access: None,
         }
     }
 
@@ -430,7 +436,7 @@ mod tests {
             end_when_caught_up: true,
             ..pb::SubscribeRequest::default()
         };
-        let subscriber = Subscriber::new(&context, request).await.unwrap();
+        let subscriber = Subscriber::new(&context, Caller::default(), request).await.unwrap();
         let (sink, mut received) = Sink::new(1, context.stalled_after);
         let running = tokio::spawn(subscriber.run(sink));
         let mut next = async || received.next().await.unwrap().unwrap();
@@ -455,7 +461,7 @@ mod tests {
             let position = pb::feed_start::Position::Beginning(true);
             let start = Some(pb::FeedStart { position: Some(position) });
             let request = pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() };
-            let subscriber = Subscriber::new(&context, request).await.unwrap();
+            let subscriber = Subscriber::new(&context, Caller::default(), request).await.unwrap();
             let (sink, mut received) = Sink::new(1, context.stalled_after);
             tokio::spawn(subscriber.run(sink));
             assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Other(_)), "Started");
@@ -476,7 +482,7 @@ mod tests {
         let position = pb::feed_start::Position::ResumeToken(info.metadata["resume_token"].clone());
         let start = Some(pb::FeedStart { position: Some(position) });
         let request = pb::SubscribeRequest { start, ..pb::SubscribeRequest::default() };
-        let subscriber = Subscriber::new(&context, request).await.unwrap();
+        let subscriber = Subscriber::new(&context, Caller::default(), request).await.unwrap();
         let (sink, mut received) = Sink::new(1, context.stalled_after);
         tokio::spawn(subscriber.run(sink));
         assert!(matches!(received.next().await.unwrap().unwrap(), EventFrame::Other(_)), "Started");
@@ -488,7 +494,7 @@ mod tests {
     async fn a_subscriber_holds_no_memory_while_it_waits_for_more() {
         let context = context(Duration::from_secs(3_600), Memory::bounded(EVENT_MEMORY_BYTES));
         let archive = Arc::clone(&context.archive);
-        let subscriber = Subscriber::new(&context, pb::SubscribeRequest::default()).await.unwrap();
+        let subscriber = Subscriber::new(&context, Caller::default(), pb::SubscribeRequest::default()).await.unwrap();
         let (sink, mut received) = Sink::new(1, context.stalled_after);
         tokio::spawn(subscriber.run(sink));
         for source in ["one", "two", "three"] {

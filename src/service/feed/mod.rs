@@ -72,22 +72,23 @@ impl ChangeFeedService for FeedHandler {
     type SubscribeStream = Messages<EventFrame>;
 
     async fn subscribe(&self, request: Request<pb::SubscribeRequest>) -> RpcResult<Self::SubscribeStream> {
-        let place = self.place(&Caller::of(&request))?;
-        let subscriber = follow::Subscriber::new(&self.context, request.into_inner()).await?;
+        let caller = Caller::of(&request);
+        let place = self.place(&caller)?;
+        let subscriber = follow::Subscriber::new(&self.context, caller, request.into_inner()).await?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
         self.context.subscribers.spawn(subscriber.run(sink));
         Ok(Response::new(received.with(place)))
     }
 
     async fn list_changes(&self, request: Request<pb::ListChangesRequest>) -> RpcResult<PageFrame> {
-        Ok(Response::new(self.context.list_changes(request.into_inner()).await?))
+        Ok(Response::new(self.context.list_changes(&Caller::of(&request), request.into_inner()).await?))
     }
 
     async fn create_subscription(
         &self,
         request: Request<pb::CreateSubscriptionRequest>,
     ) -> RpcResult<pb::CreateSubscriptionResponse> {
-        let subscription = Some(self.context.create_subscription(request.into_inner()).await?);
+        let subscription = Some(self.context.create_subscription(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::CreateSubscriptionResponse { subscription }))
     }
 
@@ -95,7 +96,7 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::GetSubscriptionRequest>,
     ) -> RpcResult<pb::GetSubscriptionResponse> {
-        let subscription = Some(self.context.get_subscription(&request.into_inner().name).await?);
+        let subscription = Some(self.context.get_subscription(&Caller::of(&request), &request.get_ref().name).await?);
         Ok(Response::new(pb::GetSubscriptionResponse { subscription }))
     }
 
@@ -103,14 +104,14 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::ListSubscriptionsRequest>,
     ) -> RpcResult<pb::ListSubscriptionsResponse> {
-        Ok(Response::new(self.context.list_subscriptions(request.into_inner()).await?))
+        Ok(Response::new(self.context.list_subscriptions(&Caller::of(&request), request.into_inner()).await?))
     }
 
     async fn delete_subscription(
         &self,
         request: Request<pb::DeleteSubscriptionRequest>,
     ) -> RpcResult<pb::DeleteSubscriptionResponse> {
-        self.context.delete_subscription(request.into_inner()).await?;
+        self.context.delete_subscription(&Caller::of(&request), request.into_inner()).await?;
         Ok(Response::new(pb::DeleteSubscriptionResponse {}))
     }
 
@@ -118,7 +119,8 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::AcknowledgeSubscriptionRequest>,
     ) -> RpcResult<pb::AcknowledgeSubscriptionResponse> {
-        let subscription = Some(self.context.acknowledge_subscription(request.into_inner()).await?);
+        let subscription =
+            Some(self.context.acknowledge_subscription(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::AcknowledgeSubscriptionResponse { subscription }))
     }
 
@@ -126,7 +128,7 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::SeekSubscriptionRequest>,
     ) -> RpcResult<pb::SeekSubscriptionResponse> {
-        let subscription = Some(self.context.seek_subscription(request.into_inner()).await?);
+        let subscription = Some(self.context.seek_subscription(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::SeekSubscriptionResponse { subscription }))
     }
 
@@ -134,12 +136,12 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::UpdateSubscriptionRequest>,
     ) -> RpcResult<pb::UpdateSubscriptionResponse> {
-        let subscription = Some(self.context.update_subscription(request.into_inner()).await?);
+        let subscription = Some(self.context.update_subscription(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::UpdateSubscriptionResponse { subscription }))
     }
 
     async fn park_change(&self, request: Request<pb::ParkChangeRequest>) -> RpcResult<pb::ParkChangeResponse> {
-        let subscription = Some(self.context.park_change(request.into_inner()).await?);
+        let subscription = Some(self.context.park_change(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::ParkChangeResponse { subscription }))
     }
 
@@ -147,14 +149,15 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::ListParkedChangesRequest>,
     ) -> RpcResult<pb::ListParkedChangesResponse> {
-        Ok(Response::new(self.context.list_parked_changes(request.into_inner()).await?))
+        Ok(Response::new(self.context.list_parked_changes(&Caller::of(&request), request.into_inner()).await?))
     }
 
     async fn resolve_parked_changes(
         &self,
         request: Request<pb::ResolveParkedChangesRequest>,
     ) -> RpcResult<pb::ResolveParkedChangesResponse> {
-        let subscription = Some(self.context.resolve_parked_changes(request.into_inner()).await?);
+        let subscription =
+            Some(self.context.resolve_parked_changes(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::ResolveParkedChangesResponse { subscription }))
     }
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::caller::Caller;
 use super::super::status::Refusal;
 use super::super::{Context, render};
 use super::query::{RequestedQuery, RequestedStart, feed_view};
@@ -29,7 +30,11 @@ struct NextPage {
 }
 
 impl Context {
-    pub(super) async fn list_changes(&self, request: pb::ListChangesRequest) -> Result<PageFrame, Refusal> {
+    pub(super) async fn list_changes(
+        &self,
+        caller: &Caller,
+        request: pb::ListChangesRequest,
+    ) -> Result<PageFrame, Refusal> {
         let query = wire::feed_query(request.filter, &request.kinds, &self.limits);
         let view = feed_view(request.view);
         let start = match request.resume_token.as_str() {
@@ -39,7 +44,7 @@ impl Context {
         let wait = wire::duration("wait", request.wait, Duration::ZERO, WAIT_RANGE);
         let size = render::page_size(request.page_size, &self.limits);
         let (query, view, start, wait, changes_max) = all!(query, view, start, wait, size)?;
-        let requested = RequestedQuery::new(query);
+        let requested = RequestedQuery::new(query).confined(caller)?;
         let plan = PagePlan {
             view,
             query: Arc::new(requested.query),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
+use super::super::caller::Caller;
 use super::super::lists::{page_token, position};
 use super::super::status::Refusal;
 use super::super::{Context, render};
@@ -19,7 +20,11 @@ use crate::wire::token::{PageToken, request_digest};
 use crate::wire::{FieldError, all, pb, timestamp_to_pb};
 
 impl Context {
-    pub(super) async fn park_change(&self, request: pb::ParkChangeRequest) -> Result<pb::Subscription, Refusal> {
+    pub(super) async fn park_change(
+        &self,
+        caller: &Caller,
+        request: pb::ParkChangeRequest,
+    ) -> Result<pb::Subscription, Refusal> {
         let reason = match request.reason.len() {
             bytes if bytes > Limits::PARK_REASON_BYTES_MAX => {
                 let problem = format!("has {bytes} bytes; at most {} are allowed", Limits::PARK_REASON_BYTES_MAX);
@@ -31,6 +36,7 @@ impl Context {
         let seq = request.seq.map(Seq).ok_or_else(|| FieldError::invalid("seq", "is missing"));
         let (id, epoch) = (parse(&request.name), epoch(request.epoch));
         let (id, epoch, seq, reason) = all!(id, epoch, seq, reason)?;
+        self.own_subscription(caller, &id).await?;
         let park = ParkRequest { epoch, seq, reason, attempts: request.attempts.max(1) };
         let parked = self.archive.park_change(id, park, plan(FeedView::Basic)).await?;
         Ok(self.show_subscription(&parked))
@@ -38,6 +44,7 @@ impl Context {
 
     pub(super) async fn list_parked_changes(
         &self,
+        caller: &Caller,
         request: pb::ListParkedChangesRequest,
     ) -> Result<pb::ListParkedChangesResponse, Refusal> {
         let digest = request_digest(&pb::ListParkedChangesRequest {
@@ -50,7 +57,8 @@ impl Context {
         let id = parse(&request.name);
         let (id, page_size, token, view) = all!(id, page_size, token, view)?;
         let after = position(token.as_ref(), |text| text.parse().ok().map(Seq))?;
-        let record = self.archive.subscription(id).await?.record;
+        let record = self.archive.subscription(id.clone()).await?.record;
+        caller.require_subscription(&id, &record)?;
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut rest = record.parked.range((from, Bound::Unbounded)).peekable();
         let (mut parked_changes, mut bytes, mut last) = (Vec::new(), 0, None);
@@ -79,6 +87,7 @@ impl Context {
 
     pub(super) async fn resolve_parked_changes(
         &self,
+        caller: &Caller,
         request: pb::ResolveParkedChangesRequest,
     ) -> Result<pb::Subscription, Refusal> {
         let seqs = match request.seqs.len() {
@@ -91,6 +100,7 @@ impl Context {
         };
         let id = parse(&request.name);
         let (id, seqs): (_, Vec<Seq>) = all!(id, seqs)?;
+        self.own_subscription(caller, &id).await?;
         let resolved = self.archive.resolve_parked(id, seqs).await?;
         Ok(self.show_subscription(&resolved))
     }

@@ -1,11 +1,12 @@
 //! Parses the view and the start of a feed, and resolves the start to a position.
 
 use super::super::Context;
+use super::super::caller::Caller;
 use super::super::status::Refusal;
 use crate::archive::ArchiveError;
 use crate::archive::changefeed::{FeedStart, FeedView};
 use crate::model::{AsOf, FeedQuery, KnownAt, RequestDigest, Seq, Snapshot};
-use crate::wire::token::{ResumeToken, SnapshotPlace, TokenError, query_digest};
+use crate::wire::token::{ResumeToken, SnapshotPlace, TokenError, is_of_other_scope, query_digest};
 use crate::wire::{self, FieldError, FieldErrors, pb};
 
 /// The resolved start of a feed.
@@ -28,6 +29,12 @@ pub(super) struct RequestedQuery {
 impl RequestedQuery {
     pub(super) fn new(query: FeedQuery) -> Self {
         Self { digest: query_digest(&query), query }
+    }
+
+    /// The query, confined to what the caller may read.
+    pub(super) fn confined(mut self, caller: &Caller) -> Result<Self, Refusal> {
+        caller.confine(&mut self.query.filter, None)?;
+        Ok(Self::new(self.query))
     }
 }
 
@@ -108,6 +115,7 @@ impl Context {
                 let place = self.archive.feed_start(start).await.map_err(of_start)?;
                 Ok(Begin { place, snapshot: None })
             }
+            RequestedStart::Token { query, .. } if is_of_other_scope(query, digest) => Err(Refusal::scope_changed()),
             RequestedStart::Token { query, field, .. } if query != digest => {
                 Err(FieldError::token(field, TokenError::OtherRequest).into())
             }

@@ -1,6 +1,7 @@
 //! Validates a subscribe request, as far as possible without the archive.
 
 use super::super::Context;
+use super::super::caller::Caller;
 use super::super::status::Refusal;
 use super::query::{RequestedQuery, RequestedStart};
 use crate::archive::subscriptions::Attachment;
@@ -61,15 +62,17 @@ impl SubscribeTarget {
 /// if it sent a token.
 pub(super) async fn attach(
     context: &Context,
+    caller: &Caller,
     id: SubscriptionId,
     consumer: String,
     seen: Option<RequestedStart>,
 ) -> Result<Attachment, Refusal> {
+    let record = context.archive.subscription(id.clone()).await?.record;
+    caller.require_subscription(&id, &record)?;
     let seen = match seen {
         None => None,
         // The token must be of this log. If it is not, the consumer has received changes that a restore lost.
         Some(start) => {
-            let record = context.archive.subscription(id.clone()).await?.record;
             let place = context.begin_in_log(start, query_digest(&record.query)).await;
             Some(place.map_err(|refusal| refusal.with("subscription", &id))?.next_seq)
         }

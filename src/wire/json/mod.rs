@@ -71,7 +71,7 @@ fn show_digests(message: &mut DynamicMessage) {
         if !field.parent_message().full_name().starts_with("dateline.") {
             continue;
         }
-        let values = if let Value::List(values) = value { values.as_mut_slice() } else { std::slice::from_mut(value) };
+        let values = if let Value::List(values) = value { values } else { std::slice::from_mut(value) };
         for value in values {
             if let Some(message) = value.as_message_mut() {
                 show_digests(message);

@@ -6,6 +6,7 @@ mod changed;
 mod clock;
 mod compact;
 mod display;
+mod evidence;
 mod export;
 mod export_folder;
 mod expunge;

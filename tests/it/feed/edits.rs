@@ -310,7 +310,7 @@ impl Real {
             }
             Edit::Seek { next_seq, request, etag } => {
                 let request = request.map(|number| support::request(number.into(), &next_seq.to_string()));
-                let condition = EditCondition { request, etag: self.etag(etag) };
+                let condition = EditCondition { request, etag: self.etag(etag), within: None };
                 self.archive.seek_subscription(id(), Seq(next_seq), condition).await.map(drop)
             }
             Edit::Update { query: number, etag } => {

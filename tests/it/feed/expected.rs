@@ -42,6 +42,7 @@ impl Truth {
         let is_full = view == pb::FeedView::Full && kind != pb::ChangeKind::Withdrawn;
         let makes_diff = view == pb::FeedView::Diff && makes_revision(record.kind);
         pb::Change {
+            principal: String::new(),
             seq,
             kind: kind.into(),
             article: record.article.to_string(),

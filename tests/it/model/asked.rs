@@ -1,7 +1,7 @@
 //! The operations of a plan, in the forms that the archive and the model take.
 
 use dateline::internals::archive::request::{
-    AbsenceLookRequest, Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition, UrlMove,
+    AbsenceLookRequest, Action, ArticleTarget, LabelEdit, Observation, Operation, Precondition, UrlMove, Writer,
 };
 use dateline::model::{AbsenceLook, AbsenceReason, ArticleUrl};
 
@@ -25,7 +25,7 @@ pub(crate) fn operation(write: &Write, precondition: Option<Precondition>) -> Op
     Operation {
         precondition,
         request: write.request.map(|id| support::request(id, &words(write))),
-        principal: None,
+        by: Writer::default(),
         ..support::operation(target, support::at(write.at), action(&asked(&write.what)))
     }
 }

@@ -306,6 +306,7 @@ impl Missed {
             },
             ArchiveError::Conflict(conflict) => Self::Refused(match conflict {
                 Conflict::Expunged { .. } | Conflict::ExpungePlanChanged(_) => panic!("nothing is destroyed"),
+                Conflict::NotWithin => panic!("nothing is confined"),
                 Conflict::ArticleExists(_) => Refusal::ArticleExists,
                 Conflict::Revision { current, .. } => Refusal::RevisionConflict(current.get()),
                 Conflict::Withdrawn { since, .. } => Refusal::Withdrawn(*since),
