@@ -30,9 +30,12 @@ pub struct Settings {
     /// repeated, with commas in the variable
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_LISTEN", value_delimiter = ',')]
     pub listen: Option<Vec<String>>,
-    /// Listen on an address that other machines can reach, without encryption or authentication
-    #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    pub insecure: Option<bool>,
+    /// Listen on an address that other machines can reach without encryption
+    #[arg(long, env = "DATELINE_NO_TLS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub no_tls: Option<bool>,
+    /// Listen on an address although the archive has no access rules, so that everyone who connects may do everything
+    #[arg(long, env = "DATELINE_NO_AUTH", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub no_auth: Option<bool>,
     /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; can be repeated to
     /// replace a key by another, with commas in the variable. Other commands that open the archive honour the variable
     #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY", value_delimiter = ',')]
@@ -179,7 +182,8 @@ impl Settings {
         Self {
             archive: self.archive.or(other.archive),
             listen: self.listen.or(other.listen),
-            insecure: self.insecure.or(other.insecure),
+            no_tls: self.no_tls.or(other.no_tls),
+            no_auth: self.no_auth.or(other.no_auth),
             log_key: self.log_key.or(other.log_key),
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
@@ -208,7 +212,7 @@ impl Settings {
         }
     }
 
-    /// The addresses to listen on. As there is no encryption, one that other machines can reach requires `insecure`.
+    /// The addresses to listen on. One that other machines can reach requires encryption, or `no_tls`.
     pub fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
         self.listen.iter().flatten().map(|listen| self.address(listen)).collect()
     }
@@ -220,12 +224,12 @@ impl Settings {
         let address: SocketAddr = listen.parse().map_err(|_| {
             invalid(format!("{listen:?} is not an address with a port; try {LISTEN_EXAMPLE} or [::1]:7411"))
         })?;
-        if is_loopback(address.ip()) || self.insecure == Some(true) {
+        if is_loopback(address.ip()) || self.no_tls == Some(true) {
             return Ok(address);
         }
         Err(invalid(format!(
-            "other machines can reach {address}, and this server has neither encryption nor authentication; pass \
-             --insecure to allow that"
+            "other machines can reach {address}, and what they send and receive would not be encrypted; pass --no-tls to \
+             allow that"
         )))
     }
 
@@ -416,17 +420,14 @@ mod tests {
     }
 
     #[test]
-    fn a_public_address_requires_insecure() {
-        let listening = |listen: &str, insecure| Settings {
-            listen: Some(vec![listen.to_owned()]),
-            insecure,
-            ..Settings::default()
-        };
+    fn a_public_address_requires_encryption() {
+        let listening =
+            |listen: &str, no_tls| Settings { listen: Some(vec![listen.to_owned()]), no_tls, ..Settings::default() };
         for local in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"] {
             assert!(listening(local, None).addresses().is_ok(), "{local}");
         }
         for open in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1"] {
-            assert!(listening(open, Some(false)).addresses().unwrap_err().to_string().contains("--insecure"), "{open}");
+            assert!(listening(open, Some(false)).addresses().unwrap_err().to_string().contains("--no-tls"), "{open}");
             assert!(listening(open, Some(true)).addresses().is_ok(), "{open}");
         }
         assert!(listening("7411", None).addresses().unwrap_err().to_string().contains("is not an address with a port"));

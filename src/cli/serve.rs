@@ -35,6 +35,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     // Before the archive is opened, so that a signal in the meantime is not lost.
     let stopping = Signals::listen()?.token();
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
+    check_access(&settings, &path)?;
     // If there is no archive yet, the ports are bound first, so that no archive is created if that fails. An existing
     // archive is opened first: no client connects before it is open, and if another server holds it, the error says so
     // instead of only that a port is in use.
@@ -97,6 +98,24 @@ async fn open(
         }
     }
     reopen().await.map(Some)
+}
+
+/// Fails if everyone who connects could do everything, and the settings do not say that this is intended.
+fn check_access(settings: &Settings, path: &Path) -> Result<(), Failure> {
+    let rules = path.join(server::ACCESS_FILE);
+    let Some(address) = settings.listen.iter().flatten().next() else { return Ok(()) };
+    if settings.no_auth == Some(true) || rules.exists() {
+        return Ok(());
+    }
+    let message = format!(
+        "--listen: everyone who can connect to {address} could read and change the whole archive, because it has no access \
+         rules ({})",
+        rules.display()
+    );
+    Err(Failure::new(Exit::Usage, message).hint(
+        "start the server without --listen, make the first principal with `dateline token create`, and start it again; \
+         or pass --no-auth if everyone may",
+    ))
 }
 
 /// The settings; flags and environment variables override the file.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
@@ -25,7 +25,7 @@ use tonic::transport::server::Connected;
 
 use super::Options;
 use super::listener::{Accepted, Listener};
-use crate::service::{Caller, PeerPlace, PerPeer};
+use crate::service::{Caller, PeerIdentity, PeerPlace, PerPeer};
 
 /// Descriptors reserved for everything except connections: the database, files of backups and verifications, the
 /// runtime, and a connection that is being rejected.
@@ -117,10 +117,10 @@ impl ConnectionLimits {
                     .ok_or("the client's address has reached its limit of connections")?;
                 // A small response must not wait for the next one to fill a packet.
                 stream.set_nodelay(true).map_err(|_| "the client disconnected before it was accepted")?;
-                (Box::new(stream), Caller::new(Some(peer.ip()), self.calls_max), Some(place))
+                (Box::new(stream), Caller::new(PeerIdentity::Anonymous, Some(peer.ip()), self.calls_max), Some(place))
             }
             Accepted::ArchiveSocket(stream) if is_of_this_user(&stream) => {
-                (Box::new(stream), Caller::new(None, self.calls_max), None)
+                (Box::new(stream), Caller::new(PeerIdentity::Owner, None, self.calls_max), None)
             }
             Accepted::ArchiveSocket(_) => return Err("only the archive's owner may use its socket"),
         };
@@ -129,7 +129,7 @@ impl ConnectionLimits {
             deadline: Box::pin(tokio::time::sleep(self.greeting_within)),
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
         };
-        Ok(Connection { stream, caller, greeting: Some(Box::new(greeting)), _permit: permit, _place: place })
+        Ok(Connection { stream, caller, greeting: Some(Box::new(greeting)), _places: Some((permit, place)) })
     }
 
     /// How many connections may be open at once.
@@ -173,8 +173,15 @@ pub(super) struct Connection {
     caller: Caller,
     /// The greeting expected from the client; `None` once it has arrived.
     greeting: Option<Box<Greeting>>,
-    _permit: OwnedSemaphorePermit,
-    _place: Option<PeerPlace>,
+    /// Its place among all connections, and among those of its peer.
+    _places: Option<(OwnedSemaphorePermit, Option<PeerPlace>)>,
+}
+
+impl Connection {
+    /// The connection of this process to itself.
+    pub(super) fn in_process(stream: DuplexStream) -> Self {
+        Self { stream: Box::new(stream), caller: Caller::in_process(), greeting: None, _places: None }
+    }
 }
 
 /// A client that has not yet sent its preface and settings.

@@ -51,6 +51,24 @@ impl Listener {
         })
     }
 
+    /// What it leaves open to others, if callers are not authenticated: everything, except on the archive's socket.
+    pub(super) fn is_open_without_authentication(&self) -> bool {
+        match &self.0 {
+            Kind::Tcp(_) => true,
+            Kind::ArchiveSocket { .. } => false,
+        }
+    }
+
+    /// Whether what is sent can be read on its way between machines.
+    pub(super) fn is_readable_on_the_way(&self) -> bool {
+        match &self.0 {
+            Kind::Tcp(listener) => {
+                !listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+            }
+            Kind::ArchiveSocket { .. } => false,
+        }
+    }
+
     /// Waits for the next connection. Cancel safe.
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         Ok(match &self.0 {

@@ -27,25 +27,25 @@ use tower::service_fn;
 
 use self::admission::AdmissionLayer;
 use self::authentication::AuthenticationLayer;
-use self::connections::ConnectionLimits;
 pub use self::connections::raise_descriptor_limit;
+use self::connections::{Connection, ConnectionLimits};
 use self::health::HealthHandler;
 pub use self::listener::Listener;
 use self::unread_responses::UnreadResponses;
 pub use crate::access::audit::Audit;
-pub use crate::access::{Access, AccessError};
+pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE};
 use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;
 use crate::service::{AccessHandler, AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
 pub use crate::service::{Signer, Witness};
-use crate::wire::DESCRIPTOR;
 use crate::wire::pb::access_service_server::AccessServiceServer;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
 use crate::wire::pb::change_feed_service_server::ChangeFeedServiceServer;
 use crate::wire::pb::integrity_service_server::IntegrityServiceServer;
 use crate::wire::request::{Bounded, Bounds};
+use crate::wire::{DESCRIPTOR, pb};
 
 /// Options of a server.
 #[derive(Clone, Debug)]
@@ -142,6 +142,8 @@ const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// How often it is checked whether destroyed text is still in the files.
 const DESTRUCTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often the log says what is left open to others.
+const WEAKENINGS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The maximum size of a request to the services that are not [`Bounded`]; such a request contains only a name.
 const SMALL_REQUEST_BYTES: usize = 16 << 10;
 /// The HTTP/2 flow-control windows; large, so that a replay of the change feed runs at full speed.
@@ -163,7 +165,8 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let addresses = listeners.iter().map(Listener::address).collect::<Result<Vec<_>, _>>()?;
     let (health, serving) = watch::channel(true);
-    let context = context(Arc::clone(&archive), &options);
+    let weakenings: Arc<[pb::Weakening]> = weakenings(&listeners, &options).into();
+    let context = context(Arc::clone(&archive), &options, Arc::clone(&weakenings));
     let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
     let checks =
         HealthServer::new(HealthHandler::new(SERVICES, serving, Arc::clone(&archive), context.stopping.clone()));
@@ -190,6 +193,7 @@ pub async fn serve(
         () = failed => Some(Err(ServeError::StorageFailed)),
         never = watch_clock(&archive) => match never {},
         never = watch_destruction(&archive) => match never {},
+        never = watch_weakenings(&weakenings) => match never {},
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
@@ -233,14 +237,41 @@ async fn watch_destruction(archive: &Archive) -> Infallible {
     }
 }
 
+/// What a server leaves open to others that it could keep from them.
+fn weakenings(listeners: &[Listener], options: &Options) -> Vec<pb::Weakening> {
+    let no_auth = options.access.is_none() && listeners.iter().any(Listener::is_open_without_authentication);
+    let no_tls = listeners.iter().any(Listener::is_readable_on_the_way);
+    let found = [(no_auth, pb::Weakening::NoAuth), (no_tls, pb::Weakening::NoTls)];
+    found.into_iter().filter_map(|(is_found, weakening)| is_found.then_some(weakening)).collect()
+}
+
+/// Logs what is left open to others, now and at intervals, so that nobody forgets it.
+async fn watch_weakenings(weakenings: &[pb::Weakening]) -> Infallible {
+    let mut interval = tokio::time::interval(WEAKENINGS_EVERY);
+    loop {
+        interval.tick().await;
+        for weakening in weakenings {
+            match weakening {
+                pb::Weakening::NoAuth => {
+                    tracing::warn!("no authentication: everyone who can connect can read and change everything");
+                }
+                pb::Weakening::NoTls => {
+                    tracing::warn!("no TLS: texts and tokens can be read and changed on their way between machines");
+                }
+                pb::Weakening::Unspecified => {}
+            }
+        }
+    }
+}
+
 /// A channel to `archive` through the same services, over an in-memory connection. The connection lasts as long as the
 /// channel, and no other client can use it.
 pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Channel, tonic::transport::Error> {
     let (client, server) = tokio::io::duplex(IN_PROCESS_BUFFER_BYTES);
-    let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
+    let incoming = tokio_stream::once(Ok::<_, std::io::Error>(Connection::in_process(server)));
     // The in-memory connection ends when its client does, and the server ends with its only connection. Its client knows
     // the contract.
-    tokio::spawn(router(context(archive, options), options, None).serve_with_incoming(incoming));
+    tokio::spawn(router(context(archive, options, Arc::default()), options, None).serve_with_incoming(incoming));
     let mut client = Some(client);
     let connector = service_fn(move |_| {
         let stream = client.take().map(TokioIo::new);
@@ -249,7 +280,7 @@ pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Chan
     Endpoint::from_static("http://in-process").connect_with_connector(connector).await
 }
 
-fn context(archive: Arc<Archive>, options: &Options) -> Context {
+fn context(archive: Arc<Archive>, options: &Options, weakenings: Arc<[pb::Weakening]>) -> Context {
     Context {
         archive,
         limits: options.limits,
@@ -259,6 +290,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
         memory: Memory::default(),
         signer: options.signer.clone(),
         access: options.access.clone(),
+        weakenings,
     }
 }
 

@@ -404,6 +404,7 @@ mod tests {
             memory,
             signer: None,
             access: None,
+            weakenings: Arc::default(),
         }
     }
 

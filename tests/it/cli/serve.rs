@@ -55,13 +55,35 @@ fn an_archive_at_a_long_path_is_served_and_found() {
 }
 
 #[test]
+fn what_is_left_open_to_others_is_in_the_status_and_in_the_log() {
+    let cli = Cli::new();
+    let server = Server::start(&cli, &["--listen", "127.0.0.1:0", "--no-auth"]);
+    assert!(!server.address.starts_with("unix:"));
+    let status = cli.ok(&["status", "--server", &server.address]);
+    assert!(status.contains("Open      no authentication"), "{status}");
+    assert!(!status.contains("no encryption"), "what stays on the machine is not encrypted: {status}");
+    let (_, log) = server.end();
+    assert!(log.contains("WARN") && log.contains("no authentication"), "{log}");
+
+    let server = Server::start(&cli, &["--listen", "0.0.0.0:0", "--listen", "127.0.0.1:0", "--no-auth", "--no-tls"]);
+    let status = json_lines(&cli.ok(&["status", "--json"])).remove(0);
+    assert_eq!(status["weakenings"], serde_json::json!(["WEAKENING_NO_AUTH", "WEAKENING_NO_TLS"]));
+    drop(server);
+
+    let server = Server::start(&cli, &["--no-auth", "--no-tls"]);
+    let status = json_lines(&cli.ok(&["status", "--json"])).remove(0);
+    assert_eq!(status["weakenings"], serde_json::Value::Null, "only the archive's owner can connect");
+    drop(server);
+}
+
+#[test]
 fn settings_come_from_flags_then_environment_then_file() {
     let cli = Cli::new();
     let archive = cli.path("elsewhere");
     let file =
         format!("archive = {archive:?}\nlisten = [\"127.0.0.1:0\"]\nlabels_max = 1\npage_size_max = 1\nurls_max = 1\n");
     let config = cli.file("dateline.toml", file);
-    let mut command = cli.command(&["serve", "--config", &config, "--labels-max", "3"]);
+    let mut command = cli.command(&["serve", "--config", &config, "--labels-max", "3", "--no-auth"]);
     command.env_remove("DATELINE_ARCHIVE").env("DATELINE_LABELS_MAX", "2").env("DATELINE_URLS_MAX", "2");
     let server = Server::of(command);
     let add = |more: &[&str]| cli.add("a", "Ferry", "Text.", &[&["--server", &server.address], more].concat());
@@ -82,7 +104,9 @@ fn a_server_that_cannot_start_says_why() {
     let config = cli.file("dateline.toml", "listen = [\"127.0.0.1:0\"]\n\nlisen = 1\n");
     cli.fails(&["serve", "--config", &config], 2, "dateline.toml, line 3: unknown field `lisen`");
     cli.fails(&["serve", "--config", "/nowhere.toml"], 2, "cannot read the configuration file /nowhere.toml");
-    cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--insecure");
+    cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--no-tls");
+    cli.fails(&["serve", "--listen", "127.0.0.1:0"], 2, "could read and change the whole archive");
+    cli.fails(&["serve", "--listen", "0.0.0.0:0", "--no-tls"], 2, "has no access rules");
     cli.fails(&["serve", "--listen", "7411"], 2, "--listen: \"7411\" is not an address with a port");
     cli.fails(&["serve", "--batch-items-max", "257"], 2, "--batch-items-max: 257 is not between 1 and 256");
     cli.fails(&["serve", "--urls-max", "many"], 2, "expected a whole number");
@@ -93,7 +117,7 @@ fn a_server_that_cannot_start_says_why() {
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let done = cli.run(&["serve", "--listen", &address]);
+    let done = cli.run(&["serve", "--no-auth", "--listen", &address]);
     assert!(done.code == 1 && done.err.contains("cannot listen on"), "{done:?}");
     assert!(!cli.archive().exists(), "an archive was created that nothing was written to");
 }
