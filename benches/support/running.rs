@@ -7,7 +7,8 @@ use std::sync::Arc;
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::client::Client;
 use dateline::internals::clock::SystemClock;
-use dateline::internals::server::{self, ServeError};
+use dateline::internals::proof::LogKey;
+use dateline::internals::server::{self, ServeError, Signer};
 use dateline::internals::store::engine::lock::Holder;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -34,9 +35,8 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let stopped = async move { drop(stopped.await) };
         let archive = Arc::new(archive);
-        let served = Arc::clone(&archive);
-        let serving =
-            tokio::spawn(async move { server::serve(vec![listener.into()], served, options(), stopped).await });
+        let (served, options) = (Arc::clone(&archive), options()?);
+        let serving = tokio::spawn(async move { server::serve(vec![listener.into()], served, options, stopped).await });
         Ok(Self { url, archive, stop, serving })
     }
 
@@ -81,7 +81,14 @@ pub(crate) fn folder_bytes(path: &Path) -> anyhow::Result<u64> {
     Ok(bytes)
 }
 
-/// Server options without per-address limits, because all subscribers come from one address here.
-fn options() -> server::Options {
-    server::Options { subscribers_max: 20_000, subscribers_per_peer_max: Some(20_000), ..server::Options::default() }
+/// Server options without per-address limits, because all subscribers come from one address here, and with a log key,
+/// which signs nothing unless proofs are asked for.
+fn options() -> anyhow::Result<server::Options> {
+    let signer = Signer::from_pem(LogKey::generate()?.as_bytes(), "example.org/bench")?;
+    Ok(server::Options {
+        subscribers_max: 20_000,
+        subscribers_per_peer_max: Some(20_000),
+        signer: Some(Arc::new(signer)),
+        ..server::Options::default()
+    })
 }

@@ -111,7 +111,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         }
         Command::Proof(_) => ("proof", Access::Existing),
         Command::Evidence(args) if let Some(path) = &args.check => {
-            evidence::check(path, args.key.as_deref(), &mut out)?;
+            evidence::check(path, args, &mut out)?;
             return out.finish();
         }
         Command::Evidence(_) => ("evidence", Access::Existing),

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
 
 /// A server that runs until it is stopped.
 pub(crate) struct TestServer {
@@ -49,6 +50,11 @@ impl TestServer {
     /// A client with a connection of its own.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.url).await.unwrap()
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn channel(&self) -> Channel {
+        Endpoint::from_shared(self.url.clone()).unwrap().connect().await.unwrap()
     }
 
     /// Shuts down as on a signal, and waits until the archive is closed.
