@@ -41,7 +41,7 @@ impl Running {
         let stopped = async move { drop(stopped.await) };
         let archive = Arc::new(archive);
         let served = Arc::clone(&archive);
-        let serving = tokio::spawn(async move { server::serve(listener, served, options, stopped).await });
+        let serving = tokio::spawn(async move { server::serve(vec![listener.into()], served, options, stopped).await });
         Ok(Self { url, archive, stop, serving })
     }
 
@@ -65,7 +65,7 @@ impl Running {
 
 /// The lock holder that the benchmarks register.
 pub(crate) fn holder() -> Holder {
-    Holder { pid: std::process::id(), command: "bench".to_owned(), address: None, since: String::new() }
+    Holder { pid: std::process::id(), command: "bench".to_owned(), since: String::new() }
 }
 
 /// Drops the archive's files from the system's page cache, so that the next read goes to the disk.

@@ -26,7 +26,6 @@ mod import;
 mod key;
 mod label;
 mod list;
-mod listener;
 mod log;
 mod missing;
 mod move_url;

@@ -43,7 +43,7 @@ impl TestServer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { drop(stopped.await) };
-        let serving = tokio::spawn(server::serve(listener, Arc::clone(&archive), options, stopped));
+        let serving = tokio::spawn(server::serve(vec![listener.into()], Arc::clone(&archive), options, stopped));
         Self { url, archive, stop, serving }
     }
 
@@ -86,7 +86,7 @@ pub(crate) async fn fresh() -> (TempDir, TestServer, Client) {
 }
 
 pub(crate) fn holder() -> Holder {
-    Holder { pid: std::process::id(), command: "test".into(), address: None, since: "2026-01-01T00:00:00Z".into() }
+    Holder { pid: std::process::id(), command: "test".into(), since: "2026-01-01T00:00:00Z".into() }
 }
 
 /// A content with a headline and one paragraph.
