@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
 use tokio::time::Instant;
-use tonic::transport::Channel;
 use url::Url;
 
 use super::args::globals::Globals;
+use super::credentials;
 use super::exit::{Exit, Failure};
 use super::key::signer;
 use super::times;
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::capture::state_file::StateDir;
+use crate::client::Connection;
 use crate::client::{Client, Following, TrustedLog};
 use crate::clock::SystemClock;
 use crate::config::Bytes;
@@ -79,17 +80,17 @@ impl Session {
     }
 
     /// A client of `ArchiveService`. All clients of a session share its connection.
-    pub(super) fn archive(&self) -> ArchiveServiceClient<Channel> {
+    pub(super) fn archive(&self) -> ArchiveServiceClient<Connection> {
         self.client.archive.clone()
     }
 
     /// A client of `AdminService`.
-    pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
+    pub(super) fn admin(&self) -> AdminServiceClient<Connection> {
         self.client.admin.clone()
     }
 
     /// A client of `ChangeFeedService`.
-    pub(super) fn feed(&self) -> ChangeFeedServiceClient<Channel> {
+    pub(super) fn feed(&self) -> ChangeFeedServiceClient<Connection> {
         self.client.feed.clone()
     }
 
@@ -130,6 +131,10 @@ impl Session {
             Failure::new(Exit::Unreachable, format!("the server at {url} cannot be reached: {}", innermost(&error)))
                 .hint("is it running? `dateline serve` starts one; without --server, commands open the archive")
         })?;
+        let client = match credentials::token_for(url)? {
+            None => client,
+            Some(token) => client.with_token(&token).map_err(|error| Failure::new(Exit::Usage, error))?,
+        };
         Ok(Self { client, embedded: None, server: Some(url.to_owned()) })
     }
 
@@ -197,7 +202,13 @@ impl Session {
         let keys: Vec<PathBuf> = keys.split(',').filter(|key| !key.is_empty()).map(PathBuf::from).collect();
         let signer = signer(&keys, std::env::var("DATELINE_LOG_ORIGIN").ok(), Vec::new(), archive.info())?;
         // The process has the archive's files, so it may do what it likes with them.
-        let options = server::Options { signer, allow_expunge: true, ..server::Options::default() };
+        let access = archive.info().directory.as_deref().and_then(|directory| {
+            let access = server::Access::open(directory, Arc::clone(archive.clock()));
+            // They are for others, not for the owner of the files.
+            access.inspect_err(|error| tracing::warn!(%error, "the access rules cannot be used")).ok()
+        });
+        let access = access.map(Arc::new);
+        let options = server::Options { signer, allow_expunge: true, access, ..server::Options::default() };
         let channel = server::in_process(Arc::clone(&archive), &options).await;
         let channel = channel.map_err(|error| Failure::new(Exit::Failed, innermost(&error)))?;
         Ok(Self { client: Client::over(channel), embedded: Some(archive), server: None })
@@ -397,7 +408,7 @@ pub(super) async fn state_dir(session: &Session, flag: Option<&Path>, command: &
 }
 
 /// The directories that the platform assigns to this program; `None` without a home directory.
-fn platform_dirs() -> Option<impl AppStrategy> {
+pub(super) fn platform_dirs() -> Option<impl AppStrategy> {
     let names = AppStrategyArgs {
         top_level_domain: "org".to_owned(),
         author: "dateline".to_owned(),

@@ -62,6 +62,11 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
         Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", socket.display()))
             .hint("the archive needs a file system on which sockets can be created")
     })?);
+    if settings.no_auth != Some(true) {
+        let access = server::Access::open(&path, Arc::clone(opened.clock()));
+        options.access = Some(Arc::new(access.map_err(|error| Failure::new(Exit::Usage, error))?));
+        options.audit = Some(Arc::new(server::Audit::of(&path)));
+    }
     let (archive, signer) = (Arc::new(opened), options.signer.clone());
     let asking = async {
         match &signer {

@@ -14,8 +14,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 use tower::service_fn;
 
@@ -24,6 +27,7 @@ pub use self::points::{as_of, as_of_snapshot};
 pub use self::trusted_log::{TrustError, TrustedLog};
 use crate::unix_socket;
 use crate::wire::pb;
+use crate::wire::pb::access_service_client::AccessServiceClient;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
@@ -41,14 +45,38 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The client of `ArchiveService`: writes and reads of articles.
-    pub archive: ArchiveServiceClient<Channel>,
+    pub archive: ArchiveServiceClient<Connection>,
     /// The client of `ChangeFeedService`: the change feed and durable subscriptions.
-    pub feed: ChangeFeedServiceClient<Channel>,
+    pub feed: ChangeFeedServiceClient<Connection>,
     /// The client of `AdminService`: status, verification and backup.
-    pub admin: AdminServiceClient<Channel>,
+    pub admin: AdminServiceClient<Connection>,
     /// The client of `IntegrityService`: checkpoints and proofs.
-    pub integrity: IntegrityServiceClient<Channel>,
+    pub integrity: IntegrityServiceClient<Connection>,
+    /// The client of `AccessService`: who calls, and tokens.
+    pub access: AccessServiceClient<Connection>,
+    channel: Channel,
 }
+
+/// A channel, on which every call has the client's token, if it has one.
+pub type Connection = InterceptedService<Channel, Bearer>;
+
+/// Adds a token to calls.
+#[derive(Clone, Debug, Default)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A token has characters that cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token has characters that no token has")]
+pub struct InvalidToken;
 
 impl Client {
     /// Connects to a server: at an address, such as `http://127.0.0.1:7411`, or on a Unix socket, such as
@@ -73,11 +101,26 @@ impl Client {
 
     /// Creates the clients over an existing channel.
     pub fn over(channel: Channel) -> Self {
+        Self::with(channel, Bearer::default())
+    }
+
+    /// The same connection, with a token in every call. Send it only where nobody else can read it: over TLS, over a Unix
+    /// socket, or to this machine.
+    pub fn with_token(self, token: &str) -> Result<Self, InvalidToken> {
+        let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| InvalidToken)?;
+        value.set_sensitive(true);
+        Ok(Self::with(self.channel, Bearer(Some(value))))
+    }
+
+    fn with(channel: Channel, bearer: Bearer) -> Self {
+        let connection = InterceptedService::new(channel.clone(), bearer);
         Self {
-            archive: ArchiveServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
-            feed: ChangeFeedServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
-            admin: AdminServiceClient::new(channel.clone()),
-            integrity: IntegrityServiceClient::new(channel).max_decoding_message_size(REPLY_BYTES_MAX),
+            archive: ArchiveServiceClient::new(connection.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            feed: ChangeFeedServiceClient::new(connection.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            admin: AdminServiceClient::new(connection.clone()),
+            integrity: IntegrityServiceClient::new(connection.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            access: AccessServiceClient::new(connection),
+            channel,
         }
     }
 

@@ -39,7 +39,7 @@ use self::health::HealthHandler;
 pub use self::listener::Listener;
 pub use self::stats::Stats;
 use self::unread_responses::UnreadResponses;
-pub use crate::access::audit::Audit;
+pub use crate::access::audit::{Audit, AuditLine, CODES_DENIED as AUDIT_CODES_DENIED, files as audit_files};
 pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE};
 use crate::archive::Archive;
 use crate::model::Limits;
@@ -150,6 +150,8 @@ const RESPONSES_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 /// How often the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// How often it is checked whether the access rules have changed.
+const RULES_EVERY: Duration = Duration::from_secs(1);
 /// How often it is checked whether destroyed text is still in the files.
 const DESTRUCTION_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the log says what is left open to others.
@@ -175,6 +177,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let addresses = listeners.iter().map(Listener::address).collect::<Result<Vec<_>, _>>()?;
     let (health, serving) = watch::channel(true);
+    let access = options.access.clone();
     let weakenings: Arc<[pb::Weakening]> = weakenings(&listeners, &options).into();
     let context = context(Arc::clone(&archive), &options, Arc::clone(&weakenings));
     let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
@@ -203,6 +206,7 @@ pub async fn serve(
         () = failed => Some(Err(ServeError::StorageFailed)),
         never = watch_clock(&archive) => match never {},
         never = watch_destruction(&archive) => match never {},
+        never = watch_rules(access) => match never {},
         never = watch_weakenings(&weakenings) => match never {},
         served = &mut serving => Some(joined(served)),
     };
@@ -227,6 +231,18 @@ async fn watch_clock(archive: &Archive) -> Infallible {
     loop {
         interval.tick().await;
         archive.clock_fault();
+    }
+}
+
+/// Reads the access rules again when they change.
+async fn watch_rules(access: Option<Arc<Access>>) -> Infallible {
+    let Some(access) = access else { return std::future::pending().await };
+    let mut interval = tokio::time::interval(RULES_EVERY);
+    loop {
+        interval.tick().await;
+        let access = Arc::clone(&access);
+        // A panic would be a bug there; the rules then stay as they are.
+        drop(tokio::task::spawn_blocking(move || access.refresh()).await);
     }
 }
 

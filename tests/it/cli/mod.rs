@@ -1,5 +1,6 @@
 //! The command line: the real binary, with an archive of its own in a temporary directory.
 
+mod access;
 mod add;
 mod backup;
 mod changed;
