@@ -2,8 +2,8 @@
 //! run.
 //!
 //! `cargo bench --bench service [-- PART… --seconds N --rounds N]`. The parts are `publish` (or `publish-1`,
-//! `publish-64`), `batch`, `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `counted`, `depth` and `disk`; without
-//! any, all of them run. `--no-floors` omits the floors. The server, the clients and the floors share this process and
+//! `publish-64`), `batch`, `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `proof`, `counted`,
+//! `depth` and `disk`; without any, all of them run. `--no-floors` omits the floors. The server, the clients and the floors share this process and
 //! its cores. The floors are a bare tonic echo of the same bytes, a loop of append and fdatasync, and the engine alone.
 //! Each pair is measured alternately, and the table has the medians of the rounds. The archive is in a temporary folder
 //! in the target folder.
@@ -42,6 +42,8 @@ const CLIENTS: usize = 64;
 const PUBLISHER_ARTICLES: usize = 16;
 const WARM_UP: Duration = Duration::from_millis(400);
 const GET_ARTICLE: &str = "/dateline.v1.ArchiveService/GetArticle";
+const GET_REVISION: &str = "/dateline.v1.ArchiveService/GetRevision";
+const GET_INCLUSION_PROOF: &str = "/dateline.v1.IntegrityService/GetInclusionProof";
 
 /// What to measure, and for how long.
 struct Plan {
@@ -140,6 +142,9 @@ fn main() -> anyhow::Result<()> {
         }
         if plan.parts.is_empty() || plan.parts.iter().any(|part| part.starts_with("read")) {
             read(&plan, &mut table).await?;
+        }
+        if plan.has("proof") {
+            proof(&plan, &mut table).await?;
         }
         if plan.has("counted") {
             support::counted::measure(&plan.folder, plan.rounds, plan.length, &mut table).await?;
@@ -354,6 +359,58 @@ async fn warm(
     table.time(&format!("{what}: processor time per call, both sides"), &typed_time);
     table.time(&format!("{what}, replies left encoded: processor time per call, both sides"), &bytes_time);
     Ok(())
+}
+
+/// Proofs of revisions, compared with reading the same revisions, with replies left encoded on both sides.
+async fn proof(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
+    let corpus =
+        Corpus { prefix: "proof".to_owned(), articles: 1_024, revisions: 8, bytes: (4_000, 4_000), batch: 128 };
+    let running = Running::start(&plan.folder.join("proof")).await?;
+    import(&running.clients(1).await?.remove(0), corpus.messages(7)).await?;
+    let names: Vec<_> = (0..corpus.articles).map(|article| format!("{}/revisions/5", corpus.name(article))).collect();
+    let read = names.iter().map(|name| {
+        let request = pb::GetRevisionRequest { name: name.clone(), ..pb::GetRevisionRequest::default() };
+        request.encode_to_vec().into()
+    });
+    let read: Vec<Bytes> = read.collect();
+    for (disclosure, what) in
+        [(pb::ProofDisclosure::Full, "with the text"), (pb::ProofDisclosure::Withheld, "without the text")]
+    {
+        let prove = names.iter().map(|name| {
+            let change = Some(pb::get_inclusion_proof_request::Change::Revision(name.clone()));
+            let disclosure = disclosure.into();
+            pb::GetInclusionProofRequest { change, disclosure, ..Default::default() }.encode_to_vec().into()
+        });
+        let prove: Vec<Bytes> = prove.collect();
+        for clients in [1, CLIENTS] {
+            let (mut rates, mut processor) = (vec![], vec![]);
+            for _ in 0..plan.rounds {
+                let (proved, _) =
+                    plan.load(raw_callers(&running.url, GET_INCLUSION_PROOF, &prove, clients).await?).await?;
+                let (as_read, _) = plan.load(raw_callers(&running.url, GET_REVISION, &read, clients).await?).await?;
+                rates.push((proved.rate(), as_read.rate()));
+                processor.push((proved.processor_a_call(), as_read.processor_a_call()));
+            }
+            let what = format!("inclusion proof {what}, {clients} clients");
+            table.rate(&what, &rates, "GetRevision", "≥ 50 %");
+            table.time(&format!("{what}: processor time per call, both sides"), &processor);
+        }
+    }
+    running.stop().await
+}
+
+/// Callers with a connection each, which share the requests.
+async fn raw_callers(
+    url: &str,
+    method: &'static str,
+    requests: &[Bytes],
+    count: usize,
+) -> anyhow::Result<Vec<RawCaller>> {
+    let mut callers = Vec::with_capacity(count);
+    for requests in deal(requests, count) {
+        callers.push(RawCaller::connect(url, method, requests).await?);
+    }
+    Ok(callers)
 }
 
 /// As-of reads of one article with 10,000 revisions, from 1 to 9,999 revisions deep.

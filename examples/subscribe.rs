@@ -95,7 +95,7 @@ impl Server {
         let address = format!("http://{}", listener.local_addr()?);
         let (stop, stopped) = oneshot::channel();
         let stopped = async { stopped.await.unwrap_or_default() };
-        let serving = tokio::spawn(server::serve(listener, archive, server::Options::default(), stopped));
+        let serving = tokio::spawn(server::serve(vec![listener.into()], archive, server::Options::default(), stopped));
         Ok(Self { address, stop, serving })
     }
 

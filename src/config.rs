@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::Limits;
 
-/// The address on which a server listens by default.
-pub const LISTEN_DEFAULT: &str = "127.0.0.1:7411";
+/// An address to listen on, as an example; no other program is known to use its port.
+const LISTEN_EXAMPLE: &str = "127.0.0.1:7411";
 
 /// Settings as one source gives them; `None` where it leaves a setting out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize, Serialize)]
@@ -26,12 +26,16 @@ pub struct Settings {
     /// The archive's directory. Only a file can set it: the command line has an option of its own for the archive.
     #[arg(skip)]
     pub archive: Option<PathBuf>,
-    /// Address and port to listen on; port 0 picks a free port [default: 127.0.0.1:7411]
-    #[arg(long, value_name = "ADDRESS", env = "DATELINE_LISTEN")]
-    pub listen: Option<String>,
-    /// Listen on an address that other machines can reach, without encryption or authentication
-    #[arg(long, env = "DATELINE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
-    pub insecure: Option<bool>,
+    /// Listen on this address and port, too, besides the socket in the archive's directory; port 0 picks a free port. Can be
+    /// repeated, with commas in the variable
+    #[arg(long, value_name = "ADDRESS", env = "DATELINE_LISTEN", value_delimiter = ',')]
+    pub listen: Option<Vec<String>>,
+    /// Listen on an address that other machines can reach without encryption
+    #[arg(long, env = "DATELINE_NO_TLS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub no_tls: Option<bool>,
+    /// Listen on an address although the archive has no access rules, so that everyone who connects may do everything
+    #[arg(long, env = "DATELINE_NO_AUTH", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub no_auth: Option<bool>,
     /// Show metrics for Prometheus at http://ADDRESS/metrics, and /healthz, to everyone who can reach this address; port 0
     /// picks a free port [default: nowhere]
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_METRICS_LISTEN")]
@@ -163,7 +167,7 @@ pub enum ConfigError {
 }
 
 impl Settings {
-    /// Reads settings from a TOML file. Values are checked by [`Self::address`] and [`Self::limits`], not here.
+    /// Reads settings from a TOML file. Values are checked by [`Self::addresses`] and [`Self::limits`], not here.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_path_buf(), source })?;
@@ -186,7 +190,8 @@ impl Settings {
         Self {
             archive: self.archive.or(other.archive),
             listen: self.listen.or(other.listen),
-            insecure: self.insecure.or(other.insecure),
+            no_tls: self.no_tls.or(other.no_tls),
+            no_auth: self.no_auth.or(other.no_auth),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
             otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log_key: self.log_key.or(other.log_key),
@@ -228,16 +233,20 @@ impl Settings {
         .to_string()
     }
 
-    /// The address to listen on. As there is no encryption, one that other machines can reach requires `insecure`.
-    pub fn address(&self) -> Result<SocketAddr, ConfigError> {
+    /// The addresses to listen on. One that other machines can reach requires encryption, or `no_tls`.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
+        self.listen.iter().flatten().map(|listen| self.address(listen)).collect()
+    }
+
+    fn address(&self, listen: &str) -> Result<SocketAddr, ConfigError> {
         let invalid = |reason: String| ConfigError::Invalid { setting: "listen", reason };
-        let address = socket_address("listen", self.listen.as_deref().unwrap_or(LISTEN_DEFAULT))?;
-        if is_loopback(address.ip()) || self.insecure == Some(true) {
+        let address = socket_address("listen", listen)?;
+        if is_loopback(address.ip()) || self.no_tls == Some(true) {
             return Ok(address);
         }
         Err(invalid(format!(
-            "other machines can reach {address}, and this server has neither encryption nor authentication; pass \
-             --insecure to allow that"
+            "other machines can reach {address}, and what they send and receive would not be encrypted; pass --no-tls to \
+             allow that"
         )))
     }
 
@@ -307,7 +316,7 @@ fn socket_address(setting: &'static str, listen: &str) -> Result<SocketAddr, Con
         listen.strip_prefix("localhost:").map_or_else(|| listen.to_owned(), |port| format!("127.0.0.1:{port}"));
     listen.parse().map_err(|_| ConfigError::Invalid {
         setting,
-        reason: format!("{listen:?} is not an address with a port, such as {LISTEN_DEFAULT} or [::1]:7411"),
+        reason: format!("{listen:?} is not an address with a port, such as {LISTEN_EXAMPLE} or [::1]:7411"),
     })
 }
 
@@ -438,12 +447,12 @@ mod tests {
     #[test]
     fn a_file_is_read() {
         let settings = read(
-            "archive = \"/srv/news\"\nlisten = \"[::1]:0\"\ngrace_period = \"1m 30s\"\nlog_format = \"json\"\n\
+            "archive = \"/srv/news\"\nlisten = [\"[::1]:0\"]\ngrace_period = \"1m 30s\"\nlog_format = \"json\"\n\
              content_bytes_max = \"1536KiB\"\nurl_bytes_max = 1024\n",
         );
         let settings = settings.unwrap();
         assert_eq!(settings.archive, Some(PathBuf::from("/srv/news")));
-        assert_eq!(settings.address().unwrap().to_string(), "[::1]:0");
+        assert_eq!(settings.addresses().unwrap(), ["[::1]:0".parse().unwrap()]);
         assert_eq!(settings.grace_period, Some(Period(Duration::from_secs(90))));
         assert_eq!(settings.log_format, Some(LogFormat::Json));
         let limits = settings.limits().unwrap();
@@ -453,7 +462,7 @@ mod tests {
     #[test]
     fn a_mistake_is_reported_with_its_line() {
         for (text, expected) in [
-            ("listen = \"[::1]:0\"\nlisen = 1\n", "…/dateline.toml, line 2: unknown field `lisen`"),
+            ("listen = [\"[::1]:0\"]\nlisen = 1\n", "…/dateline.toml, line 2: unknown field `lisen`"),
             ("\ngrace_period = 30\n", "line 2: grace_period: \"30\" is not a duration; expected a value such as 500ms"),
             ("cache_bytes = \"1 MB\"\n", "line 1: cache_bytes: \"1 MB\" is not a number of bytes"),
             ("\nurls_max = \"many\"\n", "line 2: urls_max: invalid type: string \"many\", expected a whole number"),
@@ -466,18 +475,18 @@ mod tests {
     }
 
     #[test]
-    fn a_public_address_requires_insecure() {
+    fn a_public_address_requires_encryption() {
         let listening =
-            |listen: &str, insecure| Settings { listen: Some(listen.to_owned()), insecure, ..Settings::default() };
+            |listen: &str, no_tls| Settings { listen: Some(vec![listen.to_owned()]), no_tls, ..Settings::default() };
         for local in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "[::ffff:127.0.0.1]:1"] {
-            assert!(listening(local, None).address().is_ok(), "{local}");
+            assert!(listening(local, None).addresses().is_ok(), "{local}");
         }
         for open in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1"] {
-            assert!(listening(open, Some(false)).address().unwrap_err().to_string().contains("--insecure"), "{open}");
-            assert!(listening(open, Some(true)).address().is_ok(), "{open}");
+            assert!(listening(open, Some(false)).addresses().unwrap_err().to_string().contains("--no-tls"), "{open}");
+            assert!(listening(open, Some(true)).addresses().is_ok(), "{open}");
         }
-        assert!(listening("7411", None).address().unwrap_err().to_string().contains("is not an address with a port"));
-        assert_eq!(Settings::default().address().unwrap().to_string(), LISTEN_DEFAULT);
+        assert!(listening("7411", None).addresses().unwrap_err().to_string().contains("is not an address with a port"));
+        assert_eq!(Settings::default().addresses().unwrap(), []);
     }
 
     #[test]
@@ -491,20 +500,20 @@ mod tests {
     #[test]
     fn the_log_shows_the_settings_that_were_given() {
         let settings = Settings {
-            listen: Some("[::1]:0".to_owned()),
+            listen: Some(vec!["[::1]:0".to_owned()]),
             grace_period: Some(Period(Duration::from_millis(1_500))),
             cache_bytes: Some(Bytes(1 << 20)),
             ..Settings::default()
         };
-        assert_eq!(settings.given(), r#"{"cache_bytes":1048576,"grace_period":"1.5s","listen":"[::1]:0"}"#);
+        assert_eq!(settings.given(), r#"{"cache_bytes":1048576,"grace_period":"1.5s","listen":["[::1]:0"]}"#);
         assert_eq!(Settings::default().given(), "{}");
     }
 
     #[test]
     fn the_first_source_takes_precedence() {
-        let flags = Settings { listen: Some("a".to_owned()), ..Settings::default() };
-        let file = Settings { listen: Some("b".to_owned()), labels_max: Some(1), ..Settings::default() };
+        let flags = Settings { listen: Some(vec!["a".to_owned()]), ..Settings::default() };
+        let file = Settings { listen: Some(vec!["b".to_owned()]), labels_max: Some(1), ..Settings::default() };
         let both = flags.or(file);
-        assert_eq!((both.listen.as_deref(), both.labels_max), (Some("a"), Some(1)));
+        assert_eq!((both.listen, both.labels_max), (Some(vec!["a".to_owned()]), Some(1)));
     }
 }

@@ -99,6 +99,7 @@
 // - `config`: the settings of `serve`;
 // - `cli`: the command line;
 // - `protobuf`: writes messages field by field;
+// - `unix_socket`: Unix sockets at paths of any length;
 // - `clock`, `histogram` and `telemetry`: the time, counts in buckets, and the diagnostic log.
 //
 // Cargo features select them: `archive` is also `store`, `backup`, `proof`, `service` and `server`, `client` has the part of
@@ -149,6 +150,8 @@ mod service;
 mod store;
 #[cfg(feature = "cli")]
 mod telemetry;
+#[cfg(any(feature = "archive", feature = "client"))]
+mod unix_socket;
 #[cfg(feature = "wire")]
 mod wire;
 #[cfg(feature = "cli")]

@@ -17,7 +17,7 @@ impl ChildServer {
     /// Starts a server for the archive in `path`, and waits until it serves.
     pub(crate) fn start(path: &Path) -> anyhow::Result<Self> {
         let mut process = Command::new(env!("CARGO_BIN_EXE_dateline"))
-            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["serve", "--no-auth", "--listen", "127.0.0.1:0"])
             .args(["--subscribers-max", "20000", "--subscribers-per-peer-max", "20000", "--archive"])
             .arg(path)
             .stderr(Stdio::piped())

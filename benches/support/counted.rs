@@ -25,10 +25,10 @@ const SCRAPES: usize = 20;
 /// Measures publishes and cached reads, with the server that counts first in every other round.
 pub(crate) async fn measure(folder: &Path, rounds: usize, length: Duration, table: &mut Table) -> anyhow::Result<()> {
     let stats = Arc::default();
-    let counting = server::Options { stats: Some(Arc::clone(&stats)), ..options() };
+    let counting = server::Options { stats: Some(Arc::clone(&stats)), ..options()? };
     let servers = [
         Running::start_with(&folder.join("counted"), counting).await?,
-        Running::start_with(&folder.join("uncounted"), options()).await?,
+        Running::start_with(&folder.join("uncounted"), options()?).await?,
     ];
     let mut publishers = Vec::new();
     for server in &servers {

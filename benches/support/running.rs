@@ -7,7 +7,8 @@ use std::sync::Arc;
 use dateline::internals::archive::{Archive, Options};
 use dateline::internals::client::Client;
 use dateline::internals::clock::SystemClock;
-use dateline::internals::server::{self, ServeError};
+use dateline::internals::proof::LogKey;
+use dateline::internals::server::{self, ServeError, Signer};
 use dateline::internals::store::engine::lock::Holder;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -24,7 +25,7 @@ pub(crate) struct Running {
 impl Running {
     /// Opens or creates the archive in `path`, and serves it.
     pub(crate) async fn start(path: &Path) -> anyhow::Result<Self> {
-        Self::start_with(path, options()).await
+        Self::start_with(path, options()?).await
     }
 
     /// Like [`Self::start`], with other options of the server.
@@ -40,7 +41,7 @@ impl Running {
         let stopped = async move { drop(stopped.await) };
         let archive = Arc::new(archive);
         let served = Arc::clone(&archive);
-        let serving = tokio::spawn(async move { server::serve(listener, served, options, stopped).await });
+        let serving = tokio::spawn(async move { server::serve(vec![listener.into()], served, options, stopped).await });
         Ok(Self { url, archive, stop, serving })
     }
 
@@ -64,7 +65,7 @@ impl Running {
 
 /// The lock holder that the benchmarks register.
 pub(crate) fn holder() -> Holder {
-    Holder { pid: std::process::id(), command: "bench".to_owned(), address: None, since: String::new() }
+    Holder { pid: std::process::id(), command: "bench".to_owned(), since: String::new() }
 }
 
 /// Drops the archive's files from the system's page cache, so that the next read goes to the disk.
@@ -85,7 +86,14 @@ pub(crate) fn folder_bytes(path: &Path) -> anyhow::Result<u64> {
     Ok(bytes)
 }
 
-/// Server options without per-address limits, because all subscribers come from one address here.
-pub(crate) fn options() -> server::Options {
-    server::Options { subscribers_max: 20_000, subscribers_per_peer_max: Some(20_000), ..server::Options::default() }
+/// Server options without per-address limits, because all subscribers come from one address here, and with a log key,
+/// which signs nothing unless proofs are asked for.
+pub(crate) fn options() -> anyhow::Result<server::Options> {
+    let signer = Signer::from_pem(LogKey::generate()?.as_bytes(), "example.org/bench")?;
+    Ok(server::Options {
+        subscribers_max: 20_000,
+        subscribers_per_peer_max: Some(20_000),
+        signer: Some(Arc::new(signer)),
+        ..server::Options::default()
+    })
 }

@@ -1,6 +1,6 @@
 """Receives every change from the beginning, and continues where it stopped; see README.md next to this file.
 
-Usage: python follow.py [ADDRESS] [TOKEN_FILE]      (default 127.0.0.1:7411, follow.token)
+Usage: python follow.py [ADDRESS] [TOKEN_FILE]      (default unix:./archive/socket, follow.token)
 
 The token is written after the changes before it have been handled. Stop the program or the server at any time: the next
 run continues from the last token, so no change is missed.
@@ -46,7 +46,7 @@ def follow(stub: ChangeFeedServiceStub, token_file: pathlib.Path) -> None:
 
 
 def main() -> None:
-    address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:7411"
+    address = sys.argv[1] if len(sys.argv) > 1 else "unix:./archive/socket"
     token_file = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else "follow.token")
     with grpc.insecure_channel(address) as channel:
         stub = ChangeFeedServiceStub(channel)

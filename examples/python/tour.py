@@ -1,6 +1,6 @@
 """Archives an article, revises it, and reads it as it was in between; see README.md next to this file.
 
-Usage: python tour.py [ADDRESS]       (default 127.0.0.1:7411)
+Usage: python tour.py [ADDRESS]       (default unix:./archive/socket)
 """
 
 import sys
@@ -29,7 +29,7 @@ def story(headline: str, *paragraphs: str) -> pb.Content:
 
 
 def main() -> None:
-    address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:7411"
+    address = sys.argv[1] if len(sys.argv) > 1 else "unix:./archive/socket"
     with grpc.insecure_channel(address) as channel:
         archive = ArchiveServiceStub(channel)
         article = f"ferry-{uuid.uuid4().hex[:8]}"

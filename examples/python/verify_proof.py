@@ -270,6 +270,11 @@ class Proof:
         return {title: value for title, value in proved.items() if value != ""}
 
 
+def verify(proof: str, vkey: str) -> dict[str, object]:
+    """Returns what a proof proves, by title."""
+    return Proof(proof, vkey).proved()
+
+
 def rfc3339(micros: int) -> str:
     time = (EPOCH + datetime.timedelta(microseconds=micros)).isoformat()
     return (time.rstrip("0").rstrip(".") if "." in time else time) + "Z"
@@ -405,14 +410,15 @@ def verify_evidence(folder: pathlib.Path, vkey: str) -> dict[str, object]:
     require((body + rest).decode() == page_body(proof, content, headers), "page.html is not what the proof gives")
     unchecked = [name for name in found if NOT_CHECKED.fullmatch(name)]
     require(unchecked == [*found], f"not a part of evidence: {', '.join(found.keys() - unchecked)}")
-    return proof.proved() | {"checked": ", ".join(name for name in files if name not in found), "not checked": ", ".join(unchecked)}
+    checked = [name for name in files if name not in found]
+    return proof.proved() | {"checked": ", ".join(checked), "not checked": ", ".join(unchecked)}
 
 
 def main() -> None:
     try:
         require(len(sys.argv) == 3, "usage: python verify_proof.py PROOF|FOLDER VKEY")
         path, vkey = pathlib.Path(sys.argv[1]), sys.argv[2]
-        proved = verify_evidence(path, vkey) if path.is_dir() else Proof(path.read_bytes().decode(), vkey).proved()
+        proved = verify_evidence(path, vkey) if path.is_dir() else verify(path.read_bytes().decode(), vkey)
     except (OSError, *NOT_PROVED) as error:
         sys.exit(f"not proved: {str(error) or 'the signature of the checkpoint is wrong'}")
     sys.stdout.reconfigure(errors="backslashreplace")

@@ -150,7 +150,7 @@ impl Entry {
             for permission in &grant.may {
                 let unknown = || {
                     let known = Permission::ALL.map(Permission::as_str).join(", ");
-                    at(permission.span(), format!("{:?} is none of {known}", permission.get_ref()))
+                    at(permission.span(), format!("{:?} is not one of {known}", permission.get_ref()))
                 };
                 let parsed = Permission::parse(permission.get_ref()).ok_or_else(unknown)?;
                 patterns.entry(parsed).or_default().extend(sources.iter().cloned());
@@ -229,7 +229,7 @@ mod tests {
             ("[[principal]]\nname = \"owner\"", 2, "the owner"),
             ("[[principal]]\nname = \"a\"\n[[principal]]\nname = \"a\"", 4, "a second principal"),
             ("[[principal]]\nname = \"a\"\ntoken = \"dln_secret\"", 3, "sha256:"),
-            ("[[principal]]\nname = \"a\"\ngrant = [{ may = [\"reed\"], sources = [] }]", 3, "none of read, write"),
+            ("[[principal]]\nname = \"a\"\ngrant = [{ may = [\"reed\"], sources = [] }]", 3, "not one of read, write"),
             ("[[principal]]\nname = \"a\"\ngrant = [{ may = [\"read\"], sources = [\"a*b\"] }]", 3, "neither a source"),
             ("[[principal]]\nname = \"a\"\nexpires = 2027-03-01T10:00:00", 3, "a date"),
             (

@@ -91,8 +91,8 @@ async fn compact_when_free(
             Err(CompactError::Open(error)) => error,
             compacted => return Ok(compacted?),
         };
-        match connect::locked_by(&error) {
-            LockedBy::Server(_) => return Err(served()),
+        match connect::locked_by(path, &error).await {
+            LockedBy::Server => return Err(served()),
             LockedBy::Command if Instant::now() < deadline => connect::pause_before_retry().await,
             LockedBy::Command | LockedBy::NoProcess => return Err(connect::open_failure(error)),
         }

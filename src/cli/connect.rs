@@ -3,7 +3,6 @@
 //! A command sees only a [`Session`] with a client. Only this module knows whether there is a network in between.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use url::Url;
 use super::args::globals::Globals;
 use super::exit::{Exit, Failure};
 use super::key::signer;
-use super::{listener, times};
+use super::times;
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::capture::state_file::StateDir;
 use crate::client::{Client, Following, TrustedLog};
@@ -24,6 +23,7 @@ use crate::clock::SystemClock;
 use crate::config::Bytes;
 use crate::model::url_key::without_credentials;
 use crate::server;
+use crate::unix_socket;
 use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
@@ -143,10 +143,10 @@ impl Session {
                 Err(NotOpened::Archive(error)) => error,
                 Err(NotOpened::Process(failure)) => return Err(failure),
             };
-            let untrusted_server = match locked_by(&error) {
-                LockedBy::Server(address) => match Self::connect_to_holder(path, &address).await {
+            let unusable_server = match locked_by(path, &error).await {
+                LockedBy::Server => match Self::connect_to_holder(path).await {
                     Ok(session) => return Ok(session),
-                    Err(untrusted_server) => untrusted_server,
+                    Err(unusable_server) => unusable_server,
                 },
                 LockedBy::Command => None,
                 LockedBy::NoProcess if access == Access::Validate && is_missing(&error) => {
@@ -155,45 +155,38 @@ impl Session {
                 LockedBy::NoProcess => return Err(open_failure(error)),
             };
             if Instant::now() >= deadline {
-                return Err(untrusted_server.unwrap_or_else(|| open_failure(error)));
+                return Err(unusable_server.unwrap_or_else(|| open_failure(error)));
             }
             pause_before_retry().await;
         }
     }
 
-    /// Connects to the server that holds the archive in `path` and, according to the lock file, listens at `address`.
+    /// Connects to the server that holds the archive in `path`, on the archive's socket.
     ///
-    /// Another program may have written that file, or may listen at that address by now. So the address is trusted only
-    /// if it is a loopback address, no process of another user listens there, and the server there reports the id of
-    /// this archive. Until then, only that status request is sent.
+    /// The socket belongs to this user, or the archive would not have been opened as far as to find its lock held. The
+    /// server there must report the id of this archive: it may serve another one if the directory was copied or moved
+    /// while it was running. Until then, only that status request is sent.
     ///
-    /// Fails with the reason why the address is not trusted. Fails with `None` if no server responds: it is starting or
+    /// Fails with the reason why the server is not used. Fails with `None` if no server responds: it is starting or
     /// stopping, and the next attempt will find out more.
-    pub(super) async fn connect_to_holder(path: &Path, address: &str) -> Result<Self, Option<Failure>> {
-        let untrusted = |why: String| {
-            let message =
-                format!("{} is in use, and its server cannot be trusted: {why}; nothing was sent", path.display());
+    pub(super) async fn connect_to_holder(path: &Path) -> Result<Self, Option<Failure>> {
+        let socket = Directory::socket(path);
+        let unusable = |why: String| {
+            let message = format!("the server on {} is not used: {why}; nothing was sent", socket.display());
             Some(Failure::new(Exit::Unreachable, message).hint("if you trust the server, name it with --server"))
         };
-        let local = address.parse::<SocketAddr>().ok().filter(|address| address.ip().to_canonical().is_loopback());
-        let Some(local) = local else {
-            return Err(untrusted(format!("the lock names {address}, which is not a loopback address")));
-        };
-        if let Some(uid) = listener::foreign_user_at(local) {
-            return Err(untrusted(format!(
-                "the lock names {address}, where a process of another user (uid {uid}) listens"
-            )));
-        }
         let id = match Directory::read_id(path) {
             Ok(Some(id)) => id,
-            Ok(None) => return Err(untrusted("the directory has no archive id (file ID)".to_owned())),
-            Err(error) => return Err(untrusted(format!("the archive's id cannot be read: {error}"))),
+            Ok(None) => return Err(unusable("the directory has no archive id (file ID)".to_owned())),
+            Err(error) => return Err(unusable(format!("the archive's id cannot be read: {error}"))),
         };
-        let session = Self::remote(&format!("http://{address}")).await.map_err(|_| None)?;
+        let client = Client::connect_socket(socket.clone()).await.map_err(|_| None)?;
+        let server = Some(format!("unix:{}", socket.display()));
+        let session = Self { client, embedded: None, server };
         let reply = tokio::time::timeout(STATUS_TIMEOUT, session.admin().get_status(pb::GetStatusRequest {})).await;
         let Ok(Ok(status)) = reply else { return Err(None) };
         if status.into_inner().archive_id != id {
-            return Err(untrusted(format!("the lock names {address}, where a server with another archive responds")));
+            return Err(unusable("it serves another archive".to_owned()));
         }
         Ok(session)
     }
@@ -215,32 +208,25 @@ type OpenedArchive = (Archive, Arc<Directory>);
 
 /// How the lock file describes this process while it holds an archive.
 pub(super) fn holder(command: &str) -> Holder {
-    Holder {
-        pid: std::process::id(),
-        command: format!("dateline {command}"),
-        address: None,
-        since: times::now().to_string(),
-    }
+    Holder { pid: std::process::id(), command: format!("dateline {command}"), since: times::now().to_string() }
 }
 
 /// The holder of an archive that could not be opened.
 pub(super) enum LockedBy {
-    /// A server, with the address at which it listens according to the lock file.
-    Server(String),
-    /// Another command, which will release it when it ends.
+    /// A server, which listens on the archive's socket.
+    Server,
+    /// Another command, which will release it when it ends, or a server that is starting or stopping.
     Command,
     /// No process: the archive could not be opened for another reason.
     NoProcess,
 }
 
-/// Finds the holder of an archive from the error of opening it.
-pub(super) fn locked_by(error: &OpenArchiveError) -> LockedBy {
+/// Finds the holder of the archive in `path` from the error of opening it.
+pub(super) async fn locked_by(path: &Path, error: &OpenArchiveError) -> LockedBy {
     match error {
-        OpenArchiveError::Directory(OpenError::InUse { holder, .. }) => {
-            match holder.as_ref().and_then(|holder| holder.address.as_ref()) {
-                Some(address) => LockedBy::Server(address.clone()),
-                None => LockedBy::Command,
-            }
+        OpenArchiveError::Directory(OpenError::InUse { .. }) => {
+            let served = unix_socket::connect(&Directory::socket(path)).await;
+            if served.is_ok() { LockedBy::Server } else { LockedBy::Command }
         }
         OpenArchiveError::Directory(_)
         | OpenArchiveError::Format { .. }
@@ -288,9 +274,9 @@ pub(super) async fn open_to_serve(path: &Path, options: Options, deadline: Insta
             Err(NotOpened::Archive(error)) => error,
             Err(NotOpened::Process(failure)) => return Err(failure),
         };
-        match locked_by(&error) {
+        match locked_by(path, &error).await {
             LockedBy::Command if Instant::now() < deadline => pause_before_retry().await,
-            LockedBy::Server(_) | LockedBy::Command | LockedBy::NoProcess => return Err(open_failure(error)),
+            LockedBy::Server | LockedBy::Command | LockedBy::NoProcess => return Err(open_failure(error)),
         }
     }
 }
@@ -333,6 +319,7 @@ pub(super) fn server_url(globals: &Globals) -> Result<Option<String>, Failure> {
     };
     let url = match url.as_str() {
         "" => return Ok(None),
+        url if url.starts_with("unix:") => return Ok(Some(url.to_owned())),
         url if url.contains("://") => url.to_owned(),
         address => format!("http://{address}"),
     };
@@ -349,7 +336,7 @@ fn check_server_url(url: &str) -> Result<(), Failure> {
     let parsed = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
     let server = parsed.origin().ascii_serialization();
     if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(invalid("it must begin with http://"));
+        return Err(invalid("it must begin with http:// or unix:"));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(invalid("user name and password are not supported").hint(format!("give {server}")));

@@ -13,7 +13,6 @@ use super::short_name::short;
 use super::style;
 use crate::capture::{originals, replace};
 use crate::evidence::{Evidence, EvidenceError, FILE_BYTES_MAX};
-use crate::model::Timestamp;
 use crate::proof::{ProofFile, VerifierKey};
 use crate::wire::pb;
 use crate::wire::pb::get_inclusion_proof_request::Change;
@@ -46,6 +45,7 @@ pub(super) async fn run(session: &Session, args: &EvidenceArgs, out: &mut Output
             | EvidenceError::Proof(_)
             | EvidenceError::NoRevision
             | EvidenceError::Original
+            | EvidenceError::Witness(_)
             | EvidenceError::Differs(_)
             | EvidenceError::TooLarge => failure,
         }
@@ -86,7 +86,7 @@ async fn new_proof(session: &Session, args: &EvidenceArgs, name: &str) -> Result
         change: Some(Change::Revision(format!("{name}/revisions/{number}"))),
         disclosure: pb::ProofDisclosure::Full.into(),
         min_tree_size: 0,
-        cosigned: false,
+        cosigned: args.cosigned,
     };
     let reply = session.client().integrity.clone().get_inclusion_proof(request).await?.into_inner();
     reply.proof.parse().map_err(|error| Failure::new(Exit::Failed, format!("the server's proof is unusable: {error}")))
@@ -113,20 +113,28 @@ async fn original(session: &Session, revision: String) -> Result<Vec<u8>, Failur
 }
 
 /// Checks an evidence file, without an archive.
-pub(super) fn check(path: &Path, key: Option<&str>, out: &mut Output) -> Result<(), Failure> {
+pub(super) fn check(path: &Path, args: &EvidenceArgs, out: &mut Output) -> Result<(), Failure> {
     let failed =
         |error: EvidenceError| Failure::new(Exit::Damaged, format!("{} proves nothing: {error}", path.display()));
-    let key = key.map(verifier_key).transpose()?;
+    let key = args.key.as_deref().map(verifier_key).transpose()?;
     let evidence = Evidence::read(&read(path)?).map_err(failed)?;
     let checked = evidence.check(key.as_ref().unwrap_or(evidence.key())).map_err(failed)?;
+    let cosigned = args.witness.iter().map(|witness| {
+        let time = evidence.cosigned_at(witness).ok_or_else(|| EvidenceError::Witness(witness.name().to_owned()))?;
+        Ok((witness.name(), time))
+    });
+    let cosigned: Vec<_> = cosigned.collect::<Result<_, _>>().map_err(failed)?;
     print(&checked, out)?;
-    let origin = &checked.checkpoint.origin;
     for time in evidence.stamp_times() {
-        let time = Timestamp::from_micros(time.as_microsecond()).map(|time| out.time(time)).unwrap_or_default();
-        row("Stamped", &format!("{time}, says a time stamp; check it as README.txt says"), out)?;
+        row("Stamped", &format!("{}, says a time stamp; check it as README.txt says", out.time(time)), out)?;
     }
-    for signer in evidence.signers().filter(|signer| *signer != origin) {
-        row("Cosigned", &format!("as {}; check it with the key of its owner", style::safe_line(signer)), out)?;
+    for (name, time) in &cosigned {
+        row("Cosigned", &format!("{}, by {}", out.time(*time), style::safe_line(name)), out)?;
+    }
+    let is_checked =
+        |signer: &str| signer == checked.checkpoint.origin || cosigned.iter().any(|(name, _)| *name == signer);
+    for signer in evidence.signers().filter(|signer| !is_checked(signer)) {
+        row("Unchecked", &format!("a signature as {}; give its key with --witness", style::safe_line(signer)), out)?;
     }
     if key.is_none() {
         out.note(format_args!(

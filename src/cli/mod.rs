@@ -26,7 +26,6 @@ mod import;
 mod key;
 mod label;
 mod list;
-mod listener;
 mod log;
 mod missing;
 mod move_url;
@@ -118,7 +117,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         }
         Command::Proof(_) => ("proof", Access::Existing),
         Command::Evidence(args) if let Some(path) = &args.check => {
-            evidence::check(path, args.key.as_deref(), &mut out)?;
+            evidence::check(path, args, &mut out)?;
             return out.finish();
         }
         Command::Evidence(_) => ("evidence", Access::Existing),

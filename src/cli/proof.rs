@@ -36,7 +36,8 @@ pub(super) async fn run(session: &Session, args: &ProofArgs, out: &mut Output) -
         let reply = client.get_checkpoint(request).await?.into_inner();
         let checkpoint = reply.checkpoint.unwrap_or_default();
         if let Some((authority, path)) = stamped {
-            return stamp(checkpoint.note.as_bytes(), authority, path, out).await;
+            let note = checkpoint.note.as_bytes();
+            return stamp(note, note, authority, path, out).await;
         }
         return if out.json { out.message(&checkpoint) } else { out.document(checkpoint.note.as_bytes()) };
     };
@@ -54,13 +55,14 @@ pub(super) async fn run(session: &Session, args: &ProofArgs, out: &mut Output) -
     };
     let proof = client.get_inclusion_proof(request).await?.into_inner();
     if let Some((authority, path)) = stamped {
-        return stamp(proof.proof.as_bytes(), authority, path, out).await;
+        let note = proof.checkpoint.unwrap_or_default().note;
+        return stamp(proof.proof.as_bytes(), note.as_bytes(), authority, path, out).await;
     }
     if out.json { out.message(&proof) } else { out.document(proof.proof.as_bytes()) }
 }
 
-/// Has a proof or a checkpoint stamped, and keeps it with its time stamp.
-async fn stamp(document: &[u8], authority: &Url, path: &Path, out: &Output) -> Result<(), Failure> {
+/// Has a checkpoint stamped, and keeps `document`, which is that or the proof that ends with it, with the time stamp.
+async fn stamp(document: &[u8], note: &[u8], authority: &Url, path: &Path, out: &Output) -> Result<(), Failure> {
     let reply_path = PathBuf::from(format!("{}.tsr", path.display()));
     for path in [path, &reply_path] {
         if path.exists() {
@@ -68,7 +70,7 @@ async fn stamp(document: &[u8], authority: &Url, path: &Path, out: &Output) -> R
             return Err(Failure::new(Exit::Conflict, message).hint("name another file with --output"));
         }
     }
-    let request = TimestampRequest::new(document).map_err(|error| {
+    let request = TimestampRequest::new(note).map_err(|error| {
         Failure::new(Exit::Failed, format!("the operating system returned no random bytes: {error}"))
     })?;
     let poster = Poster::new(fetch::Options { body_bytes_max: REPLY_BYTES_MAX, ..fetch::Options::default() });
@@ -81,16 +83,16 @@ async fn stamp(document: &[u8], authority: &Url, path: &Path, out: &Output) -> R
     if !reply.status.is_success() {
         return Err(refused(&reply.status));
     }
-    let time = request.check(&reply.body).map_err(|error| refused(&error))?;
+    let stamp = request.check(&reply.body).map_err(|error| refused(&error))?;
     for (path, bytes) in [(&*reply_path, &*reply.body), (path, document)] {
         let failed = |error| Failure::new(Exit::Failed, format!("{} cannot be written: {error}", path.display()));
         replace(path, bytes).map_err(failed)?;
     }
     out.note(format_args!(
-        "{} was stamped: {} has the time stamp, of {}. `openssl ts -verify` checks who says so; see docs/PROOF.md.",
+        "the checkpoint in {} was stamped: {} has the time stamp, of {}. `openssl ts -verify` checks who says so; see docs/PROOF.md.",
         path.display(),
         reply_path.display(),
-        style::safe_line(&time)
+        out.time(stamp.time),
     ));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `serve`: serves an archive until a signal asks it to stop.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::signals::Signals;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
-use crate::server::Witness;
+use crate::server::{Listener, Witness};
 use crate::telemetry::Traces;
 use crate::{archive, metrics, server, telemetry, witness};
 
@@ -46,7 +46,7 @@ fn start_log(settings: &Settings) -> Result<Option<Traces>, Failure> {
 }
 
 async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result<(), Failure> {
-    let address = settings.address()?;
+    let addresses = settings.addresses()?;
     let metrics_address = settings.metrics_address()?;
     let mut options = server_options(&settings)?;
     let witnesses = witnesses(&settings)?;
@@ -57,27 +57,29 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     // Before the archive is opened, so that a signal in the meantime is not lost.
     let stopping = Signals::listen()?.token();
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
-    // If there is no archive yet, the port is bound first, so that no archive is created if that fails. An existing
+    check_access(&settings, &path)?;
+    // If there is no archive yet, the ports are bound first, so that no archive is created if that fails. An existing
     // archive is opened first: no client connects before it is open, and if another server holds it, the error says so
-    // instead of only that the port is in use.
+    // instead of only that a port is in use.
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    let early_listener = if is_new { Some(listen(address).await?) } else { None };
+    let early_listeners = if is_new { Some(listen(&addresses).await?) } else { None };
     let early_metrics_listener = if is_new { listen_for_metrics(metrics_address).await? } else { None };
     let Some((opened, directory)) = open(&path, &settings, globals, &stopping).await? else { return Ok(()) };
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
     options.signer = signer(&settings.log_key.unwrap_or_default(), settings.log_origin, witnesses, opened.info())?;
-    let listener = match early_listener {
-        Some(listener) => listener,
-        None => listen(address).await?,
+    let mut listeners = match early_listeners {
+        Some(listeners) => listeners,
+        None => listen(&addresses).await?,
     };
     let metrics_listener = match early_metrics_listener {
         Some(listener) => Some(listener),
         None => listen_for_metrics(metrics_address).await?,
     };
-    let bound = listener.local_addr().map_err(|error| cannot_listen(address, &error))?;
-    directory
-        .set_address(&reachable(bound).to_string())
-        .map_err(|error| Failure::new(Exit::Failed, format!("the lock file cannot be written: {error}")))?;
+    listeners.push(Listener::archive_socket(&opened).map_err(|error| {
+        let socket = Directory::socket(&path);
+        Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", socket.display()))
+            .hint("the archive needs a file system on which sockets can be created")
+    })?);
     let (archive, signer) = (Arc::new(opened), options.signer.clone());
     let asking = async {
         match &signer {
@@ -87,7 +89,7 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     };
     let showing = show_metrics(metrics_listener, &archive, &mut options);
     let served = tokio::select! {
-        served = server::serve(listener, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
+        served = server::serve(listeners, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
         never = asking => match never {},
         never = showing => match never {},
     };
@@ -156,6 +158,24 @@ async fn open(
     reopen().await.map(Some)
 }
 
+/// Fails if everyone who connects could do everything, and the settings do not say that this is intended.
+fn check_access(settings: &Settings, path: &Path) -> Result<(), Failure> {
+    let rules = path.join(server::ACCESS_FILE);
+    let Some(address) = settings.listen.iter().flatten().next() else { return Ok(()) };
+    if settings.no_auth == Some(true) || rules.exists() {
+        return Ok(());
+    }
+    let message = format!(
+        "--listen: everyone who can connect to {address} could read and change the whole archive, because it has no access \
+         rules ({})",
+        rules.display()
+    );
+    Err(Failure::new(Exit::Usage, message).hint(
+        "start the server without --listen, make the first principal with `dateline token create`, and start it again; \
+         or pass --no-auth if everyone may",
+    ))
+}
+
 /// The settings; flags and environment variables override the file.
 fn settings(args: &ServeArgs) -> Result<Settings, Failure> {
     let file = args.config.as_deref().map(Settings::read).transpose()?;
@@ -207,35 +227,14 @@ fn archive_options(settings: &Settings) -> archive::Options {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| cannot_listen(address, &error))
-}
-
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
-        .hint("--listen sets another address; port 0 selects a free port")
-}
-
-/// The address at which processes of this machine reach the listener.
-fn reachable(bound: SocketAddr) -> SocketAddr {
-    let ip = match bound.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
-    };
-    SocketAddr::new(ip, bound.port())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_lock_file_names_an_address_that_other_processes_can_reach() {
-        for (bound, written) in
-            [("0.0.0.0:7411", "127.0.0.1:7411"), ("[::]:7411", "[::1]:7411"), ("127.0.0.2:7411", "127.0.0.2:7411")]
-        {
-            assert_eq!(reachable(bound.parse().unwrap()).to_string(), written);
-        }
+async fn listen(addresses: &[SocketAddr]) -> Result<Vec<Listener>, Failure> {
+    let mut listeners = Vec::with_capacity(addresses.len() + 1);
+    for address in addresses {
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
+                .hint("--listen sets another address; port 0 selects a free port")
+        })?;
+        listeners.push(listener.into());
     }
+    Ok(listeners)
 }

@@ -44,6 +44,16 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
     });
     let witnesses: Vec<_> = status.witnesses.iter().map(|witness| self::witness(witness, out)).collect();
     let witnesses = Some(witnesses.join("\n          ")).filter(|witnesses| !witnesses.is_empty());
+    let weakenings: Vec<_> = status
+        .weakenings()
+        .filter_map(|weakening| match weakening {
+            pb::Weakening::Unspecified => None,
+            pb::Weakening::NoAuth => Some("no authentication: everyone who connects may do everything (--no-auth)"),
+            pb::Weakening::NoTls => Some("no encryption of calls from other machines (--no-tls)"),
+        })
+        .collect();
+    let weakenings = Some(weakenings.join("\n          ")).filter(|weakenings| !weakenings.is_empty());
+    let weakenings = weakenings.map(|weakenings| out.painter().paint(style::BAD, &weakenings));
     let rows = [
         ("Archive", session.directory().map(|path| path.display().to_string())),
         ("Id", Some(HEXLOWER.encode(&status.archive_id))),
@@ -56,6 +66,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         ("On disk", Some(size(status.disk_bytes))),
         ("Writes", Some(writes)),
         ("Server", server.map(|(url, since)| format!("{url}, since {}", out.time(since)))),
+        ("Open", weakenings),
         ("Version", Some(format!("{}, format {}", status.version, status.format_version))),
     ];
     let painter = out.painter();

@@ -96,17 +96,17 @@ impl Verification<'_> {
                 Err(NotVerified::Open(error)) => error,
                 Err(NotVerified::Failed(failure)) => return Err(failure),
             };
-            let untrusted_server = match connect::locked_by(&error) {
-                LockedBy::Server(_) if self.mode == Mode::Rebuild => return Err(served()),
-                LockedBy::Server(address) => match Session::connect_to_holder(path, &address).await {
+            let unusable_server = match connect::locked_by(path, &error).await {
+                LockedBy::Server if self.mode == Mode::Rebuild => return Err(served()),
+                LockedBy::Server => match Session::connect_to_holder(path).await {
                     Ok(session) => return self.on_server(&session).await,
-                    Err(untrusted_server) => untrusted_server,
+                    Err(unusable_server) => unusable_server,
                 },
                 LockedBy::Command => None,
                 LockedBy::NoProcess => return Err(connect::open_failure(error)),
             };
             if Instant::now() >= deadline {
-                return Err(untrusted_server.unwrap_or_else(|| connect::open_failure(error)));
+                return Err(unusable_server.unwrap_or_else(|| connect::open_failure(error)));
             }
             connect::pause_before_retry().await;
         }

@@ -10,15 +10,19 @@ mod trusted_log;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
+use tower::service_fn;
 
 pub use self::follow::{Followed, Following};
 pub use self::points::{as_of, as_of_snapshot};
 pub use self::trusted_log::{TrustError, TrustedLog};
+use crate::unix_socket;
 use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
@@ -47,14 +51,24 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a server, such as `http://127.0.0.1:7411`.
+    /// Connects to a server: at an address, such as `http://127.0.0.1:7411`, or on a Unix socket, such as
+    /// `unix:/srv/news/socket`. When the connection breaks, the next call connects again.
     pub async fn connect(url: &str) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(url.to_owned())?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE_EVERY)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        Ok(Self::over(endpoint.connect().await?))
+        match socket_path(url) {
+            Some(path) => Self::connect_socket(path).await,
+            None => Ok(Self::over(endpoint(url.to_owned())?.connect().await?)),
+        }
+    }
+
+    /// Connects to the server on the Unix socket at `path`, as [`Self::connect`] does for a URL of it.
+    pub async fn connect_socket(path: PathBuf) -> Result<Self, tonic::transport::Error> {
+        // A socket has no host name, so `:authority` has the one that gRPC's other implementations send.
+        let endpoint = endpoint("http://localhost".to_owned())?;
+        let connector = service_fn(move |_| {
+            let path = path.clone();
+            async move { unix_socket::connect(&path).await.map(TokioIo::new) }
+        });
+        Ok(Self::over(endpoint.connect_with_connector(connector).await?))
     }
 
     /// Creates the clients over an existing channel.
@@ -82,6 +96,21 @@ impl Client {
     pub fn follow_checked(&self, request: pb::SubscribeRequest, log: TrustedLog) -> Following {
         Following::new(self.feed.clone(), request, Some(log))
     }
+}
+
+fn endpoint(url: String) -> Result<Endpoint, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(url)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_EVERY)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    Ok(endpoint)
+}
+
+/// The path of a Unix socket in the notation of gRPC: `unix:PATH`, or `unix://PATH` for an absolute path.
+fn socket_path(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("unix:")?;
+    Some(path.strip_prefix("//").unwrap_or(path).into())
 }
 
 /// An error returned by a server, extracted from its status.

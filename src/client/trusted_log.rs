@@ -115,7 +115,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::model::merkle::{Edge, consistency_proof, root_of};
+    use crate::model::merkle::{Edge, Subtree, consistency_proof, root_of};
     use crate::proof::LogKey;
 
     const ORIGIN: &str = "example.org/log";
@@ -149,11 +149,8 @@ mod tests {
 
         fn proof(&self, from: u64, to: u64) -> Vec<[u8; 32]> {
             let edge = self.edge(to);
-            let root = |subtree: crate::model::merkle::Subtree| {
-                Ok::<_, Infallible>(
-                    subtree.root(|id| Ok::<_, Infallible>(edge.tile(id).unwrap().to_vec())).unwrap().unwrap(),
-                )
-            };
+            let root =
+                |subtree: Subtree| Ok::<_, Infallible>(subtree.root(edge.tile(subtree.tile()).unwrap()).unwrap());
             assert_eq!(root_of(to, root), Ok(edge.root()));
             consistency_proof(from, to, root).unwrap().into_iter().map(|hash| hash.0).collect()
         }

@@ -13,8 +13,7 @@ mod facts;
 mod page;
 mod readme;
 mod tests;
-pub mod time_stamp;
-mod zip;
+pub mod zip;
 
 use std::borrow::Cow;
 
@@ -22,10 +21,10 @@ use sha2::{Digest, Sha256};
 
 use self::facts::Facts;
 use self::readme::Parts;
-use self::time_stamp::TimeStamp;
 use self::zip::Entry;
+use crate::model::Timestamp;
 use crate::proof::file::ProofError;
-use crate::proof::{Checked, ProofFile, VerifierKey};
+use crate::proof::{Checked, ProofFile, TimeStamp, VerifierKey};
 
 /// The greatest size of an evidence file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 512 << 20;
@@ -61,7 +60,7 @@ pub struct Evidence {
 #[derive(Debug)]
 struct TimeStampFile {
     response: Vec<u8>,
-    time: jiff::Timestamp,
+    time: Timestamp,
 }
 
 /// Why evidence cannot be written, or why a file is not evidence.
@@ -88,6 +87,9 @@ pub enum EvidenceError {
     /// A time stamp is not of this checkpoint.
     #[error("time stamp {0} is not a granted RFC 3161 response for the checkpoint of this proof")]
     TimeStamp(usize),
+    /// A witness has not cosigned the checkpoint.
+    #[error("{0} has not cosigned its checkpoint, or the cosignature was altered")]
+    Witness(String),
     /// A file is not what the proof gives.
     #[error("{0} is not what the proof gives")]
     Differs(String),
@@ -97,9 +99,11 @@ pub enum EvidenceError {
 }
 
 impl Evidence {
-    /// Makes evidence of a proof, of which what of the content is not proved is left out. The key must have signed the checkpoint of the proof, the proof must be of a change that
-    /// created a revision, there must be an original exactly if the proof shows the digest of one, and the time stamps
-    /// must be of the checkpoint, as the text of its note with all signatures.
+    /// Makes evidence of a proof. What of the content is not proved is left out.
+    ///
+    /// The key must have signed the checkpoint of the proof, the proof must be of a change that created a revision, there
+    /// must be an original exactly if the proof shows the digest of one, and the time stamps must be of the checkpoint, as
+    /// the text of its note with all signatures.
     pub fn new(
         mut proof: ProofFile,
         key: VerifierKey,
@@ -119,7 +123,7 @@ impl Evidence {
         }
         let checkpoint = proof.note.to_string();
         let stamp = |(number, response): (usize, Vec<u8>)| {
-            let stamp = TimeStamp::read(&response).filter(|stamp| stamp.is_of(checkpoint.as_bytes()));
+            let stamp = TimeStamp::read(&response).ok().filter(|stamp| stamp.is_of(checkpoint.as_bytes()));
             let time = stamp.ok_or(EvidenceError::TimeStamp(number))?.time;
             Ok(TimeStampFile { response, time })
         };
@@ -145,20 +149,20 @@ impl Evidence {
         let time_stamps = entries.iter().filter(|entry| entry.name.starts_with(TIME_STAMP)).map(data).collect();
         let evidence = Self::new(proof, key, original, time_stamps)?;
 
-        // All files have to be what these give.
-        let expected = evidence.entries()?;
-        for (at, expected) in expected.iter().enumerate() {
-            if entries.get(at) != Some(expected) {
-                return Err(EvidenceError::Differs(expected.name.clone().into_owned()));
+        evidence.compare(&entries)?;
+        Ok(evidence)
+    }
+
+    /// Checks that these files are the ones that the evidence gives, in their order.
+    fn compare(&self, found: &[Entry<'_>]) -> Result<(), EvidenceError> {
+        let expected = self.entries()?;
+        let differs = |entry: &Entry<'_>| Err(EvidenceError::Differs(entry.name.clone().into_owned()));
+        for (at, entry) in expected.iter().enumerate() {
+            if found.get(at) != Some(entry) {
+                return differs(entry);
             }
         }
-        match entries.get(expected.len()) {
-            Some(unexpected) => Err(EvidenceError::Differs(unexpected.name.clone().into_owned())),
-            None => {
-                drop(expected);
-                Ok(evidence)
-            }
-        }
+        found.get(expected.len()).map_or(Ok(()), differs)
     }
 
     /// Writes the evidence file. The same evidence gives the same bytes.
@@ -166,7 +170,7 @@ impl Evidence {
         zip::write(&self.entries()?).ok_or(EvidenceError::TooLarge)
     }
 
-    /// What is proved to somebody who knows that this is a key of the archive.
+    /// What is proved to a reader who knows that this is a key of the archive.
     pub fn check(&self, key: &VerifierKey) -> Result<Checked<'_>, EvidenceError> {
         Ok(self.proof.check(key)?)
     }
@@ -182,11 +186,17 @@ impl Evidence {
     }
 
     /// The times that the time stamps state.
-    pub fn stamp_times(&self) -> impl Iterator<Item = jiff::Timestamp> {
+    pub fn stamp_times(&self) -> impl Iterator<Item = Timestamp> {
         self.time_stamps.iter().map(|stamp| stamp.time)
     }
 
-    /// The names in front of the signatures of the checkpoint.
+    /// When the witness with this key cosigned the checkpoint; `None` if it has not.
+    pub fn cosigned_at(&self, witness: &VerifierKey) -> Option<Timestamp> {
+        let seconds = i64::try_from(self.proof.note.cosigned_at(witness)?).ok()?;
+        Timestamp::from_seconds_and_nanos(seconds, 0)
+    }
+
+    /// The names in front of the signatures of the checkpoint. Nothing is checked of them.
     pub fn signers(&self) -> impl Iterator<Item = &str> {
         self.proof.note.signers()
     }

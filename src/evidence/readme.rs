@@ -35,7 +35,7 @@ pub(super) fn write(facts: &Facts<'_>, parts: &Parts<'_>) -> String {
     let others: Vec<_> = parts.signers.iter().filter(|signer| **signer != facts.checkpoint.origin).collect();
     if !others.is_empty() {
         text.push_str(
-            "\nThe checkpoint also has signatures under these names; check each with the key of its\nowner:\n\n",
+            "\nThe checkpoint also has signatures under these names. Check each with the key of its owner\n(dateline evidence --check FILE.zip --key KEY --witness KEY-OF-THE-OWNER):\n\n",
         );
         others.iter().for_each(|signer| text.push_str(&format!("    {}\n", visible(signer))));
     }

@@ -201,15 +201,18 @@ pub struct Subtree {
 }
 
 impl Subtree {
-    /// The root of the subtree, from the hashes of the tile that has it or the nodes below it. `tile` may return fewer
-    /// than 256 hashes, for an incomplete tile. `None` if the hashes are not there.
-    pub fn root<E>(self, tile: impl FnOnce(TileId) -> Result<Vec<TreeHash>, E>) -> Result<Option<TreeHash>, E> {
+    /// The tile that has its root, or the nodes below it.
+    pub fn tile(self) -> TileId {
         let (level, within) = (self.height / TILE_HEIGHT, self.height % TILE_HEIGHT);
-        let first = self.index << within;
-        let id = TileId { level: u8::try_from(level).unwrap_or(u8::MAX), index: first >> TILE_HEIGHT };
-        let hashes = tile(id)?;
-        let begin = usize::try_from(first % TILE_WIDTH as u64).unwrap_or(usize::MAX);
-        Ok(hashes.get(begin..begin.saturating_add(1 << within)).map(TreeHash::of_equals))
+        let index = (self.index << within) >> TILE_HEIGHT;
+        TileId { level: u8::try_from(level).unwrap_or(u8::MAX), index }
+    }
+
+    /// Its root, from the hashes of its tile, which may be incomplete. `None` if the hashes are not there.
+    pub fn root(self, tile: &[TreeHash]) -> Option<TreeHash> {
+        let within = self.height % TILE_HEIGHT;
+        let begin = usize::try_from((self.index << within) % TILE_WIDTH as u64).unwrap_or(usize::MAX);
+        tile.get(begin..begin.saturating_add(1 << within)).map(TreeHash::of_equals)
     }
 }
 
@@ -384,8 +387,9 @@ mod tests {
         }
 
         fn root(&self, subtree: Subtree) -> Result<TreeHash, Infallible> {
-            let tile = |id| Ok(self.edge.tile(id).map_or_else(|| self.tiles[&id].clone(), <[_]>::to_vec));
-            subtree.root(tile).map(Option::unwrap)
+            let tile =
+                self.edge.tile(subtree.tile()).map_or_else(|| self.tiles[&subtree.tile()].clone(), <[_]>::to_vec);
+            Ok(subtree.root(&tile).unwrap())
         }
     }
 

@@ -15,6 +15,8 @@ mod shown;
 #[cfg(feature = "cli")]
 mod timestamp;
 
+#[cfg(feature = "cli")]
+pub use self::timestamp::{TimeStamp, TimestampRequest};
 pub use checkpoint::Checkpoint;
 #[cfg(feature = "archive")]
 pub use file::{Checked, ProofFile};
@@ -22,5 +24,3 @@ pub use key::{KeyError, LogKey, VerifierKey};
 pub use note::Note;
 #[cfg(feature = "archive")]
 pub use shown::{Disclosure, Shown};
-#[cfg(feature = "cli")]
-pub use timestamp::TimestampRequest;

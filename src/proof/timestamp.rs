@@ -5,7 +5,11 @@
 //! time stamp, with `openssl ts` for instance.
 
 use der::{AnyRef, Decode, Reader, SliceReader, Tag, Tagged};
-use sha2::{Digest, Sha256};
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+
+use crate::model::Timestamp;
 
 /// A `TimeStampReq` up to the digest: version 1, and a message imprint by SHA-256.
 const BEFORE_DIGEST: [u8; 24] = [
@@ -14,8 +18,8 @@ const BEFORE_DIGEST: [u8; 24] = [
 ];
 /// What follows the nonce: a request for the certificate of the authority.
 const AFTER_NONCE: [u8; 3] = [0x01, 1, 0xff];
-/// The OID of SHA-256.
-const SHA_256: [u8; 9] = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+/// The object identifier of a `TSTInfo`, 1.2.840.113549.1.9.16.1.4.
+const TST_INFO: [u8; 11] = [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x10, 0x01, 0x04];
 /// Where the fields of a `TSTInfo` are that every one has.
 const IMPRINT: usize = 2;
 const TIME: usize = 4;
@@ -65,34 +69,72 @@ impl TimestampRequest {
         [&BEFORE_DIGEST[..], &self.digest, &[0x02, 8], &self.nonce, &AFTER_NONCE].concat()
     }
 
-    /// Checks that a reply grants a time stamp, and that it is the one that was asked for. Returns its time as it says it,
-    /// such as `20261130091143Z`.
-    pub fn check(&self, reply: &[u8]) -> Result<String, TimestampError> {
-        let reply = parts(at(&parts(reply)?, 0)?)?;
-        match at(&parts(at(&reply, 0)?)?, 0)? {
+    /// Checks that a reply grants a time stamp, and that it is the one that was asked for.
+    pub fn check<'a>(&self, reply: &'a [u8]) -> Result<TimeStamp<'a>, TimestampError> {
+        let stamp = TimeStamp::read(reply)?;
+        if stamp.digest != self.digest {
+            return Err(TimestampError::Digest);
+        }
+        if stamp.nonce != Some(self.nonce.as_slice()) {
+            return Err(TimestampError::Nonce);
+        }
+        Ok(stamp)
+    }
+}
+
+/// What a time stamp says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeStamp<'a> {
+    /// The digest that is stamped.
+    digest: &'a [u8],
+    nonce: Option<&'a [u8]>,
+    /// When it was stamped, to the second, as the authority states.
+    pub time: Timestamp,
+}
+
+impl<'a> TimeStamp<'a> {
+    /// Reads the reply of an authority, which must grant a time stamp.
+    pub fn read(reply: &'a [u8]) -> Result<Self, TimestampError> {
+        let [response] = parts(reply)?.try_into().map_err(|_| TimestampError::Malformed)?;
+        let response: Vec<AnyRef<'a>> = parts(response.value())?;
+        match at(&parts(at(&response, 0)?)?, 0)? {
             // Granted, perhaps with modifications, which are checked below.
             [0 | 1] => {}
             [status] => return Err(TimestampError::Rejected(*status)),
             _ => return Err(TimestampError::Malformed),
         }
         // ContentInfo, SignedData, EncapsulatedContentInfo, TSTInfo.
-        let content_info = parts(at(&reply, 1)?)?;
+        let content_info = parts(at(&response, 1)?)?;
         let signed_data = parts(at(&parts(at(&content_info, 1)?)?, 0)?)?;
         let encapsulated = parts(at(&signed_data, 2)?)?;
+        if at(&encapsulated, 0)? != TST_INFO {
+            return Err(TimestampError::Malformed);
+        }
         let octets = parts(at(&encapsulated, 1)?)?;
         let info = parts(at(&parts(at(&octets, 0)?)?, 0)?)?;
-        let imprint = parts(at(&info, IMPRINT)?)?;
-        let algorithm = parts(at(&imprint, 0)?)?;
-        if at(&algorithm, 0)? != SHA_256 || at(&imprint, 1)? != self.digest {
-            return Err(TimestampError::Digest);
-        }
-        let mut optional = info.iter().skip(TIME + 1);
-        let nonce = optional.find(|part| part.tag() == Tag::Integer).ok_or(TimestampError::Nonce)?;
-        if nonce.value() != self.nonce {
-            return Err(TimestampError::Nonce);
-        }
-        String::from_utf8(at(&info, TIME)?.to_vec()).map_err(|_| TimestampError::Malformed)
+        let digest = at(&parts(at(&info, IMPRINT)?)?, 1)?;
+        let time = time(at(&info, TIME)?).ok_or(TimestampError::Malformed)?;
+        let nonce = info.iter().skip(TIME + 1).find(|part| part.tag() == Tag::Integer).map(|nonce| nonce.value());
+        Ok(Self { digest, nonce, time })
     }
+
+    /// Whether it is of this text, by its SHA-256, SHA-384 or SHA-512.
+    pub fn is_of(&self, text: &[u8]) -> bool {
+        match self.digest.len() {
+            32 => *self.digest == *Sha256::digest(text),
+            48 => *self.digest == *Sha384::digest(text),
+            64 => *self.digest == *Sha512::digest(text),
+            _ => false,
+        }
+    }
+}
+
+/// Reads a time such as `20260516180000Z`. A fraction of the second is left out.
+fn time(text: &[u8]) -> Option<Timestamp> {
+    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    let (seconds, _) = text.split_once('.').unwrap_or((text, ""));
+    let time = DateTime::strptime("%Y%m%d%H%M%S", seconds).ok()?;
+    Timestamp::from_micros(Offset::UTC.to_timestamp(time).ok()?.as_microsecond())
 }
 
 /// The elements of a constructed value, or of a file.

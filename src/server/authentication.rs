@@ -36,7 +36,7 @@ use crate::archive::QueueShare;
 use crate::clock::Clock;
 use crate::model::PrincipalName;
 use crate::service::status::Refusal;
-use crate::service::{self, Caller, Required};
+use crate::service::{self, Caller, PeerIdentity, Required};
 
 /// Applies [`Authentication`] to a service.
 #[derive(Clone)]
@@ -139,15 +139,14 @@ impl Gate {
         }
         let connection = request.extensions().get::<Caller>().cloned();
         let token = token(request.headers()).map_err(Refusal::unauthenticated)?;
-        // A connection in memory comes from the process that has the archive open.
-        let is_owner = connection.is_none();
-        let credentials = Credentials { token, sans: &[], is_owner };
+        let caller = connection.unwrap_or_default();
+        let is_owner = caller.identity == PeerIdentity::Owner;
+        let credentials = Credentials { token, sans: caller.identity.certificate_names(), is_owner };
         let principal = access.authenticate(credentials).map_err(Refusal::unauthenticated)?;
         if let Some(call) = request.extensions().get::<CalledBy>() {
             call.set(&principal.name);
         }
         let used = self.used_by(&principal)?;
-        let caller = connection.unwrap_or_default();
         let caller = caller.authenticated(principal, Arc::clone(access), used);
         let checked = caller.check(required);
         request.extensions_mut().insert(caller);

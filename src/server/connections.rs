@@ -10,14 +10,13 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
@@ -25,8 +24,9 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use super::Options;
+use super::listener::{Accepted, Listener};
 use super::stats::{ConnectionStats, OpenConnection};
-use crate::service::{Caller, PeerPlace, PerPeer};
+use crate::service::{Caller, PeerIdentity, PeerPlace, PerPeer};
 
 /// Descriptors reserved for everything except connections: the database, files of backups and verifications, the
 /// runtime, and a connection that is being rejected.
@@ -88,12 +88,12 @@ impl ConnectionLimits {
     }
 
     /// Accepts connections from `listener`, indefinitely.
-    pub(super) fn connections(self, listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
+    pub(super) fn connections(self, listener: Listener) -> impl Stream<Item = io::Result<Connection>> + Send {
         let state = (listener, self, RejectionLog::default());
         futures_util::stream::unfold(state, |(listener, limits, mut rejections)| async move {
             loop {
                 let connection = match listener.accept().await {
-                    Ok((stream, peer)) => limits.admit(stream, peer),
+                    Ok(accepted) => limits.admit(accepted),
                     Err(error) => {
                         tracing::debug!(%error, "a connection was not accepted");
                         tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
@@ -111,31 +111,45 @@ impl ConnectionLimits {
         })
     }
 
-    fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Result<Connection, &'static str> {
+    fn admit(&self, accepted: Accepted) -> Result<Connection, &'static str> {
         let permit = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| "the server has reached its limit of connections")?;
-        let place = self
-            .peers
-            .take(peer.ip(), self.per_peer_max)
-            .ok_or("the client's address has reached its limit of connections")?;
-        // A small response must not wait for the next one to fill a packet.
-        stream.set_nodelay(true).map_err(|_| "the client disconnected before it was accepted")?;
+        let (stream, caller, place): (Box<dyn Transport>, _, _) = match accepted {
+            Accepted::Tcp(stream, peer) => {
+                let place = self
+                    .peers
+                    .take(peer.ip(), self.per_peer_max)
+                    .ok_or("the client's address has reached its limit of connections")?;
+                // A small response must not wait for the next one to fill a packet.
+                stream.set_nodelay(true).map_err(|_| "the client disconnected before it was accepted")?;
+                (Box::new(stream), Caller::new(PeerIdentity::Anonymous, Some(peer.ip()), self.calls_max), Some(place))
+            }
+            Accepted::ArchiveSocket(stream) if is_of_this_user(&stream) => {
+                (Box::new(stream), Caller::new(PeerIdentity::Owner, None, self.calls_max), None)
+            }
+            Accepted::ArchiveSocket(_) => return Err("only the archive's owner may use its socket"),
+        };
         let greeting = Greeting {
             progress: GreetingProgress::default(),
             deadline: Box::pin(tokio::time::sleep(self.greeting_within)),
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
         };
-        let caller = Caller::new(peer.ip(), self.calls_max);
-        let counted = self.stats.accept();
+        let counted = Some(self.stats.accept());
         let greeting = Some(Box::new(greeting));
-        Ok(Connection { stream, caller, greeting, _permit: permit, _place: place, _counted: counted })
+        Ok(Connection { stream, caller, greeting, _places: Some((permit, place)), _counted: counted })
     }
 
     /// How many connections may be open at once.
     pub(super) fn connections_max(&self) -> usize {
         self.places_max
     }
+}
+
+/// Whether the process at the other end belongs to this process's user, who owns the archive. Not even root may connect:
+/// it could not open the archive either, and can become that user.
+fn is_of_this_user(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// Counts rejected connections between log messages.
@@ -156,15 +170,27 @@ impl RejectionLog {
     }
 }
 
+/// What carries a connection.
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
 /// An accepted connection. Dropping it frees its place for another one.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Transport>,
     caller: Caller,
     /// The greeting expected from the client; `None` once it has arrived.
     greeting: Option<Box<Greeting>>,
-    _permit: OwnedSemaphorePermit,
-    _place: PeerPlace,
-    _counted: OpenConnection,
+    /// Its place among all connections, and among those of its peer.
+    _places: Option<(OwnedSemaphorePermit, Option<PeerPlace>)>,
+    _counted: Option<OpenConnection>,
+}
+
+impl Connection {
+    /// The connection of this process to itself.
+    pub(super) fn in_process(stream: DuplexStream) -> Self {
+        Self { stream: Box::new(stream), caller: Caller::in_process(), greeting: None, _places: None, _counted: None }
+    }
 }
 
 /// A client that has not yet sent its preface and settings.

@@ -6,17 +6,18 @@ mod call_log;
 mod calls;
 mod connections;
 mod health;
+mod listener;
 mod stats;
 mod unread_responses;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::select_all;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,25 +35,26 @@ use self::authentication::AuthenticationLayer;
 pub(crate) use self::call_log::name as code_name;
 use self::calls::CountCallsLayer;
 pub(crate) use self::calls::MethodStats;
-use self::connections::ConnectionLimits;
 pub use self::connections::raise_descriptor_limit;
+use self::connections::{Connection, ConnectionLimits};
 use self::health::HealthHandler;
+pub use self::listener::Listener;
 pub use self::stats::Stats;
 use self::unread_responses::UnreadResponses;
 pub use crate::access::audit::Audit;
-pub use crate::access::{Access, AccessError};
+pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE};
 use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;
 use crate::service::{AccessHandler, AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
 pub use crate::service::{Signer, Witness};
-use crate::wire::DESCRIPTOR;
 use crate::wire::pb::access_service_server::AccessServiceServer;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
 use crate::wire::pb::change_feed_service_server::ChangeFeedServiceServer;
 use crate::wire::pb::integrity_service_server::IntegrityServiceServer;
 use crate::wire::request::{Bounded, Bounds};
+use crate::wire::{DESCRIPTOR, pb};
 
 /// Options of a server.
 #[derive(Clone, Debug)]
@@ -155,6 +157,8 @@ const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// How often it is checked whether destroyed text is still in the files.
 const DESTRUCTION_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often the log says what is left open to others.
+const WEAKENINGS_EVERY: Duration = Duration::from_secs(60 * 60);
 /// The maximum size of a request to the services that are not [`Bounded`]; such a request contains only a name.
 const SMALL_REQUEST_BYTES: usize = 16 << 10;
 /// The HTTP/2 flow-control windows; large, so that a replay of the change feed runs at full speed.
@@ -163,20 +167,21 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// How much each side of an in-memory connection can send before the other reads.
 const IN_PROCESS_BUFFER_BYTES: usize = 1 << 20;
 
-/// Serves `archive` on `listener` until `shutdown` completes. It then lets calls in progress finish, and closes the
+/// Serves `archive` on all `listeners` until `shutdown` completes. It then lets calls in progress finish, and closes the
 /// archive.
 ///
 /// If the storage fails, reads continue for a while and the server then ends with an error, so that a supervisor can
 /// restart it.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     archive: Arc<Archive>,
     options: Options,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
-    let address: SocketAddr = listener.local_addr()?;
+    let addresses = listeners.iter().map(Listener::address).collect::<Result<Vec<_>, _>>()?;
     let (health, serving) = watch::channel(true);
-    let context = context(Arc::clone(&archive), &options);
+    let weakenings: Arc<[pb::Weakening]> = weakenings(&listeners, &options).into();
+    let context = context(Arc::clone(&archive), &options, Arc::clone(&weakenings));
     let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
     let checks =
         HealthServer::new(HealthHandler::new(SERVICES, serving, Arc::clone(&archive), context.stopping.clone()));
@@ -184,8 +189,11 @@ pub async fn serve(
     let limits = ConnectionLimits::new(&options, stopping.clone());
     tracing::info!(connections_max = limits.connections_max(), "connection limit");
     let stopped = stopping.clone().cancelled_owned();
-    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(limits.connections(listener), stopped));
-    tracing::info!(%address, "serving");
+    let connections = select_all(listeners.into_iter().map(|listener| limits.clone().connections(listener).boxed()));
+    let mut serving = tokio::spawn(router.serve_with_incoming_shutdown(connections, stopped));
+    for address in &addresses {
+        tracing::info!(%address, "serving");
+    }
     let failed = async {
         archive.failed().await;
         health.send_replace(false);
@@ -200,6 +208,7 @@ pub async fn serve(
         () = failed => Some(Err(ServeError::StorageFailed)),
         never = watch_clock(&archive) => match never {},
         never = watch_destruction(&archive) => match never {},
+        never = watch_weakenings(&weakenings) => match never {},
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
@@ -243,14 +252,41 @@ async fn watch_destruction(archive: &Archive) -> Infallible {
     }
 }
 
+/// What a server leaves open to others that it could keep from them.
+fn weakenings(listeners: &[Listener], options: &Options) -> Vec<pb::Weakening> {
+    let no_auth = options.access.is_none() && listeners.iter().any(Listener::is_open_without_authentication);
+    let no_tls = listeners.iter().any(Listener::is_readable_on_the_way);
+    let found = [(no_auth, pb::Weakening::NoAuth), (no_tls, pb::Weakening::NoTls)];
+    found.into_iter().filter_map(|(is_found, weakening)| is_found.then_some(weakening)).collect()
+}
+
+/// Logs what is left open to others, now and at intervals, so that nobody forgets it.
+async fn watch_weakenings(weakenings: &[pb::Weakening]) -> Infallible {
+    let mut interval = tokio::time::interval(WEAKENINGS_EVERY);
+    loop {
+        interval.tick().await;
+        for weakening in weakenings {
+            match weakening {
+                pb::Weakening::NoAuth => {
+                    tracing::warn!("no authentication: everyone who can connect can read and change everything");
+                }
+                pb::Weakening::NoTls => {
+                    tracing::warn!("no TLS: texts and tokens can be read and changed on their way between machines");
+                }
+                pb::Weakening::Unspecified => {}
+            }
+        }
+    }
+}
+
 /// A channel to `archive` through the same services, over an in-memory connection. The connection lasts as long as the
 /// channel, and no other client can use it.
 pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Channel, tonic::transport::Error> {
     let (client, server) = tokio::io::duplex(IN_PROCESS_BUFFER_BYTES);
-    let incoming = tokio_stream::once(Ok::<_, std::io::Error>(server));
+    let incoming = tokio_stream::once(Ok::<_, std::io::Error>(Connection::in_process(server)));
     // The in-memory connection ends when its client does, and the server ends with its only connection. Its client knows
     // the contract.
-    tokio::spawn(router(context(archive, options), options, None).serve_with_incoming(incoming));
+    tokio::spawn(router(context(archive, options, Arc::default()), options, None).serve_with_incoming(incoming));
     let mut client = Some(client);
     let connector = service_fn(move |_| {
         let stream = client.take().map(TokioIo::new);
@@ -259,7 +295,7 @@ pub async fn in_process(archive: Arc<Archive>, options: &Options) -> Result<Chan
     Endpoint::from_static("http://in-process").connect_with_connector(connector).await
 }
 
-fn context(archive: Arc<Archive>, options: &Options) -> Context {
+fn context(archive: Arc<Archive>, options: &Options, weakenings: Arc<[pb::Weakening]>) -> Context {
     Context {
         archive,
         limits: options.limits,
@@ -269,6 +305,7 @@ fn context(archive: Arc<Archive>, options: &Options) -> Context {
         memory: Memory::default(),
         signer: options.signer.clone(),
         access: options.access.clone(),
+        weakenings,
     }
 }
 

@@ -127,7 +127,7 @@ fn each<T>(field: &'static str, count: usize, parsed: impl Iterator<Item = Optio
 }
 
 fn principal_to_pb(principal: &Principal) -> pb::Principal {
-    // Permissions on the same sources are told together.
+    // Permissions on the same sources are one grant.
     let mut grants: BTreeMap<Vec<String>, Vec<i32>> = BTreeMap::new();
     for (permission, scope) in &principal.grants {
         grants.entry(sources(scope)).or_default().push(permission_to_pb(*permission).into());

@@ -105,6 +105,7 @@ impl AdminService for AdminHandler {
             limits: Some(limits_to_pb(&self.context.limits)),
             destruction_pending_since: destruction_pending.map(timestamp_to_pb),
             witnesses: witnesses.map(|witness| witness.as_ref().into()).collect(),
+            weakenings: self.context.weakenings.iter().map(|weakening| i32::from(*weakening)).collect(),
         }))
     }
 }
@@ -154,6 +155,7 @@ mod tests {
                 memory: Memory::default(),
                 signer: None,
                 access: None,
+                weakenings: Arc::default(),
             },
             false,
         );

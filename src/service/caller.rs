@@ -13,10 +13,12 @@ use crate::access::{Access, Principal};
 use crate::archive::QueueShare;
 use crate::archive::request::WriteOrigin;
 
-/// A connection. The server attaches it to each request as an extension. A request without one, on an in-memory
-/// connection, is treated as a caller of its own.
+/// A connection. The server attaches it to each request as an extension. A request without one is treated as a caller of
+/// its own, whose connection says nothing about it.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
+    /// What the connection says about the client.
+    pub identity: PeerIdentity,
     /// The address of the client, if the connection has one.
     pub peer: Option<IpAddr>,
     /// Whether it comes from another machine.
@@ -28,6 +30,29 @@ pub struct Caller {
     streams: Option<Arc<Streams>>,
 }
 
+/// Who is at the other end of a connection, as far as the connection itself proves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PeerIdentity {
+    /// It could be anyone.
+    #[default]
+    Anonymous,
+    /// A process of the user who owns the archive, which could also open the files: it is connected to the archive's
+    /// socket, or is this process.
+    Owner,
+    /// The holder of a certificate that was verified, with the URIs and DNS names that it is for.
+    Certificate(Arc<[String]>),
+}
+
+impl PeerIdentity {
+    /// The URIs and DNS names of the certificate; empty without one.
+    pub fn certificate_names(&self) -> &[String] {
+        match self {
+            Self::Anonymous | Self::Owner => &[],
+            Self::Certificate(names) => names,
+        }
+    }
+}
+
 /// The streams that one connection may have open.
 #[derive(Debug)]
 struct Streams {
@@ -36,19 +61,26 @@ struct Streams {
 }
 
 impl Caller {
-    /// A connection from `peer` with up to `calls_max` calls in progress. A quarter of them is reserved for calls other
-    /// than streams, because streams last and the transport silently delays calls over its limit.
-    pub fn new(peer: IpAddr, calls_max: usize) -> Self {
+    /// A connection, from `peer` if it has an address, with up to `calls_max` calls in progress. A quarter of them is
+    /// reserved for calls other than streams, because streams last and the transport silently delays calls over its
+    /// limit.
+    pub fn new(identity: PeerIdentity, peer: Option<IpAddr>, calls_max: usize) -> Self {
         let max = calls_max.saturating_sub(calls_max / 4).clamp(1, Semaphore::MAX_PERMITS);
         let streams = Streams { places: Arc::new(Semaphore::new(max)), max };
-        let is_remote = !peer.to_canonical().is_loopback();
+        let is_remote = peer.is_some_and(|peer| !peer.to_canonical().is_loopback());
         Self {
-            peer: Some(counted_as(peer)),
+            identity,
+            peer: peer.map(counted_as),
             is_remote,
             origin: WriteOrigin::default(),
             authority: None,
             streams: Some(Arc::new(streams)),
         }
+    }
+
+    /// The connection of this process to itself, whose streams are not limited.
+    pub fn in_process() -> Self {
+        Self { identity: PeerIdentity::Owner, ..Self::default() }
     }
 
     /// The same connection, once its principal is known. All connections of a principal share `queue_share`.

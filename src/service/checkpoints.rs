@@ -150,10 +150,12 @@ impl Signer {
     ) -> Result<bool, ArchiveError> {
         let state = self.signed.get_or_try_init(|| self.read(archive)).await?;
         let size = checkpoint.checkpoint.size;
+        // Another witness may have cosigned it in the meantime.
+        let kept = archive.find_checkpoint(CheckpointChoice::FirstOf(size), move |record| record.size == size).await?;
+        let kept = kept.and_then(|record| SignedCheckpoint::read(&record));
         let cosigned = {
             let mut signed = lock(state);
-            // Another witness may have cosigned it in the meantime.
-            let known = [&signed.newest, &signed.cosigned].into_iter().flatten();
+            let known = [&signed.newest, &signed.cosigned, &kept].into_iter().flatten();
             let known = known.filter(|known| known.checkpoint == checkpoint.checkpoint);
             let most = known.max_by_key(|known| known.cosignature_count).unwrap_or(checkpoint);
             let mut cosigned = most.clone();
@@ -162,6 +164,8 @@ impl Signer {
             }
             let by = self.witnesses.iter().filter(|witness| cosigned.note.is_signed_by(witness.key()));
             cosigned.cosignature_count = u32::try_from(by.count()).unwrap_or(u32::MAX);
+            // Before the checkpoint can be seen, so that the status is never behind it.
+            witness.cosigned(size, archive.now());
             if let Some(newest) = signed.newest.as_mut().filter(|newest| newest.checkpoint.size == size) {
                 *newest = cosigned.clone();
             }
@@ -171,7 +175,6 @@ impl Signer {
             cosigned
         };
         self.keep(archive, &cosigned).await;
-        witness.cosigned(size, archive.now());
         Ok(true)
     }
 

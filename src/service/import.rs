@@ -237,6 +237,7 @@ mod tests {
             memory: Memory::default(),
             signer: None,
             access: None,
+            weakenings: Arc::default(),
         };
         let decoder = ProstCodec::<(), pb::ImportObservationsRequest>::raw_decoder(BufferSettings::default());
         let silent = http_body_util::StreamBody::new(tokio_stream::pending::<

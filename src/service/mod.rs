@@ -34,7 +34,7 @@ pub use access::AccessHandler;
 pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
 pub use authority::{Required, required};
-pub use caller::{Caller, PeerPlace, PerPeer};
+pub use caller::{Caller, PeerIdentity, PeerPlace, PerPeer};
 pub use checkpoints::Signer;
 pub use feed::{FeedHandler, FeedStats, Memory, SubscriberKind};
 pub use integrity::IntegrityHandler;
@@ -69,6 +69,8 @@ pub struct Context {
     pub signer: Option<Arc<Signer>>,
     /// Who may do what; `None` if the server does not tell its callers apart.
     pub access: Option<Arc<Access>>,
+    /// What the server leaves open to others, for its status.
+    pub weakenings: Arc<[pb::Weakening]>,
 }
 
 impl Context {

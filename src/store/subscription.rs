@@ -187,7 +187,7 @@ fn filter_to_stored(filter: &ArticleFilter) -> stored::ArticleFilter {
         states: filter.states.iter().map(|state| state.number().into()).collect(),
         within: match filter.within.is_all() {
             true => Vec::new(),
-            // One without sources is told from one with all.
+            // Empty means all, so no source at all is written as one that cannot exist.
             false if filter.within.is_empty() => vec![String::new()],
             false => filter.within.patterns().iter().map(ToString::to_string).collect(),
         },

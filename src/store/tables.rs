@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::address::UrlEntry;
 use super::engine::{Direction, EngineError, Read};
-use super::full_change::FullChange;
 use super::head::{ArticleHead, InForce, StateChange};
 use super::key::Fields;
 use super::key::article::{ArticleIndexKey, TimePoint, TimeTable};
@@ -17,7 +16,6 @@ use super::key::meta::MetaKey;
 use super::key::name::NameKey;
 use super::key::parked::ParkedKey;
 use super::key::source::SourceKey;
-use super::key::stub::StubKey;
 use super::key::subscription::SubscriptionKey;
 use super::key::tile::TileKey;
 use super::key::url::UrlIndexKey;
@@ -27,8 +25,8 @@ use super::subscription::{self, ParkedChange, SubscriptionRecord};
 use super::{Batch, StoreError, record};
 use crate::model::merkle::{TILE_WIDTH, Tile, TileId};
 use crate::model::{
-    AbsenceLook, AbsenceReason, ArticleKey, ArticleName, Change, ExpungeRegister, RequestId, RevisionNumber, Seq,
-    SourceId, SubscriptionId, Timestamp, TreeHash, UrlKey,
+    AbsenceLook, AbsenceReason, ArticleKey, ArticleName, Change, RequestId, RevisionNumber, Seq, SourceId,
+    SubscriptionId, Timestamp, TreeHash, UrlKey,
 };
 
 /// An entry of the time table or the sighting table.
@@ -113,19 +111,6 @@ impl<'a> Tables<'a> {
         let Some(value) = self.read.get(&key)? else { return Ok(None) };
         let micros = unseal(&key, &value)?.try_into().map(i64::from_be_bytes).ok().and_then(Timestamp::from_micros);
         micros.map(Some).ok_or_else(|| StoreError::damaged(&key, "a time cannot be read"))
-    }
-
-    /// The register of destructions.
-    pub fn register(&self) -> Result<ExpungeRegister, StoreError> {
-        let mut register = ExpungeRegister::default();
-        for entry in self.read.scan(StubKey::all(), Direction::Forward) {
-            let (key, _) = entry?;
-            let StubKey(seq) = StubKey::decode(&key).ok_or_else(|| StoreError::damaged(&key, "a key is malformed"))?;
-            let missing = || StoreError::damaged_at(seq, "a change in the register of destructions is missing");
-            let full = FullChange::read_record(self.read, seq)?.ok_or_else(missing)?;
-            register.add(&full.change, full.leaf);
-        }
-        Ok(register)
     }
 
     /// The article with this name, if it was created below `bound`.
@@ -483,11 +468,6 @@ impl Batch {
         self.put_meta(MetaKey::DestructionPending, time.micros().to_be_bytes().to_vec());
     }
 
-    /// Enters a stub into the register of destructions.
-    pub fn put_stub(&mut self, seq: Seq) {
-        self.put(StubKey(seq).encode(), Vec::new());
-    }
-
     /// Removes a key.
     pub fn remove(&mut self, key: Vec<u8>) {
         self.writes.insert(key, None);
@@ -503,7 +483,7 @@ impl Batch {
         self.put(key.encode(), value);
     }
 
-    fn put(&mut self, key: Vec<u8>, payload: Vec<u8>) {
+    pub(super) fn put(&mut self, key: Vec<u8>, payload: Vec<u8>) {
         let value = seal(&key, payload);
         self.writes.insert(key, Some(value));
     }

@@ -133,8 +133,8 @@ impl ResumeToken {
 /// The digest of a feed's filter and kinds, and of what its caller may read. The order of a filter's values makes no
 /// difference.
 ///
-/// The last bytes stand for what the caller may read, so that a token for more or less than that is told from one for
-/// another query: see [`is_of_other_scope`].
+/// The last bytes stand for what the caller may read, so that a token for more or less than that is not mistaken for
+/// one of another query: see [`is_of_other_scope`].
 pub fn query_digest(query: &FeedQuery) -> RequestDigest {
     let mut digest = request_digest(&pb::SubscribeRequest {
         filter: Some(article_filter_to_pb(&query.filter)),

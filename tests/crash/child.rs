@@ -96,7 +96,7 @@ fn options() -> Options {
 }
 
 pub(crate) fn holder() -> Holder {
-    Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: String::new() }
+    Holder { pid: std::process::id(), command: "test".to_owned(), since: String::new() }
 }
 
 /// Compacts an archive as `compact` does.

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dateline::internals::evidence::Evidence;
-use dateline::internals::evidence::time_stamp::TimeStamp;
 use dateline::internals::fetch::Rules;
 use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, warc};
-use dateline::internals::proof::{ProofFile, VerifierKey};
+use dateline::internals::proof::TimeStamp;
+use dateline::internals::proof::{ProofFile, TimestampRequest, VerifierKey};
 use dateline::internals::wire::json::{from_json, to_json};
 use dateline::internals::wire::json_lines::Lines;
 use dateline::internals::wire::request::{Bounds, read_request};
@@ -202,6 +202,8 @@ pub(crate) fn robots(input: &[u8]) {
 /// A proof file is read or rejected, and what was read is written in one way, whatever the way in which the JSON in it was.
 /// No key of ours signed it, so it proves nothing.
 pub(crate) fn proof(input: &[u8]) {
+    // Only the reply to a request has its nonce, which is drawn.
+    assert!(TimestampRequest::new(b"").unwrap().check(input).is_err());
     let Ok(text) = std::str::from_utf8(input) else { return };
     let Ok(file) = text.parse::<ProofFile>() else { return };
     let written = file.to_string();
@@ -215,7 +217,7 @@ pub(crate) fn evidence(input: &[u8]) {
         assert_eq!(evidence.write().unwrap(), input);
         assert!(evidence.check(&foreign_key()).is_err());
     }
-    if let Some(stamp) = TimeStamp::read(input) {
+    if let Ok(stamp) = TimeStamp::read(input) {
         assert!(!stamp.is_of(input));
     }
 }

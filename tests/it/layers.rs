@@ -9,8 +9,9 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 24] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("model", &[]),
+    ("unix_socket", &[]),
     ("clock", &["model"]),
     ("histogram", &[]),
     ("config", &["model"]),
@@ -26,9 +27,9 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("ingest", &["model"]),
     ("fetch", &[]),
     ("export", &["model"]),
-    ("client", &["wire", "proof", "model"]),
+    ("client", &["unix_socket", "wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["service", "wire", "access", "archive", "proof", "model", "clock", "histogram"]),
+    ("server", &["unix_socket", "service", "wire", "access", "archive", "proof", "model", "clock", "histogram"]),
     ("metrics", &["server", "service", "archive", "model", "clock", "histogram"]),
     ("evidence", &["proof", "wire", "model"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
@@ -50,6 +51,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
             "server",
             "metrics",
             "telemetry",
+            "unix_socket",
         ],
     ),
     ("main", &["cli"]),

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod absences;
+mod access;
 mod addresses;
 mod backup;
 mod bad_fields;

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
 
 /// A server that runs until it is stopped.
 pub(crate) struct TestServer {
@@ -42,13 +43,18 @@ impl TestServer {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async move { drop(stopped.await) };
-        let serving = tokio::spawn(server::serve(listener, Arc::clone(&archive), options, stopped));
+        let serving = tokio::spawn(server::serve(vec![listener.into()], Arc::clone(&archive), options, stopped));
         Self { url, archive, stop, serving }
     }
 
     /// A client with a connection of its own.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(&self.url).await.unwrap()
+    }
+
+    /// A connection of its own.
+    pub(crate) async fn channel(&self) -> Channel {
+        Endpoint::from_shared(self.url.clone()).unwrap().connect().await.unwrap()
     }
 
     /// Shuts down as on a signal, and waits until the archive is closed.
@@ -80,7 +86,7 @@ pub(crate) async fn fresh() -> (TempDir, TestServer, Client) {
 }
 
 pub(crate) fn holder() -> Holder {
-    Holder { pid: std::process::id(), command: "test".into(), address: None, since: "2026-01-01T00:00:00Z".into() }
+    Holder { pid: std::process::id(), command: "test".into(), since: "2026-01-01T00:00:00Z".into() }
 }
 
 /// A content with a headline and one paragraph.

@@ -178,5 +178,5 @@ pub(crate) fn open_directory(path: &std::path::Path, options: &Options, clock: &
 
 /// The lock holder that tests register.
 pub(crate) fn holder() -> Holder {
-    Holder { pid: std::process::id(), command: "test".to_owned(), address: None, since: now().to_string() }
+    Holder { pid: std::process::id(), command: "test".to_owned(), since: now().to_string() }
 }

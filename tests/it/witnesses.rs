@@ -251,7 +251,7 @@ async fn a_checkpoint_is_cosigned_and_stays_so() {
     // The next one is proved to continue it.
     record(&mut witnessed.client, 500).await;
     let second = witnessed.once_cosigned(503).await;
-    assert_eq!(witness.seen().asked, [0, 3]);
+    assert_eq!(witness.seen().asked[..2], [0, 3]);
     witnessed.stop().await;
 
     // What was cosigned is kept, and the witness says where it stands.

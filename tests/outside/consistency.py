@@ -95,7 +95,7 @@ class Server:
 
     def start(self):
         env = {k: v for k, v in os.environ.items() if not k.startswith("DATELINE_")}
-        self.p = subprocess.Popen([A.binary, "serve", "--archive", self.archive, "--listen", self.address, "--grace-period", "3s"],
+        self.p = subprocess.Popen([A.binary, "serve", "--archive", self.archive, "--listen", self.address, "--no-auth", "--grace-period", "3s"],
                                   stdout=self.out, stderr=self.out, env=env, start_new_session=True)
 
     async def ready(self, limit=60):

@@ -21,7 +21,7 @@ export async function startServer() {
   // The settings of the person who runs the tests must not reach the server.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("DATELINE_")));
   const folder = await mkdtemp(join(tmpdir(), "dateline-node-"));
-  const options = ["serve", "--archive", join(folder, "archive"), "--listen", "127.0.0.1:0"];
+  const options = ["serve", "--archive", join(folder, "archive"), "--listen", "127.0.0.1:0", "--no-auth"];
   const child = spawn(binary, options, { env, stdio: ["ignore", "ignore", "pipe"] });
   const ended = once(child, "exit");
   /** @type {string[]} */

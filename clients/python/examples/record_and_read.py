@@ -1,6 +1,6 @@
 """Records two observations of an article, reads it as it was between them, and receives both changes.
 
-Usage: python record_and_read.py [ADDRESS]       (default 127.0.0.1:7411)
+Usage: python record_and_read.py [ADDRESS]       (default unix:./archive/socket)
 """
 
 import sys
@@ -37,7 +37,7 @@ def record(archive: ArchiveServiceStub, article: str, time: str, text: str) -> N
 
 
 def main() -> None:
-    address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:7411"
+    address = sys.argv[1] if len(sys.argv) > 1 else "unix:./archive/socket"
     article = f"ferry-{uuid.uuid4().hex[:8]}"
     name = f"sources/harbour-times/articles/{article}"
     with grpc.insecure_channel(address) as channel:

@@ -28,7 +28,7 @@ class Server:
         # The settings of the person who runs the tests must not reach the server.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DATELINE_")}
         self._process = subprocess.Popen(
-            [binary, "serve", "--archive", str(archive), "--listen", "127.0.0.1:0"],
+            [binary, "serve", "--archive", str(archive), "--listen", "127.0.0.1:0", "--no-auth"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -148,7 +148,11 @@ impl Archive {
                     let snapshot = receipts.last().ok_or(ArchiveError::Internal)?.snapshot;
                     let seq = snapshot.next_seq.previous().ok_or(ArchiveError::Internal)?;
                     let archive = self.clone();
-                    self.pools.comparisons.run(move || Ok::<_, ArchiveError>(archive.save_register())).await?;
+                    let save = move || {
+                        archive.save_register();
+                        Ok::<_, ArchiveError>(())
+                    };
+                    self.pools.comparisons.run(save).await?;
                     return Ok(Destroyed { plan, seq, article, snapshot });
                 }
                 // The article has got another change; the plan may still be the same.

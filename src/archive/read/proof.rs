@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::read::tree::tile;
 use crate::model::leaf::Commitments;
-use crate::model::merkle::{self, Edge, Subtree};
+use crate::model::merkle::{self, Edge, Subtree, TileId};
 use crate::model::{Change, Seq, TreeHash};
 use crate::store::full_change::FullChange;
 use crate::store::{StoreError, Tables, record};
@@ -27,10 +27,20 @@ impl LogTree {
         self.0.root()
     }
 
-    fn subtree(&self, tables: &Tables<'_>, subtree: Subtree) -> Result<TreeHash, StoreError> {
-        let hashes = |id| self.0.tile(id).map_or_else(|| tile(tables, id), |hashes| Ok(hashes.to_vec()));
-        let missing = || StoreError::Damaged { seq: None, detail: "the log's tree is incomplete".to_owned() };
-        subtree.root(hashes)?.ok_or_else(missing)
+    /// The roots of its subtrees, for one proof.
+    fn subtrees<'a>(&'a self, tables: &'a Tables<'_>) -> impl FnMut(Subtree) -> Result<TreeHash, StoreError> + 'a {
+        // A proof asks for several subtrees of a tile in a row.
+        let mut last: Option<(TileId, Vec<TreeHash>)> = None;
+        move |subtree| {
+            let id = subtree.tile();
+            let hashes = match last.take_if(|(last, _)| *last == id) {
+                Some((_, hashes)) => hashes,
+                None => self.0.tile(id).map_or_else(|| tile(tables, id), |hashes| Ok(hashes.to_vec()))?,
+            };
+            let root = subtree.root(&hashes);
+            last = Some((id, hashes));
+            root.ok_or_else(|| StoreError::Damaged { seq: None, detail: "the log's tree is incomplete".to_owned() })
+        }
     }
 }
 
@@ -66,7 +76,7 @@ pub(crate) fn inclusion(
     let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
     let FullChange { change, record, leaf, .. } = FullChange::read_record(tables.source(), seq)?.ok_or_else(missing)?;
     let attributes = record::attributes(seq, &record)?;
-    let mut subtree = |subtree| tree.subtree(&tables, subtree);
+    let mut subtree = tree.subtrees(&tables);
     let root = merkle::root_of(size, &mut subtree)?;
     let proof = merkle::inclusion_proof(seq.0, size, &mut subtree)?;
     if merkle::root_by_inclusion(seq.0, size, leaf, &proof) != Some(root) {
@@ -98,7 +108,7 @@ pub(crate) fn continuation(
     to: u64,
 ) -> Result<ProvenContinuation, ReadError> {
     let tables = reader.tables()?;
-    let mut root = |subtree| tree.subtree(&tables, subtree);
+    let mut root = tree.subtrees(&tables);
     let proof = merkle::consistency_proof(from, to, &mut root)?;
     Ok(ProvenContinuation {
         from_root: merkle::root_of(from, &mut root)?,

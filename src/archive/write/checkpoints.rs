@@ -15,13 +15,18 @@ const DAY_MICROS: i64 = 24 * HOUR_MICROS;
 /// The most checkpoints of one day: one for each hour, the newest, and the new one.
 const OF_A_DAY_MAX: usize = 26;
 
-/// The writes that keep `checkpoint`, and remove those of its day that it supersedes. `tables` has what is stored.
+/// The writes that keep `checkpoint`, and remove those of its day that it supersedes; none if it is kept already, with more
+/// cosignatures. `tables` has what is stored.
 pub(crate) fn keep(tables: &Tables<'_>, checkpoint: &CheckpointRecord) -> Result<Batch, StoreError> {
     let mut batch = Batch::default();
     batch.put_checkpoint(checkpoint);
     let mut of_day = Vec::new();
     for stored in tables.checkpoints(0, Direction::Reverse).take(OF_A_DAY_MAX) {
         match stored {
+            // It was kept after another witness had cosigned it.
+            Ok(stored) if stored.size == checkpoint.size && stored.cosignature_count > checkpoint.cosignature_count => {
+                return Ok(Batch::default());
+            }
             Ok(stored) if stored.size == checkpoint.size => {}
             Ok(stored) if period(&stored, DAY_MICROS) == period(checkpoint, DAY_MICROS) => of_day.push(stored),
             // Verification reports a damaged one; it is no reason to keep no others.
@@ -101,6 +106,7 @@ mod tests {
     #[test]
     fn a_cosignature_that_comes_late_is_kept() {
         assert_eq!(kept(&[signed(1, 1, 0), signed(2, 2, 0), signed(1, 1, 1)]), [(1, 1), (2, 0)]);
+        assert_eq!(kept(&[signed(1, 1, 2), signed(1, 1, 1), signed(1, 1, 0)]), [(1, 2)]);
     }
 
     #[test]

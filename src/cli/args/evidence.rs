@@ -7,6 +7,7 @@ use clap::Args;
 use super::values::revision_number;
 use crate::cli::article::ArticleRef;
 use crate::model::RevisionNumber;
+use crate::proof::VerifierKey;
 
 /// The arguments of `evidence`.
 #[derive(Debug, Args)]
@@ -23,6 +24,9 @@ pub(in crate::cli) struct EvidenceArgs {
     /// Use this proof, which `dateline proof` wrote, with its checkpoint and the signatures on it [default: a new one]
     #[arg(long, value_name = "FILE", requires = "article", conflicts_with = "revision")]
     pub(in crate::cli) from: Option<PathBuf>,
+    /// End the proof at a checkpoint that a witness has cosigned
+    #[arg(long, requires = "article", conflicts_with = "from")]
+    pub(in crate::cli) cosigned: bool,
     /// Add this time stamp of the checkpoint: an RFC 3161 response for the checkpoint in the proof of --from; can be
     /// repeated
     #[arg(long, value_name = "FILE", requires = "from")]
@@ -34,4 +38,7 @@ pub(in crate::cli) struct EvidenceArgs {
     /// evidence file, which proves less]
     #[arg(long, value_name = "KEY", requires = "check")]
     pub(in crate::cli) key: Option<String>,
+    /// Require that the witness with this verifier key has cosigned the checkpoint; can be repeated
+    #[arg(long, value_name = "KEY", requires = "check")]
+    pub(in crate::cli) witness: Vec<VerifierKey>,
 }

@@ -92,6 +92,7 @@ mod tests {
             memory: Memory::default(),
             signer: Some(Arc::new(signer)),
             access: None,
+            weakenings: Arc::default(),
         }
     }
 

@@ -425,6 +425,7 @@ mod tests {
             memory,
             signer: None,
             access: None,
+            weakenings: Arc::default(),
         }
     }
 

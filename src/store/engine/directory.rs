@@ -5,6 +5,7 @@
 //! | `VERSION` | one line, `dateline archive, layout 1`; this file makes a directory an archive |
 //! | `LOCK` | the lock of the process that uses the archive ([`super::lock`]) |
 //! | `ID` | the archive's id in hexadecimal, by which a process that does not hold the archive recognises its server |
+//! | `socket` | the socket of the server that holds the archive, or of the last one, on which nothing listens any more |
 //! | `WATERMARK` | how much of the log was durable ([`super::watermark`]) |
 //! | `RESERVE` | disk space reserved for opening the database on a full disk; it has no content ([`super::sled`]) |
 //! | `db/` | the database |
@@ -143,7 +144,7 @@ impl Directory {
     fn acquire(path: &Path, holder: Holder) -> Result<Self, OpenError> {
         own_folder::claim(path).map_err(OpenError::io("open", path))?;
         let path = path.to_path_buf();
-        match Lock::acquire(&path.join("LOCK"), holder) {
+        match Lock::acquire(&path.join("LOCK"), &holder) {
             Ok(lock) => Ok(Self { path, lock }),
             Err(LockError::Held(holder)) => Err(OpenError::InUse { path, holder: holder.map(Box::new) }),
             Err(LockError::Io(source)) => Err(OpenError::Io { action: "lock", path, source }),
@@ -231,9 +232,10 @@ impl Directory {
         Ok(HEXLOWER.decode(line.trim_ascii_end()).ok().and_then(|id| id.try_into().ok()))
     }
 
-    /// Publishes the address of this process's server.
-    pub fn set_address(&self, address: &str) -> io::Result<()> {
-        self.lock.set_address(address)
+    /// The path of the socket on which the server of the archive in `path` listens.
+    #[must_use]
+    pub fn socket(path: &Path) -> PathBuf {
+        path.join("socket")
     }
 
     /// Moves `path`, a file or folder of this archive, to `quarantine/` and returns the new path.
@@ -424,7 +426,7 @@ mod tests {
     use super::*;
 
     fn holder() -> Holder {
-        Holder { pid: 1, command: "test".to_owned(), address: None, since: "2026-01-01T00:00:00Z".to_owned() }
+        Holder { pid: 1, command: "test".to_owned(), since: "2026-01-01T00:00:00Z".to_owned() }
     }
 
     #[test]
@@ -508,11 +510,10 @@ mod tests {
     fn one_holder_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let first = Directory::open_or_create(dir.path(), holder()).unwrap();
-        first.set_address("127.0.0.1:1").unwrap();
         let error = Directory::open(dir.path(), holder()).unwrap_err();
         let OpenError::InUse { holder: Some(seen), .. } = &error else { panic!("{error}") };
-        assert_eq!(seen.address.as_deref(), Some("127.0.0.1:1"));
-        assert!(error.to_string().contains("use its server at 127.0.0.1:1"), "{error}");
+        assert_eq!(**seen, holder());
+        assert!(error.to_string().contains("is in use by `test` (process 1,"), "{error}");
         drop(first);
         Directory::open(dir.path(), holder()).unwrap();
     }

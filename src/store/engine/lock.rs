@@ -7,7 +7,6 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +20,6 @@ pub struct Holder {
     pub pid: u32,
     /// The command line of the process, for people.
     pub command: String,
-    /// The address of the process's server, once that listens.
-    pub address: Option<String>,
     /// When the process acquired the lock: an RFC 3339 time.
     pub since: String,
 }
@@ -31,7 +28,7 @@ impl Holder {
     /// This process, with its command line.
     pub fn this_process(since: Timestamp) -> Self {
         let words: Vec<_> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-        Self { pid: std::process::id(), command: words.join(" "), address: None, since: since.to_string() }
+        Self { pid: std::process::id(), command: words.join(" "), since: since.to_string() }
     }
 }
 
@@ -48,28 +45,19 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    /// The content of the file.
-    holder: Mutex<Holder>,
 }
 
 impl Lock {
     /// Locks the file at `path`, creating it if necessary, and writes `holder` into it. Does not wait.
-    pub fn acquire(path: &Path, holder: Holder) -> Result<Self, LockError> {
+    pub fn acquire(path: &Path, holder: &Holder) -> Result<Self, LockError> {
         let file = own_file::create(path).map_err(LockError::Io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LockError::Held(read_holder(&file))),
             Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
         }
-        write_holder(&file, &holder).map_err(LockError::Io)?;
-        Ok(Self { file, holder: Mutex::new(holder) })
-    }
-
-    /// Publishes the address of this process's server.
-    pub fn set_address(&self, address: &str) -> io::Result<()> {
-        let mut holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
-        holder.address = Some(address.to_owned());
-        write_holder(&self.file, &holder)
+        write_holder(&file, holder).map_err(LockError::Io)?;
+        Ok(Self { file })
     }
 }
 
@@ -105,30 +93,26 @@ mod tests {
     use super::*;
 
     fn holder(command: &str) -> Holder {
-        Holder { pid: 7, command: command.to_owned(), address: None, since: "2026-01-02T03:04:05Z".to_owned() }
+        Holder { pid: 7, command: command.to_owned(), since: "2026-01-02T03:04:05Z".to_owned() }
     }
 
     #[test]
     fn a_second_process_learns_who_holds_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
-        let first = Lock::acquire(&path, holder("dateline serve")).unwrap();
-        let Err(LockError::Held(Some(seen))) = Lock::acquire(&path, holder("dateline put")) else { panic!() };
+        let _first = Lock::acquire(&path, &holder("dateline serve")).unwrap();
+        let Err(LockError::Held(Some(seen))) = Lock::acquire(&path, &holder("dateline put")) else { panic!() };
         assert_eq!(seen, holder("dateline serve"));
-
-        first.set_address("[::1]:7070").unwrap();
-        let Err(LockError::Held(Some(seen))) = Lock::acquire(&path, holder("dateline put")) else { panic!() };
-        assert_eq!(seen.address.as_deref(), Some("[::1]:7070"));
     }
 
     #[test]
     fn dropping_releases_and_blanks() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
-        drop(Lock::acquire(&path, holder("dateline serve")).unwrap());
+        drop(Lock::acquire(&path, &holder("dateline serve")).unwrap());
         let blank = std::fs::read_to_string(&path).unwrap();
         assert!(!blank.is_empty() && blank.trim().is_empty(), "{blank:?}");
-        Lock::acquire(&path, holder("dateline put")).unwrap();
+        Lock::acquire(&path, &holder("dateline put")).unwrap();
     }
 
     #[test]
@@ -136,8 +120,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
         std::fs::write(&path, serde_json::to_vec(&holder("a command with a longer name")).unwrap()).unwrap();
-        let lock = Lock::acquire(&path, holder("dateline")).unwrap();
-        let Err(LockError::Held(Some(seen))) = Lock::acquire(&path, holder("other")) else { panic!() };
+        let lock = Lock::acquire(&path, &holder("dateline")).unwrap();
+        let Err(LockError::Held(Some(seen))) = Lock::acquire(&path, &holder("other")) else { panic!() };
         assert_eq!(seen.command, "dateline");
         drop(lock);
     }
@@ -146,8 +130,8 @@ mod tests {
     fn a_holder_that_has_not_written_yet_is_unknown() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
-        let _lock = Lock::acquire(&path, holder("dateline serve")).unwrap();
+        let _lock = Lock::acquire(&path, &holder("dateline serve")).unwrap();
         std::fs::write(&path, b"{\"pid\":").unwrap();
-        assert!(matches!(Lock::acquire(&path, holder("other")), Err(LockError::Held(None))));
+        assert!(matches!(Lock::acquire(&path, &holder("other")), Err(LockError::Held(None))));
     }
 }

@@ -90,7 +90,7 @@ impl OpenError {
 }
 
 fn describe(path: &Path, holder: Option<&Holder>) -> String {
-    let Some(Holder { pid, command, address, since }) = holder else {
+    let Some(Holder { pid, command, since }) = holder else {
         let lock = path.join("LOCK");
         return format!(
             "a process that has not written who it is: Dateline while it is starting, or another program that locked \
@@ -98,9 +98,5 @@ fn describe(path: &Path, holder: Option<&Holder>) -> String {
             lock.display()
         );
     };
-    let advice = match address {
-        Some(address) => format!("use its server at {address}, or stop it first"),
-        None => "stop it first, or wait for it".to_owned(),
-    };
-    format!("`{command}` (process {pid}, since {since}); {advice}")
+    format!("`{command}` (process {pid}, since {since}); stop it first, or wait for it")
 }

@@ -19,12 +19,13 @@ const OTHERS_MODE: u32 = 0o077;
 const ROOT: u32 = 0;
 
 /// The entries that this build opens in an archive. Others are ignored; `quarantine` is only written to.
-const ENTRIES: [&str; 13] = [
+const ENTRIES: [&str; 14] = [
     "VERSION",
     "VERSION.new",
     "LOCK",
     "ID",
     "ID.new",
+    "socket",
     "WATERMARK",
     "RESERVE",
     "db",

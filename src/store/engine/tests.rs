@@ -28,7 +28,7 @@ fn try_open(path: &Path, options: Options) -> Result<SledEngine, OpenError> {
 }
 
 fn hold(path: &Path) -> Result<Arc<Directory>, OpenError> {
-    let holder = Holder { pid: 1, command: "test".to_owned(), address: None, since: String::new() };
+    let holder = Holder { pid: 1, command: "test".to_owned(), since: String::new() };
     Directory::open_or_create(path, holder).map(Arc::new)
 }
 

@@ -192,7 +192,7 @@ fn failures_of_backup_check_and_restore_say_why() {
         cli.fails(args, code, words);
     }
     assert!(!cli.path("new").exists() && !cli.path("new.restoring").exists() && !cli.path("other").exists());
-    let held = Directory::begin(&cli.path("new.restoring"), holder(None)).unwrap();
+    let held = Directory::begin(&cli.path("new.restoring"), holder()).unwrap();
     cli.fails(&["restore", &folder, "--archive", &new], 5, "new.restoring is in use by `a test`");
     held.discard().unwrap();
     let stranger = Cli::new();

@@ -33,7 +33,7 @@ fn a_clock_behind_the_last_change_is_reported_by_commands_and_in_the_log() {
     assert!(status[0]["clockBehind"].as_str().unwrap().starts_with("316"), "{status:?}");
     let added = cli.add("a", "Ferry returns", "It did.", &[]);
     assert!(added.code == 0 && added.err.contains(words), "{added:?}");
-    let mut serve = cli.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut serve = cli.command(&["serve"]);
     serve.stderr(std::fs::File::create(cli.path("log")).unwrap());
     let mut serving = super::Running(serve.spawn().unwrap());
     // It is logged before serving starts.

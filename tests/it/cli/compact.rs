@@ -41,8 +41,7 @@ fn an_archive_in_use_or_missing_is_not_compacted() {
     let cli = archive();
     let server = Server::start(&cli, &[]);
     cli.fails(&["compact"], 4, "cannot be compacted while a server holds it");
-    let url = format!("http://{}", server.address);
-    cli.fails(&["compact", "--server", &url], 4, "cannot be compacted while a server holds it");
+    cli.fails(&["compact", "--server", &server.address], 4, "cannot be compacted while a server holds it");
     server.kill();
     cli.ok(&["compact", "--wait", "0"]);
 }

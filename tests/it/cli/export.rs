@@ -89,7 +89,7 @@ fn exported_lines_reproduce_the_archive() {
         let lines = cli.ok(&["export", "--originals"]);
         let served = Server::start(&other, &[]);
         support::block_on(async {
-            let client = Client::connect(&format!("http://{}", served.address)).await.unwrap();
+            let client = Client::connect(&served.address).await.unwrap();
             for mut request in requests(&lines) {
                 // They are already in the line.
                 use pb::replay_request::Request::Record;
@@ -664,7 +664,7 @@ fn an_export_of_the_newest_state_has_all_urls() {
     assert_eq!(lines.lines().count(), 3);
     let served = Server::start(&other, &[]);
     support::block_on(async {
-        let client = Client::connect(&format!("http://{}", served.address)).await.unwrap();
+        let client = Client::connect(&served.address).await.unwrap();
         for request in requests(&lines) {
             make(&client, request, &client).await;
         }

@@ -2,8 +2,8 @@
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -112,14 +112,14 @@ fn root_does_not_open_another_users_archive_and_says_how_to() {
         tree(&cli.archive()).into_iter().map(|path| (fs::metadata(&path).unwrap().uid(), fs::read(&path).ok(), path))
     };
     let before: Vec<_> = seen().collect();
-    for args in [&["verify"][..], &["list"], &["verify", "--rebuild"], &["serve", "--listen", "127.0.0.1:0"]] {
+    for args in [&["verify"][..], &["list"], &["verify", "--rebuild"], &["serve"]] {
         cli.fails(args, 5, "run as that user: sudo -u '#65534' dateline");
     }
     assert!(before == seen().collect::<Vec<_>>(), "nothing was written");
 }
 
 #[test]
-fn a_lock_without_an_address_is_not_reported_as_a_starting_server() {
+fn a_lock_without_a_holder_is_reported_as_it_is() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
     let lock = fs::File::open(cli.archive().join("LOCK")).unwrap();
@@ -129,54 +129,47 @@ fn a_lock_without_an_address_is_not_reported_as_a_starting_server() {
     cli.ok(&["list"]);
 }
 
-/// Locks an archive and writes an address into the lock, as any program with access to the archive could.
-fn claimed(cli: &Cli, address: &str) -> Directory {
-    Directory::open(&cli.archive(), holder(Some(address))).unwrap()
+/// Locks an archive, as any program of its owner could.
+fn held(cli: &Cli) -> Directory {
+    Directory::open(&cli.archive(), holder()).unwrap()
 }
 
+/// The server of a copy, or of an archive that was moved away, could be reached through the socket in the directory.
 #[test]
-fn nothing_is_sent_to_a_remote_address_in_the_lock() {
-    let cli = Cli::new();
-    cli.add("a", "Ferry returns", "It did.", &[]);
-    for address in ["192.0.2.1:7411", "[2001:db8::1]:7411", "archive.example.org:7411", "127.0.0.1"] {
-        let _held = claimed(&cli, address);
-        for args in [&["list", "--wait", "0"][..], &["verify", "--wait", "0"]] {
-            cli.fails(args, 5, &format!("the lock names {address}, which is not a loopback address; nothing was sent"));
-        }
-    }
-}
-
-#[test]
-fn nothing_is_sent_to_a_server_of_another_archive_named_in_the_lock() {
+fn nothing_is_sent_to_a_server_of_another_archive() {
     let (cli, other) = (Cli::new(), Cli::new());
     cli.add("a", "Ferry returns", "It did.", &[]);
     let server = Server::start(&other, &[]);
-    let held = claimed(&cli, &server.address);
+    let held = held(&cli);
+    fs::hard_link(other.archive().join("socket"), cli.archive().join("socket")).unwrap();
     let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
-    assert!(add.code == 5 && add.err.contains("a server with another archive responds; nothing was sent"), "{add:?}");
-    cli.fails(&["verify", "--wait", "0"], 5, "where a server with another archive responds; nothing was sent");
+    assert!(add.code == 5 && add.err.contains("it serves another archive; nothing was sent"), "{add:?}");
+    cli.fails(&["verify", "--wait", "0"], 5, "it serves another archive; nothing was sent");
     assert_eq!(other.ok(&["list"]), "", "nothing was sent to it");
     drop(held);
     // An archive without an ID file cannot be compared with the server's.
     fs::remove_file(cli.archive().join("ID")).unwrap();
-    let _held = claimed(&cli, &server.address);
+    let _held = self::held(&cli);
     cli.fails(&["list", "--wait", "0"], 5, "has no archive id");
+    drop(server);
 }
 
 #[test]
 fn a_listener_that_is_not_a_dateline_server_gets_no_article() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let _held = claimed(&cli, &address);
+    let _held = held(&cli);
+    let listener = UnixListener::bind(cli.archive().join("socket")).unwrap();
     let heard = std::thread::spawn(move || {
-        let (mut connection, _) = listener.accept().unwrap();
+        // A command first finds out whether anything listens, and then connects.
         let mut heard = Vec::new();
-        connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-        connection.shutdown(std::net::Shutdown::Write).unwrap();
-        // The read ends with the connection, however that ends.
-        drop(connection.read_to_end(&mut heard));
+        for _ in 0..2 {
+            let (mut connection, _) = listener.accept().unwrap();
+            // The command may be gone already, and a read ends with the connection, however that ends.
+            drop(connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+            drop(connection.shutdown(std::net::Shutdown::Write));
+            drop(connection.read_to_end(&mut heard));
+        }
         heard
     });
     let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
@@ -186,25 +179,43 @@ fn a_listener_that_is_not_a_dateline_server_gets_no_article() {
 }
 
 #[test]
-fn nothing_is_sent_to_another_users_server_named_in_the_lock() {
-    let (cli, other) = (Cli::new(), Cli::new());
+fn a_socket_of_another_user_in_the_archive_is_not_used() {
+    let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
+    let socket = cli.archive().join("socket");
+    let _held = held(&cli);
+    let _listener = UnixListener::bind(cli.path("elsewhere")).unwrap();
+    symlink(cli.path("elsewhere"), &socket).unwrap();
+    cli.fails(&["list", "--wait", "0"], 5, "socket is a symbolic link");
     if fs::metadata(cli.archive()).unwrap().uid() != 0 {
+        eprintln!("SKIPPED: only root can give files to another user");
+        return;
+    }
+    fs::remove_file(&socket).unwrap();
+    let _listener = UnixListener::bind(&socket).unwrap();
+    std::os::unix::fs::lchown(&socket, Some(65_534), None).unwrap();
+    cli.fails(&["list", "--wait", "0"], 5, "socket belongs to another user (uid 65534)");
+}
+
+/// The modes of the directory and of the socket keep other users away. If both were widened, the server still knows who
+/// connects.
+#[test]
+fn a_process_of_another_user_is_not_served_on_the_socket() {
+    let cli = Cli::new();
+    if fs::metadata(cli.path("")).unwrap().uid() != 0 {
         eprintln!("SKIPPED: only root can start a process of another user");
         return;
     }
-    fs::set_permissions(other.path(""), Permissions::from_mode(0o777)).unwrap();
-    // The server reports this archive's id: it serves a copy, made by a user who could once read the archive.
-    let copied = Command::new("cp").arg("-a").args([cli.archive(), other.archive()]).status().unwrap();
-    assert!(copied.success());
-    for path in tree(&other.archive()) {
-        std::os::unix::fs::lchown(path, Some(65_534), Some(65_534)).unwrap();
+    let server = Server::start(&cli, &[]);
+    let socket = cli.archive().join("socket");
+    assert_eq!(fs::metadata(&socket).unwrap().mode() & 0o777, 0o600);
+    for path in [cli.path(""), cli.archive(), socket] {
+        fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
     }
-    let mut serve = other.command(&["serve", "--listen", "127.0.0.1:0"]);
-    serve.uid(65_534).gid(65_534).current_dir("/");
-    let server = Server::of(serve);
-    let _held = claimed(&cli, &server.address);
-    let add = cli.add("b", "Ferry sinks", "A secret.", &["--wait", "0"]);
-    assert!(add.code == 5 && add.err.contains("a process of another user (uid 65534) listens"), "{add:?}");
-    assert_eq!(cli.ok(&["list", "--server", &server.address]).lines().count(), 1, "nothing was sent to it");
+    let mut status = cli.command(&["status", "--server", &server.address]);
+    let refused = Done::from(status.uid(65_534).gid(65_534).current_dir("/").output().unwrap());
+    assert_eq!((refused.code, refused.out.as_str()), (5, ""), "{refused:?}");
+    assert!(cli.ok(&["status"]).contains("Articles"), "the owner is served");
+    let (_, log) = server.end();
+    assert!(log.contains("only the archive's owner may use its socket"), "{log}");
 }

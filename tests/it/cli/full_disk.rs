@@ -38,7 +38,7 @@ fn an_archive_is_read_on_a_disk_that_is_full_to_the_last_byte() {
         disk.fill_up_to(&format!("somebody's {round}"), 0);
         assert_eq!(disk.free_bytes(), 0);
         for millis in [0, 5, 10, 20, 40, 80] {
-            let mut opening = cli.command(&[&["serve", "--listen", "127.0.0.1:0"], &FLOOR[..]].concat());
+            let mut opening = cli.command(&[&["serve"], &FLOOR[..]].concat());
             let mut opening = opening.spawn().unwrap();
             std::thread::sleep(Duration::from_millis(millis));
             opening.kill().unwrap();
@@ -81,7 +81,7 @@ fn commits_wait_in_the_log_while_the_disk_is_full() {
     let Some(disk) = Disk::mount() else { return };
     let archive = disk.path().join("archive");
     let open = || {
-        let directory = Arc::new(Directory::open_or_create(&archive, holder(None)).unwrap());
+        let directory = Arc::new(Directory::open_or_create(&archive, holder()).unwrap());
         SledEngine::open(directory, Options { free_space_floor_bytes: 0, ..Options::default() }).unwrap()
     };
     let commit = |engine: &SledEngine, number: u8| {
@@ -114,7 +114,7 @@ fn commits_wait_in_the_log_while_the_disk_is_full() {
 fn commits_wait_for_an_inode() {
     let Some(disk) = Disk::with_inodes(60) else { return };
     let archive = disk.path().join("archive");
-    let directory = Arc::new(Directory::open_or_create(&archive, holder(None)).unwrap());
+    let directory = Arc::new(Directory::open_or_create(&archive, holder()).unwrap());
     let engine = SledEngine::open(directory, Options { free_space_floor_bytes: 0, ..Options::default() }).unwrap();
     let commit = |number: u8| {
         let writes = BTreeMap::from([(vec![2, number], Some(vec![number; 60_000]))]);

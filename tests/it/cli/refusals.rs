@@ -153,7 +153,7 @@ fn an_archive_of_another_format_is_rejected_with_advice() {
     for format in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
         crate::fixture::say_format(&cli.archive(), format);
         cli.fails(&["show", "press/a"], 5, "export it with the version that wrote it, and import that with this one");
-        cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, &format!("the archive has format {format}"));
+        cli.fails(&["serve"], 5, &format!("the archive has format {format}"));
     }
     crate::fixture::say_format(&cli.archive(), FORMAT_VERSION);
     assert!(cli.ok(&["show", "press/a"]).contains("It did."), "the archive is unchanged");

@@ -10,15 +10,70 @@ fn commands_use_the_server_that_holds_their_archive() {
     let cli = Cli::new();
     let server = Server::start(&cli, &[]);
     assert_eq!(cli.add("a", "Ferry returns", "It did.", &[]).out, "created  press/a  revision 1\n");
-    let by_lock = cli.ok(&["show", "press/a"]);
-    assert_eq!(cli.ok(&["show", "press/a", "--server", &server.address]), by_lock);
-    assert!(cli.ok(&["status"]).contains(&format!("Server    http://{}, since", server.address)));
+    let by_socket = cli.ok(&["show", "press/a"]);
+    assert_eq!(server.address, server_of(&cli));
+    assert_eq!(cli.ok(&["show", "press/a", "--server", &server.address]), by_socket);
+    assert!(cli.ok(&["status"]).contains(&format!("Server    {}, since", server.address)));
     cli.fails(&["show", "press/b"], 3, "there is no article");
-    cli.fails(&["serve", "--listen", "127.0.0.1:0"], 5, &format!("use its server at {}", server.address));
+    cli.fails(&["serve"], 5, "is in use by `dateline serve` (process ");
 
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(std::fs::read_to_string(cli.archive().join("LOCK")).unwrap().trim(), "");
-    assert_eq!(cli.ok(&["show", "press/a"]), by_lock, "what was archived through the server is there without it");
+    cli.fails(&["list", "--server", &server_of(&cli)], 5, "cannot be reached: Connection refused");
+    assert_eq!(cli.ok(&["show", "press/a"]), by_socket, "what was archived through the server is there without it");
+}
+
+/// A socket outlives a server that is killed. Nothing else listens there, so the next server replaces it.
+#[test]
+fn a_socket_left_by_a_killed_server_stops_nobody() {
+    let cli = Cli::new();
+    for round in 0..3 {
+        let server = Server::start(&cli, &[]);
+        assert_eq!(cli.add(&format!("a{round}"), "Ferry", "It sailed.", &["--server", &server.address]).code, 0);
+        server.kill();
+        assert!(cli.archive().join("socket").exists());
+        cli.fails(&["list", "--server", &server_of(&cli)], 5, "cannot be reached: Connection refused");
+        assert_eq!(cli.ok(&["list", "--wait", "0"]).lines().count(), round + 1);
+    }
+}
+
+/// The URL of the socket in an archive.
+fn server_of(cli: &Cli) -> String {
+    format!("unix:{}", cli.archive().join("socket").display())
+}
+
+#[test]
+fn an_archive_at_a_long_path_is_served_and_found() {
+    let cli = Cli::new();
+    let archive = cli.path(&"far/".repeat(60)).join("archive");
+    let archive = ["--archive", archive.to_str().unwrap()];
+    let server = Server::start(&cli, &archive);
+    assert!(server.address.len() > 200);
+    assert_eq!(cli.add("a", "Ferry", "It sailed.", &archive).code, 0);
+    assert_eq!(cli.ok(&["list", "--server", &server.address]).lines().count(), 1);
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn what_is_left_open_to_others_is_in_the_status_and_in_the_log() {
+    let cli = Cli::new();
+    let server = Server::start(&cli, &["--listen", "127.0.0.1:0", "--no-auth"]);
+    assert!(!server.address.starts_with("unix:"));
+    let status = cli.ok(&["status", "--server", &server.address]);
+    assert!(status.contains("Open      no authentication"), "{status}");
+    assert!(!status.contains("no encryption"), "what stays on the machine is not encrypted: {status}");
+    let (_, log) = server.end();
+    assert!(log.contains("WARN") && log.contains("no authentication"), "{log}");
+
+    let server = Server::start(&cli, &["--listen", "0.0.0.0:0", "--listen", "127.0.0.1:0", "--no-auth", "--no-tls"]);
+    let status = json_lines(&cli.ok(&["status", "--json"])).remove(0);
+    assert_eq!(status["weakenings"], serde_json::json!(["WEAKENING_NO_AUTH", "WEAKENING_NO_TLS"]));
+    drop(server);
+
+    let server = Server::start(&cli, &["--no-auth", "--no-tls"]);
+    let status = json_lines(&cli.ok(&["status", "--json"])).remove(0);
+    assert_eq!(status["weakenings"], serde_json::Value::Null, "only the archive's owner can connect");
+    drop(server);
 }
 
 #[test]
@@ -26,9 +81,9 @@ fn settings_come_from_flags_then_environment_then_file() {
     let cli = Cli::new();
     let archive = cli.path("elsewhere");
     let file =
-        format!("archive = {archive:?}\nlisten = \"127.0.0.1:0\"\nlabels_max = 1\npage_size_max = 1\nurls_max = 1\n");
+        format!("archive = {archive:?}\nlisten = [\"127.0.0.1:0\"]\nlabels_max = 1\npage_size_max = 1\nurls_max = 1\n");
     let config = cli.file("dateline.toml", file);
-    let mut command = cli.command(&["serve", "--config", &config, "--labels-max", "3"]);
+    let mut command = cli.command(&["serve", "--config", &config, "--labels-max", "3", "--no-auth"]);
     command.env_remove("DATELINE_ARCHIVE").env("DATELINE_LABELS_MAX", "2").env("DATELINE_URLS_MAX", "2");
     let server = Server::of(command);
     let add = |more: &[&str]| cli.add("a", "Ferry", "Text.", &[&["--server", &server.address], more].concat());
@@ -46,10 +101,12 @@ fn settings_come_from_flags_then_environment_then_file() {
 #[test]
 fn a_server_that_cannot_start_says_why() {
     let cli = Cli::new();
-    let config = cli.file("dateline.toml", "listen = \"127.0.0.1:0\"\n\nlisen = 1\n");
+    let config = cli.file("dateline.toml", "listen = [\"127.0.0.1:0\"]\n\nlisen = 1\n");
     cli.fails(&["serve", "--config", &config], 2, "dateline.toml, line 3: unknown field `lisen`");
     cli.fails(&["serve", "--config", "/nowhere.toml"], 2, "cannot read the configuration file /nowhere.toml");
-    cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--insecure");
+    cli.fails(&["serve", "--listen", "0.0.0.0:0"], 2, "--no-tls");
+    cli.fails(&["serve", "--listen", "127.0.0.1:0"], 2, "could read and change the whole archive");
+    cli.fails(&["serve", "--listen", "0.0.0.0:0", "--no-tls"], 2, "has no access rules");
     cli.fails(&["serve", "--listen", "7411"], 2, "--listen: \"7411\" is not an address with a port");
     cli.fails(&["serve", "--batch-items-max", "257"], 2, "--batch-items-max: 257 is not between 1 and 256");
     cli.fails(&["serve", "--urls-max", "many"], 2, "expected a whole number");
@@ -60,7 +117,7 @@ fn a_server_that_cannot_start_says_why() {
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let done = cli.run(&["serve", "--listen", &address]);
+    let done = cli.run(&["serve", "--no-auth", "--listen", &address]);
     assert!(done.code == 1 && done.err.contains("cannot listen on"), "{done:?}");
     assert!(!cli.archive().exists(), "an archive was created that nothing was written to");
 }
@@ -135,7 +192,7 @@ fn two_commands_at_once_wait_for_each_other() {
 #[test]
 fn a_server_raises_its_limit_of_file_descriptors() {
     let cli = Cli::new();
-    let serve = cli.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let serve = cli.command(&["serve"]);
     let mut limited = std::process::Command::new("sh");
     limited.args(["-c", "ulimit -S -n 100; exec \"$0\" \"$@\""]).arg(serve.get_program()).args(serve.get_args());
     limited.envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));

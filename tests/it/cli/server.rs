@@ -1,4 +1,4 @@
-//! A real server process, which can be killed and started again on the same port.
+//! A real server process, which can be killed and started again.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
@@ -6,9 +6,10 @@ use std::thread::JoinHandle;
 
 use super::{Cli, Running};
 
-/// A server process, and its address.
+/// A server process.
 pub(super) struct Server {
     process: Running,
+    /// Where it serves, for `--server`: on TCP if it was started with an address, or else on its archive's socket.
     pub(super) address: String,
     /// What it logged until it served.
     pub(super) opening: String,
@@ -17,14 +18,9 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Serves the archive on a free port.
+    /// Serves the archive with these settings.
     pub(super) fn start(cli: &Cli, more: &[&str]) -> Self {
-        Self::of(cli.command(&[&["serve", "--listen", "127.0.0.1:0"], more].concat()))
-    }
-
-    /// Serves the archive on the address of an earlier server.
-    pub(super) fn start_on(cli: &Cli, address: &str) -> Self {
-        Self::of(cli.command(&["serve", "--listen", address]))
+        Self::of(cli.command(&[&["serve"], more].concat()))
     }
 
     pub(super) fn of(mut command: Command) -> Self {

@@ -164,10 +164,19 @@ fn a_checkpoint_is_stamped_by_another_party() {
     assert!(authority.accepts(&cli.path("second"), &cli.path("second.tsr")));
     assert!(!authority.accepts(&cli.path("second"), &reply));
 
-    // A proof is stamped in the same way.
+    // Of a proof, the checkpoint is stamped, as evidence needs it.
     let (url, file) = (authority.serve(Manner::Standard), cli.path("bridge"));
     let arguments = ["proof", "port-kestrel-courier/bridge", "--timestamp", &url, "--output", file.to_str().unwrap()];
     assert!(cli.command(&arguments).env("DATELINE_LOG_KEY", &key).status().unwrap().success());
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("c2sp.org/tlog-proof@v1"));
-    assert!(authority.accepts(&file, &cli.path("bridge.tsr")));
+    let (reply, note) = (cli.path("bridge.tsr"), cli.path("checkpoint"));
+    let proof = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&note, proof.split_once("\n\n").unwrap().1).unwrap();
+    assert!(authority.accepts(&note, &reply));
+    let (evidence, file, reply) = (cli.path("bridge.zip"), file.to_str().unwrap(), reply.to_str().unwrap());
+    let evidence = evidence.to_str().unwrap();
+    let arguments =
+        ["evidence", "port-kestrel-courier/bridge", "--from", file, "--timestamp", reply, "--output", evidence];
+    assert!(cli.command(&arguments).env("DATELINE_LOG_KEY", &key).status().unwrap().success());
+    assert!(cli.ok(&["evidence", "--check", evidence]).contains("ime stamp"));
 }

@@ -25,8 +25,7 @@ fn an_intact_archive_has_no_errors_with_or_without_a_server() {
 
     let server = Server::start(&cli, &[]);
     assert_eq!(cli.ok(&["verify"]), done.out);
-    let url = format!("http://{}", server.address);
-    let json = cli.ok(&["verify", "--json", "--server", &url]);
+    let json = cli.ok(&["verify", "--json", "--server", &server.address]);
     assert!(json.contains("\"changes\":\"2\"") && json.contains("\"originals\":\"1\""), "{json}");
     cli.fails(&["verify", "--rebuild"], 4, "while a server holds the archive");
     server.kill();

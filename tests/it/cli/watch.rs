@@ -187,7 +187,6 @@ fn an_interruption_in_the_middle_loses_and_repeats_nothing() {
 fn a_watch_continues_after_the_server_is_killed_and_restarted() {
     let cli = Cli::new();
     let mut server = Server::start(&cli, &[]);
-    let address = server.address.clone();
     let watching = Watching::start(&cli, &["--from", "beginning"]);
     for round in 0..3 {
         add(&cli, round * 4..round * 4 + 2);
@@ -197,7 +196,7 @@ fn a_watch_continues_after_the_server_is_killed_and_restarted() {
         assert!(lost.starts_with("dateline: "), "{lost}");
         // Changes that were archived while no server ran are not missed either.
         add(&cli, round * 4 + 2..round * 4 + 3);
-        server = Server::start_on(&cli, &address);
+        server = Server::start(&cli, &[]);
         watching.note("reconnected");
         add(&cli, round * 4 + 3..round * 4 + 4);
         assert_eq!(articles(&watching.lines(2)), names(round * 4 + 2..round * 4 + 4));
@@ -248,13 +247,12 @@ fn a_durable_watch_resumes_where_the_last_one_ended() {
 fn a_durable_watch_outlives_its_server() {
     let cli = Cli::new();
     let mut server = Server::start(&cli, &[]);
-    let address = server.address.clone();
     add(&cli, 0..1);
     let watching = Watching::start(&cli, &["--durable", "index", "--from", "beginning"]);
     assert_eq!(articles(&watching.lines(1)), names(0..1));
     for round in 1..4 {
         server.kill();
-        server = Server::start_on(&cli, &address);
+        server = Server::start(&cli, &[]);
         add(&cli, round..round + 1);
         assert_eq!(articles(&watching.lines(1)), names(round..round + 1), "one process prints nothing twice");
     }
@@ -341,7 +339,6 @@ fn a_restored_backup_is_not_taken_for_the_same_archive() {
     let backup = cli.path("backup");
     copy(&cli.archive(), &backup);
     let server = Server::start(&cli, &[]);
-    let address = server.address.clone();
     let watching = Watching::start(&cli, &["--from", "beginning"]);
     add(&cli, 1..2);
     assert_eq!(articles(&watching.lines(2)), names(0..2));
@@ -349,7 +346,7 @@ fn a_restored_backup_is_not_taken_for_the_same_archive() {
     std::fs::remove_dir_all(cli.archive()).unwrap();
     copy(&backup, &cli.archive());
     add(&cli, 2..4);
-    let _server = Server::start_on(&cli, &address);
+    let _server = Server::start(&cli, &[]);
 
     let ended = watching.ended();
     assert_eq!((ended.code, ended.out.len()), (4, 0), "{ended:?}");
@@ -376,7 +373,6 @@ fn a_durable_watch_ends_when_the_archive_is_restored() {
             copy(&cli.archive(), &backup);
         }
         let server = Server::start(&cli, &[]);
-        let address = server.address.clone();
         let watching = Watching::start(&cli, &["--durable", "index"]);
         add(&cli, 1..4);
         assert_eq!(articles(&watching.lines(3)), names(1..4));
@@ -390,7 +386,7 @@ fn a_durable_watch_ends_when_the_archive_is_restored() {
             copy(&backup, &cli.archive());
         }
         add(&cli, 5..10);
-        let _server = Server::start_on(&cli, &address);
+        let _server = Server::start(&cli, &[]);
         let ended = watching.ended();
         assert_eq!((ended.code, ended.out.len()), (4, 0), "{ended:?}");
         assert!(

@@ -35,7 +35,7 @@ impl ServerProcess {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DATELINE_")) {
             command.env_remove(name);
         }
-        command.arg("serve").args(["--listen", "127.0.0.1:0", "--archive"]).arg(&self.archive);
+        command.args(["serve", "--archive"]).arg(&self.archive);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -47,7 +47,7 @@ impl ServerProcess {
         }
         let address = line.split("address=").nth(1).unwrap().trim();
         self.starts += 1;
-        self.place.send_replace(Some((self.starts, format!("http://{address}"))));
+        self.place.send_replace(Some((self.starts, address.to_owned())));
         // A full pipe would block the server.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     }

@@ -287,7 +287,7 @@ mod tests {
     }
 
     fn open(path: &Path) -> (Arc<Directory>, SledEngine) {
-        let holder = Holder { pid: 1, command: "test".to_owned(), address: None, since: String::new() };
+        let holder = Holder { pid: 1, command: "test".to_owned(), since: String::new() };
         let directory = Arc::new(Directory::open_or_create(path, holder).unwrap());
         let options = Options { free_space_floor_bytes: 0, ..Options::default() };
         (Arc::clone(&directory), SledEngine::open(directory, options).unwrap())

@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn a_slice_writes_less_than_a_segment() {
         let dir = tempfile::tempdir().unwrap();
-        let holder = Holder { pid: 1, command: "test".to_owned(), address: None, since: String::new() };
+        let holder = Holder { pid: 1, command: "test".to_owned(), since: String::new() };
         let directory = Arc::new(Directory::open_or_create(dir.path(), holder).unwrap());
         let database = directory.database().join("sled");
         let engine = SledEngine::open(directory, Options { free_space_floor_bytes: 0, ..Options::default() }).unwrap();
