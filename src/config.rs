@@ -40,6 +40,10 @@ pub struct Settings {
     /// picks a free port [default: nowhere]
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
+    /// Send traces to the OpenTelemetry collector at this URL, such as http://127.0.0.1:4317, over gRPC and without
+    /// encryption [default: nowhere]
+    #[arg(long, value_name = "URL", env = "DATELINE_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; can be repeated to
     /// replace a key by another, with commas in the variable. Other commands that open the archive honour the variable
     #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY", value_delimiter = ',')]
@@ -189,6 +193,7 @@ impl Settings {
             no_tls: self.no_tls.or(other.no_tls),
             no_auth: self.no_auth.or(other.no_auth),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
+            otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log_key: self.log_key.or(other.log_key),
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
@@ -248,6 +253,18 @@ impl Settings {
     /// The address at which metrics are shown; `None` if they are not.
     pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
         self.metrics_listen.as_deref().map(|listen| socket_address("metrics_listen", listen)).transpose()
+    }
+
+    /// Where traces are sent; `None` if they are not.
+    pub fn otlp_endpoint(&self) -> Result<Option<&str>, ConfigError> {
+        let Some(endpoint) = self.otlp_endpoint.as_deref() else { return Ok(None) };
+        match url::Url::parse(endpoint) {
+            Ok(url) if url.scheme() == "http" && url.has_host() => Ok(Some(endpoint)),
+            Ok(_) | Err(_) => Err(ConfigError::Invalid {
+                setting: "otlp_endpoint",
+                reason: format!("{endpoint:?} is not the URL of a collector, such as http://127.0.0.1:4317"),
+            }),
+        }
     }
 
     /// The limits on input, each checked against its permitted range.

@@ -41,6 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub use crate::archive::clock_watch::ClockFault;
 pub use crate::archive::embed::{Articles, EditOptions};
@@ -509,7 +510,10 @@ impl Archive {
         match read(&Reader::cached(&self.shared)) {
             Ok(result) => Ok(result),
             Err(ReadError::Failed(error)) => Err(error),
-            Err(ReadError::NotCached) => self.on_engine(pool, read).await,
+            Err(ReadError::NotCached) => {
+                let span = tracing::trace_span!(target: "dateline::trace", "read");
+                self.on_engine(pool, read).instrument(span).await
+            }
         }
     }
 

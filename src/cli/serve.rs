@@ -19,6 +19,7 @@ use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
 use crate::server::{Listener, Witness};
+use crate::telemetry::Traces;
 use crate::{archive, metrics, server, telemetry, witness};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
@@ -26,13 +27,30 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
         return Err(Failure::new(Exit::Usage, "`serve` opens the archive itself; --server is for other commands"));
     }
     let settings = settings(args)?;
+    let traces = start_log(&settings)?;
+    let served = serve(globals, settings, traces.is_some()).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+    served
+}
+
+/// Starts the log, and traces if they are to be sent somewhere.
+fn start_log(settings: &Settings) -> Result<Option<Traces>, Failure> {
+    let (filter, format) = (settings.log_filter.as_deref().unwrap_or("info"), settings.log_format.unwrap_or_default());
+    let started = match settings.otlp_endpoint()? {
+        Some(endpoint) => telemetry::start_with_traces(filter, format, endpoint).map(Some),
+        None => telemetry::start(filter, format).map(|()| None),
+    };
+    started.map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))
+}
+
+async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result<(), Failure> {
     let addresses = settings.addresses()?;
     let metrics_address = settings.metrics_address()?;
     let mut options = server_options(&settings)?;
     let witnesses = witnesses(&settings)?;
-    let filter = settings.log_filter.as_deref().unwrap_or("info");
-    telemetry::start(filter, settings.log_format.unwrap_or_default())
-        .map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))?;
+    options.continue_trace = is_traced.then_some(telemetry::continue_trace);
     let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
     tracing::info!(version, format, settings = %settings.given(), "starting");
     options.descriptors_max = server::raise_descriptor_limit();

@@ -24,6 +24,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Layer;
 use tower_service::Service;
+use tracing::Span;
 
 use super::call_log::{CallLog, CallRecord};
 use crate::histogram::{Counts, Histogram};
@@ -112,8 +113,8 @@ impl Calls {
         let method = Arc::clone(self.methods.get(request.uri().path()).unwrap_or(&self.other));
         method.begun.fetch_add(1, Ordering::Relaxed);
         let peer = request.extensions().get::<Caller>().and_then(|caller| caller.peer);
-        let (request, begun) = (Arc::default(), Instant::now());
-        CallInProgress { method, peer, begun, request, response_bytes: 0, code: Code::Cancelled }
+        let (span, request, begun) = (Span::none(), Arc::default(), Instant::now());
+        CallInProgress { method, peer, span, begun, request, response_bytes: 0, code: Code::Cancelled }
     }
 }
 
@@ -173,6 +174,8 @@ impl CalledBy {
 struct CallInProgress {
     method: Arc<Method>,
     peer: Option<IpAddr>,
+    /// The span of the call, if spans are exported.
+    span: Span,
     begun: Instant,
     request: Arc<Received>,
     response_bytes: u64,
@@ -201,6 +204,12 @@ impl Drop for CallInProgress {
         if let Some(ended) = usize::try_from(i32::from(self.code)).ok().and_then(|code| method.ended.get(code)) {
             ended.fetch_add(1, Ordering::Release);
         }
+        if !self.span.is_none() {
+            self.span.record("rpc.grpc.status_code", i32::from(self.code));
+            if is_fault(self.code) {
+                self.span.record("otel.status_code", "ERROR");
+            }
+        }
         method.log.ended(&CallRecord {
             method: &method.name,
             is_stream: method.is_stream,
@@ -212,6 +221,19 @@ impl Drop for CallInProgress {
             response_bytes: self.response_bytes,
         });
     }
+}
+
+/// Whether a server's span with this code is an error: OpenTelemetry's semantic conventions for gRPC.
+fn is_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 /// Applies [`CountCalls`] to a service.
@@ -253,6 +275,10 @@ where
         let received = Arc::clone(&call.request);
         let responding = self.inner.call(request.map(|body| Body::new(RequestBody { body, received })));
         Box::pin(async move {
+            // The transport enters the span of a call only now.
+            if tracing::span_enabled!(target: "dateline::trace", tracing::Level::TRACE) {
+                call.span = Span::current();
+            }
             let response = responding.await?;
             // What is not gRPC gets a response of HTTP, without a status.
             call.code = Code::Unknown;

@@ -27,6 +27,8 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
+use tracing::Span;
+use tracing::field::Empty;
 
 use self::admission::AdmissionLayer;
 use self::authentication::AuthenticationLayer;
@@ -89,6 +91,8 @@ pub struct Options {
     pub audit: Option<Arc<Audit>>,
     /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
     pub stats: Option<Arc<Stats>>,
+    /// Makes the span of a call a part of the trace that its headers name. Default: calls are parts of no trace.
+    pub continue_trace: Option<fn(&Span, &http::HeaderMap)>,
 }
 
 impl Default for Options {
@@ -110,6 +114,7 @@ impl Default for Options {
             access: None,
             audit: None,
             stats: None,
+            continue_trace: None,
         }
     }
 }
@@ -348,8 +353,9 @@ fn router(context: Context, options: &Options, health: Option<HealthServer<Healt
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let is_public = health.is_some();
+    let continue_trace = options.continue_trace;
     let mut server = Server::builder()
-        .trace_fn(|request| tracing::info_span!("rpc", method = request.uri().path()))
+        .trace_fn(move |request| call_span(request, continue_trace))
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -367,6 +373,26 @@ fn router(context: Context, options: &Options, health: Option<HealthServer<Healt
         .add_optional_service(health.map(|health| health.max_decoding_message_size(SMALL_REQUEST_BYTES)))
         .add_optional_service(is_public.then(reflection).flatten())
         .add_optional_service(is_public.then(reflection_v1alpha).flatten())
+}
+
+/// The span of a call, which is a part of its caller's trace if traces are exported. What is empty is set later, if they
+/// are; the names are those of OpenTelemetry.
+fn call_span(request: &http::Request<()>, continue_trace: Option<fn(&Span, &http::HeaderMap)>) -> Span {
+    let path = request.uri().path();
+    let span = tracing::info_span!(
+        "rpc",
+        method = path,
+        otel.name = Empty,
+        otel.kind = Empty,
+        otel.status_code = Empty,
+        rpc.grpc.status_code = Empty
+    );
+    if let Some(continue_trace) = continue_trace {
+        continue_trace(&span, request.headers());
+        span.record("otel.name", path.trim_start_matches('/'));
+        span.record("otel.kind", "server");
+    }
+    span
 }
 
 /// Server reflection. Registering our own contract should not fail; if it does, the server runs without reflection.

@@ -8,6 +8,7 @@ use crate::archive::error::{ArchiveError, BatchError};
 use crate::archive::request::{Operation, Receipt, WriteMode};
 use crate::archive::subscriptions::SubscriptionEdit;
 use crate::archive::write::capacity::QueueSlot;
+use crate::archive::write::job_trace::JobTrace;
 use crate::model::{SubscriptionId, Timestamp};
 use crate::store::EngineError;
 use crate::store::checkpoint::CheckpointRecord;
@@ -28,6 +29,7 @@ pub(crate) struct Job {
     pub(crate) bytes: usize,
     /// The job's place in the queue, freed once the reply is sent. Jobs that were queued together share one.
     pub(crate) slot: Arc<QueueSlot>,
+    pub(crate) trace: JobTrace,
 }
 
 /// A change to a durable subscription.

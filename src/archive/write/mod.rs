@@ -14,6 +14,7 @@ pub(crate) mod checkpoints;
 pub(crate) mod commit_builder;
 pub(crate) mod committer;
 pub(crate) mod forecast;
+pub(crate) mod job_trace;
 pub(crate) mod messages;
 pub(crate) mod prepare;
 pub(crate) mod queue;

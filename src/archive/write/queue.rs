@@ -31,6 +31,7 @@ use crate::archive::request::{Action, Operation, WriteMode};
 use crate::archive::subscriptions::SubscriptionEdit;
 pub use crate::archive::write::capacity::QueueShare;
 use crate::archive::write::capacity::{JobSize, QueueCapacity, QueueSlot};
+use crate::archive::write::job_trace::JobTrace;
 use crate::archive::write::messages::{BatchResult, Edit, Job, WriterMessage};
 use crate::model::{Limits, SubscriptionId, Timestamp};
 use crate::store::checkpoint::CheckpointRecord;
@@ -221,7 +222,7 @@ impl Queue {
 
 fn job(operations: Vec<Operation>, mode: WriteMode, bytes: usize, slot: Arc<QueueSlot>) -> (Job, Pending) {
     let (reply, receiver) = oneshot::channel();
-    (Job { operations, mode, reply, bytes, slot }, Pending(receiver))
+    (Job { operations, mode, reply, bytes, slot, trace: JobTrace::queued() }, Pending(receiver))
 }
 
 /// The room that the operations take. More of them than fit into one commit are [`ArchiveError::TooLarge`].

@@ -44,6 +44,7 @@ use crate::archive::shared::Shared;
 use crate::archive::subscriptions::{self, Decided};
 use crate::archive::write::capacity::QueueSlot;
 use crate::archive::write::commit_builder::{BaseState, CommitBuilder};
+use crate::archive::write::job_trace::JobTrace;
 use crate::archive::write::messages::{BatchResult, Edit, EditResult, Job, WriterMessage};
 use crate::archive::write::salts::Salts;
 use crate::archive::write::{checkpoints, committer};
@@ -64,6 +65,7 @@ enum PendingReply {
     Job {
         reply: oneshot::Sender<BatchResult>,
         result: BatchResult,
+        trace: JobTrace,
         _slot: Arc<QueueSlot>,
     },
     ClosedTime {
@@ -85,6 +87,9 @@ enum PendingReply {
 impl PendingReply {
     /// Completes the receipts once the commit that they wait for is sealed.
     fn complete(&mut self, sealed: &Writes) {
+        if let Self::Job { trace, .. } = self {
+            trace.syncing();
+        }
         match self {
             Self::Job { result: Ok(receipts), .. } => receipts.iter_mut().for_each(|receipt| sealed.complete(receipt)),
             Self::Job { result: Err(_), .. }
@@ -97,7 +102,10 @@ impl PendingReply {
     fn send(self) {
         // Sending fails if the caller is gone. The write is durable regardless.
         match self {
-            Self::Job { reply, result, .. } => drop(reply.send(result)),
+            Self::Job { reply, result, trace, .. } => {
+                drop(trace);
+                drop(reply.send(result));
+            }
             Self::ClosedTime { reply, .. } | Self::Checkpoint { reply, .. } => drop(reply.send(Ok(()))),
             Self::Edit { edit, result } => drop(edit.reply.send(result)),
         }
@@ -299,7 +307,8 @@ impl Writer {
     }
 
     fn decide_job(&mut self, job: Job) {
-        let Job { operations, mode, reply, bytes, slot } = job;
+        let Job { operations, mode, reply, bytes, slot, mut trace } = job;
+        trace.decided();
         if self.shared.tail().failed {
             return drop(reply.send(Err(Unavailable::StorageFailed.into())));
         }
@@ -318,7 +327,7 @@ impl Writer {
         let base = BaseState { read: &read, cached: &cached };
         let result = self.open.builder.decide(base, self.shared.clock.now(), &operations, mode);
         self.open.bytes += bytes;
-        self.open.waiting.push(PendingReply::Job { reply, result, _slot: slot });
+        self.open.waiting.push(PendingReply::Job { reply, result, trace, _slot: slot });
     }
 
     /// Decides a subscription edit on the state after all earlier edits.

@@ -28,6 +28,7 @@ mod status_check;
 mod subscriptions;
 mod timestamp;
 mod tour;
+mod traces;
 mod verify;
 mod watch;
 mod watching;
