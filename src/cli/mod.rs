@@ -10,6 +10,7 @@ mod args;
 mod article;
 mod backup;
 mod capture_errors;
+mod cert;
 mod compact;
 mod completions;
 mod connect;
@@ -99,6 +100,10 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             let done = verify::run(globals, args, &mut out).await;
             let shown = out.finish();
             return done.and(shown);
+        }
+        Command::Cert(args) => {
+            cert::run(&args.command, &mut out)?;
+            return out.finish();
         }
         Command::Key(args) => {
             start_log(globals);
@@ -215,6 +220,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         | Command::Verify(_)
         | Command::Compact
         | Command::Key(_)
+        | Command::Cert(_)
         | Command::Restore(_) => Ok(()),
     }
 }

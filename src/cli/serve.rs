@@ -17,7 +17,7 @@ use super::signals::Signals;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
-use crate::server::{Listener, Witness};
+use crate::server::{Listener, Tls, TlsFiles, Witness};
 use crate::{archive, server, telemetry, witness};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
@@ -27,6 +27,7 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     let settings = settings(args)?;
     let addresses = settings.addresses()?;
     let mut options = server_options(&settings)?;
+    options.tls = tls(&settings)?;
     let witnesses = witnesses(&settings)?;
     let filter = settings.log_filter.as_deref().unwrap_or("info");
     telemetry::start(filter, settings.log_format.unwrap_or_default())
@@ -98,6 +99,27 @@ async fn open(
         }
     }
     reopen().await.map(Some)
+}
+
+/// The TLS of the server, if it has a certificate.
+fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
+    let (certificate, key) = match (settings.tls_cert.clone(), settings.tls_key.clone()) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) if settings.tls_client_ca.is_none() => return Ok(None),
+        (None, None) => {
+            return usage("--tls-client-ca: clients can have certificates only if the server has one (--tls-cert)");
+        }
+        (Some(_), None) => return usage("--tls-cert: the private key is missing; name its file with --tls-key"),
+        (None, Some(_)) => return usage("--tls-key: the certificate is missing; name its file with --tls-cert"),
+    };
+    if settings.no_tls == Some(true) {
+        return usage("--no-tls and --tls-cert contradict each other; pass one of them");
+    }
+    let files = TlsFiles { certificate, key, client_ca: settings.tls_client_ca.clone() };
+    Tls::read(files).map(Some).map_err(|error| {
+        Failure::new(Exit::Usage, error).hint("`dateline cert server` makes a certificate to try TLS with")
+    })
 }
 
 /// Fails if everyone who connects could do everything, and the settings do not say that this is intended.

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dateline::internals::evidence::Evidence;
-use dateline::internals::proof::TimeStamp;
 use dateline::internals::fetch::Rules;
 use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, warc};
+use dateline::internals::proof::TimeStamp;
 use dateline::internals::proof::{ProofFile, TimestampRequest, VerifierKey};
 use dateline::internals::wire::json::{from_json, to_json};
 use dateline::internals::wire::json_lines::Lines;

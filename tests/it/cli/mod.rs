@@ -2,6 +2,7 @@
 
 mod add;
 mod backup;
+mod cert;
 mod changed;
 mod clock;
 mod compact;
