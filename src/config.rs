@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::Limits;
 
@@ -19,7 +19,7 @@ use crate::model::Limits;
 const LISTEN_EXAMPLE: &str = "127.0.0.1:7411";
 
 /// Settings as one source gives them; `None` where it leaves a setting out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
@@ -46,6 +46,10 @@ pub struct Settings {
     /// Listen on an address although the archive has no access rules, so that everyone who connects may do everything
     #[arg(long, env = "DATELINE_NO_AUTH", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub no_auth: Option<bool>,
+    /// Show metrics for Prometheus at http://ADDRESS/metrics, and /healthz, to everyone who can reach this address; port 0
+    /// picks a free port [default: nowhere]
+    #[arg(long, value_name = "ADDRESS", env = "DATELINE_METRICS_LISTEN")]
+    pub metrics_listen: Option<String>,
     /// Sign checkpoints of the log with the private key in this file, made by `dateline key new`; can be repeated to
     /// replace a key by another, with commas in the variable. Other commands that open the archive honour the variable
     #[arg(long, value_name = "FILE", env = "DATELINE_LOG_KEY", value_delimiter = ',')]
@@ -127,7 +131,7 @@ pub struct Settings {
 }
 
 /// The format of the log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// Text for people, coloured on a terminal.
@@ -197,6 +201,7 @@ impl Settings {
             tls_client_ca: self.tls_client_ca.or(other.tls_client_ca),
             no_tls: self.no_tls.or(other.no_tls),
             no_auth: self.no_auth.or(other.no_auth),
+            metrics_listen: self.metrics_listen.or(other.metrics_listen),
             log_key: self.log_key.or(other.log_key),
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
@@ -225,6 +230,17 @@ impl Settings {
         }
     }
 
+    /// The settings that were given, as JSON for the log. None of them is a secret: keys and rules are in files, and the
+    /// settings have their paths.
+    pub fn given(&self) -> String {
+        let given = serde_json::to_value(self).ok();
+        let given = given.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten();
+        serde_json::Value::Object(
+            given.filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect(),
+        )
+        .to_string()
+    }
+
     /// The addresses to listen on. One that other machines can reach requires encryption, or `no_tls`.
     pub fn addresses(&self) -> Result<Vec<SocketAddr>, ConfigError> {
         self.listen.iter().flatten().map(|listen| self.address(listen)).collect()
@@ -232,11 +248,7 @@ impl Settings {
 
     fn address(&self, listen: &str) -> Result<SocketAddr, ConfigError> {
         let invalid = |reason: String| ConfigError::Invalid { setting: "listen", reason };
-        let listen =
-            listen.strip_prefix("localhost:").map_or_else(|| listen.to_owned(), |port| format!("127.0.0.1:{port}"));
-        let address: SocketAddr = listen.parse().map_err(|_| {
-            invalid(format!("{listen:?} is not an address with a port; try {LISTEN_EXAMPLE} or [::1]:7411"))
-        })?;
+        let address = socket_address("listen", listen)?;
         if is_loopback(address.ip()) || self.tls_cert.is_some() || self.no_tls == Some(true) {
             return Ok(address);
         }
@@ -244,6 +256,11 @@ impl Settings {
             "other machines can reach {address}, and what they send and receive would not be encrypted; give a certificate with \
              --tls-cert and --tls-key, or pass --no-tls to allow that"
         )))
+    }
+
+    /// The address at which metrics are shown; `None` if they are not.
+    pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        self.metrics_listen.as_deref().map(|listen| socket_address("metrics_listen", listen)).transpose()
     }
 
     /// The limits on input, each checked against its permitted range.
@@ -288,6 +305,15 @@ fn key_of(line: &str) -> Option<&str> {
     let (key, _) = line.split_once('=')?;
     let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
     Some(key.trim()).filter(|key| !key.is_empty() && key.chars().all(is_part))
+}
+
+fn socket_address(setting: &'static str, listen: &str) -> Result<SocketAddr, ConfigError> {
+    let listen =
+        listen.strip_prefix("localhost:").map_or_else(|| listen.to_owned(), |port| format!("127.0.0.1:{port}"));
+    listen.parse().map_err(|_| ConfigError::Invalid {
+        setting,
+        reason: format!("{listen:?} is not an address with a port, such as {LISTEN_EXAMPLE} or [::1]:7411"),
+    })
 }
 
 fn is_loopback(ip: IpAddr) -> bool {
@@ -391,6 +417,18 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -453,6 +491,18 @@ mod tests {
         assert_eq!(settings.limits().unwrap_err().to_string(), "--batch-items-max: 257 is not between 1 and 256");
         let settings = Settings { content_bytes_max: Some(Bytes(0)), ..Settings::default() };
         assert!(settings.limits().is_err());
+    }
+
+    #[test]
+    fn the_log_shows_the_settings_that_were_given() {
+        let settings = Settings {
+            listen: Some(vec!["[::1]:0".to_owned()]),
+            grace_period: Some(Period(Duration::from_millis(1_500))),
+            cache_bytes: Some(Bytes(1 << 20)),
+            ..Settings::default()
+        };
+        assert_eq!(settings.given(), r#"{"cache_bytes":1048576,"grace_period":"1.5s","listen":["[::1]:0"]}"#);
+        assert_eq!(Settings::default().given(), "{}");
     }
 
     #[test]

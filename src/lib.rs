@@ -88,6 +88,7 @@
 // - `wire`: the generated contract, and conversions between it and the model;
 // - `service`: the gRPC handlers: parse, call, render;
 // - `server`: the listener, middleware, services and shutdown;
+// - `metrics`: shows monitoring what the layers below count;
 // - `witness`: asks witnesses to cosign checkpoints;
 // - `client`: a typed client, for the command line, tests and other programs;
 // - `ingest`: converts documents to articles;
@@ -99,7 +100,7 @@
 // - `cli`: the command line;
 // - `protobuf`: writes messages field by field;
 // - `unix_socket`: Unix sockets at paths of any length;
-// - `clock` and `telemetry`: the time and the diagnostic log.
+// - `clock`, `histogram` and `telemetry`: the time, counts in buckets, and the diagnostic log.
 //
 // Cargo features select them: `archive` is also `store`, `backup`, `proof`, `service` and `server`, `client` has the part of
 // `proof` that needs no store, `ingest` is also `export` and `fetch`. `model` and `clock` are always there, and `wire` comes with the layers that use it.
@@ -130,8 +131,12 @@ mod evidence;
 mod export;
 #[cfg(feature = "ingest")]
 mod fetch;
+#[cfg(feature = "archive")]
+mod histogram;
 #[cfg(feature = "ingest")]
 mod ingest;
+#[cfg(feature = "cli")]
+mod metrics;
 pub mod model;
 #[cfg(any(feature = "archive", feature = "client"))]
 mod proof;
@@ -235,9 +240,17 @@ pub mod internals {
         #![doc = "See the module of this name."]
         pub use crate::fetch::*;
     }
+    pub mod histogram {
+        #![doc = "See the module of this name."]
+        pub use crate::histogram::*;
+    }
     pub mod ingest {
         #![doc = "See the module of this name."]
         pub use crate::ingest::*;
+    }
+    pub mod metrics {
+        #![doc = "See the module of this name."]
+        pub use crate::metrics::*;
     }
     pub mod proof {
         #![doc = "See the module of this name."]

@@ -5,6 +5,7 @@ pub(crate) mod batches;
 pub(crate) mod callers;
 pub(crate) mod child;
 pub(crate) mod corpus;
+pub(crate) mod counted;
 pub(crate) mod echo;
 pub(crate) mod engine_alone;
 pub(crate) mod history;

@@ -25,6 +25,11 @@ pub(crate) struct Running {
 impl Running {
     /// Opens or creates the archive in `path`, and serves it.
     pub(crate) async fn start(path: &Path) -> anyhow::Result<Self> {
+        Self::start_with(path, options()?).await
+    }
+
+    /// Like [`Self::start`], with other options of the server.
+    pub(crate) async fn start_with(path: &Path, options: server::Options) -> anyhow::Result<Self> {
         let path = path.to_owned();
         let opened = tokio::task::spawn_blocking(move || {
             Archive::open_or_create(&path, &Options::default(), Arc::new(SystemClock), holder())
@@ -35,7 +40,7 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let stopped = async move { drop(stopped.await) };
         let archive = Arc::new(archive);
-        let (served, options) = (Arc::clone(&archive), options()?);
+        let served = Arc::clone(&archive);
         let serving = tokio::spawn(async move { server::serve(vec![listener.into()], served, options, stopped).await });
         Ok(Self { url, archive, stop, serving })
     }
@@ -83,7 +88,7 @@ pub(crate) fn folder_bytes(path: &Path) -> anyhow::Result<u64> {
 
 /// Server options without per-address limits, because all subscribers come from one address here, and with a log key,
 /// which signs nothing unless proofs are asked for.
-fn options() -> anyhow::Result<server::Options> {
+pub(crate) fn options() -> anyhow::Result<server::Options> {
     let signer = Signer::from_pem(LogKey::generate()?.as_bytes(), "example.org/bench")?;
     Ok(server::Options {
         subscribers_max: 20_000,

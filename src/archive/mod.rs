@@ -10,7 +10,7 @@
 //! | [`subscriptions`] | keeps a position and an epoch for each durable subscription |
 //! | [`recover`] | restores an archive, verifies it, and rebuilds a database from its log |
 //!
-//! [`embed`] has the methods for programs that embed an archive; the service uses those below it.
+//! [`stats`] has the counts that an operator sees, and [`embed`] has the methods for programs that embed an archive; the service uses those below it.
 //!
 //! This layer is the bridge between the synchronous store and async callers. It does not know gRPC. A caller may drop
 //! its future at any await; a write that is already queued is carried out regardless.
@@ -32,6 +32,7 @@ pub mod read;
 pub mod recover;
 pub mod request;
 mod shared;
+pub mod stats;
 pub mod subscriptions;
 mod write;
 mod writes;

@@ -13,6 +13,7 @@ use crate::archive::changefeed::ring::Recent;
 use crate::archive::clock_watch::{ClockFault, ClockWatch};
 use crate::archive::position::Tail;
 use crate::archive::read::cache::Caches;
+use crate::archive::stats::CommitHistograms;
 use crate::archive::subscriptions::registry::Subscriptions;
 use crate::archive::writes::Writes;
 use crate::clock::Clock;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     /// The ring of recent changes. Subscribers that keep up read from it instead of from storage.
     pub(crate) recent: Recent<Arc<FeedEntry>>,
     pub(crate) subscriptions: Subscriptions,
+    pub(crate) commits: Arc<CommitHistograms>,
     /// The right edge of the tree of the durable log.
     edge: RwLock<Arc<Edge>>,
     tail: watch::Sender<Tail>,
@@ -45,7 +47,8 @@ impl Shared {
     ) -> Self {
         let recent = Recent::new(tail.position.next_seq.0, entry::RECENT_CHANGES_MAX, entry::RECENT_BYTES_MAX);
         let edge = RwLock::new(Arc::new(edge));
-        Self { engine, caches, clock, clock_watch, recent, subscriptions, edge, tail: watch::Sender::new(tail) }
+        let (commits, tail) = (Arc::default(), watch::Sender::new(tail));
+        Self { engine, caches, clock, clock_watch, recent, subscriptions, commits, edge, tail }
     }
 
     /// What is wrong with the clock, judged by the archive time of the last change; `None` if it is plausible.

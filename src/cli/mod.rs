@@ -11,6 +11,7 @@ mod article;
 mod backup;
 mod capture_errors;
 mod cert;
+mod check;
 mod compact;
 mod completions;
 mod connect;
@@ -74,12 +75,17 @@ pub fn main() -> ExitCode {
     let done = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(Exit::Failed, format!("worker threads cannot be started: {error}")))
         .and_then(|runtime| {
-            let done = runtime.block_on(run(&globals, command));
+            let done = runtime.block_on(async {
+                match &command {
+                    Command::Status(args) if args.check => check::run(&globals, args).await,
+                    _ => run(&globals, command).await.map(|()| ExitCode::SUCCESS),
+                }
+            });
             runtime.shutdown_timeout(ENDING);
             done
         });
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(failure) => {
             tell(&failure);
             ExitCode::from(failure.exit as u8)
@@ -169,7 +175,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             return out.finish();
         }
         Command::Expunge(_) => ("expunge", Access::Existing),
-        Command::Status => ("status", Access::Existing),
+        Command::Status(_) => ("status", Access::Existing),
     };
     start_log(globals);
     let session = Session::open(globals, name, access).await?;
@@ -210,7 +216,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
         Command::Expunge(args) => expunge::run(session, args, out).await,
-        Command::Status => status::run(session, out).await,
+        Command::Status(_) => status::run(session, out).await,
         Command::Proof(args) => proof::run(session, &args, out).await,
         Command::Evidence(args) => evidence::run(session, &args, out).await,
         Command::Backup(args) => backup::run(session, &args, globals, out).await,

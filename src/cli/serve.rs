@@ -1,5 +1,6 @@
 //! `serve`: serves an archive until a signal asks it to stop.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
 use crate::server::{Listener, Tls, TlsFiles, Witness};
-use crate::{archive, server, telemetry, witness};
+use crate::{archive, metrics, server, telemetry, witness};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
     if globals.server.is_some() {
@@ -26,12 +27,15 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     }
     let settings = settings(args)?;
     let addresses = settings.addresses()?;
+    let metrics_address = settings.metrics_address()?;
     let mut options = server_options(&settings)?;
     options.tls = tls(&settings)?;
     let witnesses = witnesses(&settings)?;
     let filter = settings.log_filter.as_deref().unwrap_or("info");
     telemetry::start(filter, settings.log_format.unwrap_or_default())
         .map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))?;
+    let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
+    tracing::info!(version, format, settings = %settings.given(), "starting");
     options.descriptors_max = server::raise_descriptor_limit();
     // Before the archive is opened, so that a signal in the meantime is not lost.
     let stopping = Signals::listen()?.token();
@@ -42,12 +46,17 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
     // instead of only that a port is in use.
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     let early_listeners = if is_new { Some(listen(&addresses).await?) } else { None };
+    let early_metrics_listener = if is_new { listen_for_metrics(metrics_address).await? } else { None };
     let Some((opened, directory)) = open(&path, &settings, globals, &stopping).await? else { return Ok(()) };
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
     options.signer = signer(&settings.log_key.unwrap_or_default(), settings.log_origin, witnesses, opened.info())?;
     let mut listeners = match early_listeners {
         Some(listeners) => listeners,
         None => listen(&addresses).await?,
+    };
+    let metrics_listener = match early_metrics_listener {
+        Some(listener) => Some(listener),
+        None => listen_for_metrics(metrics_address).await?,
     };
     listeners.push(Listener::archive_socket(&opened).map_err(|error| {
         let socket = Directory::socket(&path);
@@ -61,12 +70,43 @@ pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failu
             None => std::future::pending().await,
         }
     };
+    let showing = show_metrics(metrics_listener, &archive, &mut options);
     let served = tokio::select! {
         served = server::serve(listeners, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
         never = asking => match never {},
+        never = showing => match never {},
     };
     drop((archive, directory));
     served.map_err(|error| Failure::new(Exit::Failed, error))
+}
+
+/// Has the server count, and shows what it counts on `listener`, if there is one. Does not return.
+fn show_metrics(
+    listener: Option<TcpListener>,
+    archive: &Arc<Archive>,
+    options: &mut server::Options,
+) -> impl Future<Output = Infallible> + use<> {
+    let stats = Arc::clone(options.stats.get_or_insert_default());
+    let sources = metrics::Sources { archive: Arc::clone(archive), stats, signer: options.signer.clone() };
+    async move {
+        match listener {
+            Some(listener) => metrics::serve(listener, sources).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Listens where metrics are to be shown, if anywhere.
+async fn listen_for_metrics(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
+    let (address, listener) = listener.map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
+            .hint("--metrics-listen sets another address; port 0 selects a free port")
+    })?;
+    tracing::info!(url = %format_args!("http://{address}/metrics"), "showing metrics");
+    Ok(Some(listener))
 }
 
 /// Opens the archive. If its files have text that was destroyed, takes it out of them first. `None` if a signal asked

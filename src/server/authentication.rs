@@ -28,6 +28,8 @@ use tower::Layer;
 use tower_service::Service;
 
 use super::Options;
+use super::call_log::name as code_name;
+use super::calls::CalledBy;
 use crate::access::audit::{Audit, AuditLine};
 use crate::access::{Access, Credentials, Principal, Unauthenticated};
 use crate::archive::QueueShare;
@@ -141,6 +143,9 @@ impl Gate {
         let is_owner = caller.identity == PeerIdentity::Owner;
         let credentials = Credentials { token, sans: caller.identity.certificate_names(), is_owner };
         let principal = access.authenticate(credentials).map_err(Refusal::unauthenticated)?;
+        if let Some(call) = request.extensions().get::<CalledBy>() {
+            call.set(&principal.name);
+        }
         let used = self.used_by(&principal)?;
         let caller = caller.authenticated(principal, Arc::clone(access), used);
         let checked = caller.check(required);
@@ -208,27 +213,4 @@ fn head_of(request: &Request<Body>) -> Request<()> {
     *head.uri_mut() = request.uri().clone();
     *head.extensions_mut() = request.extensions().clone();
     head
-}
-
-/// The name of a code, as in the gRPC specification.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

@@ -27,6 +27,7 @@ use tonic::transport::server::Connected;
 
 use super::Options;
 use super::listener::{Accepted, Listener};
+use super::stats::{ConnectionStats, OpenConnection};
 use super::tls::Tls;
 use crate::service::{Caller, PeerIdentity, PeerPlace, PerPeer};
 
@@ -68,6 +69,7 @@ pub(super) struct ConnectionLimits {
     tls: Option<Tls>,
     /// Cancelled when the server stops.
     stopping: CancellationToken,
+    stats: Arc<ConnectionStats>,
 }
 
 impl ConnectionLimits {
@@ -87,6 +89,7 @@ impl ConnectionLimits {
             greeting_within: options.greeting_within,
             tls: options.tls.clone(),
             stopping,
+            stats: options.stats.as_ref().map(|stats| Arc::clone(&stats.connections)).unwrap_or_default(),
         }
     }
 
@@ -103,7 +106,10 @@ impl ConnectionLimits {
                             handshakes.spawn(handshake);
                             continue;
                         }
-                        Ok(Err(reason)) => Err(reason.to_owned()),
+                        Ok(Err(reason)) => {
+                            limits.stats.reject();
+                            Err(reason.to_owned())
+                        }
                         Err(error) => {
                             tracing::debug!(%error, "a connection was not accepted");
                             tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
@@ -152,7 +158,7 @@ impl ConnectionLimits {
             deadline: Box::pin(tokio::time::sleep(self.greeting_within)),
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
         };
-        Entry { caller, greeting: Box::new(greeting), places: (permit, peer_place) }
+        Entry { caller, greeting: Box::new(greeting), places: (permit, peer_place), counted: self.stats.accept() }
     }
 
     /// How many connections may be open at once.
@@ -196,12 +202,14 @@ struct Entry {
     caller: Caller,
     greeting: Box<Greeting>,
     places: (OwnedSemaphorePermit, Option<PeerPlace>),
+    counted: OpenConnection,
 }
 
 impl Entry {
     fn open(self, stream: impl Transport + 'static) -> Connection {
-        let Self { caller, greeting, places } = self;
-        Connection { stream: Box::new(stream), caller, greeting: Some(greeting), _places: Some(places) }
+        let Self { caller, greeting, places, counted } = self;
+        let (greeting, places, counted) = (Some(greeting), Some(places), Some(counted));
+        Connection { stream: Box::new(stream), caller, greeting, _places: places, _counted: counted }
     }
 
     /// Completes a TLS handshake, within the time for the whole greeting.
@@ -229,12 +237,13 @@ pub(super) struct Connection {
     greeting: Option<Box<Greeting>>,
     /// Its place among all connections, and among those of its peer.
     _places: Option<(OwnedSemaphorePermit, Option<PeerPlace>)>,
+    _counted: Option<OpenConnection>,
 }
 
 impl Connection {
     /// The connection of this process to itself.
     pub(super) fn in_process(stream: DuplexStream) -> Self {
-        Self { stream: Box::new(stream), caller: Caller::in_process(), greeting: None, _places: None }
+        Self { stream: Box::new(stream), caller: Caller::in_process(), greeting: None, _places: None, _counted: None }
     }
 }
 

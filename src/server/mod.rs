@@ -2,9 +2,12 @@
 
 mod admission;
 mod authentication;
+mod call_log;
+mod calls;
 mod connections;
 mod health;
 mod listener;
+mod stats;
 mod tls;
 mod unread_responses;
 
@@ -28,10 +31,14 @@ use tower::service_fn;
 
 use self::admission::AdmissionLayer;
 use self::authentication::AuthenticationLayer;
+pub(crate) use self::call_log::name as code_name;
+use self::calls::CountCallsLayer;
+pub(crate) use self::calls::MethodStats;
 pub use self::connections::raise_descriptor_limit;
 use self::connections::{Connection, ConnectionLimits};
 use self::health::HealthHandler;
 pub use self::listener::Listener;
+pub use self::stats::Stats;
 pub use self::tls::{Tls, TlsError, TlsFiles};
 use self::unread_responses::UnreadResponses;
 pub use crate::access::audit::Audit;
@@ -86,6 +93,8 @@ pub struct Options {
     pub access: Option<Arc<Access>>,
     /// Where calls that were denied, and those of administrators, are written down. Default: nowhere.
     pub audit: Option<Arc<Audit>>,
+    /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
+    pub stats: Option<Arc<Stats>>,
 }
 
 impl Default for Options {
@@ -108,6 +117,7 @@ impl Default for Options {
             allow_expunge: false,
             access: None,
             audit: None,
+            stats: None,
         }
     }
 }
@@ -310,18 +320,19 @@ fn context(archive: Arc<Archive>, options: &Options, weakenings: Arc<[pb::Weaken
     }
 }
 
-fn router(
-    context: Context,
-    options: &Options,
-    health: Option<HealthServer<HealthHandler>>,
-) -> Router<Stack<AuthenticationLayer, Stack<AdmissionLayer, Identity>>> {
+/// What each call passes before its service, the outermost layer last.
+type Layers = Stack<AuthenticationLayer, Stack<AdmissionLayer, Stack<CountCallsLayer, Identity>>>;
+
+fn router(context: Context, options: &Options, health: Option<HealthServer<HealthHandler>>) -> Router<Layers> {
     let bounds = Arc::new(Bounds::new(&options.limits, options.stalled_after));
     let archive = ArchiveServiceServer::new(ArchiveHandler(context.clone()))
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
     let subscribers_per_peer_max = options.subscribers_per_peer_max.unwrap_or(options.subscribers_max.div_ceil(4));
-    let feed = FeedHandler::new(context.clone(), options.subscribers_max, subscribers_per_peer_max);
+    let stats = options.stats.clone();
+    let feed_stats = stats.as_ref().map(|stats| Arc::clone(&stats.feed)).unwrap_or_default();
+    let feed = FeedHandler::new(context.clone(), options.subscribers_max, subscribers_per_peer_max, feed_stats);
     let feed = ChangeFeedServiceServer::new(feed)
         .max_encoding_message_size(usize::MAX)
         .accept_compressed(CompressionEncoding::Gzip)
@@ -344,6 +355,7 @@ fn router(
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
+        .layer(CountCallsLayer(stats.map(|stats| Arc::clone(&stats.calls))))
         .layer(AdmissionLayer(UnreadResponses::new(options.stalled_after)))
         .layer(authentication);
     server

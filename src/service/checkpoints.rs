@@ -120,6 +120,13 @@ impl Signer {
         }
     }
 
+    /// The size of the newest checkpoint and when it was signed, as far as it is in memory: none is before the first
+    /// caller asks for one.
+    pub fn newest_in_memory(&self) -> Option<(u64, Timestamp)> {
+        let signed = lock(self.signed.get()?);
+        signed.newest.as_ref().map(|newest| (newest.checkpoint.size, newest.sign_time))
+    }
+
     /// The newest checkpoint that a witness has cosigned; `None` if there is none.
     pub async fn newest_cosigned(&self, archive: &Archive) -> Result<Option<SignedCheckpoint>, ArchiveError> {
         let signed = self.signed.get_or_try_init(|| self.read(archive)).await?;

@@ -22,6 +22,19 @@ struct WitnessState {
     cosigned: Option<(u64, Timestamp)>,
     /// Why the last attempt failed; `None` if it did not.
     error: Option<String>,
+    cosigned_count: u64,
+    failed_count: u64,
+}
+
+/// What a witness has done since the server started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WitnessStats {
+    /// The size of the largest tree that it has cosigned, and when.
+    pub cosigned: Option<(u64, Timestamp)>,
+    /// How many checkpoints it has cosigned.
+    pub cosigned_count: u64,
+    /// How often it did not, or could not be asked.
+    pub failed_count: u64,
 }
 
 impl Witness {
@@ -40,10 +53,18 @@ impl Witness {
         &self.key
     }
 
+    /// What it has done.
+    pub fn stats(&self) -> WitnessStats {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let WitnessState { cosigned, cosigned_count, failed_count, .. } = *state;
+        WitnessStats { cosigned, cosigned_count, failed_count }
+    }
+
     /// Notes that it has cosigned a tree of this size.
     pub(super) fn cosigned(&self, size: u64, time: Timestamp) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = WitnessState { cosigned: Some((size, time)), error: None };
+        (state.cosigned, state.error) = (Some((size, time)), None);
+        state.cosigned_count += 1;
     }
 
     /// Notes that it has not cosigned what it was asked to, and why. The first failure after a success is logged.
@@ -53,12 +74,13 @@ impl Witness {
             tracing::warn!(witness = self.key.name(), url = %self.url, %error, "a witness did not cosign a checkpoint");
         }
         state.error = Some(error.to_string());
+        state.failed_count += 1;
     }
 }
 
 impl From<&Witness> for pb::WitnessStatus {
     fn from(witness: &Witness) -> Self {
-        let WitnessState { cosigned, error } = witness.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let WitnessState { cosigned, error, .. } = witness.state.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Self {
             name: witness.key.name().to_owned(),
             url: witness.url.to_string(),

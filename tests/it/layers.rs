@@ -9,10 +9,11 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 23] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("model", &[]),
     ("unix_socket", &[]),
     ("clock", &["model"]),
+    ("histogram", &[]),
     ("config", &["model"]),
     ("telemetry", &["config", "clock"]),
     ("protobuf", &["model"]),
@@ -20,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
     ("access", &["store", "model", "clock"]),
     ("backup", &["store", "model"]),
     ("proof", &["store", "model"]),
-    ("archive", &["backup", "store", "model", "clock"]),
+    ("archive", &["backup", "store", "model", "clock", "histogram"]),
     ("wire", &["model"]),
     ("service", &["wire", "access", "archive", "proof", "protobuf", "model"]),
     ("ingest", &["model"]),
@@ -28,7 +29,8 @@ const MAY_USE: [(&str, &[&str]); 23] = [
     ("export", &["model"]),
     ("client", &["unix_socket", "wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["unix_socket", "service", "wire", "access", "archive", "proof", "model", "clock"]),
+    ("server", &["unix_socket", "service", "wire", "access", "archive", "proof", "model", "clock", "histogram"]),
+    ("metrics", &["server", "service", "archive", "model", "clock", "histogram"]),
     ("evidence", &["proof", "wire", "model"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
     (
@@ -47,6 +49,7 @@ const MAY_USE: [(&str, &[&str]); 23] = [
             "model",
             "config",
             "server",
+            "metrics",
             "telemetry",
             "unix_socket",
         ],

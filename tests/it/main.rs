@@ -31,6 +31,7 @@ mod followed_log;
 mod imports;
 mod labels;
 mod layers;
+mod metrics;
 mod model;
 mod pages;
 mod portrait;

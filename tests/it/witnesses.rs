@@ -75,6 +75,12 @@ fn public(key: &SigningKey) -> Vec<u8> {
     [&[4], &key.verifying_key().to_bytes()[..]].concat()
 }
 
+/// The URL and the key of a witness at which nobody answers.
+pub(crate) fn unreachable() -> String {
+    let key = public(&signing_key(1));
+    format!("http://127.0.0.1:1/w1/={NAME}+{:08x}+{}", key_id(&key), BASE64.encode(&key))
+}
+
 impl TestWitness {
     async fn new(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -40,7 +40,7 @@ use crate::store::full_change::FullChange;
 /// How often the destruction is prepared again because the article has changed in the meantime.
 const ATTEMPTS_MAX: usize = 32;
 /// How long the files of the database may have destroyed text before operators are alarmed: a day.
-const DESTRUCTION_OVERDUE_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
+pub(crate) const DESTRUCTION_OVERDUE_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// What is to be destroyed, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,15 +24,15 @@
 //!
 //! The caches know neither the engine nor the durable tail; callers pass in how to load what is missing.
 
-use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use quick_cache::sync::{Cache, DefaultLifecycle, GuardResult};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::GuardResult;
 
 use crate::archive::project::timeline::Timeline;
+use crate::archive::read::counted_cache::{CacheStats, CountedCache};
 use crate::archive::writes::Writes;
 use crate::model::{ArticleKey, ArticleName, Change, Seq};
 use crate::store::StoreError;
@@ -83,15 +83,25 @@ const FREQUENT: f64 = 0.97;
 /// fraction, superseded entries would stay and evict each newest revision before it is revised or read.
 const RECENT: f64 = 0.5;
 
+/// Which of the caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CacheKind {
+    Heads,
+    Changes,
+    Contents,
+    Timelines,
+    Scanned,
+}
+
 /// The caches of one archive.
 pub(crate) struct Caches {
-    heads: Cache<ArticleName, HeadEntry, CacheWeighter>,
-    changes: Cache<Seq, Arc<Change>, CacheWeighter>,
+    heads: CountedCache<ArticleName, HeadEntry, CacheWeighter>,
+    changes: CountedCache<Seq, Arc<Change>, CacheWeighter>,
     /// Encoded contents.
-    contents: Cache<Seq, Bytes, ContentWeighter>,
-    timelines: Cache<ArticleKey, Arc<Timeline>, CacheWeighter>,
+    contents: CountedCache<Seq, Bytes, ContentWeighter>,
+    timelines: CountedCache<ArticleKey, Arc<Timeline>, CacheWeighter>,
     /// Encoded contents that scans have read, each until a delta of it is.
-    scanned: Cache<Seq, Bytes, ContentWeighter>,
+    scanned: CountedCache<Seq, Bytes, ContentWeighter>,
     /// How often the caches were emptied.
     generation: AtomicU64,
 }
@@ -101,13 +111,35 @@ impl Caches {
     pub(crate) fn new(bytes: u64) -> Self {
         let sixth = bytes / 6;
         Self {
-            heads: cache(sixth, 600, FREQUENT, CacheWeighter),
-            changes: cache(sixth, 900, RECENT, CacheWeighter),
-            contents: cache(2 * sixth, 4_000, RECENT, ContentWeighter),
-            timelines: cache(sixth, 1_000, FREQUENT, CacheWeighter),
-            scanned: cache(sixth, 4_000, RECENT, ContentWeighter),
+            heads: CountedCache::new(sixth, 600, FREQUENT, CacheWeighter),
+            changes: CountedCache::new(sixth, 900, RECENT, CacheWeighter),
+            contents: CountedCache::new(2 * sixth, 4_000, RECENT, ContentWeighter),
+            timelines: CountedCache::new(sixth, 1_000, FREQUENT, CacheWeighter),
+            scanned: CountedCache::new(sixth, 4_000, RECENT, ContentWeighter),
             generation: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a value that is read from storage because it was not cached.
+    pub(crate) fn missed(&self, cache: CacheKind) {
+        match cache {
+            CacheKind::Heads => self.heads.missed(),
+            CacheKind::Changes => self.changes.missed(),
+            CacheKind::Contents => self.contents.missed(),
+            CacheKind::Timelines => self.timelines.missed(),
+            CacheKind::Scanned => self.scanned.missed(),
+        }
+    }
+
+    /// What each cache has done, by its name.
+    pub(crate) fn stats(&self) -> [(&'static str, CacheStats); 5] {
+        [
+            ("heads", self.heads.stats()),
+            ("changes", self.changes.stats()),
+            ("contents", self.contents.stats()),
+            ("timelines", self.timelines.stats()),
+            ("scans", self.scanned.stats()),
+        ]
     }
 
     /// How often the caches were emptied.
@@ -118,11 +150,11 @@ impl Caches {
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
-        self.heads.clear();
-        self.changes.clear();
-        self.contents.clear();
-        self.timelines.clear();
-        self.scanned.clear();
+        self.heads.entries.clear();
+        self.changes.entries.clear();
+        self.contents.entries.clear();
+        self.timelines.entries.clear();
+        self.scanned.entries.clear();
     }
 
     pub(crate) fn head(&self, name: &ArticleName) -> Option<HeadEntry> {
@@ -136,7 +168,7 @@ impl Caches {
         name: &ArticleName,
         load: impl FnOnce() -> Result<Option<HeadEntry>, StoreError>,
     ) -> Result<Option<HeadEntry>, StoreError> {
-        match self.heads.get_value_or_guard(name, None) {
+        match self.heads.entries.get_value_or_guard(name, None) {
             GuardResult::Value(entry) => Ok(Some(entry)),
             GuardResult::Timeout => load(),
             GuardResult::Guard(guard) => {
@@ -170,65 +202,45 @@ impl Caches {
 
     /// Caches a change that a read of this generation has read.
     pub(crate) fn put_change(&self, change: &Arc<Change>, generation: u64) {
-        self.changes.insert(change.seq, Arc::clone(change));
+        self.changes.entries.insert(change.seq, Arc::clone(change));
         if self.generation() != generation {
-            self.changes.remove(&change.seq);
+            self.changes.entries.remove(&change.seq);
         }
     }
 
     /// Caches a content that a read of this generation has read.
     pub(crate) fn put_content(&self, seq: Seq, content: Bytes, generation: u64) {
-        self.contents.insert(seq, content);
+        self.contents.entries.insert(seq, content);
         if self.generation() != generation {
-            self.contents.remove(&seq);
+            self.contents.entries.remove(&seq);
         }
     }
 
     /// Keeps a content that a scan of this generation has read, in place of its base.
     pub(crate) fn put_scanned_content(&self, seq: Seq, base: Option<Seq>, content: Bytes, generation: u64) {
         if let Some(base) = base {
-            self.scanned.remove(&base);
+            self.scanned.entries.remove(&base);
         }
-        self.scanned.insert(seq, content);
+        self.scanned.entries.insert(seq, content);
         if self.generation() != generation {
-            self.scanned.remove(&seq);
+            self.scanned.entries.remove(&seq);
         }
     }
 
     pub(crate) fn put_timeline(&self, article: ArticleKey, timeline: Arc<Timeline>) {
-        self.timelines.insert(article, timeline);
+        self.timelines.entries.insert(article, timeline);
     }
 
     /// Caches what a durable commit wrote. Its end must not be announced before this returns.
     pub(crate) fn apply(&self, writes: Writes) {
         for (seq, content) in writes.contents {
-            self.contents.insert(seq, content);
+            self.contents.entries.insert(seq, content);
         }
         for change in writes.changes {
-            self.changes.insert(change.seq, change);
+            self.changes.entries.insert(change.seq, change);
         }
         for (article, (name, head)) in writes.heads {
-            self.heads.insert(name, HeadEntry { article, head: Arc::new(head) });
+            self.heads.entries.insert(name, HeadEntry { article, head: Arc::new(head) });
         }
-    }
-}
-
-/// Creates a cache of `bytes` bytes for entries of about `typical` bytes each, with the fraction `hot` of it reserved
-/// for entries that are used again.
-fn cache<Key: Eq + Hash, Value: Clone, W: Weighter<Key, Value> + Clone>(
-    bytes: u64,
-    typical: u64,
-    hot: f64,
-    weighter: W,
-) -> Cache<Key, Value, W> {
-    let items = usize::try_from(bytes / typical).unwrap_or(usize::MAX).max(16);
-    let mut options = OptionsBuilder::new();
-    options.estimated_items_capacity(items).weight_capacity(bytes).hot_allocation(hot);
-    match options.build() {
-        Ok(options) => {
-            Cache::with_options(options, weighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
-        }
-        // Building fails only if a capacity is missing, and both are set.
-        Err(_) => Cache::with_weighter(items, bytes, weighter),
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod cache;
 pub(crate) mod candidates;
 pub mod compare;
 pub(crate) mod contents;
+pub(crate) mod counted_cache;
 pub mod list;
 pub(crate) mod matching;
 pub mod point;

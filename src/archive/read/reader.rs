@@ -26,7 +26,7 @@ use bytes::Bytes;
 use crate::archive::changefeed::entry::FeedEntry;
 use crate::archive::error::ArchiveError;
 use crate::archive::project::timeline::{Timeline, TimelineReader};
-use crate::archive::read::cache::HeadEntry;
+use crate::archive::read::cache::{CacheKind, HeadEntry};
 use crate::archive::read::contents;
 use crate::archive::shared::Shared;
 use crate::model::{ArticleKey, ArticleName, Change, ContentDigest, Seq};
@@ -91,13 +91,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The tables, for what a cache did not have.
+    fn missed(&self, cache: CacheKind) -> Result<Tables<'a>, ReadError> {
+        let tables = self.tables()?;
+        self.shared.caches.missed(cache);
+        Ok(tables)
+    }
+
     /// The head of the article with this name, whatever the bound of the read; `None` if no durable change created the
     /// article. The engine may already have its name, from a commit that is not durable yet.
     pub(crate) fn head(&self, name: &ArticleName) -> Result<Option<HeadEntry>, ReadError> {
         if let Some(entry) = self.shared.caches.head(name) {
             return Ok(Some(entry));
         }
-        let tables = self.tables()?;
+        let tables = self.missed(CacheKind::Heads)?;
         let durable_end = self.shared.tail().position.next_seq;
         let load = || match tables.article(name, durable_end)? {
             Some(article) => load_head(&tables, article).map(Some),
@@ -124,7 +131,7 @@ impl<'a> Reader<'a> {
             return Ok(change);
         }
         let missing = || StoreError::damaged_at(seq, "a change of the log is missing");
-        let change = Arc::new(self.tables()?.change(seq)?.ok_or_else(missing)?);
+        let change = Arc::new(self.missed(CacheKind::Changes)?.change(seq)?.ok_or_else(missing)?);
         if self.mode == ReadMode::ReadThrough {
             self.shared.caches.put_change(&change, self.generation);
         }
@@ -177,8 +184,10 @@ impl<'a> Reader<'a> {
         if let Some(content) = self.shared.caches.content(seq) {
             return Ok(content);
         }
-        let (tables, caches) = (self.tables()?, &self.shared.caches);
-        if self.mode == ReadMode::Scan {
+        let is_scan = self.mode == ReadMode::Scan;
+        let tables = self.missed(if is_scan { CacheKind::Scanned } else { CacheKind::Contents })?;
+        let caches = &self.shared.caches;
+        if is_scan {
             let (content, base) = contents::load(tables.source(), seq, digest, |seq| caches.scanned_content(seq))?;
             caches.put_scanned_content(seq, base, content.clone(), self.generation);
             return Ok(content);
@@ -221,7 +230,7 @@ impl<'a> Reader<'a> {
             let tables = Tables::new(self.shared.engine.as_ref());
             return Ok(read(TimelineReader::Loaded(&timeline, tables, entry.article))?);
         }
-        let tables = self.tables()?;
+        let tables = self.missed(CacheKind::Timelines)?;
         if self.mode == ReadMode::ReadThrough && worth_loading(entry) {
             let known_below = self.shared.tail().position.next_seq;
             if let Some(timeline) = Timeline::load(&tables, entry.article, known_below, TIMELINE_ENTRIES_MAX)? {

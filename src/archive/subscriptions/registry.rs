@@ -95,6 +95,11 @@ impl Subscriptions {
         following.take(count).map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
     }
 
+    /// The lowest acknowledged position; `None` if there are no subscriptions.
+    pub(crate) fn lowest(&self) -> Option<Seq> {
+        self.state().durable.values().map(|record| record.next_seq).min()
+    }
+
     /// The subscriptions that have acknowledged the change at `seq`.
     pub(crate) fn ahead_of(&self, seq: Seq) -> Vec<SubscriptionId> {
         let state = self.state();

@@ -58,6 +58,11 @@ impl QueueCapacity {
         Self { operations, byte_permits, byte_permits_max }
     }
 
+    /// The number of bytes that are reserved, in units of permits.
+    pub(super) fn used_bytes(&self) -> usize {
+        self.byte_permits_max.saturating_sub(self.byte_permits.available_permits()) * BYTES_PER_PERMIT
+    }
+
     pub(super) fn close(&self) {
         self.operations.close();
         self.byte_permits.close();

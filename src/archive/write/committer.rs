@@ -4,14 +4,24 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Instant;
 
+use crate::archive::stats::CommitHistograms;
 use crate::archive::write::messages::WriterMessage;
 use crate::store::{Batch, Engine};
 
 /// Commits each batch that arrives, until the sender of batches or the receiver of results is gone.
-pub(crate) fn run(engine: &dyn Engine, batches: &Receiver<Arc<Batch>>, messages: &SyncSender<WriterMessage>) {
+pub(crate) fn run(
+    engine: &dyn Engine,
+    batches: &Receiver<Arc<Batch>>,
+    messages: &SyncSender<WriterMessage>,
+    histograms: &CommitHistograms,
+) {
     while let Ok(batch) = batches.recv() {
-        if messages.send(WriterMessage::Committed(engine.commit(&batch))).is_err() {
+        let begun = Instant::now();
+        let done = engine.commit(&batch);
+        histograms.observe_sync(begun.elapsed());
+        if messages.send(WriterMessage::Committed(done)).is_err() {
             return;
         }
     }

@@ -94,6 +94,11 @@ impl Queue {
         (OPERATIONS_MAX + IMPORTED_MAX).saturating_sub(free)
     }
 
+    /// The size of the contents and originals that are queued, to a KiB for each job.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.room.used_bytes() + self.imported.used_bytes()
+    }
+
     /// Queues the operations of one job if there is room for them; otherwise [`Unavailable::QueueFull`] or
     /// [`Unavailable::ShareUsed`]. Once this has returned, they are carried out in order of queueing, whether or not
     /// the caller waits for the reply.

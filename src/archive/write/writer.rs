@@ -188,10 +188,10 @@ impl Writer {
     ) -> std::io::Result<JoinHandle<()>> {
         let WriterStart { tail, watermark, salts, flush_deadline } = start;
         let (commits, batches) = sync_channel::<Arc<Batch>>(1);
-        let engine = Arc::clone(&shared.engine);
+        let (engine, histograms) = (Arc::clone(&shared.engine), Arc::clone(&shared.commits));
         let committer = std::thread::Builder::new()
             .name("dateline-commit".to_owned())
-            .spawn(move || committer::run(engine.as_ref(), &batches, &to_self))?;
+            .spawn(move || committer::run(engine.as_ref(), &batches, &to_self, &histograms))?;
         let Tail { position, commits: commits_done, closed_time, .. } = tail;
         std::thread::Builder::new().name("dateline-write".to_owned()).spawn(move || {
             let open = OpenCommit::new(position, shared.edge().as_ref().clone());
@@ -474,6 +474,7 @@ impl Writer {
             self.disk_is_full = false;
             tracing::info!("the disk has room again; writes are accepted");
         }
+        self.shared.commits.observe_changes(writes.changes.len());
         self.shared.apply(writes, edge);
         self.shared.announce(|tail| {
             let closed_time = closed_time.or(tail.closed_time);

@@ -10,6 +10,7 @@ pub(in crate::cli) mod globals;
 pub(in crate::cli) mod import;
 pub(in crate::cli) mod proof;
 pub(in crate::cli) mod selection;
+pub(in crate::cli) mod status;
 pub(in crate::cli) mod values;
 pub(in crate::cli) mod verify;
 pub(in crate::cli) mod web;
@@ -30,6 +31,7 @@ use self::globals::Globals;
 use self::import::ImportArgs;
 use self::proof::{KeyArgs, ProofArgs};
 use self::selection::{AsOfArgs, ChangedPart, FilterArgs, RangeArgs};
+use self::status::StatusArgs;
 use self::values::{
     State, article_id, article_url, gone_after, instant, label, language, limit, request_id, revision_number,
     source_id, state,
@@ -159,7 +161,7 @@ pub(in crate::cli) enum Command {
     /// Rewrite the archive's database into a smaller one; no server may hold the archive
     Compact,
     /// Show the archive's size and last change, and whether it accepts writes
-    Status,
+    Status(StatusArgs),
     /// Serve the archive over gRPC
     Serve(Box<ServeArgs>),
     /// Print a completion script for a shell

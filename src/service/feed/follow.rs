@@ -23,6 +23,7 @@ use super::ending::{Ending, Interruption};
 use super::memory::{self, MemoryShare};
 use super::query::{Begin, RequestedQuery, feed_view};
 use super::show;
+use super::stats::{FeedStats, SubscriberKind, SubscriberPlace};
 use super::subscribe_target::{SubscribeTarget, attach};
 use crate::archive::changefeed::{FeedEnd, FeedView, PagePlan};
 use crate::archive::subscriptions::Attachment;
@@ -70,6 +71,8 @@ pub(super) struct Subscriber {
     pending_share: Option<MemoryShare>,
     /// The position before the last event. It applies if the transport never takes that event.
     before_last_event: (Snapshot, Option<SnapshotPlace>),
+    /// Its place among the subscribers that an operator sees.
+    counted: Option<SubscriberPlace>,
 }
 
 /// What ends a wait.
@@ -123,7 +126,21 @@ impl Subscriber {
             bookmark_due: Instant::now() + heartbeat,
             pending_share: None,
             before_last_event,
+            counted: None,
         })
+    }
+
+    /// Shows this subscriber and its position in `stats`, as long as it runs.
+    pub(super) fn counted_in(self, stats: &Arc<FeedStats>) -> Self {
+        let kind = if self.attachment.is_some() { SubscriberKind::Durable } else { SubscriberKind::Feed };
+        Self { counted: Some(stats.enter(kind, self.place.next_seq)), ..self }
+    }
+
+    /// Shows the present position.
+    fn count(&self) {
+        if let Some(counted) = &self.counted {
+            counted.set(self.place.next_seq);
+        }
     }
 
     /// Sends events until the client is gone or the stream ends.
@@ -166,6 +183,7 @@ impl Subscriber {
                 self.room(sink).await?;
             }
             self.send_changes(sink).await?;
+            self.count();
             if self.place.next_seq == self.end.now() {
                 self.send_caught_up(sink).await?;
                 // If more was committed meanwhile, the loop continues instead of waiting.
@@ -318,7 +336,10 @@ impl Subscriber {
                 () = &mut gone => return Wake::Gone,
             };
             match self.context.archive.feed_without_match(self.place, end, &self.plan.query) {
-                Some(end_of_examined) => self.place = end_of_examined,
+                Some(end_of_examined) => {
+                    self.place = end_of_examined;
+                    self.count();
+                }
                 None => return Wake::More,
             }
             tokio::time::sleep(EXAMINE_AGAIN_AFTER).await;

@@ -11,6 +11,7 @@ mod query;
 mod request;
 mod show;
 mod snapshot;
+mod stats;
 mod subscribe_target;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response};
 
 pub use self::memory::Memory;
+pub use self::stats::{FeedStats, SubscriberKind};
 use super::caller::{Caller, PeerPlace, PerPeer};
 use super::sink::{Messages, Sink};
 use super::status::Refusal;
@@ -36,14 +38,16 @@ pub struct FeedHandler {
     streams_max: usize,
     peers: PerPeer,
     per_peer_max: usize,
+    stats: Arc<FeedStats>,
 }
 
 impl FeedHandler {
-    /// Creates a handler that allows `streams_max` open streams, of which one peer may have `per_peer_max`.
-    pub fn new(context: Context, streams_max: usize, per_peer_max: usize) -> Self {
+    /// Creates a handler that allows `streams_max` open streams, of which one peer may have `per_peer_max`. It counts
+    /// them in `stats`.
+    pub fn new(context: Context, streams_max: usize, per_peer_max: usize, stats: Arc<FeedStats>) -> Self {
         let streams_max = streams_max.min(Semaphore::MAX_PERMITS);
         let streams = Arc::new(Semaphore::new(streams_max));
-        Self { context, streams, streams_max, peers: PerPeer::default(), per_peer_max }
+        Self { context, streams, streams_max, peers: PerPeer::default(), per_peer_max, stats }
     }
 
     /// Takes a place among all streams, and one among those of the peer.
@@ -76,7 +80,7 @@ impl ChangeFeedService for FeedHandler {
         let place = self.place(&caller)?;
         let subscriber = follow::Subscriber::new(&self.context, caller, request.into_inner()).await?;
         let (sink, received) = Sink::new(1, self.context.stalled_after);
-        self.context.subscribers.spawn(subscriber.run(sink));
+        self.context.subscribers.spawn(subscriber.counted_in(&self.stats).run(sink));
         Ok(Response::new(received.with(place)))
     }
 

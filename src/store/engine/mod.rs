@@ -27,6 +27,7 @@ mod wal;
 pub mod watermark;
 
 use std::ops::Bound;
+use std::time::Duration;
 
 pub use open_error::OpenError;
 
@@ -148,6 +149,17 @@ pub trait Read {
     fn scan(&self, range: KeyRange, direction: Direction) -> Scan<'_>;
 }
 
+/// The write-ahead log of an engine, and how far the database is behind it. All zero if the engine has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// The size of the files of the write-ahead log, in bytes.
+    pub log_bytes: u64,
+    /// The memory of the writes that are in the write-ahead log and not in the database, in bytes.
+    pub pending_bytes: u64,
+    /// How long the oldest of these writes has waited.
+    pub pending_for: Duration,
+}
+
 /// An ordered key-value store. The module documentation lists its guarantees.
 pub trait Engine: Read + Send + Sync + 'static {
     /// Writes `batch`, which is durable when this returns. The caller must not commit concurrently.
@@ -158,6 +170,16 @@ pub trait Engine: Read + Send + Sync + 'static {
 
     /// The size of the database on disk, in bytes.
     fn disk_bytes(&self) -> Result<u64, EngineError>;
+
+    /// The free space of its disk that this process may use, in bytes; `None` if it has no disk.
+    fn free_bytes(&self) -> Result<Option<u64>, EngineError> {
+        Ok(None)
+    }
+
+    /// What an operator should know. Does not touch the disk, and waits for no commit.
+    fn stats(&self) -> EngineStats {
+        EngineStats::default()
+    }
 
     /// Waits until nothing is written to disk any more by itself, for tests that copy or damage files.
     #[cfg(any(test, feature = "internals"))]

@@ -69,7 +69,9 @@ use super::directory::{Directory, sync_directory};
 use super::poison::Poison;
 use super::wal::{AppendError, LogError, WriteAheadLog};
 use super::watermark::Watermark;
-use super::{Batch, Direction, Engine, EngineError, KeyRange, OpenError, Read, Scan, own_file, own_folder};
+use super::{
+    Batch, Direction, Engine, EngineError, EngineStats, KeyRange, OpenError, Read, Scan, own_file, own_folder,
+};
 
 /// The size of a segment of sled's log, fixed when a database is created. A page above a quarter of it is stored
 /// outside the log.
@@ -354,6 +356,14 @@ impl Engine for SledEngine {
         let database: u64 =
             entries.iter().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum();
         Ok(database + self.shared.log.bytes())
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>, EngineError> {
+        self.shared.free_bytes().map(Some)
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.shared.stats()
     }
 
     #[cfg(any(test, feature = "internals"))]

@@ -24,6 +24,7 @@ mod refusals;
 mod serve;
 mod server;
 mod site;
+mod status_check;
 mod subscriptions;
 mod timestamp;
 mod tour;

@@ -122,6 +122,56 @@ fn a_server_that_cannot_start_says_why() {
     assert!(!cli.archive().exists(), "an archive was created that nothing was written to");
 }
 
+/// The address in a line of the log such as `… url=http://127.0.0.1:4711/metrics`.
+fn metrics_of(server: &Server) -> String {
+    let line = server.opening.lines().find(|line| line.contains("showing metrics")).unwrap();
+    line.split("url=http://").nth(1).unwrap().strip_suffix("/metrics").unwrap().to_owned()
+}
+
+#[test]
+fn metrics_are_shown_at_an_address_of_their_own() {
+    use std::io::{Read, Write};
+    let cli = Cli::new();
+    let server = Server::start(&cli, &["--metrics-listen", "127.0.0.1:0"]);
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let mut connection = std::net::TcpStream::connect(metrics_of(&server)).unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    let mut page = String::new();
+    connection.read_to_string(&mut page).unwrap();
+    let allocated = page.lines().find_map(|line| line.strip_prefix("dateline_allocated_bytes "));
+    assert!(allocated.unwrap().parse::<u64>().unwrap() > 1 << 20, "the binary has the allocator that is asked");
+    assert!(page.contains("\ndateline_articles 1\n"));
+    assert_eq!(server.terminate(), Some(0));
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    cli.fails(&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", &address], 1, "--metrics-listen sets another");
+    cli.fails(&["serve", "--metrics-listen", "9411"], 2, "--metrics-listen: \"9411\" is not an address with a port");
+}
+
+#[test]
+fn the_log_says_what_was_started_and_has_a_line_for_each_call() {
+    let cli = Cli::new();
+    let server = Server::start(&cli, &["--labels-max", "3"]);
+    let start = server.opening.lines().next().unwrap();
+    let settings = r#"settings={"labels_max":3,"listen":"127.0.0.1:0"}"#;
+    assert!(start.contains(env!("CARGO_PKG_VERSION")) && start.contains(settings), "{start}");
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    assert_eq!(cli.run(&["show", "press/b"]).code, 3);
+    let (_, log) = server.end();
+    let of_call = |method: &str| {
+        let line = log.lines().find(|line| line.contains("dateline::call: call ") && line.contains(method));
+        line.unwrap_or_else(|| panic!("no line of {method} in\n{log}")).to_owned()
+    };
+    let recorded = of_call("method=\"dateline.v1.ArchiveService/RecordObservation\"");
+    for field in
+        ["principal=\"-\"", "peer=127.0.0.1", "code=\"OK\"", "duration_ms=", "request_bytes=", "response_bytes="]
+    {
+        assert!(recorded.contains(field), "no {field} in {recorded}");
+    }
+    assert!(of_call("method=\"dateline.v1.ArchiveService/GetArticle\"").contains("code=\"NOT_FOUND\""));
+}
+
 #[test]
 fn two_commands_at_once_wait_for_each_other() {
     let cli = Cli::new();

@@ -1,7 +1,8 @@
 //! A real server process, which can be killed and started again.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStderr, Command};
+use std::process::{Child, Command};
+use std::thread::JoinHandle;
 
 use super::{Cli, Running};
 
@@ -10,7 +11,10 @@ pub(super) struct Server {
     process: Running,
     /// Where it serves, for `--server`: on TCP if it was started with an address, or else on its archive's socket.
     pub(super) address: String,
-    log: BufReader<ChildStderr>,
+    /// What it logged until it served.
+    pub(super) opening: String,
+    /// Reads the log all the time, since a server that cannot write to it stops.
+    log: JoinHandle<String>,
 }
 
 impl Server {
@@ -23,13 +27,15 @@ impl Server {
         let mut child: Child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let process = Running(child);
-        let mut line = String::new();
+        let (mut opening, mut line) = (String::new(), String::new());
         while !line.contains("serving") {
             line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it served");
+            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended before it served:\n{opening}");
+            opening.push_str(&line);
         }
         let address = line.split("address=").nth(1).unwrap().trim().to_owned();
-        Self { process, address, log }
+        let log = std::thread::spawn(move || std::io::read_to_string(&mut log).unwrap());
+        Self { process, address, opening, log }
     }
 
     /// The process id.
@@ -45,8 +51,7 @@ impl Server {
     /// Like [`Self::terminate`], but also returns what the server has logged since it began to serve.
     pub(super) fn end(mut self) -> (Option<i32>, String) {
         self.process.signal("TERM");
-        let log = std::io::read_to_string(&mut self.log).unwrap();
-        (self.process.0.wait().unwrap().code(), log)
+        (self.process.0.wait().unwrap().code(), self.log.join().unwrap())
     }
 
     /// Kills the server, as a power cut would.

@@ -28,7 +28,7 @@ use crate::model::plan::Text;
 use crate::server::{TestServer, name, publish};
 use crate::support;
 
-fn archive_over(engine: &MemoryEngine, flush_deadline: Duration) -> Archive {
+pub(crate) fn archive_over(engine: &MemoryEngine, flush_deadline: Duration) -> Archive {
     let options = Options { flush_deadline, ..Options::default() };
     Archive::over(Arc::new(engine.clone()), &options, Arc::new(SystemClock)).unwrap()
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::super::EngineError;
+use super::super::{EngineError, EngineStats};
 use super::pending::CopyLimits;
 use super::{Shared, database};
 
@@ -120,6 +120,16 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// The size of the write-ahead log, and how far sled is behind it.
+    pub(super) fn stats(&self) -> EngineStats {
+        let waiting_since = self.progress.lock().waiting_since;
+        EngineStats {
+            log_bytes: self.log.bytes(),
+            pending_bytes: u64::try_from(self.pending.bytes()).unwrap_or(u64::MAX),
+            pending_for: waiting_since.map_or(Duration::ZERO, |since| since.elapsed()),
+        }
     }
 
     /// Waits until sled has everything that is committed.
