@@ -18,8 +18,7 @@ use super::key::signer;
 use super::times;
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::capture::state_file::StateDir;
-use crate::client::Connection;
-use crate::client::{Client, Following, TrustedLog};
+use crate::client::{Client, ClientCertificate, ConnectOptions, Connection, Following, TrustedLog};
 use crate::clock::SystemClock;
 use crate::config::Bytes;
 use crate::model::url_key::without_credentials;
@@ -61,7 +60,7 @@ impl Session {
     /// its lock file names `command` to other processes.
     pub(super) async fn open(globals: &Globals, command: &str, access: Access) -> Result<Self, Failure> {
         match server_url(globals)? {
-            Some(url) => Self::remote(&url).await,
+            Some(url) => Self::remote(&url, globals).await,
             None => {
                 let path = archive_directory(globals.archive.as_deref(), None)?;
                 Self::local(&path, command, access, wait_deadline(globals)).await
@@ -123,11 +122,8 @@ impl Session {
     }
 
     /// Connects to the server at `url`.
-    pub(super) async fn remote(url: &str) -> Result<Self, Failure> {
-        if url.starts_with("https:") {
-            return Err(Failure::new(Exit::Usage, "this version does not support TLS; give an http:// URL"));
-        }
-        let client = Client::connect(url).await.map_err(|error| {
+    pub(super) async fn remote(url: &str, globals: &Globals) -> Result<Self, Failure> {
+        let client = connect_options(globals)?.connect(url).await.map_err(|error| {
             Failure::new(Exit::Unreachable, format!("the server at {url} cannot be reached: {}", innermost(&error)))
                 .hint("is it running? `dateline serve` starts one; without --server, commands open the archive")
         })?;
@@ -320,6 +316,25 @@ pub(super) fn open_failure(error: OpenArchiveError) -> Failure {
     }
 }
 
+/// The files by which a server is trusted, and by which it recognises this client.
+fn connect_options(globals: &Globals) -> Result<ConnectOptions, Failure> {
+    let read = |option: &str, path: &Path| {
+        std::fs::read(path)
+            .map_err(|error| Failure::new(Exit::Usage, format!("{option}: {} cannot be read: {error}", path.display())))
+    };
+    let certificate = match (&globals.tls_client_cert, &globals.tls_client_key) {
+        (None, None) => None,
+        (Some(chain), Some(key)) => {
+            Some(ClientCertificate { chain: read("--tls-client-cert", chain)?, key: read("--tls-client-key", key)? })
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            let message = "a client certificate needs both --tls-client-cert and --tls-client-key";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    };
+    Ok(ConnectOptions { ca: globals.ca.as_deref().map(|ca| read("--ca", ca)).transpose()?, certificate })
+}
+
 /// The URL of the server to use, if any. Flags take precedence over the environment, so `--archive` overrides
 /// DATELINE_SERVER.
 pub(super) fn server_url(globals: &Globals) -> Result<Option<String>, Failure> {
@@ -347,7 +362,7 @@ fn check_server_url(url: &str) -> Result<(), Failure> {
     let parsed = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
     let server = parsed.origin().ascii_serialization();
     if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(invalid("it must begin with http:// or unix:"));
+        return Err(invalid("it must begin with https://, http:// or unix:"));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(invalid("user name and password are not supported").hint(format!("give {server}")));

@@ -11,11 +11,12 @@ use std::path::PathBuf;
 
 use etcetera::AppStrategy;
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 use super::connect::platform_dirs;
 use super::exit::{Exit, Failure};
 use crate::capture::replace::replace_privately;
+use crate::client::is_safe_for_secrets;
 
 /// The largest token that is read, in bytes.
 const TOKEN_BYTES_MAX: u64 = 4 << 10;
@@ -30,7 +31,7 @@ struct Credentials {
 /// The token to send to the server at `url`; `None` if there is none.
 pub(super) fn token_for(url: &str) -> Result<Option<String>, Failure> {
     let Some(token) = known_token(url)? else { return Ok(None) };
-    if is_private(url) {
+    if is_safe_for_secrets(url) {
         return Ok(Some(token));
     }
     let message = format!("a token is not sent to {url}, where others on the network could read it");
@@ -53,21 +54,9 @@ fn known_token(url: &str) -> Result<Option<String>, Failure> {
     Ok(read()?.tokens.get(&origin(url)).cloned())
 }
 
-/// Whether only this machine, or only the server, can read what is sent.
-fn is_private(url: &str) -> bool {
-    let Ok(parsed) = Url::parse(url) else { return false };
-    match (parsed.scheme(), parsed.host()) {
-        ("https" | "unix", _) => true,
-        (_, Some(Host::Ipv4(ip))) => ip.is_loopback(),
-        (_, Some(Host::Ipv6(ip))) => ip.is_loopback(),
-        (_, Some(Host::Domain(domain))) => domain == "localhost",
-        (_, None) => false,
-    }
-}
-
 /// Keeps the token on standard input for a server.
 pub(super) fn log_in(url: &str) -> Result<(), Failure> {
-    if !is_private(url) {
+    if !is_safe_for_secrets(url) {
         let message = format!("a token for {url} could be read by others on the network");
         return Err(Failure::new(Exit::Usage, message).hint("use https://"));
     }
@@ -141,27 +130,4 @@ fn write(credentials: &Credentials) -> Result<(), Failure> {
     }
     replace_privately(&path, text.as_bytes())
         .map_err(|error| Failure::new(Exit::Failed, format!("{} cannot be written: {error}", path.display())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_goes_only_where_others_cannot_read_it() {
-        for (url, expected) in [
-            ("https://archive.example", true),
-            ("http://127.0.0.1:7411", true),
-            ("http://[::1]:7411", true),
-            ("http://localhost:7411", true),
-            ("unix:/srv/news/socket", true),
-            ("http://archive.example", false),
-            ("http://10.0.0.1:7411", false),
-            ("http://localhost.example", false),
-            ("nonsense", false),
-        ] {
-            assert_eq!(is_private(url), expected, "{url}");
-        }
-        assert_eq!(origin("https://archive.example:443/"), origin("https://archive.example"));
-    }
 }

@@ -11,6 +11,7 @@ mod args;
 mod article;
 mod backup;
 mod capture_errors;
+mod cert;
 mod check;
 mod compact;
 mod completions;
@@ -107,6 +108,10 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             let done = verify::run(globals, args, &mut out).await;
             let shown = out.finish();
             return done.and(shown);
+        }
+        Command::Cert(args) => {
+            cert::run(&args.command, &mut out)?;
+            return out.finish();
         }
         Command::Key(args) => {
             start_log(globals);
@@ -244,6 +249,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         | Command::Login(_)
         | Command::Logout(_)
         | Command::Audit(_)
+        | Command::Cert(_)
         | Command::Restore(_) => Ok(()),
     }
 }

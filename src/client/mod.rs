@@ -4,6 +4,7 @@
 //! [`Client::follow`] follows the change feed across broken connections. [`ServerError`] extracts the reason and
 //! details from a status.
 
+mod connect;
 mod follow;
 mod points;
 mod trusted_log;
@@ -11,21 +12,18 @@ mod trusted_log;
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
-use tower::service_fn;
 
+pub use self::connect::{ClientCertificate, ConnectOptions, is_safe_for_secrets};
 pub use self::follow::{Followed, Following};
 pub use self::points::{as_of, as_of_snapshot};
 pub use self::trusted_log::{TrustError, TrustedLog};
-use crate::unix_socket;
 use crate::wire::pb;
 use crate::wire::pb::access_service_client::AccessServiceClient;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
@@ -35,11 +33,6 @@ use crate::wire::pb::integrity_service_client::IntegrityServiceClient;
 
 /// The maximum size of a response. A response can be larger than any request, such as a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A call may take as long as it needs. A server that does not answer pings is considered gone, and the calls to it
-/// fail.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The clients of all services over one channel. Cloning is cheap, and clones share the connection.
 #[derive(Clone, Debug)]
@@ -79,24 +72,16 @@ impl Interceptor for Bearer {
 pub struct InvalidToken;
 
 impl Client {
-    /// Connects to a server: at an address, such as `http://127.0.0.1:7411`, or on a Unix socket, such as
-    /// `unix:/srv/news/socket`. When the connection breaks, the next call connects again.
+    /// Connects to a server with the default [`ConnectOptions`]: at an address, such as `http://127.0.0.1:7411` or
+    /// `https://news.example:7411`, or on a Unix socket, such as `unix:/srv/news/socket`. When the connection breaks, the
+    /// next call connects again.
     pub async fn connect(url: &str) -> Result<Self, tonic::transport::Error> {
-        match socket_path(url) {
-            Some(path) => Self::connect_socket(path).await,
-            None => Ok(Self::over(endpoint(url.to_owned())?.connect().await?)),
-        }
+        ConnectOptions::default().connect(url).await
     }
 
     /// Connects to the server on the Unix socket at `path`, as [`Self::connect`] does for a URL of it.
     pub async fn connect_socket(path: PathBuf) -> Result<Self, tonic::transport::Error> {
-        // A socket has no host name, so `:authority` has the one that gRPC's other implementations send.
-        let endpoint = endpoint("http://localhost".to_owned())?;
-        let connector = service_fn(move |_| {
-            let path = path.clone();
-            async move { unix_socket::connect(&path).await.map(TokioIo::new) }
-        });
-        Ok(Self::over(endpoint.connect_with_connector(connector).await?))
+        connect::socket(path).await
     }
 
     /// Creates the clients over an existing channel.
@@ -139,21 +124,6 @@ impl Client {
     pub fn follow_checked(&self, request: pb::SubscribeRequest, log: TrustedLog) -> Following {
         Following::new(self.feed.clone(), request, Some(log))
     }
-}
-
-fn endpoint(url: String) -> Result<Endpoint, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(url)?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_EVERY)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    Ok(endpoint)
-}
-
-/// The path of a Unix socket in the notation of gRPC: `unix:PATH`, or `unix://PATH` for an absolute path.
-fn socket_path(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("unix:")?;
-    Some(path.strip_prefix("//").unwrap_or(path).into())
 }
 
 /// An error returned by a server, extracted from its status.

@@ -8,6 +8,7 @@ mod connections;
 mod health;
 mod listener;
 mod stats;
+mod tls;
 mod unread_responses;
 
 use std::convert::Infallible;
@@ -40,6 +41,7 @@ use self::connections::{Connection, ConnectionLimits};
 use self::health::HealthHandler;
 pub use self::listener::Listener;
 pub use self::stats::Stats;
+pub use self::tls::{Tls, TlsError, TlsFiles};
 use self::unread_responses::UnreadResponses;
 pub use crate::access::audit::{Audit, AuditLine, CODES_DENIED as AUDIT_CODES_DENIED, files as audit_files};
 pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE};
@@ -81,6 +83,10 @@ pub struct Options {
     pub grace: Duration,
     /// How long reads continue after a storage failure before the server ends. Default 30 s.
     pub failed_grace: Duration,
+    /// Encrypts the connections on TCP. Default: nothing does.
+    pub tls: Option<Tls>,
+    /// How often the files of [`Self::tls`] are read again. Default 10 s.
+    pub tls_files_every: Duration,
     /// Signs checkpoints. Default: nothing does.
     pub signer: Option<Arc<Signer>>,
     /// Whether texts may be destroyed, from this machine. Default: no.
@@ -109,6 +115,8 @@ impl Default for Options {
             stalled_after: Duration::from_secs(60),
             grace: Duration::from_secs(30),
             failed_grace: Duration::from_secs(30),
+            tls: None,
+            tls_files_every: Duration::from_secs(10),
             signer: None,
             allow_expunge: false,
             access: None,
@@ -213,6 +221,7 @@ pub async fn serve(
         never = watch_destruction(&archive) => match never {},
         never = watch_rules(access) => match never {},
         never = watch_weakenings(&weakenings) => match never {},
+        never = follow_certificate(options.tls.as_ref(), options.tls_files_every) => match never {},
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
@@ -271,9 +280,16 @@ async fn watch_destruction(archive: &Archive) -> Infallible {
 /// What a server leaves open to others that it could keep from them.
 fn weakenings(listeners: &[Listener], options: &Options) -> Vec<pb::Weakening> {
     let no_auth = options.access.is_none() && listeners.iter().any(Listener::is_open_without_authentication);
-    let no_tls = listeners.iter().any(Listener::is_readable_on_the_way);
+    let no_tls = options.tls.is_none() && listeners.iter().any(Listener::is_remote);
     let found = [(no_auth, pb::Weakening::NoAuth), (no_tls, pb::Weakening::NoTls)];
     found.into_iter().filter_map(|(is_found, weakening)| is_found.then_some(weakening)).collect()
+}
+
+async fn follow_certificate(tls: Option<&Tls>, every: Duration) -> Infallible {
+    match tls {
+        Some(tls) => tls.follow(every).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Logs what is left open to others, now and at intervals, so that nobody forgets it.

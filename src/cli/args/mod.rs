@@ -2,6 +2,7 @@
 
 pub(in crate::cli) mod access;
 pub(in crate::cli) mod backup;
+pub(in crate::cli) mod cert;
 pub(in crate::cli) mod evidence;
 pub(in crate::cli) mod export;
 pub(in crate::cli) mod expunge;
@@ -23,6 +24,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use self::access::{AuditArgs, LoginArgs, TokenArgs};
 use self::backup::{BackupArgs, RestoreArgs};
+use self::cert::CertArgs;
 use self::evidence::EvidenceArgs;
 use self::export::ExportArgs;
 use self::expunge::ExpungeArgs;
@@ -154,6 +156,8 @@ pub(in crate::cli) enum Command {
     Evidence(Box<EvidenceArgs>),
     /// Make the key that signs what the log has, or print the key that checks it
     Key(KeyArgs),
+    /// Make certificates for TLS, from an authority of your own
+    Cert(CertArgs),
     /// Destroy texts that the archive may no longer keep, such as by order of a court; it cannot be undone
     Expunge(ExpungeArgs),
     /// Rewrite the archive's database into a smaller one; no server may hold the archive

@@ -3,6 +3,7 @@
 mod access;
 mod add;
 mod backup;
+mod cert;
 mod changed;
 mod clock;
 mod compact;
