@@ -44,7 +44,7 @@ async fn create(session: &Session, args: &CreateArgs, out: &mut Output) -> Resul
     out.line(&created.token)
 }
 
-/// When a token ends: `90d` is in so many days, anything else is a time.
+/// When a token ends: `90d` is a number of days from now, anything else is a time.
 fn expiry(text: &str) -> Result<Timestamp, Failure> {
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse::<i64>().ok()) {
         return Ok(times::now().saturating_add_micros(days.saturating_mul(24 * 60 * 60 * 1_000_000)));

@@ -36,7 +36,7 @@ pub(in crate::cli) struct CreateArgs {
     /// On which source: an id, or the beginning of ids and *, such as "gazette-*"; "*" is all. Can be repeated
     #[arg(long, value_name = "SOURCE", value_delimiter = ',', required = true)]
     pub(in crate::cli) source: Vec<String>,
-    /// When the token ends: in so many days, such as 90d, or at a time [default: never]
+    /// When the token ends: after a number of days, such as 90d, or at a time [default: never]
     #[arg(long, value_name = "DAYS|TIME")]
     pub(in crate::cli) expires: Option<String>,
 }
