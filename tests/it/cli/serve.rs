@@ -145,7 +145,7 @@ fn metrics_are_shown_at_an_address_of_their_own() {
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    cli.fails(&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", &address], 1, "--metrics-listen sets another");
+    cli.fails(&["serve", "--metrics-listen", &address], 1, "--metrics-listen sets another");
     cli.fails(&["serve", "--metrics-listen", "9411"], 2, "--metrics-listen: \"9411\" is not an address with a port");
 }
 
@@ -154,7 +154,7 @@ fn the_log_says_what_was_started_and_has_a_line_for_each_call() {
     let cli = Cli::new();
     let server = Server::start(&cli, &["--labels-max", "3"]);
     let start = server.opening.lines().next().unwrap();
-    let settings = r#"settings={"labels_max":3,"listen":"127.0.0.1:0"}"#;
+    let settings = r#"settings={"labels_max":3}"#;
     assert!(start.contains(env!("CARGO_PKG_VERSION")) && start.contains(settings), "{start}");
     cli.add("a", "Ferry returns", "It did.", &[]);
     assert_eq!(cli.run(&["show", "press/b"]).code, 3);
@@ -164,9 +164,7 @@ fn the_log_says_what_was_started_and_has_a_line_for_each_call() {
         line.unwrap_or_else(|| panic!("no line of {method} in\n{log}")).to_owned()
     };
     let recorded = of_call("method=\"dateline.v1.ArchiveService/RecordObservation\"");
-    for field in
-        ["principal=\"-\"", "peer=127.0.0.1", "code=\"OK\"", "duration_ms=", "request_bytes=", "response_bytes="]
-    {
+    for field in ["principal=\"-\"", "peer=", "code=\"OK\"", "duration_ms=", "request_bytes=", "response_bytes="] {
         assert!(recorded.contains(field), "no {field} in {recorded}");
     }
     assert!(of_call("method=\"dateline.v1.ArchiveService/GetArticle\"").contains("code=\"NOT_FOUND\""));
