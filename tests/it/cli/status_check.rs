@@ -21,8 +21,7 @@ fn a_sound_archive_is_ok_with_and_without_a_server() {
     assert!(done.out.starts_with("DATELINE OK - 1 change of 1 article | changes=1 articles=1 used="), "{}", done.out);
 
     let server = Server::start(&cli, &[]);
-    let url = format!("http://{}", server.address);
-    let done = check(&cli, &["--server", &url, "--max-lag", "60"]);
+    let done = check(&cli, &["--server", &server.address, "--max-lag", "60"]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.out.ends_with(" queued=0 lag=0s;60\n"), "{}", done.out);
     assert_eq!(server.terminate(), Some(0));

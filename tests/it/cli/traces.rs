@@ -45,7 +45,7 @@ async fn collector() -> (String, UnboundedReceiver<Span>) {
 async fn a_write_is_a_part_of_its_callers_trace_and_says_where_its_time_went() {
     let (cli, (url, mut received)) = (Cli::new(), collector().await);
     let server = Server::start(&cli, &["--otlp-endpoint", &url]);
-    let mut client = Client::connect(&format!("http://{}", server.address)).await.unwrap();
+    let mut client = Client::connect(&server.address).await.unwrap();
     let mut request = Request::new(publish("bridge", "It closes."));
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     request.metadata_mut().insert("traceparent", traceparent.parse().unwrap());
