@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench service [-- PART… --seconds N --rounds N]`. The parts are `publish` (or `publish-1`,
 //! `publish-64`), `batch`, `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `proof`, `counted`,
-//! `depth` and `disk`; without any, all of them run. `--no-floors` omits the floors. The server, the clients and the floors share this process and
+//! `encrypted`, `depth` and `disk`; without any, all of them run. `--no-floors` omits the floors. The server, the clients and the floors share this process and
 //! its cores. The floors are a bare tonic echo of the same bytes, a loop of append and fdatasync, and the engine alone.
 //! Each pair is measured alternately, and the table has the medians of the rounds. The archive is in a temporary folder
 //! in the target folder.
@@ -148,6 +148,9 @@ fn main() -> anyhow::Result<()> {
         }
         if plan.has("counted") {
             support::counted::measure(&plan.folder, plan.rounds, plan.length, &mut table).await?;
+        }
+        if plan.has("encrypted") {
+            support::encrypted::measure(&plan.folder, plan.rounds, plan.length, &mut table).await?;
         }
         if plan.has("depth") {
             depth(&plan, &mut table).await?;

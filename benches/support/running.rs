@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dateline::internals::archive::{Archive, Options};
-use dateline::internals::client::Client;
+use dateline::internals::client::{Client, ConnectOptions};
 use dateline::internals::clock::SystemClock;
 use dateline::internals::proof::LogKey;
 use dateline::internals::server::{self, ServeError, Signer};
@@ -17,6 +17,8 @@ use tokio::task::JoinHandle;
 /// A running server.
 pub(crate) struct Running {
     pub(crate) url: String,
+    /// How clients connect to it.
+    pub(crate) connect: ConnectOptions,
     pub(crate) archive: Arc<Archive>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -42,14 +44,15 @@ impl Running {
         let archive = Arc::new(archive);
         let served = Arc::clone(&archive);
         let serving = tokio::spawn(async move { server::serve(vec![listener.into()], served, options, stopped).await });
-        Ok(Self { url, archive, stop, serving })
+        let connect = ConnectOptions::default();
+        Ok(Self { url, connect, archive, stop, serving })
     }
 
     /// `count` clients, each with a connection of its own.
     pub(crate) async fn clients(&self, count: usize) -> anyhow::Result<Vec<Client>> {
         let mut clients = Vec::with_capacity(count);
         for _ in 0..count {
-            clients.push(Client::connect(&self.url).await?);
+            clients.push(self.connect.clone().connect(&self.url).await?);
         }
         Ok(clients)
     }
