@@ -19,6 +19,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use dateline::internals::client::Connection;
 use dateline::internals::wire::pb;
 use support::history::History;
 use support::memory::{memory_of, mib, processor_of};
@@ -186,7 +187,7 @@ async fn compare(history: &History, archive: &Path, other: &Path, table: &mut Ta
     other.stop().await
 }
 
-type Archive = pb::archive_service_client::ArchiveServiceClient<tonic::transport::Channel>;
+type Archive = pb::archive_service_client::ArchiveServiceClient<Connection>;
 
 async fn content_at(
     archive: &mut Archive,

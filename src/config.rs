@@ -30,6 +30,16 @@ pub struct Settings {
     /// repeated, with commas in the variable
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_LISTEN", value_delimiter = ',')]
     pub listen: Option<Vec<String>>,
+    /// Encrypt connections on TCP with this certificate, in PEM, followed by those of intermediate authorities. Read again
+    /// when it changes
+    #[arg(long, value_name = "FILE", env = "DATELINE_TLS_CERT")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", env = "DATELINE_TLS_KEY")]
+    pub tls_key: Option<PathBuf>,
+    /// Accept client certificates of the authorities in this file, in PEM, as identities for the access rules
+    #[arg(long, value_name = "FILE", env = "DATELINE_TLS_CLIENT_CA")]
+    pub tls_client_ca: Option<PathBuf>,
     /// Listen on an address that other machines can reach without encryption
     #[arg(long, env = "DATELINE_NO_TLS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub no_tls: Option<bool>,
@@ -190,6 +200,9 @@ impl Settings {
         Self {
             archive: self.archive.or(other.archive),
             listen: self.listen.or(other.listen),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            tls_client_ca: self.tls_client_ca.or(other.tls_client_ca),
             no_tls: self.no_tls.or(other.no_tls),
             no_auth: self.no_auth.or(other.no_auth),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
@@ -241,12 +254,12 @@ impl Settings {
     fn address(&self, listen: &str) -> Result<SocketAddr, ConfigError> {
         let invalid = |reason: String| ConfigError::Invalid { setting: "listen", reason };
         let address = socket_address("listen", listen)?;
-        if is_loopback(address.ip()) || self.no_tls == Some(true) {
+        if is_loopback(address.ip()) || self.tls_cert.is_some() || self.no_tls == Some(true) {
             return Ok(address);
         }
         Err(invalid(format!(
-            "other machines can reach {address}, and what they send and receive would not be encrypted; pass --no-tls to \
-             allow that"
+            "other machines can reach {address}, and what they send and receive would not be encrypted; give a certificate with \
+             --tls-cert and --tls-key, or pass --no-tls to allow that"
         )))
     }
 

@@ -178,7 +178,10 @@ pub use crate::archive::{
 #[doc(hidden)]
 pub use crate::cli::main;
 #[cfg(feature = "client")]
-pub use crate::client::{Client, FieldViolation, Followed, Following, ServerError, TrustError, TrustedLog};
+pub use crate::client::{
+    Client, ClientCertificate, ConnectOptions, FieldViolation, Followed, Following, ServerError, TrustError,
+    TrustedLog, is_safe_for_secrets,
+};
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::model::{
     ArticleFilter, ArticleName, ArticleState, AsOf, Block, BlockKind, ChangeKind, Content, ContentParts, Fetch,

@@ -16,6 +16,8 @@ use crate::store::engine::own_file;
 pub const FILE: &str = "audit.jsonl";
 /// The size at which the file is rotated, in bytes.
 const BYTES_MAX: u64 = 16 << 20;
+/// The codes of calls that were refused because of who called.
+pub const CODES_DENIED: [&str; 2] = ["UNAUTHENTICATED", "PERMISSION_DENIED"];
 /// How many earlier files are kept.
 const EARLIER_MAX: u32 = 8;
 /// The most bytes of a resource name that a line has.

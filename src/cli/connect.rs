@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
 use tokio::time::Instant;
-use tonic::transport::Channel;
 use url::Url;
 
 use super::args::globals::Globals;
+use super::credentials;
 use super::exit::{Exit, Failure};
 use super::key::signer;
 use super::times;
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::capture::state_file::StateDir;
-use crate::client::{Client, Following, TrustedLog};
+use crate::client::{Client, ClientCertificate, ConnectOptions, Connection, Following, TrustedLog};
 use crate::clock::SystemClock;
 use crate::config::Bytes;
 use crate::model::url_key::without_credentials;
@@ -60,7 +60,7 @@ impl Session {
     /// its lock file names `command` to other processes.
     pub(super) async fn open(globals: &Globals, command: &str, access: Access) -> Result<Self, Failure> {
         match server_url(globals)? {
-            Some(url) => Self::remote(&url).await,
+            Some(url) => Self::remote(&url, globals).await,
             None => {
                 let path = archive_directory(globals.archive.as_deref(), None)?;
                 Self::local(&path, command, access, wait_deadline(globals)).await
@@ -79,17 +79,17 @@ impl Session {
     }
 
     /// A client of `ArchiveService`. All clients of a session share its connection.
-    pub(super) fn archive(&self) -> ArchiveServiceClient<Channel> {
+    pub(super) fn archive(&self) -> ArchiveServiceClient<Connection> {
         self.client.archive.clone()
     }
 
     /// A client of `AdminService`.
-    pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
+    pub(super) fn admin(&self) -> AdminServiceClient<Connection> {
         self.client.admin.clone()
     }
 
     /// A client of `ChangeFeedService`.
-    pub(super) fn feed(&self) -> ChangeFeedServiceClient<Channel> {
+    pub(super) fn feed(&self) -> ChangeFeedServiceClient<Connection> {
         self.client.feed.clone()
     }
 
@@ -122,14 +122,15 @@ impl Session {
     }
 
     /// Connects to the server at `url`.
-    pub(super) async fn remote(url: &str) -> Result<Self, Failure> {
-        if url.starts_with("https:") {
-            return Err(Failure::new(Exit::Usage, "this version does not support TLS; give an http:// URL"));
-        }
-        let client = Client::connect(url).await.map_err(|error| {
+    pub(super) async fn remote(url: &str, globals: &Globals) -> Result<Self, Failure> {
+        let client = connect_options(globals)?.connect(url).await.map_err(|error| {
             Failure::new(Exit::Unreachable, format!("the server at {url} cannot be reached: {}", innermost(&error)))
                 .hint("is it running? `dateline serve` starts one; without --server, commands open the archive")
         })?;
+        let client = match credentials::token_for(url)? {
+            None => client,
+            Some(token) => client.with_token(&token).map_err(|error| Failure::new(Exit::Usage, error))?,
+        };
         Ok(Self { client, embedded: None, server: Some(url.to_owned()) })
     }
 
@@ -197,7 +198,13 @@ impl Session {
         let keys: Vec<PathBuf> = keys.split(',').filter(|key| !key.is_empty()).map(PathBuf::from).collect();
         let signer = signer(&keys, std::env::var("DATELINE_LOG_ORIGIN").ok(), Vec::new(), archive.info())?;
         // The process has the archive's files, so it may do what it likes with them.
-        let options = server::Options { signer, allow_expunge: true, ..server::Options::default() };
+        let access = archive.info().directory.as_deref().and_then(|directory| {
+            let access = server::Access::open(directory, Arc::clone(archive.clock()));
+            // They are for others, not for the owner of the files.
+            access.inspect_err(|error| tracing::warn!(%error, "the access rules cannot be used")).ok()
+        });
+        let access = access.map(Arc::new);
+        let options = server::Options { signer, allow_expunge: true, access, ..server::Options::default() };
         let channel = server::in_process(Arc::clone(&archive), &options).await;
         let channel = channel.map_err(|error| Failure::new(Exit::Failed, innermost(&error)))?;
         Ok(Self { client: Client::over(channel), embedded: Some(archive), server: None })
@@ -309,6 +316,25 @@ pub(super) fn open_failure(error: OpenArchiveError) -> Failure {
     }
 }
 
+/// The files by which a server is trusted, and by which it recognises this client.
+fn connect_options(globals: &Globals) -> Result<ConnectOptions, Failure> {
+    let read = |option: &str, path: &Path| {
+        std::fs::read(path)
+            .map_err(|error| Failure::new(Exit::Usage, format!("{option}: {} cannot be read: {error}", path.display())))
+    };
+    let certificate = match (&globals.tls_client_cert, &globals.tls_client_key) {
+        (None, None) => None,
+        (Some(chain), Some(key)) => {
+            Some(ClientCertificate { chain: read("--tls-client-cert", chain)?, key: read("--tls-client-key", key)? })
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            let message = "a client certificate needs both --tls-client-cert and --tls-client-key";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+    };
+    Ok(ConnectOptions { ca: globals.ca.as_deref().map(|ca| read("--ca", ca)).transpose()?, certificate })
+}
+
 /// The URL of the server to use, if any. Flags take precedence over the environment, so `--archive` overrides
 /// DATELINE_SERVER.
 pub(super) fn server_url(globals: &Globals) -> Result<Option<String>, Failure> {
@@ -336,7 +362,7 @@ fn check_server_url(url: &str) -> Result<(), Failure> {
     let parsed = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
     let server = parsed.origin().ascii_serialization();
     if !matches!(parsed.scheme(), "http" | "https") {
-        return Err(invalid("it must begin with http:// or unix:"));
+        return Err(invalid("it must begin with https://, http:// or unix:"));
     }
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Err(invalid("user name and password are not supported").hint(format!("give {server}")));
@@ -397,7 +423,7 @@ pub(super) async fn state_dir(session: &Session, flag: Option<&Path>, command: &
 }
 
 /// The directories that the platform assigns to this program; `None` without a home directory.
-fn platform_dirs() -> Option<impl AppStrategy> {
+pub(super) fn platform_dirs() -> Option<impl AppStrategy> {
     let names = AppStrategyArgs {
         top_level_domain: "org".to_owned(),
         author: "dateline".to_owned(),

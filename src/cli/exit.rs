@@ -21,6 +21,8 @@ pub(super) enum Exit {
     Unreachable = 5,
     /// Stored data is damaged.
     Damaged = 6,
+    /// The caller is unknown to the server, or may not do this.
+    NotAllowed = 7,
 }
 
 /// Why a command failed.
@@ -146,13 +148,8 @@ fn exit_of(error: &ServerError) -> Exit {
         Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Exit::Unreachable,
         Code::DataLoss => Exit::Damaged,
-        Code::Ok
-        | Code::Unknown
-        | Code::PermissionDenied
-        | Code::Unauthenticated
-        | Code::ResourceExhausted
-        | Code::Unimplemented
-        | Code::Internal => Exit::Failed,
+        Code::PermissionDenied | Code::Unauthenticated => Exit::NotAllowed,
+        Code::Ok | Code::Unknown | Code::ResourceExhausted | Code::Unimplemented | Code::Internal => Exit::Failed,
     }
 }
 
@@ -168,6 +165,10 @@ fn is_of_document(error: &ServerError) -> bool {
 fn hint_of(error: &ServerError) -> Option<String> {
     let metadata = |key: &str| error.metadata.get(key).map(String::as_str).unwrap_or_default();
     let hint = match error.reason.as_str() {
+        "CREDENTIALS_MISSING" | "CREDENTIALS_INVALID" | "CREDENTIALS_EXPIRED" => {
+            "`dateline login URL` keeps a token for a server; `dateline token create` makes one".to_owned()
+        }
+        "PERMISSION_DENIED" => "`dateline whoami` shows what you may do".to_owned(),
         "ARTICLE_UNKNOWN" => "`dateline list` lists the articles".to_owned(),
         "REVISION_UNKNOWN" => {
             format!("`dateline log {}` lists its revisions", short(metadata("article")))

@@ -5,15 +5,18 @@
 //! rules of the archive itself are not implemented here.
 
 mod absent;
+mod access;
 mod add;
 mod args;
 mod article;
 mod backup;
 mod capture_errors;
+mod cert;
 mod check;
 mod compact;
 mod completions;
 mod connect;
+mod credentials;
 mod diff;
 mod evidence;
 mod exit;
@@ -106,6 +109,10 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             let shown = out.finish();
             return done.and(shown);
         }
+        Command::Cert(args) => {
+            cert::run(&args.command, &mut out)?;
+            return out.finish();
+        }
         Command::Key(args) => {
             start_log(globals);
             key::run(globals, &args.command, &mut out).await?;
@@ -169,6 +176,22 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             restore::run(globals, args, &mut out).await?;
             return out.finish();
         }
+        Command::Login(args) => {
+            access::log_in(args, &mut out)?;
+            return out.finish();
+        }
+        Command::Logout(args) => {
+            access::log_out(args, &mut out)?;
+            return out.finish();
+        }
+        Command::Audit(args) => {
+            out.page();
+            access::audit(globals, args, &mut out)?;
+            return out.finish();
+        }
+        // The first principal is made before there is a server, and perhaps before there is an article.
+        Command::Token(_) => ("token", Access::Create),
+        Command::Whoami => ("whoami", Access::Existing),
         Command::Expunge(_) => ("expunge", Access::Existing),
         Command::Status(_) => ("status", Access::Existing),
     };
@@ -210,6 +233,8 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Export(args) => export::run(session, &args, globals, out).await,
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
+        Command::Token(args) => access::token(session, &args.command, out).await,
+        Command::Whoami => access::whoami(session, out).await,
         Command::Expunge(args) => expunge::run(session, args, out).await,
         Command::Status(_) => status::run(session, out).await,
         Command::Proof(args) => proof::run(session, &args, out).await,
@@ -221,6 +246,10 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         | Command::Verify(_)
         | Command::Compact
         | Command::Key(_)
+        | Command::Login(_)
+        | Command::Logout(_)
+        | Command::Audit(_)
+        | Command::Cert(_)
         | Command::Restore(_) => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use super::signals::Signals;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
-use crate::server::{Listener, Witness};
+use crate::server::{Listener, Tls, TlsFiles, Witness};
 use crate::telemetry::Traces;
 use crate::{archive, metrics, server, telemetry, witness};
 
@@ -49,6 +49,7 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     let addresses = settings.addresses()?;
     let metrics_address = settings.metrics_address()?;
     let mut options = server_options(&settings)?;
+    options.tls = tls(&settings)?;
     let witnesses = witnesses(&settings)?;
     options.continue_trace = is_traced.then_some(telemetry::continue_trace);
     let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
@@ -80,6 +81,11 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
         Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", socket.display()))
             .hint("the archive needs a file system on which sockets can be created")
     })?);
+    if settings.no_auth != Some(true) {
+        let access = server::Access::open(&path, Arc::clone(opened.clock()));
+        options.access = Some(Arc::new(access.map_err(|error| Failure::new(Exit::Usage, error))?));
+        options.audit = Some(Arc::new(server::Audit::of(&path)));
+    }
     let (archive, signer) = (Arc::new(opened), options.signer.clone());
     let asking = async {
         match &signer {
@@ -156,6 +162,27 @@ async fn open(
         }
     }
     reopen().await.map(Some)
+}
+
+/// The TLS of the server, if it has a certificate.
+fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
+    let (certificate, key) = match (settings.tls_cert.clone(), settings.tls_key.clone()) {
+        (Some(certificate), Some(key)) => (certificate, key),
+        (None, None) if settings.tls_client_ca.is_none() => return Ok(None),
+        (None, None) => {
+            return usage("--tls-client-ca: clients can have certificates only if the server has one (--tls-cert)");
+        }
+        (Some(_), None) => return usage("--tls-cert: the private key is missing; name its file with --tls-key"),
+        (None, Some(_)) => return usage("--tls-key: the certificate is missing; name its file with --tls-cert"),
+    };
+    if settings.no_tls == Some(true) {
+        return usage("--no-tls and --tls-cert contradict each other; pass one of them");
+    }
+    let files = TlsFiles { certificate, key, client_ca: settings.tls_client_ca.clone() };
+    Tls::read(files).map(Some).map_err(|error| {
+        Failure::new(Exit::Usage, error).hint("`dateline cert server` makes a certificate to try TLS with")
+    })
 }
 
 /// Fails if everyone who connects could do everything, and the settings do not say that this is intended.

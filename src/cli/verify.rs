@@ -31,7 +31,7 @@ pub(super) async fn run(globals: &Globals, args: &VerifyArgs, out: &mut Output) 
     let mut verification = Verification { out, progress: Progress::new(globals), mode, phase: None, summary: None };
     match connect::server_url(globals)? {
         Some(_) if args.rebuild => return Err(served()),
-        Some(url) => verification.on_server(&Session::remote(&url).await?).await?,
+        Some(url) => verification.on_server(&Session::remote(&url, globals).await?).await?,
         None => {
             let path = connect::archive_directory(globals.archive.as_deref(), None)?;
             verification.offline(&path, connect::wait_deadline(globals)).await?;

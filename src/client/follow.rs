@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 use tokio_stream::{Stream, StreamExt};
-use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 
+use super::Connection;
 use super::{ServerError, TrustError, TrustedLog};
 use crate::wire::pb;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
@@ -75,7 +75,7 @@ pub enum Followed {
 ///
 /// Dropping the feed closes the stream.
 pub struct Following {
-    feed: ChangeFeedServiceClient<Channel>,
+    feed: ChangeFeedServiceClient<Connection>,
     request: pb::SubscribeRequest,
     trusted: Option<TrustedLog>,
     /// Whether the first event of the stream had a checkpoint of the trusted log.
@@ -103,7 +103,7 @@ enum StreamState {
 
 impl Following {
     pub(super) fn new(
-        feed: ChangeFeedServiceClient<Channel>,
+        feed: ChangeFeedServiceClient<Connection>,
         request: pb::SubscribeRequest,
         trusted: Option<TrustedLog>,
     ) -> Self {

@@ -4,6 +4,7 @@
 //! [`Client::follow`] follows the change feed across broken connections. [`ServerError`] extracts the reason and
 //! details from a status.
 
+mod connect;
 mod follow;
 mod points;
 mod trusted_log;
@@ -11,19 +12,20 @@ mod trusted_log;
 use std::collections::HashMap;
 use std::error::Error;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
-use tower::service_fn;
 
+pub use self::connect::{ClientCertificate, ConnectOptions, is_safe_for_secrets};
 pub use self::follow::{Followed, Following};
 pub use self::points::{as_of, as_of_snapshot};
 pub use self::trusted_log::{TrustError, TrustedLog};
-use crate::unix_socket;
 use crate::wire::pb;
+use crate::wire::pb::access_service_client::AccessServiceClient;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
@@ -31,53 +33,79 @@ use crate::wire::pb::integrity_service_client::IntegrityServiceClient;
 
 /// The maximum size of a response. A response can be larger than any request, such as a page of whole articles.
 const REPLY_BYTES_MAX: usize = 1 << 30;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A call may take as long as it needs. A server that does not answer pings is considered gone, and the calls to it
-/// fail.
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The clients of all services over one channel. Cloning is cheap, and clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The client of `ArchiveService`: writes and reads of articles.
-    pub archive: ArchiveServiceClient<Channel>,
+    pub archive: ArchiveServiceClient<Connection>,
     /// The client of `ChangeFeedService`: the change feed and durable subscriptions.
-    pub feed: ChangeFeedServiceClient<Channel>,
+    pub feed: ChangeFeedServiceClient<Connection>,
     /// The client of `AdminService`: status, verification and backup.
-    pub admin: AdminServiceClient<Channel>,
+    pub admin: AdminServiceClient<Connection>,
     /// The client of `IntegrityService`: checkpoints and proofs.
-    pub integrity: IntegrityServiceClient<Channel>,
+    pub integrity: IntegrityServiceClient<Connection>,
+    /// The client of `AccessService`: who calls, and tokens.
+    pub access: AccessServiceClient<Connection>,
+    channel: Channel,
 }
 
-impl Client {
-    /// Connects to a server: at an address, such as `http://127.0.0.1:7411`, or on a Unix socket, such as
-    /// `unix:/srv/news/socket`. When the connection breaks, the next call connects again.
-    pub async fn connect(url: &str) -> Result<Self, tonic::transport::Error> {
-        match socket_path(url) {
-            Some(path) => Self::connect_socket(path).await,
-            None => Ok(Self::over(endpoint(url.to_owned())?.connect().await?)),
+/// A channel, on which every call has the client's token, if it has one.
+pub type Connection = InterceptedService<Channel, Bearer>;
+
+/// Adds a token to calls.
+#[derive(Clone, Debug, Default)]
+pub struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert("authorization", token.clone());
         }
+        Ok(request)
+    }
+}
+
+/// A token has characters that cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token has characters that no token has")]
+pub struct InvalidToken;
+
+impl Client {
+    /// Connects to a server with the default [`ConnectOptions`]: at an address, such as `http://127.0.0.1:7411` or
+    /// `https://news.example:7411`, or on a Unix socket, such as `unix:/srv/news/socket`. When the connection breaks, the
+    /// next call connects again.
+    pub async fn connect(url: &str) -> Result<Self, tonic::transport::Error> {
+        ConnectOptions::default().connect(url).await
     }
 
     /// Connects to the server on the Unix socket at `path`, as [`Self::connect`] does for a URL of it.
     pub async fn connect_socket(path: PathBuf) -> Result<Self, tonic::transport::Error> {
-        // A socket has no host name, so `:authority` has the one that gRPC's other implementations send.
-        let endpoint = endpoint("http://localhost".to_owned())?;
-        let connector = service_fn(move |_| {
-            let path = path.clone();
-            async move { unix_socket::connect(&path).await.map(TokioIo::new) }
-        });
-        Ok(Self::over(endpoint.connect_with_connector(connector).await?))
+        connect::socket(path).await
     }
 
     /// Creates the clients over an existing channel.
     pub fn over(channel: Channel) -> Self {
+        Self::with(channel, Bearer::default())
+    }
+
+    /// The same connection, with a token in every call. Send it only where nobody else can read it: over TLS, over a Unix
+    /// socket, or to this machine.
+    pub fn with_token(self, token: &str) -> Result<Self, InvalidToken> {
+        let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| InvalidToken)?;
+        value.set_sensitive(true);
+        Ok(Self::with(self.channel, Bearer(Some(value))))
+    }
+
+    fn with(channel: Channel, bearer: Bearer) -> Self {
+        let connection = InterceptedService::new(channel.clone(), bearer);
         Self {
-            archive: ArchiveServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
-            feed: ChangeFeedServiceClient::new(channel.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
-            admin: AdminServiceClient::new(channel.clone()),
-            integrity: IntegrityServiceClient::new(channel).max_decoding_message_size(REPLY_BYTES_MAX),
+            archive: ArchiveServiceClient::new(connection.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            feed: ChangeFeedServiceClient::new(connection.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            admin: AdminServiceClient::new(connection.clone()),
+            integrity: IntegrityServiceClient::new(connection.clone()).max_decoding_message_size(REPLY_BYTES_MAX),
+            access: AccessServiceClient::new(connection),
+            channel,
         }
     }
 
@@ -96,21 +124,6 @@ impl Client {
     pub fn follow_checked(&self, request: pb::SubscribeRequest, log: TrustedLog) -> Following {
         Following::new(self.feed.clone(), request, Some(log))
     }
-}
-
-fn endpoint(url: String) -> Result<Endpoint, tonic::transport::Error> {
-    let endpoint = Endpoint::from_shared(url)?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_EVERY)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    Ok(endpoint)
-}
-
-/// The path of a Unix socket in the notation of gRPC: `unix:PATH`, or `unix://PATH` for an absolute path.
-fn socket_path(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("unix:")?;
-    Some(path.strip_prefix("//").unwrap_or(path).into())
 }
 
 /// An error returned by a server, extracted from its status.

@@ -26,6 +26,8 @@ impl Limits {
     pub const SUBSCRIPTIONS_MAX: usize = 10_000;
     /// The maximum number of revisions that one request to destroy texts names.
     pub const EXPUNGED_REVISIONS_MAX: usize = 1_000;
+    /// The most sources that one token is granted.
+    pub const GRANTED_SOURCES_MAX: usize = 64;
     /// The maximum number of parked changes of one durable subscription.
     pub const PARKED_MAX: usize = 1_000;
     /// The maximum number of parked changes of all durable subscriptions. They are kept in memory.

@@ -6,9 +6,10 @@
 //!
 //! A client begins with the HTTP/2 preface and a SETTINGS frame (RFC 9113, section 3.4), called its greeting here. If
 //! the greeting has not arrived within [`ConnectionLimits::greeting_within`], the connection is closed. A connection
-//! that is still silent when the server stops is closed at once, because it has no calls in progress.
+//! that is still silent when the server stops is closed at once, because it has no calls in progress. With TLS, the
+//! handshake is a part of the greeting. It runs in a task of its own, so that no connection waits for another's.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -26,6 +28,7 @@ use tonic::transport::server::Connected;
 use super::Options;
 use super::listener::{Accepted, Listener};
 use super::stats::{ConnectionStats, OpenConnection};
+use super::tls::Tls;
 use crate::service::{Caller, PeerIdentity, PeerPlace, PerPeer};
 
 /// Descriptors reserved for everything except connections: the database, files of backups and verifications, the
@@ -62,6 +65,8 @@ pub(super) struct ConnectionLimits {
     calls_max: usize,
     /// How long a client may take to send its preface and settings.
     greeting_within: Duration,
+    /// Encrypts the connections on TCP; `None` if they are not encrypted.
+    tls: Option<Tls>,
     /// Cancelled when the server stops.
     stopping: CancellationToken,
     stats: Arc<ConnectionStats>,
@@ -82,6 +87,7 @@ impl ConnectionLimits {
             peers: PerPeer::default(),
             calls_max: options.calls_per_connection_max,
             greeting_within: options.greeting_within,
+            tls: options.tls.clone(),
             stopping,
             stats: options.stats.as_ref().map(|stats| Arc::clone(&stats.connections)).unwrap_or_default(),
         }
@@ -89,33 +95,41 @@ impl ConnectionLimits {
 
     /// Accepts connections from `listener`, indefinitely.
     pub(super) fn connections(self, listener: Listener) -> impl Stream<Item = io::Result<Connection>> + Send {
-        let state = (listener, self, RejectionLog::default());
-        futures_util::stream::unfold(state, |(listener, limits, mut rejections)| async move {
+        let state = (listener, self, JoinSet::new(), RejectionLog::default());
+        futures_util::stream::unfold(state, |(listener, limits, mut handshakes, mut rejections)| async move {
             loop {
-                let connection = match listener.accept().await {
-                    Ok(accepted) => limits.admit(accepted),
-                    Err(error) => {
-                        tracing::debug!(%error, "a connection was not accepted");
-                        tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
-                        continue;
-                    }
+                let connection = tokio::select! {
+                    Some(done) = handshakes.join_next() => done.unwrap_or_else(|error| Err(error.to_string())),
+                    accepted = listener.accept() => match accepted.map(|accepted| limits.admit(accepted)) {
+                        Ok(Ok(Admitted::Open(connection))) => Ok(connection),
+                        Ok(Ok(Admitted::InHandshake(handshake))) => {
+                            handshakes.spawn(handshake);
+                            continue;
+                        }
+                        Ok(Err(reason)) => {
+                            limits.stats.reject();
+                            Err(reason.to_owned())
+                        }
+                        Err(error) => {
+                            tracing::debug!(%error, "a connection was not accepted");
+                            tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+                            continue;
+                        }
+                    },
                 };
                 match connection {
-                    Ok(connection) => return Some((Ok(connection), (listener, limits, rejections))),
-                    Err(reason) => {
-                        limits.stats.reject();
-                        rejections.log(reason);
-                    }
+                    Ok(connection) => return Some((Ok(connection), (listener, limits, handshakes, rejections))),
+                    Err(reason) => rejections.log(&reason),
                 }
             }
         })
     }
 
-    fn admit(&self, accepted: Accepted) -> Result<Connection, &'static str> {
+    fn admit(&self, accepted: Accepted) -> Result<Admitted, &'static str> {
         let permit = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| "the server has reached its limit of connections")?;
-        let (stream, caller, place): (Box<dyn Transport>, _, _) = match accepted {
+        match accepted {
             Accepted::Tcp(stream, peer) => {
                 let place = self
                     .peers
@@ -123,21 +137,28 @@ impl ConnectionLimits {
                     .ok_or("the client's address has reached its limit of connections")?;
                 // A small response must not wait for the next one to fill a packet.
                 stream.set_nodelay(true).map_err(|_| "the client disconnected before it was accepted")?;
-                (Box::new(stream), Caller::new(PeerIdentity::Anonymous, Some(peer.ip()), self.calls_max), Some(place))
+                let caller = Caller::new(PeerIdentity::Anonymous, Some(peer.ip()), self.calls_max);
+                let entry = self.entry(caller, permit, Some(place));
+                Ok(match self.tls.clone() {
+                    None => Admitted::Open(entry.open(stream)),
+                    Some(tls) => Admitted::InHandshake(Box::pin(entry.encrypt(stream, tls))),
+                })
             }
             Accepted::ArchiveSocket(stream) if is_of_this_user(&stream) => {
-                (Box::new(stream), Caller::new(PeerIdentity::Owner, None, self.calls_max), None)
+                let caller = Caller::new(PeerIdentity::Owner, None, self.calls_max);
+                Ok(Admitted::Open(self.entry(caller, permit, None).open(stream)))
             }
-            Accepted::ArchiveSocket(_) => return Err("only the archive's owner may use its socket"),
-        };
+            Accepted::ArchiveSocket(_) => Err("only the archive's owner may use its socket"),
+        }
+    }
+
+    fn entry(&self, caller: Caller, permit: OwnedSemaphorePermit, peer_place: Option<PeerPlace>) -> Entry {
         let greeting = Greeting {
             progress: GreetingProgress::default(),
             deadline: Box::pin(tokio::time::sleep(self.greeting_within)),
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
         };
-        let counted = Some(self.stats.accept());
-        let greeting = Some(Box::new(greeting));
-        Ok(Connection { stream, caller, greeting, _places: Some((permit, place)), _counted: counted })
+        Entry { caller, greeting: Box::new(greeting), places: (permit, peer_place), counted: self.stats.accept() }
     }
 
     /// How many connections may be open at once.
@@ -167,6 +188,39 @@ impl RejectionLog {
         }
         tracing::warn!(reason, refused = self.count, "rejecting connections");
         *self = Self { count: 0, logged: Some(Instant::now()) };
+    }
+}
+
+/// A connection that has its places, and what is left to do before it is used.
+enum Admitted {
+    Open(Connection),
+    InHandshake(Pin<Box<dyn Future<Output = Result<Connection, String>> + Send>>),
+}
+
+/// What an admitted connection has before its transport is ready.
+struct Entry {
+    caller: Caller,
+    greeting: Box<Greeting>,
+    places: (OwnedSemaphorePermit, Option<PeerPlace>),
+    counted: OpenConnection,
+}
+
+impl Entry {
+    fn open(self, stream: impl Transport + 'static) -> Connection {
+        let Self { caller, greeting, places, counted } = self;
+        let (greeting, places, counted) = (Some(greeting), Some(places), Some(counted));
+        Connection { stream: Box::new(stream), caller, greeting, _places: places, _counted: counted }
+    }
+
+    /// Completes a TLS handshake, within the time for the whole greeting.
+    async fn encrypt(mut self, stream: TcpStream, tls: Tls) -> Result<Connection, String> {
+        let done = tokio::select! {
+            done = tls.accept(stream) => done,
+            error = poll_fn(|cx| self.greeting.poll_given_up(cx)) => Err(error),
+        };
+        let (stream, identity) = done.map_err(|error| format!("a TLS handshake failed: {error}"))?;
+        self.caller.identity = identity;
+        Ok(self.open(stream))
     }
 }
 

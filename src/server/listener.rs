@@ -59,8 +59,8 @@ impl Listener {
         }
     }
 
-    /// Whether what is sent can be read on its way between machines.
-    pub(super) fn is_readable_on_the_way(&self) -> bool {
+    /// Whether what is sent leaves this machine, so that it can be read on its way unless it is encrypted.
+    pub(super) fn is_remote(&self) -> bool {
         match &self.0 {
             Kind::Tcp(listener) => {
                 !listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback())

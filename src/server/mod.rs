@@ -8,6 +8,7 @@ mod connections;
 mod health;
 mod listener;
 mod stats;
+mod tls;
 mod unread_responses;
 
 use std::convert::Infallible;
@@ -40,8 +41,9 @@ use self::connections::{Connection, ConnectionLimits};
 use self::health::HealthHandler;
 pub use self::listener::Listener;
 pub use self::stats::Stats;
+pub use self::tls::{Tls, TlsError, TlsFiles};
 use self::unread_responses::UnreadResponses;
-pub use crate::access::audit::Audit;
+pub use crate::access::audit::{Audit, AuditLine, CODES_DENIED as AUDIT_CODES_DENIED, files as audit_files};
 pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE};
 use crate::archive::Archive;
 use crate::model::Limits;
@@ -81,6 +83,10 @@ pub struct Options {
     pub grace: Duration,
     /// How long reads continue after a storage failure before the server ends. Default 30 s.
     pub failed_grace: Duration,
+    /// Encrypts the connections on TCP. Default: nothing does.
+    pub tls: Option<Tls>,
+    /// How often the files of [`Self::tls`] are read again. Default 10 s.
+    pub tls_files_every: Duration,
     /// Signs checkpoints. Default: nothing does.
     pub signer: Option<Arc<Signer>>,
     /// Whether texts may be destroyed, from this machine. Default: no.
@@ -109,6 +115,8 @@ impl Default for Options {
             stalled_after: Duration::from_secs(60),
             grace: Duration::from_secs(30),
             failed_grace: Duration::from_secs(30),
+            tls: None,
+            tls_files_every: Duration::from_secs(10),
             signer: None,
             allow_expunge: false,
             access: None,
@@ -155,6 +163,8 @@ const RESPONSES_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
 /// How often the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// How often it is checked whether the access rules have changed.
+const RULES_EVERY: Duration = Duration::from_secs(1);
 /// How often it is checked whether destroyed text is still in the files.
 const DESTRUCTION_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How often the log says what is left open to others.
@@ -180,6 +190,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let addresses = listeners.iter().map(Listener::address).collect::<Result<Vec<_>, _>>()?;
     let (health, serving) = watch::channel(true);
+    let access = options.access.clone();
     let weakenings: Arc<[pb::Weakening]> = weakenings(&listeners, &options).into();
     let context = context(Arc::clone(&archive), &options, Arc::clone(&weakenings));
     let (stopping, subscribers) = (context.stopping.clone(), context.subscribers.clone());
@@ -208,7 +219,9 @@ pub async fn serve(
         () = failed => Some(Err(ServeError::StorageFailed)),
         never = watch_clock(&archive) => match never {},
         never = watch_destruction(&archive) => match never {},
+        never = watch_rules(access) => match never {},
         never = watch_weakenings(&weakenings) => match never {},
+        never = follow_certificate(options.tls.as_ref(), options.tls_files_every) => match never {},
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
@@ -235,6 +248,18 @@ async fn watch_clock(archive: &Archive) -> Infallible {
     }
 }
 
+/// Reads the access rules again when they change.
+async fn watch_rules(access: Option<Arc<Access>>) -> Infallible {
+    let Some(access) = access else { return std::future::pending().await };
+    let mut interval = tokio::time::interval(RULES_EVERY);
+    loop {
+        interval.tick().await;
+        let access = Arc::clone(&access);
+        // A panic would be a bug there; the rules then stay as they are.
+        drop(tokio::task::spawn_blocking(move || access.refresh()).await);
+    }
+}
+
 /// Logs at intervals that text was destroyed long ago, and the files of the archive still have it.
 async fn watch_destruction(archive: &Archive) -> Infallible {
     let mut interval = tokio::time::interval(DESTRUCTION_EVERY);
@@ -255,9 +280,16 @@ async fn watch_destruction(archive: &Archive) -> Infallible {
 /// What a server leaves open to others that it could keep from them.
 fn weakenings(listeners: &[Listener], options: &Options) -> Vec<pb::Weakening> {
     let no_auth = options.access.is_none() && listeners.iter().any(Listener::is_open_without_authentication);
-    let no_tls = listeners.iter().any(Listener::is_readable_on_the_way);
+    let no_tls = options.tls.is_none() && listeners.iter().any(Listener::is_remote);
     let found = [(no_auth, pb::Weakening::NoAuth), (no_tls, pb::Weakening::NoTls)];
     found.into_iter().filter_map(|(is_found, weakening)| is_found.then_some(weakening)).collect()
+}
+
+async fn follow_certificate(tls: Option<&Tls>, every: Duration) -> Infallible {
+    match tls {
+        Some(tls) => tls.follow(every).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Logs what is left open to others, now and at intervals, so that nobody forgets it.

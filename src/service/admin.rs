@@ -7,8 +7,10 @@ use tonic::{Request, Response, Status};
 
 use super::Context;
 use super::backup::{self, BackupSender};
+use super::caller::Caller;
 use super::sink::{Messages, Sink};
 use super::status::Refusal;
+use crate::access::Permission;
 use crate::archive::error::Unavailable;
 use crate::archive::{ArchiveError, ClockFault, FORMAT_VERSION, VERIFICATIONS_MAX};
 use crate::model::Limits;
@@ -73,8 +75,9 @@ impl AdminService for AdminHandler {
 
     async fn get_status(
         &self,
-        _request: Request<pb::GetStatusRequest>,
+        request: Request<pb::GetStatusRequest>,
     ) -> Result<Response<pb::GetStatusResponse>, Status> {
+        let is_administrator = Caller::of(&request).may_everywhere(Permission::Admin);
         let archive = &self.context.archive;
         let info = archive.info();
         let clock = archive.clock_fault();
@@ -86,7 +89,7 @@ impl AdminService for AdminHandler {
             Some(ArchiveError::Unavailable(Unavailable::StorageFull { .. })) => pb::StorageState::Full,
             Some(_) => pb::StorageState::Failed,
         };
-        Ok(Response::new(pb::GetStatusResponse {
+        let status = pb::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format_version: FORMAT_VERSION,
             archive_id: info.id.to_vec(),
@@ -106,6 +109,19 @@ impl AdminService for AdminHandler {
             destruction_pending_since: destruction_pending.map(timestamp_to_pb),
             witnesses: witnesses.map(|witness| witness.as_ref().into()).collect(),
             weakenings: self.context.weakenings.iter().map(|weakening| i32::from(*weakening)).collect(),
+        };
+        if is_administrator {
+            return Ok(Response::new(status));
+        }
+        // What every client needs; the rest says what others do, and how the server is doing.
+        Ok(Response::new(pb::GetStatusResponse {
+            version: status.version,
+            format_version: status.format_version,
+            archive_id: status.archive_id,
+            snapshot: status.snapshot,
+            storage_state: status.storage_state,
+            limits: status.limits,
+            ..pb::GetStatusResponse::default()
         }))
     }
 }

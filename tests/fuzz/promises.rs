@@ -255,6 +255,7 @@ requests! {
     UpdateSubscriptionRequest ParkChangeRequest ListParkedChangesRequest ResolveParkedChangesRequest
     GetCheckpointRequest GetInclusionProofRequest GetConsistencyProofRequest ListLogKeysRequest
     ExpungeRevisionsRequest
+    GetCallerRequest CreateTokenRequest ListTokensRequest RevokeTokenRequest
 }
 
 /// Longer messages are rejected by their length alone.

@@ -44,6 +44,7 @@ mod server;
 mod service;
 mod stories;
 mod support;
+mod tls;
 mod verify;
 mod wire;
 mod witnesses;

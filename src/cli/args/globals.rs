@@ -11,12 +11,21 @@ use super::values;
 #[command(next_help_heading = "Global options")]
 pub(in crate::cli) struct Globals {
     // The environment variable is not read by clap's `env`, with which `--archive` could not override it.
-    /// Connect to the server at this URL, such as http://127.0.0.1:7411 [env: DATELINE_SERVER]
+    /// Connect to the server at this URL, such as https://news.example:7411 or unix:/srv/news/socket [env: DATELINE_SERVER]
     #[arg(long, global = true, value_name = "URL", conflicts_with = "archive")]
     pub(in crate::cli) server: Option<String>,
     /// Use the archive in this directory [env: DATELINE_ARCHIVE] [default: in the platform's data directory]
     #[arg(long, global = true, value_name = "DIR")]
     pub(in crate::cli) archive: Option<PathBuf>,
+    /// Trust a server whose certificate is from an authority in this file, in PEM [default: those that the system trusts]
+    #[arg(long, global = true, value_name = "FILE", env = "DATELINE_CA", hide_short_help = true)]
+    pub(in crate::cli) ca: Option<PathBuf>,
+    /// Show the server this certificate, in PEM, to be recognised by it
+    #[arg(long, global = true, value_name = "FILE", env = "DATELINE_TLS_CLIENT_CERT", hide_short_help = true)]
+    pub(in crate::cli) tls_client_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM
+    #[arg(long, global = true, value_name = "FILE", env = "DATELINE_TLS_CLIENT_KEY", hide_short_help = true)]
+    pub(in crate::cli) tls_client_key: Option<PathBuf>,
     /// Wait up to this many seconds for another command that is using the archive
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = values::seconds)]
     pub(in crate::cli) wait: u32,

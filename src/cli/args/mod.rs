@@ -1,6 +1,8 @@
 //! The root of the command line, the arguments that several commands share, and those of the short commands.
 
+pub(in crate::cli) mod access;
 pub(in crate::cli) mod backup;
+pub(in crate::cli) mod cert;
 pub(in crate::cli) mod evidence;
 pub(in crate::cli) mod export;
 pub(in crate::cli) mod expunge;
@@ -20,7 +22,9 @@ use std::path::PathBuf;
 use clap::builder::Styles;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use self::access::{AuditArgs, LoginArgs, TokenArgs};
 use self::backup::{BackupArgs, RestoreArgs};
+use self::cert::CertArgs;
 use self::evidence::EvidenceArgs;
 use self::export::ExportArgs;
 use self::expunge::ExpungeArgs;
@@ -101,7 +105,7 @@ ARTICLE is source/article, a resource name (sources/…/articles/…) or a URL.
 TIME is RFC 3339, a date (the end of that day in UTC; today means now), \"now\", \"yesterday\" or \"2 days ago\".
 DURATION is 500ms, 30s, 10m or 2h.
 Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 archive or server \
-unreachable, 6 damaged data.";
+unreachable, 6 damaged data, 7 not allowed.";
 
 /// The commands, in the order in which `--help` lists them.
 #[derive(Debug, Subcommand)]
@@ -152,10 +156,22 @@ pub(in crate::cli) enum Command {
     Evidence(Box<EvidenceArgs>),
     /// Make the key that signs what the log has, or print the key that checks it
     Key(KeyArgs),
+    /// Make certificates for TLS, from an authority of your own
+    Cert(CertArgs),
     /// Destroy texts that the archive may no longer keep, such as by order of a court; it cannot be undone
     Expunge(ExpungeArgs),
     /// Rewrite the archive's database into a smaller one; no server may hold the archive
     Compact,
+    /// Make, list and revoke the tokens by which a server recognises its callers
+    Token(TokenArgs),
+    /// Keep the token on standard input for a server, for later commands
+    Login(LoginArgs),
+    /// Forget the token for a server
+    Logout(LoginArgs),
+    /// Show who calls, and what that principal may do
+    Whoami,
+    /// Show which calls a server of this archive refused, and which ones administrators made
+    Audit(AuditArgs),
     /// Show the archive's size and last change, and whether it accepts writes
     Status(StatusArgs),
     /// Serve the archive over gRPC

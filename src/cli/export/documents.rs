@@ -117,6 +117,6 @@ fn failure_of(error: ExportError) -> Failure {
     let failure = Failure::from(error);
     match failure.exit {
         Exit::Unreachable => failure.hint("run the same command again to continue"),
-        Exit::Failed | Exit::Usage | Exit::NotFound | Exit::Conflict | Exit::Damaged => failure,
+        Exit::Failed | Exit::Usage | Exit::NotFound | Exit::Conflict | Exit::Damaged | Exit::NotAllowed => failure,
     }
 }

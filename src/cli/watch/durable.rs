@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 use super::kinds;
 use crate::cli::args::feed::{Start, WatchArgs};
@@ -11,6 +10,7 @@ use crate::cli::connect::Session;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::field_names::option_of;
 use crate::cli::output::Output;
+use crate::client::Connection;
 use crate::client::ServerError;
 use crate::model::{Limits, RequestDigest, SubscriptionId};
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
@@ -32,7 +32,7 @@ pub(super) enum Parked {
 
 /// A durable subscription to which this process is attached as the consumer.
 pub(super) struct Durable {
-    feed: ChangeFeedServiceClient<Channel>,
+    feed: ChangeFeedServiceClient<Connection>,
     id: SubscriptionId,
     name: String,
     /// All changes below this position are acknowledged.

@@ -133,6 +133,8 @@ pub(super) fn bound(field: &str) -> Option<Bound> {
         "BatchGetArticlesRequest.names" => (|limits| limits.page_size_max, FieldErrorKind::Invalid),
         "ResolveParkedChangesRequest.seqs" => (|_| Limits::PARKED_MAX, FieldErrorKind::Invalid),
         "ExpungeRevisionsRequest.revision_numbers" => (|_| Limits::EXPUNGED_REVISIONS_MAX, FieldErrorKind::Invalid),
+        "CreateTokenRequest.permissions" => (|_| ENUM_VALUES_MAX, FieldErrorKind::Invalid),
+        "CreateTokenRequest.sources" => (|_| Limits::GRANTED_SOURCES_MAX, FieldErrorKind::Invalid),
         "FieldMask.paths" => (|_| ENUM_VALUES_MAX, FieldErrorKind::Invalid),
         "RecordObservationRequest.labels" | "LabelArticleRequest.add_labels" | "LabelArticleRequest.remove_labels" => {
             (|limits| limits.labels_max, FieldErrorKind::Invalid)

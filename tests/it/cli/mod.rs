@@ -1,7 +1,9 @@
 //! The command line: the real binary, with an archive of its own in a temporary directory.
 
+mod access;
 mod add;
 mod backup;
+mod cert;
 mod changed;
 mod clock;
 mod compact;

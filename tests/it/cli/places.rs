@@ -53,12 +53,12 @@ fn an_unreachable_server_is_reported() {
     let cli = Cli::new();
     cli.fails(&["list", "--server", "http://127.0.0.1:1"], 5, "the server at http://127.0.0.1:1 cannot be reached");
     cli.fails(&["list", "--server", "127.0.0.1:1", "--archive", "x"], 2, "cannot be used with");
-    cli.fails(&["list", "--server", "https://127.0.0.1:1"], 2, "does not support TLS");
+    cli.fails(&["list", "--server", "https://127.0.0.1:1"], 5, "cannot be reached");
     for (url, shown, words) in [
         ("http://127.0.0.1:1/archive", "http://127.0.0.1:1/archive", "it names something on the server"),
         ("127.0.0.1:1/?a=b", "http://127.0.0.1:1/?a=b", "it names something on the server"),
         ("http://u:secret@127.0.0.1:1", "http://127.0.0.1:1", "user name and password are not supported"),
-        ("ftp://127.0.0.1:1", "ftp://127.0.0.1:1", "it must begin with http:// or unix:"),
+        ("ftp://127.0.0.1:1", "ftp://127.0.0.1:1", "it must begin with https://, http:// or unix:"),
         ("http://", "http://", "empty host"),
     ] {
         for command in ["list", "verify"] {

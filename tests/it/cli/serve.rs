@@ -164,7 +164,7 @@ fn the_log_says_what_was_started_and_has_a_line_for_each_call() {
         line.unwrap_or_else(|| panic!("no line of {method} in\n{log}")).to_owned()
     };
     let recorded = of_call("method=\"dateline.v1.ArchiveService/RecordObservation\"");
-    for field in ["principal=\"-\"", "peer=", "code=\"OK\"", "duration_ms=", "request_bytes=", "response_bytes="] {
+    for field in ["principal=\"owner\"", "code=\"OK\"", "duration_ms=", "request_bytes=", "response_bytes="] {
         assert!(recorded.contains(field), "no {field} in {recorded}");
     }
     assert!(of_call("method=\"dateline.v1.ArchiveService/GetArticle\"").contains("code=\"NOT_FOUND\""));
