@@ -27,6 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::page::Page;
 use crate::archive::Archive;
+use crate::archive::stats::DiskStats;
 use crate::server::Stats;
 use crate::service::Signer;
 
@@ -57,10 +58,11 @@ pub struct Sources {
 
 /// Answers requests on `listener`. Does not return.
 pub async fn serve(listener: TcpListener, sources: Sources) -> Infallible {
-    let (sources, places) = (Arc::new(sources), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+    let pages = Arc::new(Pages { sources, disk_turn: Arc::new(Semaphore::new(1)) });
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         match accept(&listener, &places).await {
-            Ok(Some((stream, place))) => drop(tokio::spawn(answer(stream, place, Arc::clone(&sources)))),
+            Ok(Some((stream, place))) => drop(tokio::spawn(answer(stream, place, Arc::clone(&pages)))),
             Ok(None) => {}
             Err(error) => {
                 tracing::debug!(%error, "a connection to the metrics was not accepted");
@@ -80,10 +82,10 @@ async fn accept(
 }
 
 /// Answers the one request of a connection.
-async fn answer(stream: TcpStream, place: OwnedSemaphorePermit, sources: Arc<Sources>) {
+async fn answer(stream: TcpStream, place: OwnedSemaphorePermit, pages: Arc<Pages>) {
     let service = service_fn(move |request| {
-        let sources = Arc::clone(&sources);
-        async move { Ok::<_, Infallible>(sources.respond(&request).await) }
+        let pages = Arc::clone(&pages);
+        async move { Ok::<_, Infallible>(pages.respond(&request).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(REQUEST_WITHIN).keep_alive(false);
@@ -93,7 +95,14 @@ async fn answer(stream: TcpStream, place: OwnedSemaphorePermit, sources: Arc<Sou
     drop(place);
 }
 
-impl Sources {
+/// The pages that are shown.
+struct Pages {
+    sources: Sources,
+    /// Held during a look at the disk. Otherwise, each scrape while the disk hangs would take one more thread.
+    disk_turn: Arc<Semaphore>,
+}
+
+impl Pages {
     async fn respond(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         let is_get = request.method() == Method::GET;
         match request.uri().path() {
@@ -109,7 +118,7 @@ impl Sources {
                     text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written\n")
                 }
             },
-            "/healthz" if self.archive.has_failed() => {
+            "/healthz" if self.sources.archive.has_failed() => {
                 text(StatusCode::SERVICE_UNAVAILABLE, "the storage failed; restart the server\n")
             }
             "/healthz" => text(StatusCode::OK, "serving\n"),
@@ -119,9 +128,20 @@ impl Sources {
 
     /// Reads all that is shown.
     async fn page(&self) -> Page {
-        let disk = tokio::time::timeout(DISK_WITHIN, self.archive.disk_stats()).await;
-        // A failed storage is shown as such.
-        Page::new(self, disk.ok().and_then(Result::ok))
+        let disk = tokio::time::timeout(DISK_WITHIN, self.disk()).await;
+        Page::new(&self.sources, disk.ok().flatten())
+    }
+
+    /// What takes a look at the disk, one scrape after the other. A look ends when the disk answers, even if its scrape
+    /// has ended. `None` if it fails: that the storage failed is shown anyway.
+    async fn disk(&self) -> Option<DiskStats> {
+        let turn = Arc::clone(&self.disk_turn).acquire_owned().await.ok()?;
+        let archive = Arc::clone(&self.sources.archive);
+        let look = tokio::spawn(async move {
+            let _turn = turn;
+            archive.disk_stats().await.ok()
+        });
+        look.await.ok().flatten()
     }
 }
 
