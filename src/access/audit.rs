@@ -20,7 +20,7 @@ const BYTES_MAX: u64 = 16 << 20;
 pub const CODES_DENIED: [&str; 2] = ["UNAUTHENTICATED", "PERMISSION_DENIED"];
 /// How many earlier files are kept.
 const EARLIER_MAX: u32 = 8;
-/// The most bytes of a resource name that a line has.
+/// The most bytes of a resource name, or of the name of a method that may not exist.
 const RESOURCE_BYTES_MAX: usize = 512;
 
 /// A line.
@@ -62,6 +62,7 @@ impl Audit {
     /// Adds a line. If that fails, it is logged.
     pub fn add(&self, mut line: AuditLine) {
         crop(&mut line.resource);
+        crop(&mut line.method);
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = self.write(&mut file, &line) {
             *file = None;
@@ -72,14 +73,14 @@ impl Audit {
     fn write(&self, open: &mut Option<OpenFile>, line: &AuditLine) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
-        if open.as_ref().is_some_and(|open| open.bytes + bytes.len() as u64 > BYTES_MAX) {
-            *open = None;
-            self.rotate()?;
-        }
         let current = match open {
             Some(current) => current,
             None => open.insert(OpenFile::append(&self.path)?),
         };
+        if current.bytes > 0 && current.bytes + bytes.len() as u64 > BYTES_MAX {
+            self.rotate()?;
+            *current = OpenFile::append(&self.path)?;
+        }
         current.file.write_all(&bytes)?;
         current.bytes += bytes.len() as u64;
         Ok(())

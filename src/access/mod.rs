@@ -163,6 +163,8 @@ impl Access {
     /// Reads the file again if it has changed. A file with a mistake leaves the rules as they are, and the error is
     /// logged once.
     pub fn refresh(&self) {
+        // Otherwise what was read before an edit could replace what the edit left.
+        let _editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
         let version = version(&self.path);
         if version.as_ref().is_ok_and(|version| *version == self.current().version) {
             return;
@@ -203,14 +205,19 @@ impl Access {
         Ok(Arc::clone(principal))
     }
 
-    /// The principal as the rules have it now; `None` if it was revoked or has expired.
+    /// The principal as the rules have it now; `None` if it was revoked, has other credentials by now, or has expired.
     pub fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
         if principal.name == self.owner.name {
             return Some(Arc::clone(&self.owner));
         }
         let rules = self.current().rules;
         let now = self.clock.now();
-        rules.named(&principal.name).filter(|current| current.expires.is_none_or(|expires| expires > now)).cloned()
+        let is_the_same = |current: &&Arc<Principal>| {
+            current.token == principal.token
+                && current.sans == principal.sans
+                && current.expires.is_none_or(|expires| expires > now)
+        };
+        rules.named(&principal.name).filter(is_the_same).cloned()
     }
 
     /// The principals, in the order of the file.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::token::TokenDigest;
 use crate::model::{PrincipalName, SourceId, SourceScope, Timestamp};
 
 /// What a principal may do, each on some sources.
@@ -58,6 +59,10 @@ pub struct Principal {
     pub name: PrincipalName,
     /// The sources on which it has each permission.
     pub grants: BTreeMap<Permission, SourceScope>,
+    /// The token by which it is recognised, if it has one.
+    pub token: Option<TokenDigest>,
+    /// The names in its certificate by which it is recognised.
+    pub sans: Vec<String>,
     /// When its credentials end; `None` if they do not.
     pub expires: Option<Timestamp>,
     /// How many calls a second it may make; `None` for any number.
@@ -70,7 +75,7 @@ impl Principal {
         let grants = Permission::ALL.into_iter().map(|permission| (permission, SourceScope::all())).collect();
         #[expect(clippy::expect_used, reason = "a constant")]
         let name = PrincipalName::parse(OWNER).expect("a valid name");
-        Self { name, grants, expires: None, calls_per_second_max: None }
+        Self { name, grants, token: None, sans: Vec::new(), expires: None, calls_per_second_max: None }
     }
 
     /// The sources on which it has a permission; `None` if there are none.

@@ -85,19 +85,23 @@ impl Rules {
         let mut rules = Self::default();
         for entry in file.principal {
             let at = |span: std::ops::Range<usize>, detail: String| RulesError { line: line_of(span.start), detail };
-            let principal = Arc::new(entry.principal(&at)?);
+            let mut principal = entry.principal(&at)?;
+            if let Some(token) = &entry.token {
+                let malformed = || at(token.span(), "a token is kept as sha256: and 64 hexadecimal digits".to_owned());
+                principal.token = Some(TokenDigest::parse(token.get_ref()).ok_or_else(malformed)?);
+            }
+            principal.sans = entry.san.iter().map(|san| san.get_ref().clone()).collect();
+            let principal = Arc::new(principal);
             if principal.name.as_str() == OWNER {
                 return Err(at(entry.name.span(), format!("{OWNER:?} is the owner of the archive's files")));
             }
             if rules.by_name.insert(principal.name.clone(), Arc::clone(&principal)).is_some() {
                 return Err(at(entry.name.span(), format!("a second principal {:?}", principal.name.as_str())));
             }
-            if let Some(token) = entry.token {
-                let malformed = || at(token.span(), "a token is kept as sha256: and 64 hexadecimal digits".to_owned());
-                let digest = TokenDigest::parse(token.get_ref()).ok_or_else(malformed)?;
-                if rules.by_token.insert(digest, Arc::clone(&principal)).is_some() {
-                    return Err(at(token.span(), "another principal has this token".to_owned()));
-                }
+            if let Some((token, digest)) = entry.token.zip(principal.token)
+                && rules.by_token.insert(digest, Arc::clone(&principal)).is_some()
+            {
+                return Err(at(token.span(), "another principal has this token".to_owned()));
             }
             for san in entry.san {
                 let span = san.span();
@@ -168,6 +172,8 @@ impl Entry {
                 .into_iter()
                 .map(|(permission, patterns)| (permission, SourceScope::of(patterns)))
                 .collect(),
+            token: None,
+            sans: Vec::new(),
             expires: expires.transpose()?,
             calls_per_second_max: self.calls_per_second_max.as_ref().map(|max| *max.get_ref()),
         })

@@ -65,6 +65,12 @@ impl Archive {
     /// The header of a log file that has the changes from `start` to the durable tail.
     pub(crate) fn log_header(&self, start: Snapshot) -> Result<LogHeader, StoreError> {
         let tail = self.shared.tail();
+        let mut register = Tables::new(self.shared.engine.as_ref()).register()?;
+        // It may have more: what was destroyed in a log that was restored to an earlier position.
+        match self.register_file.as_ref().map(|file| file.read()).transpose() {
+            Ok(saved) => register.merge(saved.unwrap_or_default()),
+            Err(error) => tracing::error!(%error, "a backup is made without what only the file EXPUNGED has"),
+        }
         Ok(LogHeader {
             format_version: FORMAT_VERSION,
             archive_id: self.info().id,
@@ -74,7 +80,7 @@ impl Archive {
             create_time: self.clock().now(),
             writer: concat!("dateline ", env!("CARGO_PKG_VERSION")).to_owned(),
             commits: tail.commits,
-            register: Tables::new(self.shared.engine.as_ref()).register()?,
+            register,
         })
     }
 }

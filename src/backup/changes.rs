@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::file::BackupReader;
 use super::scrub::Scrubber;
 use super::{BackupChain, BackupError, BackupFile};
-use crate::model::{Seq, Timestamp};
+use crate::model::{ExpungeRegister, Seq, Timestamp};
 use crate::store::full_change::FullChange;
 use crate::store::logfile::LogEnd;
 
@@ -74,6 +74,11 @@ impl Changes {
             bytes_before: 0,
             ended: false,
         })
+    }
+
+    /// What is left out of the changes, as far as it is known.
+    pub fn register(&self) -> ExpungeRegister {
+        self.scrubber.as_ref().map(|scrubber| scrubber.register().clone()).unwrap_or_default()
     }
 
     /// The next change; `None` if there are no more before the point.

@@ -44,6 +44,10 @@ impl Scrubber {
         Ok(Some(Self { register, articles, contents: Bases::from(Seq::ZERO)?, destroyed: HashSet::new() }))
     }
 
+    pub(super) fn register(&self) -> &ExpungeRegister {
+        &self.register
+    }
+
     /// Scrubs the next change. Returns whether it was altered.
     pub(super) fn scrub(&mut self, full: &mut FullChange) -> Result<bool, ScrubError> {
         if !self.articles.contains(&full.change.entry.article) {
@@ -62,6 +66,10 @@ impl Scrubber {
             self.destroyed.insert(seq);
             return Ok(true);
         }
+        // One that is a stub already is not a base any more, either.
+        if self.register.0.contains_key(&(seq, full.leaf)) {
+            self.destroyed.insert(seq);
+        }
         let base = full.content.as_ref().and_then(|content| content.base());
         if !base.is_some_and(|base| self.destroyed.contains(&base)) {
             return Ok(false);
@@ -79,7 +87,8 @@ impl Scrubber {
             None => None,
             Some(base) => match self.contents.get(base).map_err(ScrubError::Contents)? {
                 Some(bytes) => Some(bytes),
-                None => return Ok(None),
+                // Another file may have had this content in a form that could be read.
+                None => return self.contents.get(full.change.seq).map_err(ScrubError::Contents),
             },
         };
         Ok(Some(content.unpack(base.as_deref())?.into()))

@@ -78,10 +78,12 @@ pub fn main() -> ExitCode {
         .map_err(|error| Failure::new(Exit::Failed, format!("worker threads cannot be started: {error}")))
         .and_then(|runtime| {
             let done = runtime.block_on(async {
-                match &command {
-                    Command::Status(args) if args.check => check::run(&globals, args).await,
-                    _ => run(&globals, command).await.map(|()| ExitCode::SUCCESS),
+                if let Command::Status(args) = &command
+                    && args.check
+                {
+                    return check::run(&globals, args).await;
                 }
+                run(&globals, command).await.map(|()| ExitCode::SUCCESS)
             });
             runtime.shutdown_timeout(ENDING);
             done

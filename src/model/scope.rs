@@ -68,6 +68,11 @@ impl SourceScope {
         self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(source)))
     }
 
+    /// Whether it has every source that a pattern matches.
+    pub fn covers(&self, pattern: &SourcePattern) -> bool {
+        self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|own| own.covers(pattern)))
+    }
+
     /// Whether it has no source.
     pub fn is_empty(&self) -> bool {
         self.0.as_ref().is_some_and(|patterns| patterns.is_empty())

@@ -32,6 +32,7 @@ impl AccessService for AccessHandler {
 
     async fn create_token(&self, request: Request<pb::CreateTokenRequest>) -> RpcResult<pb::CreateTokenResponse> {
         let access = Arc::clone(self.access()?);
+        let caller = Caller::of(&request);
         let pb::CreateTokenRequest { name, permissions, sources, expire_time } = request.into_inner();
         let name = principal_name(&name);
         let permissions = each("permissions", permissions.len(), permissions.into_iter().map(permission));
@@ -43,6 +44,13 @@ impl AccessService for AccessHandler {
             expires => Ok(expires),
         });
         let (name, permissions, sources, expires) = all!(name, permissions, sources, expires).map_err(Refusal::from)?;
+        // An administrator passes on what it has, and nothing else.
+        for permission in &permissions {
+            let scope = caller.scope(*permission);
+            if let Some(source) = sources.iter().find(|source| !scope.covers(source)) {
+                return Err(Refusal::permission_denied(*permission, &format!("sources/{source}")).into());
+            }
+        }
         let (token, principal) = blocking(move || {
             let token = access.create_token(&name, &permissions, &sources, expires).map_err(Refusal::of_access)?;
             let created = access.list().into_iter().find(|listed| listed.principal.name == name);

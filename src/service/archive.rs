@@ -315,12 +315,17 @@ impl ArchiveService for ArchiveHandler {
         let lost_by = if is_end { Some(written.article.clone()) } else { written.moved_from.clone() };
         let point = self.point_after(&written, None).await?;
         let leads_to = self.0.archive.url_leads_to(point, url).await.map_err(Refusal::from)?;
+        // A later period of the address may be another source's.
+        let mine = caller.scope(Permission::Mark);
+        let shown = |article: Option<ArticleName>| {
+            article.filter(|article| mine.has(&article.source)).map(|article| article.to_string()).unwrap_or_default()
+        };
         let changed = self.changed(written, None).await?;
         Ok(Response::new(pb::MoveUrlResponse {
             article: Some(changed.article),
             changed: changed.changed,
-            lost_by: lost_by.map(|article| article.to_string()).unwrap_or_default(),
-            leads_to: leads_to.map(|article| article.to_string()).unwrap_or_default(),
+            lost_by: shown(lost_by),
+            leads_to: shown(leads_to),
             replayed: changed.replayed,
             snapshot: changed.snapshot,
             etag: changed.etag,

@@ -91,7 +91,10 @@ impl IntegrityService for IntegrityHandler {
         let (tree, size) = (self.0.archive.tree(), signed.checkpoint.size);
         let proven = self.0.archive.prove(tree, size, seq, disclosure == Disclosure::Full).await;
         let proven = proven.map_err(Refusal::from)?;
-        caller.require(Permission::Read, &proven.change.entry.name.source)?;
+        // For a position, a refusal must not say which source has the change.
+        if caller.require(Permission::Read, &proven.change.entry.name.source).is_err() {
+            return Err(Refusal::permission_denied(Permission::Read, "sources/-").into());
+        }
         if proven.root != signed.checkpoint.root {
             return Err(Refusal::internal().into());
         }

@@ -95,6 +95,7 @@ fn the_fixture_has_every_kind_of_change_and_key() {
         "UrlEnded",
         "UrlBound",
         "UrlsRepeated",
+        "Expunged",
     ];
     for kind in kinds {
         let is_of_kind = |line: &str| line.starts_with("change ") && line.split(' ').nth(2) == Some(kind);
@@ -118,7 +119,7 @@ fn the_fixture_has_every_kind_of_change_and_key() {
         *keys.entry((key[0], part)).or_default() += 1;
     }
     let articles = (0..=8).map(|subkind| (4, subkind));
-    let expected = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (11, 0)]
+    let expected = [(1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (11, 0), (13, 0)]
         .into_iter()
         .chain(articles);
     for key in expected {

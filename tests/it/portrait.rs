@@ -114,6 +114,12 @@ fn change_line(shown: &ChangeAt) -> String {
     if !entry.reason.is_empty() {
         write!(line, ", reason {:?}", entry.reason).unwrap();
     }
+    if let Some(principal) = &entry.principal {
+        write!(line, ", by {}", principal.as_str()).unwrap();
+    }
+    if let Some(expunging) = &entry.expunging {
+        write!(line, ", {expunging:?}").unwrap();
+    }
     if let Some(fetch) = &entry.fetch {
         write!(line, ", fetched from {}, etag {:?}, last modified {:?}", fetch.url, fetch.etag, fetch.last_modified)
             .unwrap();
@@ -226,6 +232,11 @@ async fn revision(
     selector: RevisionSelector,
     text: &mut String,
 ) {
+    let revision = archive.revision(point, name.clone(), selector, View::Full).await.unwrap();
+    if revision.is_expunged() {
+        writeln!(text, "  destroyed: {:?}", revision.created_by.entry.expunged.as_ref().unwrap().order).unwrap();
+        return;
+    }
     let revision = archive.revision_with_original(point, name.clone(), selector, View::Full).await.unwrap();
     let record = revision.record().unwrap();
     write!(text, "  digest {}, {} words", record.digest, record.word_count).unwrap();

@@ -344,6 +344,7 @@ impl Decider<'_> {
         let leads = found.filter(|entry| entry.leads);
         if leads.is_none_or(|entry| entry.article != *key) {
             let leads_to = leads.map(|entry| self.name_of(entry.article)).transpose()?;
+            let leads_to = leads_to.filter(|holder| operation.by.within.has(&holder.source));
             return Err(Conflict::UrlElsewhere { url: url.original.clone(), at, leads_to }.into());
         }
         self.check_moves(url)?;

@@ -36,6 +36,7 @@ use crate::model::{
 };
 use crate::store::Tables;
 use crate::store::full_change::FullChange;
+use crate::store::logfile::LogHeader;
 
 /// How often the destruction is prepared again because the article has changed in the meantime.
 const ATTEMPTS_MAX: usize = 32;
@@ -180,7 +181,12 @@ impl Archive {
     /// next opened.
     pub(crate) fn save_register(&self) {
         let Some(file) = &self.register_file else { return };
-        match file.save(|| self.log_header(self.tail())) {
+        // What the database lacks of the file is told apart by its own register alone.
+        let header = || {
+            let register = Tables::new(self.shared.engine.as_ref()).register()?;
+            Ok(LogHeader { register, ..self.log_header(self.tail())? })
+        };
+        match file.save(header) {
             Ok(lacking) => self.report_lacking(&lacking),
             Err(error) => {
                 tracing::error!(%error, "the register of destructions could not be saved next to the database")

@@ -135,9 +135,16 @@ impl History<'_> {
     /// A name that says nothing, made from the leaf of the article's first change.
     fn replacement_name(&self) -> Result<ArticleName, ArchiveError> {
         let first = self.changes.first().ok_or(ArchiveError::Internal)?;
-        let id = format!("expunged-{}", HEXLOWER.encode(first.leaf.0.split_at(5).0));
-        let article = ArticleId::parse(&id).map_err(|_| ArchiveError::Internal)?;
-        Ok(ArticleName { source: first.change.entry.name.source.clone(), article })
+        // Another article may have taken the short name.
+        for leaf in [first.leaf.0.split_at(5).0, &first.leaf.0] {
+            let id = format!("expunged-{}", HEXLOWER.encode(leaf));
+            let article = ArticleId::parse(&id).map_err(|_| ArchiveError::Internal)?;
+            let name = ArticleName { source: first.change.entry.name.source.clone(), article };
+            if self.tables.article(&name, Seq(u64::MAX))?.is_none_or(|holder| holder == self.article) {
+                return Ok(name);
+            }
+        }
+        Err(ArchiveError::Internal)
     }
 
     /// The article's changes with stubs in place of the targets, which are added to `writes`.

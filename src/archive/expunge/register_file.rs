@@ -57,7 +57,8 @@ impl RegisterFile {
         Ok(lacking)
     }
 
-    fn read(&self) -> Result<ExpungeRegister, RegisterFileError> {
+    /// What the file has.
+    pub(crate) fn read(&self) -> Result<ExpungeRegister, RegisterFileError> {
         let path = self.directory.path().join(NAME);
         let Some(file) = self.directory.read_file(NAME)? else { return Ok(ExpungeRegister::default()) };
         Ok(LogReader::open(&path.display().to_string(), file)?.header().register.clone())

@@ -29,16 +29,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
+use crate::archive::expunge::register_file::RegisterFile;
 use crate::archive::open::{Options, new_log_epoch};
 use crate::archive::recover::replay::{LogReplay, UnloggedState};
 use crate::backup::{BackupError, BackupState, Changes};
-use crate::model::{Seq, Snapshot, SubscriptionId};
+use crate::model::{Seq, Snapshot, SubscriptionId, Timestamp};
 use crate::store::engine::OpenError;
 use crate::store::engine::directory::Directory;
 use crate::store::engine::lock::Holder;
 use crate::store::engine::sled::SledEngine;
 use crate::store::engine::watermark::{DurableState, Watermark};
-use crate::store::format::FormatError;
+use crate::store::format::{FORMAT_VERSION, FormatError};
+use crate::store::logfile::LogHeader;
 use crate::store::subscription::SubscriptionRecord;
 use crate::store::{EngineError, StoreError};
 
@@ -144,6 +146,7 @@ fn fill(
             return Ok(None);
         }
     }
+    let register = changes.register();
     let BackupState { commits, end: backup_end } = changes.finish()?;
     let end = log_replay.snapshot();
     let (mut subscriptions, set_back) = lower_positions(backup_end.subscriptions, end.next_seq);
@@ -170,6 +173,20 @@ fn fill(
     })?;
     drop(engine);
     let path = directory.path();
+    // The log may not have all of it, but a later restore must.
+    let header = LogHeader {
+        format_version: FORMAT_VERSION,
+        archive_id,
+        first_seq: end.next_seq,
+        first_log_digest: end.log_digest,
+        end,
+        create_time: Timestamp::from_micros(0).unwrap_or(Timestamp::MIN),
+        writer: concat!("dateline ", env!("CARGO_PKG_VERSION")).to_owned(),
+        commits,
+        register,
+    };
+    let saved = RegisterFile::of(Arc::clone(directory)).save(|| Ok(header));
+    saved.map_err(|error| RestoreError::Write(EngineError::Failed(error.to_string())))?;
     let mut watermark = Watermark::open_in(path)?;
     let recorded = watermark.record(DurableState { next_seq: end.next_seq.0, log_digest: end.log_digest.0, commits });
     recorded.and_then(|()| watermark.sync()).map_err(OpenError::io("write the watermark of", path))?;

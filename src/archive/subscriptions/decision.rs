@@ -111,7 +111,7 @@ pub(crate) fn decide(
         SubscriptionEdit::Create { query, next_seq, request, owner } => {
             let request = *request;
             match current {
-                Some(record) if record.created_by == request => return Ok(unchanged(record)),
+                Some(record) if record.created_by == request && record.owner == *owner => return Ok(unchanged(record)),
                 Some(_) => return Err(SubscriptionError::Exists(id.clone())),
                 None => {}
             }

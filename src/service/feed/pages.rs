@@ -55,6 +55,8 @@ impl Context {
         };
         let place = self.begin_in_log(start, requested.digest).await?;
         let NextPage { changes, next, caught_up } = self.changes_after(place, &plan, wait).await?;
+        // It may have waited.
+        caller.still_reads(&plan.query.filter.within)?;
         let rest = pb::ListChangesResponse {
             changes: Vec::new(),
             resume_token: show::bookmark(&next, requested.digest).resume_token,

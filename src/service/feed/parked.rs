@@ -15,7 +15,7 @@ use super::query::feed_view;
 use super::show;
 use crate::archive::changefeed::{FeedView, PagePlan};
 use crate::archive::subscriptions::ParkRequest;
-use crate::model::{ChangeKinds, FeedQuery, Limits, Seq};
+use crate::model::{ArticleFilter, ChangeKinds, FeedQuery, Limits, Seq, SourceScope};
 use crate::wire::token::{PageToken, request_digest};
 use crate::wire::{FieldError, all, pb, timestamp_to_pb};
 
@@ -38,7 +38,7 @@ impl Context {
         let (id, epoch, seq, reason) = all!(id, epoch, seq, reason)?;
         self.own_subscription(caller, &id).await?;
         let park = ParkRequest { epoch, seq, reason, attempts: request.attempts.max(1) };
-        let parked = self.archive.park_change(id, park, plan(FeedView::Basic)).await?;
+        let parked = self.archive.park_change(id, park, plan(FeedView::Basic, SourceScope::all())).await?;
         Ok(self.show_subscription(&parked))
     }
 
@@ -66,7 +66,10 @@ impl Context {
             && bytes < PAGE_BYTES_MAX
             && let Some((seq, parked)) = rest.next()
         {
-            let item = self.archive.feed_change(*seq, plan(view)).await?.ok_or_else(Refusal::internal)?;
+            last = Some(*seq);
+            let plan = plan(view, record.query.filter.within.clone());
+            // What was parked before its owner's rights changed may be of a source that it may no longer read.
+            let Some(item) = self.archive.feed_change(*seq, plan).await? else { continue };
             bytes += item.bytes.len();
             let change = pb::Change::decode(item.bytes).map_err(|_| Refusal::internal())?;
             // Both flags depend on the filter under which the change was delivered.
@@ -77,7 +80,6 @@ impl Context {
                 attempts: parked.attempts,
                 park_time: Some(timestamp_to_pb(parked.park_time)),
             });
-            last = Some(*seq);
         }
         let position = last.filter(|_| rest.peek().is_some()).map(|seq| seq.to_string());
         let snapshot = self.archive.tail();
@@ -106,9 +108,10 @@ impl Context {
     }
 }
 
-/// A plan that includes every change: the filter may have been updated since a change was parked.
-fn plan(view: FeedView) -> PagePlan {
-    let query = FeedQuery { kinds: ChangeKinds::ALL, ..FeedQuery::default() };
+/// A plan that includes every change of these sources: the filter may have been updated since a change was parked.
+fn plan(view: FeedView, within: SourceScope) -> PagePlan {
+    let filter = ArticleFilter { within, ..ArticleFilter::default() };
+    let query = FeedQuery { filter, kinds: ChangeKinds::ALL };
     let (changes_max, bytes_max, examined_max) = (1, PAGE_BYTES_MAX, 1);
     PagePlan { query: Arc::new(query), view, render: show::encode, changes_max, bytes_max, examined_max }
 }

@@ -15,7 +15,7 @@ const CONSUMER_BYTES_MAX: usize = 128;
 
 /// The feed that a subscriber requests: one with its own query and start, or a durable subscription.
 pub(super) enum SubscribeTarget {
-    Feed(RequestedQuery, RequestedStart),
+    Feed(Box<RequestedQuery>, RequestedStart),
     Durable { id: SubscriptionId, consumer: String, seen: Option<RequestedStart> },
 }
 
@@ -27,7 +27,7 @@ impl SubscribeTarget {
         let query = wire::feed_query(request.filter, &request.kinds, limits);
         let start = RequestedStart::read(request.start);
         let (query, start) = all!(query, start)?;
-        Ok(Self::Feed(RequestedQuery::new(query), start))
+        Ok(Self::Feed(Box::new(RequestedQuery::new(query)), start))
     }
 
     fn read_durable(request: pb::SubscribeRequest) -> Result<Self, FieldErrors> {

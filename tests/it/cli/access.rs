@@ -61,7 +61,7 @@ fn a_server_on_a_port_wants_rules_and_then_tokens() {
     assert!(revoked.code == 7 && revoked.err.contains("may have been revoked"), "{revoked:?}");
     assert_eq!(server.terminate(), Some(0));
     let audit = cli.ok(&["audit"]);
-    assert!(audit.contains("crawler  127.0.0.1  WithdrawArticle  sources/press  PERMISSION_DENIED"), "{audit}");
+    assert!(audit.contains("crawler  127.0.0.1  WithdrawArticle  sources/-  PERMISSION_DENIED"), "{audit}");
     assert!(
         audit.contains("owner  RevokeToken  OK") && audit.contains("-  127.0.0.1  GetArticle  UNAUTHENTICATED"),
         "{audit}"

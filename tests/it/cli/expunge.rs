@@ -97,7 +97,7 @@ fn a_server_destroys_text_only_if_it_is_started_for_it_and_its_files_lose_it_at_
     let cli = with_two_revisions();
     let order = order("press/ferry", &["--all"]);
     let server = Server::start(&cli, &[]);
-    cli.fails(&order, 1, "--allow-expunge");
+    cli.fails(&order, 7, "--allow-expunge");
     assert_eq!(server.terminate(), Some(0));
     let server = Server::start(&cli, &["--allow-expunge"]);
     let digest = planned(&cli, &order);

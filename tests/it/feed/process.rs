@@ -35,7 +35,7 @@ impl ServerProcess {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DATELINE_")) {
             command.env_remove(name);
         }
-        command.args(["serve", "--archive"]).arg(&self.archive);
+        command.args(["serve", "--no-auth", "--archive"]).arg(&self.archive);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
