@@ -277,7 +277,7 @@ impl Guarded {
         for source in SOURCES {
             for (name, permissions, sources) in GRANTS {
                 let may = |pattern: &&str| SourcePattern::parse(pattern).unwrap().matches(&support_source(source));
-                if permissions.contains(&Permission::Write) && sources.iter().any(|pattern| may(pattern)) {
+                if permissions.contains(&Permission::Write) && sources.iter().any(may) {
                     let caller = self.as_principal(name).await;
                     let path = "/dateline.v1.ArchiveService/RecordObservation";
                     let done: Result<pb::RecordObservationResponse, _> = caller.unary(path, observation(source)).await;
@@ -317,9 +317,7 @@ async fn each_principal_may_do_what_it_is_granted_where_it_is_granted_and_nothin
                     // A list of what one may see needs the permission somewhere.
                     (Some(Permission::Subscribe), true) => permissions.contains(&Permission::Subscribe),
                     (Some(needed), true) => permissions.contains(&needed) && sources.contains(&"*"),
-                    (Some(needed), false) => {
-                        permissions.contains(&needed) && sources.iter().any(|pattern| has(pattern))
-                    }
+                    (Some(needed), false) => permissions.contains(&needed) && sources.iter().any(has),
                 };
                 let answered = (method.call)(caller.clone(), source.to_owned()).await;
                 let denied = answered.as_ref().err().is_some_and(|status| status.code() == Code::PermissionDenied);

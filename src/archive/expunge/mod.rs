@@ -181,7 +181,7 @@ impl Archive {
     /// next opened.
     pub(crate) fn save_register(&self) {
         let Some(file) = &self.register_file else { return };
-        // What the database lacks of the file is told apart by its own register alone.
+        // Only the database's own register shows what it lacks of the file.
         let header = || {
             let register = Tables::new(self.shared.engine.as_ref()).register()?;
             Ok(LogHeader { register, ..self.log_header(self.tail())? })
