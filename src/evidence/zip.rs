@@ -80,7 +80,7 @@ pub(super) fn write(entries: &[Entry<'_>]) -> Option<Vec<u8>> {
     Some(file)
 }
 
-/// Reads the entries of a file that [`write`] has written; `None` if it differs from that in any byte.
+/// Reads the entries of a file that [`write()`] has written; `None` if it differs from that in any byte.
 pub(super) fn read(file: &[u8]) -> Option<Vec<Entry<'_>>> {
     let (mut rest, mut entries) = (file, Vec::new());
     while rest.starts_with(&LOCAL_HEADER) {

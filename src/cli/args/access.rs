@@ -75,7 +75,7 @@ impl MayArg {
 /// The arguments of `login` and `logout`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LoginArgs {
-    /// The server, such as https://archive.example:7411
+    /// The server's URL, which begins with https:// or unix:
     pub(in crate::cli) url: String,
 }
 

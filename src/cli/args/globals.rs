@@ -11,7 +11,7 @@ use super::values;
 #[command(next_help_heading = "Global options")]
 pub(in crate::cli) struct Globals {
     // The environment variable is not read by clap's `env`, with which `--archive` could not override it.
-    /// Connect to the server at this URL, such as https://news.example:7411 or unix:/srv/news/socket [env: DATELINE_SERVER]
+    /// Connect to the server at this URL, with https://, http:// or unix: [env: DATELINE_SERVER]
     #[arg(long, global = true, value_name = "URL", conflicts_with = "archive")]
     pub(in crate::cli) server: Option<String>,
     /// Use the archive in this directory [env: DATELINE_ARCHIVE] [default: in the platform's data directory]
