@@ -42,7 +42,7 @@ impl Histogram {
         self.sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    /// What was counted so far. A value that is being counted meanwhile may be in the sum and not yet in its bucket, or
+    /// The counts at this moment. A value that is being counted meanwhile may be in the sum and not yet in its bucket, or
     /// the other way round.
     pub fn counts(&self) -> Counts {
         let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();

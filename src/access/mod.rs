@@ -140,7 +140,7 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
-    /// Reads the rules of the archive in `directory`. Without a file, there are none, and only its owner may do anything.
+    /// Reads the rules of the archive in `directory`. Without a file, only its owner may do anything.
     pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, AccessError> {
         let path = directory.join(FILE);
         let read = read(&path)?;

@@ -64,7 +64,7 @@ pub struct Stats {
     pub commit_sync: Counts,
     /// The caches by name.
     pub caches: [(&'static str, CacheStats); 5],
-    /// The write-ahead log, and how far the database is behind it.
+    /// The write-ahead log, and how much of it the database does not have yet.
     pub engine: EngineStats,
     /// The durable subscriptions.
     pub subscriptions: SubscriptionStats,

@@ -143,7 +143,7 @@ pub struct Scrubbed {
 }
 
 /// Rewrites the files of a folder that have what `register`, or the register in any of the files, says was destroyed.
-/// `progress` receives the number of bytes read so far and decides whether to continue; if not, the result is `None`, and
+/// `progress` receives how many bytes were read and decides whether to continue; if not, the result is `None`, and
 /// the folder is as before.
 ///
 /// No file is replaced before all that replace others are complete, durable and checked. Then those with the later

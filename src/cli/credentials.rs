@@ -28,7 +28,7 @@ struct Credentials {
     tokens: BTreeMap<String, String>,
 }
 
-/// The token to send to the server at `url`; `None` if there is none.
+/// The token to send to the server at `url`, if one is known.
 pub(super) fn token_for(url: &str) -> Result<Option<String>, Failure> {
     let Some(token) = known_token(url)? else { return Ok(None) };
     if is_safe_for_secrets(url) {

@@ -89,7 +89,7 @@ impl Client {
         Self::with(channel, Bearer::default())
     }
 
-    /// The same connection, with a token in every call. Send it only where nobody else can read it: over TLS, over a Unix
+    /// The same connection, with a token in every call. Send it only where no one but the server can read it: over TLS, over a Unix
     /// socket, or to this machine.
     pub fn with_token(self, token: &str) -> Result<Self, InvalidToken> {
         let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| InvalidToken)?;

@@ -52,7 +52,7 @@ impl TrustedLog {
         Self { key, last: None }
     }
 
-    /// A log whose checkpoint `note` was checked before, and was kept where nobody could alter it. The key need not have
+    /// A log whose checkpoint `note` was checked before, and was kept where it could not be altered. The key need not have
     /// signed that one: it may have replaced the one that did.
     pub fn since(key: VerifierKey, note: &str) -> Result<Self, TrustError> {
         let last = read(note, &key)?;
@@ -64,12 +64,12 @@ impl TrustedLog {
         &self.key
     }
 
-    /// The size of the tree in the last checkpoint; 0 if there is none.
+    /// The size of the tree in the last checkpoint; 0 before the first.
     pub fn size(&self) -> u64 {
         self.last.as_ref().map_or(0, |(_, checkpoint)| checkpoint.size)
     }
 
-    /// The last checkpoint that was checked, as a signed note; `None` if there is none.
+    /// The last checkpoint that was checked, as a signed note; `None` before the first.
     pub fn note(&self) -> Option<String> {
         self.last.as_ref().map(|(note, _)| note.to_string())
     }

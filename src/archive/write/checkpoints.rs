@@ -29,7 +29,7 @@ pub(crate) fn keep(tables: &Tables<'_>, checkpoint: &CheckpointRecord) -> Result
             }
             Ok(stored) if stored.size == checkpoint.size => {}
             Ok(stored) if period(&stored, DAY_MICROS) == period(checkpoint, DAY_MICROS) => of_day.push(stored),
-            // Verification reports a damaged one; it is no reason to keep no others.
+            // Verification reports a damaged one, which must not keep others from being stored.
             Ok(_) | Err(StoreError::Damaged { .. }) => break,
             Err(error) => return Err(error),
         }
