@@ -147,34 +147,14 @@ fn place(places: &Arc<Semaphore>, places_max: usize) -> Result<OwnedSemaphorePer
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
     use tonic_types::StatusExt;
 
     use super::*;
-    use crate::archive::{Archive, Options};
-    use crate::clock::SystemClock;
-    use crate::service::Memory;
 
     /// A verification reads the whole archive. It occupies its place until its client has the result or is gone.
     #[tokio::test]
     async fn no_more_than_two_verifications_run_at_once() {
-        let handler = AdminHandler::new(
-            Context {
-                archive: Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap()),
-                limits: Limits::default(),
-                stopping: CancellationToken::new(),
-                subscribers: TaskTracker::new(),
-                stalled_after: Duration::from_secs(60),
-                memory: Memory::default(),
-                signer: None,
-                access: None,
-                weakenings: Arc::default(),
-            },
-            false,
-        );
+        let handler = AdminHandler::new(Context::in_memory(), false);
         let verify = || handler.verify(Request::new(pb::VerifyRequest {}));
         let first = verify().await.unwrap();
         let second = verify().await.unwrap();

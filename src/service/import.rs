@@ -211,34 +211,16 @@ async fn results(items: Vec<QueuedItem>) -> Result<pb::ImportResults, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
     use tonic::codec::BufferSettings;
     use tonic_prost::ProstCodec;
 
-    use super::super::feed::Memory;
     use super::*;
-    use crate::archive::{Archive, Options};
-    use crate::clock::SystemClock;
-    use crate::model::Limits;
 
     #[tokio::test(start_paused = true)]
     async fn an_import_ends_with_the_reader_of_its_responses_even_if_no_message_arrives() {
-        let archive = Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap());
-        let context = Context {
-            archive: Arc::clone(&archive),
-            limits: Limits::default(),
-            stopping: CancellationToken::new(),
-            subscribers: TaskTracker::new(),
-            stalled_after: Duration::from_secs(60),
-            memory: Memory::default(),
-            signer: None,
-            access: None,
-            weakenings: Arc::default(),
-        };
+        let context = Context::in_memory();
         let decoder = ProstCodec::<(), pb::ImportObservationsRequest>::raw_decoder(BufferSettings::default());
         let silent = http_body_util::StreamBody::new(tokio_stream::pending::<
             Result<hyper::body::Frame<bytes::Bytes>, Status>,

@@ -84,6 +84,23 @@ impl Context {
         self.signer.as_deref().ok_or_else(Refusal::log_key_missing)
     }
 
+    /// An empty archive in memory, served to anyone, without a key.
+    #[cfg(test)]
+    fn in_memory() -> Self {
+        let (options, clock) = (crate::archive::Options::default(), Arc::new(crate::clock::SystemClock));
+        Self {
+            archive: Arc::new(Archive::in_memory_with(&options, clock).unwrap()),
+            limits: Limits::default(),
+            stopping: CancellationToken::new(),
+            subscribers: TaskTracker::new(),
+            stalled_after: Duration::from_secs(60),
+            memory: Memory::default(),
+            signer: None,
+            access: None,
+            weakenings: Arc::default(),
+        }
+    }
+
     /// Waits until the changes below `min_next_seq` can be read, or the server stops.
     async fn visible(&self, min_next_seq: u64) -> Result<(), Refusal> {
         let min_next_seq = Seq(min_next_seq);

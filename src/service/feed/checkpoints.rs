@@ -69,31 +69,16 @@ impl FollowedTree {
 mod tests {
     use std::sync::Arc;
 
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
-
-    use super::super::Memory;
     use super::*;
-    use crate::archive::{Archive, Options};
+    use crate::archive::Archive;
     use crate::client::TrustedLog;
-    use crate::clock::SystemClock;
-    use crate::model::{ArticleName, Content, Limits};
+    use crate::model::{ArticleName, Content};
     use crate::proof::LogKey;
     use crate::service::Signer;
 
     fn context() -> Context {
         let signer = Signer::from_pem(LogKey::generate().unwrap().as_bytes(), "example.org/log").unwrap();
-        Context {
-            archive: Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap()),
-            limits: Limits::default(),
-            stopping: CancellationToken::new(),
-            subscribers: TaskTracker::new(),
-            stalled_after: Duration::from_secs(60),
-            memory: Memory::default(),
-            signer: Some(Arc::new(signer)),
-            access: None,
-            weakenings: Arc::default(),
-        }
+        Context { signer: Some(Arc::new(signer)), ..Context::in_memory() }
     }
 
     async fn write(archive: &Archive, texts: &[&str]) {
