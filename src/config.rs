@@ -50,6 +50,19 @@ pub struct Settings {
     /// picks a free port [default: nowhere]
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
+    /// Show pages for readers at http://ADDRESS/, over HTTP/1.1 and HTTP/2. They are read only, and show what the access rules
+    /// grant to the principal `anonymous`; if the rules do not mention it, everything on an address that only this machine
+    /// can reach, and nothing on others. Port 0 picks a free port [default: nowhere]
+    #[arg(long, value_name = "ADDRESS", env = "DATELINE_WEB_LISTEN")]
+    pub web_listen: Option<String>,
+    /// The public address of the pages, such as https://archive.example.org, for canonical links and citations, and the only
+    /// host name that requests may have besides that of this machine. With it, the pages show nothing that the access rules
+    /// do not grant [default: the address of --web-listen]
+    #[arg(long, value_name = "URL", env = "DATELINE_WEB_URL")]
+    pub web_url: Option<String>,
+    /// Maximum number of open connections to the pages [default: 10000]
+    #[arg(long, value_name = "N", env = "DATELINE_WEB_CONNECTIONS_MAX", value_parser = number, hide_short_help = true)]
+    pub web_connections_max: Option<usize>,
     /// Send traces to the OpenTelemetry collector at this URL, such as http://127.0.0.1:4317, over gRPC and without
     /// encryption [default: nowhere]
     #[arg(long, value_name = "URL", env = "DATELINE_OTLP_ENDPOINT")]
@@ -206,6 +219,9 @@ impl Settings {
             no_tls: self.no_tls.or(other.no_tls),
             no_auth: self.no_auth.or(other.no_auth),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
+            web_listen: self.web_listen.or(other.web_listen),
+            web_url: self.web_url.or(other.web_url),
+            web_connections_max: self.web_connections_max.or(other.web_connections_max),
             otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log_key: self.log_key.or(other.log_key),
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
@@ -266,6 +282,27 @@ impl Settings {
     /// The address at which metrics are shown; `None` if they are not.
     pub fn metrics_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
         self.metrics_listen.as_deref().map(|listen| socket_address("metrics_listen", listen)).transpose()
+    }
+
+    /// The address at which pages for readers are shown; `None` if they are not.
+    pub fn web_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        self.web_listen.as_deref().map(|listen| socket_address("web_listen", listen)).transpose()
+    }
+
+    /// The public address of the pages for readers; `None` if they have none.
+    pub fn web_url(&self) -> Result<Option<url::Url>, ConfigError> {
+        let Some(text) = self.web_url.as_deref() else { return Ok(None) };
+        let is_origin = |url: &url::Url| {
+            let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+            matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && is_plain
+        };
+        let url = url::Url::parse(text).ok().filter(is_origin);
+        url.map(Some).ok_or_else(|| ConfigError::Invalid {
+            setting: "web_url",
+            reason: format!(
+                "{text:?} is not the address of a site, such as https://archive.example.org; a path is not possible"
+            ),
+        })
     }
 
     /// Where traces are sent; `None` if they are not.
@@ -500,6 +537,15 @@ mod tests {
         }
         assert!(listening("7411", None).addresses().unwrap_err().to_string().contains("is not an address with a port"));
         assert_eq!(Settings::default().addresses().unwrap(), []);
+    }
+
+    #[test]
+    fn the_public_address_of_the_pages_is_a_site() {
+        let named = |url: &str| Settings { web_url: Some(url.to_owned()), ..Settings::default() }.web_url();
+        assert_eq!(named("https://archive.example.org").unwrap().unwrap().as_str(), "https://archive.example.org/");
+        for bad in ["archive.example.org", "ftp://a.example", "https://a.example/archive/", "https://a.example/?x"] {
+            assert!(named(bad).unwrap_err().to_string().contains("is not the address of a site"), "{bad}");
+        }
     }
 
     #[test]

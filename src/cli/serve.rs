@@ -20,7 +20,7 @@ use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
 use crate::server::{Listener, Tls, TlsFiles, Witness};
 use crate::telemetry::Traces;
-use crate::{archive, metrics, server, telemetry, witness};
+use crate::{archive, metrics, server, telemetry, web, witness};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
     if globals.server.is_some() {
@@ -48,6 +48,8 @@ fn start_log(settings: &Settings) -> Result<Option<Traces>, Failure> {
 async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result<(), Failure> {
     let addresses = settings.addresses()?;
     let metrics_address = settings.metrics_address()?;
+    let web_address = settings.web_address()?;
+    let web_options = web_options(&settings)?;
     let mut options = server_options(&settings)?;
     options.tls = tls(&settings)?;
     let witnesses = witnesses(&settings)?;
@@ -65,6 +67,7 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     let early_listeners = if is_new { Some(listen(&addresses).await?) } else { None };
     let early_metrics_listener = if is_new { listen_for_metrics(metrics_address).await? } else { None };
+    let early_web_listener = if is_new { listen_for_web(web_address).await? } else { None };
     let Some((opened, directory)) = open(&path, &settings, globals, &stopping).await? else { return Ok(()) };
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
     options.signer = signer(&settings.log_key.unwrap_or_default(), settings.log_origin, witnesses, opened.info())?;
@@ -75,6 +78,10 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     let metrics_listener = match early_metrics_listener {
         Some(listener) => Some(listener),
         None => listen_for_metrics(metrics_address).await?,
+    };
+    let web_listener = match early_web_listener {
+        Some(listener) => Some(listener),
+        None => listen_for_web(web_address).await?,
     };
     listeners.push(Listener::archive_socket(&opened).map_err(|error| {
         let socket = Directory::socket(&path);
@@ -94,10 +101,12 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
         }
     };
     let showing = show_metrics(metrics_listener, &archive, &mut options);
+    let pages = show_web(web_listener, &archive, &options, web_options)?;
     let served = tokio::select! {
         served = server::serve(listeners, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
         never = asking => match never {},
         never = showing => match never {},
+        never = pages => match never {},
     };
     drop((archive, directory));
     served.map_err(|error| Failure::new(Exit::Failed, error))
@@ -130,6 +139,41 @@ async fn listen_for_metrics(address: Option<SocketAddr>) -> Result<Option<TcpLis
     })?;
     tracing::info!(url = %format_args!("http://{address}/metrics"), "showing metrics");
     Ok(Some(listener))
+}
+
+/// Listens where pages for readers are to be shown, if anywhere.
+async fn listen_for_web(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    TcpListener::bind(address).await.map(Some).map_err(|error| {
+        Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
+            .hint("--web-listen sets another address; port 0 selects a free port")
+    })
+}
+
+/// Shows pages for readers on `listener`, if there is one, and logs what they show. Does not return.
+fn show_web(
+    listener: Option<TcpListener>,
+    archive: &Arc<Archive>,
+    options: &server::Options,
+    web_options: web::Options,
+) -> Result<impl Future<Output = Infallible> + use<>, Failure> {
+    let sources = web::Sources {
+        archive: Arc::clone(archive),
+        access: options.access.clone(),
+        signer: options.signer.clone(),
+        limits: options.limits,
+    };
+    let pages = listener.map(|listener| web::Server::new(listener, sources, web_options)).transpose();
+    let pages = pages.map_err(|error| Failure::new(Exit::Failed, format!("--web-listen: {error}")))?;
+    if let Some(pages) = &pages {
+        tracing::info!(url = %pages.url(), visitors_see = pages.visibility(), "showing pages");
+    }
+    Ok(async move {
+        match pages {
+            Some(pages) => pages.run().await,
+            None => std::future::pending().await,
+        }
+    })
 }
 
 /// Opens the archive. If its files have text that was destroyed, takes it out of them first. `None` if a signal asked
@@ -241,6 +285,16 @@ fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
         failed_grace: settings.failed_grace_period.map_or(default.failed_grace, |period| period.0),
         ..default
     })
+}
+
+fn web_options(settings: &Settings) -> Result<web::Options, Failure> {
+    let default = web::Options::default();
+    if settings.web_url.is_some() && settings.web_listen.is_none() {
+        let message = "--web-url: no pages are shown; say where with --web-listen";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let connections_max = settings.web_connections_max.unwrap_or(default.connections_max).max(1);
+    Ok(web::Options { url: settings.web_url()?, connections_max, streams_max: connections_max, ..default })
 }
 
 fn archive_options(settings: &Settings) -> archive::Options {

@@ -36,6 +36,7 @@ pub use archive::ArchiveHandler;
 pub use authority::{Required, required};
 pub use caller::{Caller, PeerIdentity, PeerPlace, PerPeer};
 pub use checkpoints::Signer;
+pub(crate) use feed::encode_change;
 pub use feed::{FeedHandler, FeedStats, Memory, SubscriberKind};
 pub use integrity::IntegrityHandler;
 pub use witnesses::Witness;

@@ -21,6 +21,7 @@
 
 pub mod article;
 pub(crate) mod cache;
+pub mod calendar;
 pub(crate) mod candidates;
 pub mod compare;
 pub(crate) mod contents;

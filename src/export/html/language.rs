@@ -17,7 +17,8 @@ pub(super) fn attributes(tag: &str) -> String {
     format!(" lang=\"{}\" dir=\"{}\"", escape_all_quotes(tag), if is_rtl(tag) { "rtl" } else { "ltr" })
 }
 
-fn is_rtl(tag: &str) -> bool {
+/// Whether a language is written from right to left.
+pub(crate) fn is_rtl(tag: &str) -> bool {
     let tag = tag.to_ascii_lowercase();
     let mut subtags = tag.split('-');
     let language = subtags.next().unwrap_or_default();

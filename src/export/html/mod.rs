@@ -12,6 +12,7 @@ use htmlize::{escape_all_quotes, escape_text};
 
 pub use self::compare::compare;
 use self::facts::{facts, shown};
+pub(crate) use self::language::is_rtl;
 use super::{Item, web_url};
 
 const STYLE: &str = include_str!("page.css");

@@ -1,0 +1,21 @@
+//! The page that says why another cannot be shown.
+
+use askama::Template;
+
+use super::Frame;
+
+/// An error as a page.
+#[derive(Template)]
+#[template(path = "problem.html")]
+pub(in crate::web) struct ProblemPage<'a> {
+    frame: Frame,
+    status: u16,
+    title: &'a str,
+    detail: &'a str,
+}
+
+impl<'a> ProblemPage<'a> {
+    pub(in crate::web) fn new(status: u16, title: &'a str, detail: &'a str) -> Self {
+        Self { frame: Frame::alone(title), status, title, detail }
+    }
+}

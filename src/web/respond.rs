@@ -1,0 +1,118 @@
+//! Responses: pages, JSON, files and redirects.
+
+use askama::Template;
+use axum::body::Body;
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LINK, LOCATION};
+use http::{HeaderValue, Response, StatusCode};
+use hyper::body::Bytes;
+use prost::Name;
+
+use super::Site;
+use super::problem::Problem;
+use super::visit::{Form, REVALIDATE, Visit};
+use crate::wire::json::to_pretty_json;
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A page of the message `M`: HTML, or the message itself.
+pub(super) fn page<M: Name, T: Template>(
+    site: &Site,
+    visit: &Visit,
+    message: M,
+    page: impl FnOnce(M) -> Result<T, Problem>,
+) -> Result<Response<Body>, Problem> {
+    match visit.form {
+        Form::Json => Ok(message_json(site, visit, &message)),
+        Form::Page => {
+            let mut response = html(site, &page(message)?);
+            visit.mark(response.headers_mut());
+            Ok(response)
+        }
+    }
+}
+
+/// A message as JSON.
+pub(super) fn message_json<M: Name>(site: &Site, visit: &Visit, message: &M) -> Response<Body> {
+    let mut response = json(site, format!("{}\n", to_pretty_json(message)));
+    visit.mark(response.headers_mut());
+    response
+}
+
+/// A page.
+pub(super) fn html(site: &Site, page: &impl Template) -> Response<Body> {
+    match page.render() {
+        Ok(html) => bytes(site, HTML, html.into()),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// JSON.
+pub(super) fn json(site: &Site, json: String) -> Response<Body> {
+    bytes(site, JSON, json.into())
+}
+
+/// A body of a media type, or that the server is busy.
+pub(super) fn bytes(site: &Site, media_type: HeaderValue, bytes: Bytes) -> Response<Body> {
+    let Some(body) = site.budget.body(bytes) else {
+        // Its page would need memory, too.
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let mut response = Response::new(Body::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response.headers_mut().insert(CACHE_CONTROL, REVALIDATE);
+    response
+}
+
+/// A file to keep.
+pub(super) fn file(site: &Site, visit: &Visit, media_type: &'static str, name: &str, text: String) -> Response<Body> {
+    let mut response = bytes(site, HeaderValue::from_static(media_type), text.into());
+    visit.mark(response.headers_mut());
+    // Names of articles consist of letters, digits and four signs, none of which is special here.
+    if let Ok(disposition) = HeaderValue::try_from(format!("inline; filename=\"{name}\"")) {
+        response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+    }
+    response
+}
+
+/// Names the address under which a page is known.
+pub(super) fn with_canonical(site: &Site, mut response: Response<Body>, path: &str) -> Response<Body> {
+    if let Ok(link) = HeaderValue::try_from(format!("<{}>; rel=\"canonical\"", site.address(path))) {
+        response.headers_mut().insert(LINK, link);
+    }
+    response
+}
+
+/// A redirect to a path of this site, for now.
+pub(super) fn redirect(path: &str) -> Response<Body> {
+    let mut response = StatusCode::FOUND.into_response();
+    match HeaderValue::try_from(path) {
+        Ok(location) => drop(response.headers_mut().insert(LOCATION, location)),
+        Err(_) => return Problem::not_found().response(),
+    }
+    response.headers_mut().insert(CACHE_CONTROL, REVALIDATE);
+    response
+}
+
+/// An empty response.
+trait Empty {
+    fn into_response(self) -> Response<Body>;
+}
+
+impl Empty for StatusCode {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self;
+        response
+    }
+}
+
+impl Site {
+    /// The whole address of a path of this site.
+    pub(super) fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.origin.as_str().trim_end_matches('/'))
+    }
+}
