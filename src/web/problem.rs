@@ -1,4 +1,4 @@
-//! Why a page cannot be shown, as its reader is told.
+//! Why a page cannot be shown, in words for its reader.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Problem {
         Self(Arc::new(Details { status, title, detail: detail.into() }))
     }
 
-    /// There is no such thing, or the visitor may not see it: nobody can tell which.
+    /// There is no such thing, or the visitor may not see it. Both look the same.
     pub(super) fn not_found() -> Self {
         let detail = "The archive has nothing at this address. Check its spelling, or look the article up by its URL.";
         Self::new(StatusCode::NOT_FOUND, "Not in the archive", detail)

@@ -42,8 +42,10 @@ pub(super) struct Visit {
     pub(super) form: Form,
     /// The path, without the end that asks for JSON.
     pub(super) path: String,
+    /// The query as it was sent, from its question mark on; empty without one.
+    pub(super) query: String,
     /// The parameters that are not empty, in order.
-    pub(super) query: Vec<(String, String)>,
+    parameters: Vec<(String, String)>,
     /// What the page is made from, as the value of its ETag.
     pub(super) stamp: HeaderValue,
 }
@@ -58,12 +60,13 @@ impl FromRequestParts<Arc<Site>> for Visit {
             let detail = format!("Its query has {} bytes; at most {QUERY_BYTES_MAX} are read.", query.len());
             return Err(Problem::malformed(detail).response());
         }
-        let query = form_urlencoded::parse(query.as_bytes()).into_owned();
+        let parameters = form_urlencoded::parse(query.as_bytes()).into_owned();
         let visit = Self {
             caller,
             form: parts.extensions.get().copied().unwrap_or_default(),
             path: parts.uri.path().to_owned(),
-            query: query.filter(|(_, value)| !value.trim().is_empty()).collect(),
+            query: parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default(),
+            parameters: parameters.filter(|(_, value)| !value.trim().is_empty()).collect(),
             stamp: stamp(site),
         };
         if is_known(&parts.headers, &visit.stamp) { Err(visit.unchanged()) } else { Ok(visit) }
@@ -87,7 +90,7 @@ impl Visit {
 
     /// The value of a parameter; `None` if it is not given, or empty.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// A parameter that is a number.
@@ -100,18 +103,10 @@ impl Visit {
     pub(super) fn point(&self, site: &Site) -> Result<Point, Problem> {
         let now = site.reads.archive().now();
         let instant = |name: &str| {
-            let Some(text) = self.parameter(name) else { return Ok::<_, Problem>(None) };
-            let time =
-                parse(text, now, TimeEnd::Last).map_err(|error| Problem::malformed(format!("{name}: {error}.")))?;
-            // Today's words mean something else tomorrow, so the address of a page has instants.
-            Ok(Some((time, time.to_string() == text)))
+            let parsed = self.parameter(name).map(|text| parse(text, now, TimeEnd::Last)).transpose();
+            parsed.map_err(|error| Problem::malformed(format!("{name}: {error}.")))
         };
-        let (at, known_at) = (instant("at")?, instant("known_at")?);
-        Ok(Point {
-            at: at.map(|(time, _)| time),
-            known_at: known_at.map(|(time, _)| time),
-            is_exact: [at, known_at].into_iter().flatten().all(|(_, is_exact)| is_exact),
-        })
+        Ok(Point { at: instant("at")?, known_at: instant("known_at")? })
     }
 }
 
@@ -122,8 +117,6 @@ pub(super) struct Point {
     pub(super) at: Option<Timestamp>,
     /// The instant of the archive axis; `None` for its end.
     pub(super) known_at: Option<Timestamp>,
-    /// Whether both are written as instants.
-    pub(super) is_exact: bool,
 }
 
 impl Point {

@@ -1,7 +1,7 @@
 //! How often an article was looked at on each day, and what the looks found.
 //!
 //! The days are those of the observe axis, in UTC. A page that shows a year needs no look by itself, so they are counted
-//! as they are read. A count ends after so many looks, and says so.
+//! as they are read. A count ends after 50,000 looks of a kind, and says so.
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, Range};

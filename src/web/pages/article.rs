@@ -11,7 +11,7 @@ use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Block, Link, When, count, expunge_reason, some_text, text};
-use super::super::visit::{Point, Visit};
+use super::super::visit::{Form, Point, Visit};
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
 use crate::model::ArticleName;
@@ -93,9 +93,10 @@ pub(super) async fn show(
 ) -> Result<Response<Body>, Problem> {
     let name = article_name(&source, &article)?;
     let point = visit.point(&site)?;
-    if !point.is_exact || visit.query.len() != [point.at, point.known_at].iter().flatten().count() {
-        // Readers type times as they like, and forms send empty fields.
-        let end = if visit.path.ends_with('/') || visit.form == super::super::visit::Form::Page { "" } else { ".json" };
+    if visit.query != point.query() {
+        // Readers type times as they like, and forms send empty fields. Today's words mean something else tomorrow, so the
+        // address of a page has instants.
+        let end = if visit.form == Form::Json { ".json" } else { "" };
         return Ok(respond::redirect(&format!("{}{end}{}", visit.path, point.query())));
     }
     let request = pb::GetArticleRequest {

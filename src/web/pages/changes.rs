@@ -1,7 +1,7 @@
 //! Lists of changes, the newest first: all of them, or what was taken down.
 //!
 //! The log is read backwards in windows, each forwards through the change feed, because the newest changes are at its
-//! end. A page examines so much of the log at most, and then says where it continues.
+//! end. A page examines at most 20,000 changes, and then says where it continues.
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 use askama::Template;
 
+use super::super::shown::text;
 use super::Frame;
 
 /// An error as a page.
@@ -11,11 +12,12 @@ pub(in crate::web) struct ProblemPage<'a> {
     frame: Frame,
     status: u16,
     title: &'a str,
-    detail: &'a str,
+    detail: String,
 }
 
 impl<'a> ProblemPage<'a> {
     pub(in crate::web) fn new(status: u16, title: &'a str, detail: &'a str) -> Self {
-        Self { frame: Frame::alone(title), status, title, detail }
+        // It may repeat what the visitor sent.
+        Self { frame: Frame::alone(title), status, title, detail: text(detail) }
     }
 }
