@@ -49,7 +49,7 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     let addresses = settings.addresses()?;
     let metrics_address = settings.metrics_address()?;
     let web_address = settings.web_address()?;
-    let web_options = web_options(&settings)?;
+    let mut web_options = web_options(&settings)?;
     let mut options = server_options(&settings)?;
     options.tls = tls(&settings)?;
     let witnesses = witnesses(&settings)?;
@@ -57,6 +57,9 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
     tracing::info!(version, format, settings = %settings.given(), "starting");
     options.descriptors_max = server::raise_descriptor_limit();
+    if web_address.is_some() {
+        share_descriptors(&mut options, &mut web_options);
+    }
     // Before the archive is opened, so that a signal in the meantime is not lost.
     let stopping = Signals::listen()?.token();
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
@@ -295,6 +298,14 @@ fn web_options(settings: &Settings) -> Result<web::Options, Failure> {
     }
     let connections_max = settings.web_connections_max.unwrap_or(default.connections_max).max(1);
     Ok(web::Options { url: settings.web_url()?, connections_max, streams_max: connections_max, ..default })
+}
+
+/// Gives the pages at most half of the file descriptors, so that the service and the storage keep theirs.
+fn share_descriptors(options: &mut server::Options, web_options: &mut web::Options) {
+    let Some(descriptors) = options.descriptors_max else { return };
+    let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX).max(1);
+    web_options.connections_max = web_options.connections_max.min(half);
+    options.descriptors_max = Some(descriptors.saturating_sub(web_options.connections_max as u64));
 }
 
 fn archive_options(settings: &Settings) -> archive::Options {

@@ -14,7 +14,6 @@ mod text;
 use data_encoding::HEXLOWER;
 use url::Url;
 
-pub(crate) use self::html::is_rtl;
 use crate::model::unseen::in_json;
 use crate::model::{ArticleName, Content, ContentDigest, RevisionNumber, Timestamp};
 
@@ -115,7 +114,7 @@ impl Item {
 
 /// Normalises an http or https URL. Returns `None` for anything else (`javascript:`, `data:`, invalid URLs), which must
 /// not become a link.
-pub(crate) fn web_url(url: &str) -> Option<String> {
+fn web_url(url: &str) -> Option<String> {
     let parsed = Url::parse(url).ok()?;
     matches!(parsed.scheme(), "http" | "https").then(|| parsed.into())
 }

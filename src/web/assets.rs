@@ -1,16 +1,14 @@
 //! The stylesheet, the script and the icon. Their addresses contain a digest of what they have, so that browsers can keep
 //! them, and a new version is another address.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use axum::body::Body;
-use axum::extract::State;
 use data_encoding::HEXLOWER;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, Uri};
 use sha2::{Digest, Sha256};
 
-use super::Site;
 use super::problem::Problem;
 use super::respond;
 
@@ -56,10 +54,10 @@ pub(super) fn icon() -> &'static str {
 }
 
 /// Serves one of them.
-pub(super) async fn serve(State(site): State<Arc<Site>>, uri: Uri) -> Result<Response<Body>, Problem> {
+pub(super) async fn serve(uri: Uri) -> Result<Response<Body>, Problem> {
     let assets = [&*STYLESHEET, &*LIVE, &*FAVICON];
     let asset = assets.into_iter().find(|asset| asset.path == uri.path()).ok_or_else(Problem::not_found)?;
-    let mut response = respond::bytes(&site, asset.media_type.clone(), asset.text.into());
+    let mut response = respond::bytes(asset.media_type.clone(), asset.text);
     response.headers_mut().insert(CONTENT_TYPE, asset.media_type.clone());
     response.headers_mut().insert(CACHE_CONTROL, FOREVER);
     Ok(response)

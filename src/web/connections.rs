@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +50,7 @@ pub(super) struct Connections {
 /// A connection with its places.
 struct Accepted {
     stream: TcpStream,
+    peer: IpAddr,
     _place: OwnedSemaphorePermit,
     _peer_place: PeerPlace,
 }
@@ -80,7 +82,7 @@ impl Connections {
                         tracing::debug!(%peer, "a connection to the web pages was over a limit");
                         continue;
                     };
-                    let accepted = Accepted { stream, _place: place, _peer_place: peer_place };
+                    let accepted = Accepted { stream, peer: peer.ip(), _place: place, _peer_place: peer_place };
                     open.spawn(answer(accepted, front.clone(), self.request_within, self.stalled_after));
                 }
                 Err(error) => {
@@ -94,7 +96,7 @@ impl Connections {
 
 /// Answers the requests of a connection, until it ends.
 async fn answer(accepted: Accepted, front: Front, request_within: Duration, stalled_after: Duration) {
-    let Accepted { stream, _place, _peer_place } = accepted;
+    let Accepted { stream, peer, _place, _peer_place } = accepted;
     // A small response must not wait for the next one to fill a packet. Without that it is only slower.
     drop(stream.set_nodelay(true));
     let has_asked = Arc::new(AtomicBool::new(false));
@@ -102,7 +104,7 @@ async fn answer(accepted: Accepted, front: Front, request_within: Duration, stal
     let service = service_fn(move |request| {
         asked.store(true, Ordering::Relaxed);
         let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request).await) }
+        async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
     });
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()

@@ -1,6 +1,7 @@
 //! What every request passes before its page, and every response after it: the host, the method, which form is asked
 //! for, errors, and the headers that all responses have.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -39,18 +40,22 @@ impl Front {
     }
 
     /// Answers a request.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
         let (form, is_head) = (Form::of(request.uri().path()), request.method() == Method::HEAD);
         let mut response = match self.check(&request) {
             Err(problem) => problem.response(),
-            Ok(()) => self.route(request, form).await,
+            Ok(()) => {
+                let _turn = self.site.budget.turn().await;
+                self.route(request, form).await
+            }
         };
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            response = problem.written(&self.site, form);
+            response = problem.written(form);
         }
         if is_head {
             *response.body_mut() = Body::empty();
         }
+        response = self.site.budget.counted(response, peer).unwrap_or_else(|problem| problem.written(form));
         let headers = response.headers_mut();
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
         headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);

@@ -8,7 +8,6 @@ use http::{HeaderValue, Response, StatusCode};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::Site;
 use super::pages::problem::ProblemPage;
 use super::respond;
 use super::visit::Form;
@@ -92,14 +91,14 @@ impl Problem {
     }
 
     /// The response, in the form that was asked for.
-    pub(super) fn written(&self, site: &Site, form: Form) -> Response<axum::body::Body> {
+    pub(super) fn written(&self, form: Form) -> Response<axum::body::Body> {
         let Details { status, title, detail } = &*self.0;
         let mut response = match form {
             Form::Json => {
                 let json = serde_json::json!({ "status": status.as_u16(), "title": title, "detail": detail });
-                respond::json(site, format!("{json}\n"))
+                respond::json(format!("{json}\n"))
             }
-            Form::Page => respond::html(site, &ProblemPage::new(status.as_u16(), title, detail)),
+            Form::Page => respond::html(&ProblemPage::new(status.as_u16(), title, detail)),
         };
         *response.status_mut() = *status;
         match *status {

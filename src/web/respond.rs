@@ -4,7 +4,6 @@ use askama::Template;
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LINK, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
-use hyper::body::Bytes;
 use prost::Name;
 
 use super::Site;
@@ -17,15 +16,14 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A page of the message `M`: HTML, or the message itself.
 pub(super) fn page<M: Name, T: Template>(
-    site: &Site,
     visit: &Visit,
     message: M,
     page: impl FnOnce(M) -> Result<T, Problem>,
 ) -> Result<Response<Body>, Problem> {
     match visit.form {
-        Form::Json => Ok(message_json(site, visit, &message)),
+        Form::Json => Ok(message_json(visit, &message)),
         Form::Page => {
-            let mut response = html(site, &page(message)?);
+            let mut response = html(&page(message)?);
             visit.mark(response.headers_mut());
             Ok(response)
         }
@@ -33,16 +31,16 @@ pub(super) fn page<M: Name, T: Template>(
 }
 
 /// A message as JSON.
-pub(super) fn message_json<M: Name>(site: &Site, visit: &Visit, message: &M) -> Response<Body> {
-    let mut response = json(site, format!("{}\n", to_pretty_json(message)));
+pub(super) fn message_json<M: Name>(visit: &Visit, message: &M) -> Response<Body> {
+    let mut response = json(format!("{}\n", to_pretty_json(message)));
     visit.mark(response.headers_mut());
     response
 }
 
 /// A page.
-pub(super) fn html(site: &Site, page: &impl Template) -> Response<Body> {
+pub(super) fn html(page: &impl Template) -> Response<Body> {
     match page.render() {
-        Ok(html) => bytes(site, HTML, html.into()),
+        Ok(html) => bytes(HTML, html),
         Err(error) => {
             tracing::error!(%error, "a page could not be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -51,25 +49,21 @@ pub(super) fn html(site: &Site, page: &impl Template) -> Response<Body> {
 }
 
 /// JSON.
-pub(super) fn json(site: &Site, json: String) -> Response<Body> {
-    bytes(site, JSON, json.into())
+pub(super) fn json(json: String) -> Response<Body> {
+    bytes(JSON, json)
 }
 
-/// A body of a media type, or that the server is busy.
-pub(super) fn bytes(site: &Site, media_type: HeaderValue, bytes: Bytes) -> Response<Body> {
-    let Some(body) = site.budget.body(bytes) else {
-        // Its page would need memory, too.
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
-    let mut response = Response::new(Body::new(body));
+/// A body of a media type.
+pub(super) fn bytes(media_type: HeaderValue, bytes: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(bytes.into());
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response.headers_mut().insert(CACHE_CONTROL, REVALIDATE);
     response
 }
 
 /// A file to keep.
-pub(super) fn file(site: &Site, visit: &Visit, media_type: &'static str, name: &str, text: String) -> Response<Body> {
-    let mut response = bytes(site, HeaderValue::from_static(media_type), text.into());
+pub(super) fn file(visit: &Visit, media_type: &'static str, name: &str, text: String) -> Response<Body> {
+    let mut response = bytes(HeaderValue::from_static(media_type), text);
     visit.mark(response.headers_mut());
     // Names of articles consist of letters, digits and four signs, none of which is special here.
     if let Ok(disposition) = HeaderValue::try_from(format!("inline; filename=\"{name}\"")) {

@@ -1,202 +1,58 @@
-//! How values are shown: times, links, texts, blocks and changed words. Each is a small template of its own, which
-//! escapes what it is given, so pages may contain it as it is.
+//! How values of messages are shown. What they are shown as is that of the exported pages: [`crate::export::html::parts`].
 
 use askama::Template;
 use askama::filters::HtmlSafe;
 use data_encoding::HEXLOWER;
 
-use crate::export::{is_rtl, web_url};
-use crate::model::unseen::{Sides, visible, visible_change};
-use crate::model::{ArticleName, Precision, SourceId, Timestamp};
-use crate::wire::{claimed_time, instant, pb};
-
-/// A text from elsewhere, with invisible characters named.
-pub(super) fn text(text: &str) -> String {
-    visible(text).into_owned()
-}
+use super::problem::Problem;
+pub(super) use crate::export::html::parts::{Link, Runs, Side, Text, Tongue, When, named as text};
+use crate::model::diff::{Span, SpanKind};
+use crate::model::unseen::Sides;
+use crate::model::{ArticleName, Content, Limits, SourceId};
+use crate::wire::{self, instant, pb};
 
 /// A text from elsewhere; `None` if it is empty.
 pub(super) fn some_text(given: &str) -> Option<String> {
     (!given.is_empty()).then(|| text(given))
 }
 
-/// An instant, to the minute or to the second.
-#[derive(Clone, Debug, Template)]
-#[template(source = r#"<time datetime="{{ iso }}">{{ words }}</time>"#, ext = "html")]
-pub(super) struct When {
-    iso: String,
-    words: String,
+/// A time of a message, to the minute; `None` if it is unset.
+pub(super) fn when(time: Option<&prost_types::Timestamp>) -> Option<When> {
+    instant(time).map(When::brief)
 }
 
-impl HtmlSafe for When {}
-
-impl When {
-    /// `16 May 2026, 18:00`.
-    pub(super) fn brief(time: Timestamp) -> Self {
-        Self::formatted(time, "%-d %B %Y, %H:%M")
-    }
-
-    /// `16 May 2026, 18:00:07 UTC`.
-    pub(super) fn exact(time: Timestamp) -> Self {
-        Self::formatted(time, "%-d %B %Y, %H:%M:%S UTC")
-    }
-
-    fn formatted(time: Timestamp, format: &str) -> Self {
-        Self { iso: time.to_string(), words: time.to_jiff().strftime(format).to_string() }
-    }
-
-    /// A time of a message; `None` if it is unset.
-    pub(super) fn of(time: Option<&prost_types::Timestamp>) -> Option<Self> {
-        instant(time).map(Self::brief)
-    }
-
-    /// A time of a message, to the second; `None` if it is unset.
-    pub(super) fn exactly(time: Option<&prost_types::Timestamp>) -> Option<Self> {
-        instant(time).map(Self::exact)
-    }
-
-    /// A claimed time, no more precise than the claim.
-    pub(super) fn claimed(claim: Option<&pb::ClaimedTime>) -> Option<Self> {
-        let claim = claimed_time("claim", claim?.clone()).ok()?;
-        let format = match claim.precision {
-            Precision::Instant => return Some(Self::brief(claim.time)),
-            Precision::Day => "%-d %B %Y",
-            Precision::Month => "%B %Y",
-            Precision::Year => "%Y",
-        };
-        let words = claim.time.to_jiff().strftime(format).to_string();
-        let said = if claim.relative && !claim.words.is_empty() { Some(text(&claim.words)) } else { None };
-        let words = said.map_or_else(|| words.clone(), |said| format!("{words} (\u{201c}{said}\u{201d})"));
-        Some(Self { iso: claim.iso(), words })
-    }
+/// A time of a message, to the second; `None` if it is unset.
+pub(super) fn exactly(time: Option<&prost_types::Timestamp>) -> Option<When> {
+    instant(time).map(When::exact)
 }
 
-/// A URL from elsewhere: a link if it is of the web, and text otherwise.
-#[derive(Clone, Debug, Template)]
-#[template(
-    source = r#"{% if let Some(href) = href %}<a href="{{ href }}" rel="noreferrer noopener nofollow">{{ words }}</a>{% else %}{{ words }}{% endif %}"#,
-    ext = "html"
-)]
-pub(super) struct Link {
-    href: Option<String>,
-    words: String,
+/// The content of a message, which the archive has accepted under limits that may be higher than our defaults.
+pub(super) fn content(revision: &pb::Revision) -> Result<Content, Problem> {
+    let Some(content) = revision.content.clone() else { return Ok(Content::default()) };
+    wire::content(Some(content), &Limits::GREATEST).map_err(|error| {
+        tracing::error!(%error, "the content of a revision could not be read");
+        Problem::internal()
+    })
 }
 
-impl HtmlSafe for Link {}
-
-impl Link {
-    /// The URL as its own text; `None` if it is empty.
-    pub(super) fn to(url: &str) -> Option<Self> {
-        (!url.is_empty()).then(|| Self { href: web_url(url), words: text(url) })
-    }
-
-    /// A URL with other words; `None` if it is empty.
-    pub(super) fn named(url: &str, words: &str) -> Option<Self> {
-        (!url.is_empty()).then(|| Self { href: web_url(url), words: words.to_owned() })
-    }
+/// Text with its changes.
+pub(super) fn runs(spans: &[pb::Span], sides: Sides) -> Runs {
+    Runs::of(&spans.iter().map(span).collect::<Vec<_>>(), sides)
 }
 
-/// The language and direction of a text, as attributes.
-#[derive(Clone, Debug, Template)]
-#[template(source = r#"lang="{{ tag }}" dir="{{ direction }}""#, ext = "html")]
-pub(super) struct Tongue {
-    tag: String,
-    direction: &'static str,
+/// A field with its changes.
+pub(super) fn field_runs(change: &pb::FieldChange, sides: Sides) -> Runs {
+    let is_moved_time = matches!(change.field.as_str(), "publish_time" | "modify_time") && change.spans.len() == 2;
+    Runs::of_field(&change.spans.iter().map(span).collect::<Vec<_>>(), is_moved_time, sides)
 }
 
-impl HtmlSafe for Tongue {}
-
-impl Tongue {
-    /// Those of a language. If it is unknown, browsers find the direction from the first letters.
-    pub(super) fn of(tag: &str) -> Self {
-        let direction = match tag {
-            "" => "auto",
-            tag if is_rtl(tag) => "rtl",
-            _ => "ltr",
-        };
-        Self { tag: tag.to_owned(), direction }
-    }
-}
-
-/// One block of a body.
-pub(super) enum Block {
-    Paragraph(String),
-    Subheading(String),
-    Caption { words: String, credit: Option<String>, picture: Option<Link> },
-    Quote { words: String, attribution: Option<String> },
-    List { items: Vec<String>, ordered: bool },
-    Embed { words: Option<String>, link: Option<Link> },
-    Correction(String),
-}
-
-impl Block {
-    /// The blocks of a content.
-    pub(super) fn all(content: &pb::Content) -> Vec<Self> {
-        content.blocks.iter().filter_map(Self::of).collect()
-    }
-
-    fn of(block: &pb::Block) -> Option<Self> {
-        use pb::block::Kind;
-        Some(match block.kind.as_ref()? {
-            Kind::Paragraph(paragraph) => Self::Paragraph(text(&paragraph.text)),
-            Kind::Subheading(subheading) => Self::Subheading(text(&subheading.text)),
-            Kind::Caption(caption) => Self::Caption {
-                words: text(&caption.text),
-                credit: some_text(&caption.credit),
-                picture: Link::named(&caption.image_url, "Picture"),
-            },
-            Kind::Quote(quote) => Self::Quote { words: text(&quote.text), attribution: some_text(&quote.attribution) },
-            Kind::List(list) => {
-                Self::List { items: list.items.iter().map(|item| text(item)).collect(), ordered: list.ordered }
-            }
-            Kind::Embed(embed) => Self::Embed { words: some_text(&embed.text), link: Link::to(&embed.url) },
-            Kind::CorrectionNote(note) => Self::Correction(text(&note.text)),
-        })
-    }
-}
-
-/// A run of text that is on one side or on both.
-#[derive(Clone, Debug)]
-pub(super) struct Run {
-    pub(super) side: Side,
-    pub(super) words: String,
-}
-
-/// Where a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Both,
-    Old,
-    New,
-}
-
-/// Text with its changes. Marks for screen readers say where a change begins and ends, and `lynx` shows them, too.
-#[derive(Clone, Debug, Default, Template)]
-#[template(path = "runs.html")]
-pub(super) struct Runs(Vec<Run>);
-
-impl HtmlSafe for Runs {}
-
-impl Runs {
-    /// Both sides, interleaved. Invisible characters that changed are named.
-    pub(super) fn of(spans: &[pb::Span], sides: Sides) -> Self {
-        let run = |span: &pb::Span| match span.kind() {
-            pb::SpanKind::Equal | pb::SpanKind::Unspecified => Run { side: Side::Both, words: text(&span.text) },
-            pb::SpanKind::Insert => Run { side: Side::New, words: visible_change(&span.text, sides).into_owned() },
-            pb::SpanKind::Delete => Run { side: Side::Old, words: visible_change(&span.text, sides).into_owned() },
-        };
-        Self(spans.iter().map(run).collect())
-    }
-
-    /// What is on one side.
-    pub(super) fn on(&self, side: Side) -> Self {
-        Self(self.0.iter().filter(|run| run.side == Side::Both || run.side == side).cloned().collect())
-    }
-
-    /// Whether there is anything.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+fn span(span: &pb::Span) -> Span {
+    let kind = match span.kind() {
+        pb::SpanKind::Equal | pb::SpanKind::Unspecified => SpanKind::Equal,
+        pb::SpanKind::Insert => SpanKind::Insert,
+        pb::SpanKind::Delete => SpanKind::Delete,
+    };
+    Span { kind, text: span.text.clone() }
 }
 
 /// Words that were added and removed.
@@ -310,47 +166,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_of_the_web_become_links() {
-        let link = |url: &str| Link::to(url).unwrap().render().unwrap();
-        assert_eq!(
-            link("https://a.example/?a=1&b=2"),
-            r#"<a href="https://a.example/?a=1&#38;b=2" rel="noreferrer noopener nofollow">https://a.example/?a=1&#38;b=2</a>"#
-        );
-        for url in ["javascript:alert(1)", "data:text/html,<script>", "vbscript:x", "//a.example/", "java\nscript:x"] {
-            assert!(!link(url).contains("<a"), "{url}");
-        }
-        assert!(Link::to("").is_none());
-    }
-
-    #[test]
-    fn times_are_absolute_and_have_a_form_for_programs() {
-        let time: Timestamp = "2026-05-16T18:00:07.5Z".parse().unwrap();
-        let shown = When::brief(time).render().unwrap();
-        assert_eq!(shown, r#"<time datetime="2026-05-16T18:00:07.5Z">16 May 2026, 18:00</time>"#);
-        assert!(When::exact(time).render().unwrap().contains(">16 May 2026, 18:00:07 UTC<"));
-    }
-
-    #[test]
     fn numbers_are_shown_for_people() {
         assert_eq!([grouped(0), grouped(999), grouped(1_234_567)], ["0", "999", "1,234,567"]);
         assert_eq!([count(1, "word"), count(2_000, "word")], ["1 word", "2,000 words"]);
         assert_eq!([size(999), size(33_500_000), size(1_000)], ["999 B", "33.5 MB", "1.0 kB"]);
-    }
-
-    #[test]
-    fn the_two_sides_of_a_change_are_marked() {
-        let span = |kind: pb::SpanKind, text: &str| pb::Span { kind: kind.into(), text: text.to_owned() };
-        let spans = [
-            span(pb::SpanKind::Equal, "Bridge "),
-            span(pb::SpanKind::Delete, "<to>"),
-            span(pb::SpanKind::Insert, "could"),
-        ];
-        let runs = Runs::of(&spans, Sides::Both);
-        let shown = runs.render().unwrap();
-        assert!(
-            shown.starts_with("Bridge <del>") && shown.contains("&#60;to&#62;") && shown.ends_with("</ins>"),
-            "{shown}"
-        );
-        assert!(!runs.on(Side::Old).render().unwrap().contains("could"));
     }
 }

@@ -12,6 +12,7 @@ use url::form_urlencoded;
 
 use super::Site;
 use super::problem::Problem;
+use crate::archive::Archive;
 use crate::model::Timestamp;
 use crate::model::time_words::{TimeEnd, parse};
 use crate::service::Caller;
@@ -121,8 +122,16 @@ pub(super) struct Point {
 
 impl Point {
     /// The point as the contract has it.
-    pub(super) fn as_of(&self) -> Option<pb::AsOf> {
-        let known_at = self.known_at.map(timestamp_to_pb).map(pb::as_of::KnownAt::ArchiveTime);
+    ///
+    /// A time after the last change stands for what is known now. The archive would store that it was read at that time,
+    /// so that no later commit gets an earlier one; but visitors write nothing.
+    pub(super) fn as_of(&self, archive: &Archive) -> Option<pb::AsOf> {
+        let tail = archive.tail();
+        let is_after_all = |at: Timestamp| tail.archive_time.is_none_or(|last| last < at) && at <= archive.now();
+        let known_at = self.known_at.map(|at| match is_after_all(at) {
+            true => pb::as_of::KnownAt::NextSeq(tail.next_seq.0),
+            false => pb::as_of::KnownAt::ArchiveTime(timestamp_to_pb(at)),
+        });
         let observe_time = self.at.map(timestamp_to_pb);
         (self.at.is_some() || known_at.is_some()).then(|| pb::AsOf { observe_time, known_at, log_digest: Vec::new() })
     }

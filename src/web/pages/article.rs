@@ -10,11 +10,11 @@ use http::{Response, StatusCode};
 use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Block, Link, When, count, expunge_reason, some_text, text};
+use super::super::shown::{Link, Text, When, content, count, expunge_reason, some_text, text, when};
 use super::super::visit::{Form, Point, Visit};
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
-use crate::model::ArticleName;
+use crate::model::{ArticleName, Content};
 use crate::wire::pb;
 
 #[derive(Template)]
@@ -23,6 +23,8 @@ struct ArticlePage {
     frame: Frame,
     heading: Heading,
     text: Text,
+    claims: Claims,
+    tombstone: Option<Tombstone>,
     /// The number of the revision.
     number: u32,
     valid_from: Option<When>,
@@ -36,18 +38,11 @@ struct ArticlePage {
     words: String,
 }
 
-/// The text of a revision.
-pub(super) struct Text {
-    pub(super) standfirst: Option<String>,
-    pub(super) byline: Option<String>,
-    pub(super) published: Option<When>,
-    pub(super) modified: Option<When>,
+/// What a publisher says about its article, besides the text.
+pub(super) struct Claims {
+    pub(super) address: Option<Link>,
     pub(super) section: Option<String>,
     pub(super) keywords: Option<String>,
-    pub(super) rights: Option<String>,
-    pub(super) address: Option<Link>,
-    pub(super) blocks: Vec<Block>,
-    pub(super) tombstone: Option<Tombstone>,
 }
 
 /// What is left of a text that was destroyed.
@@ -57,21 +52,12 @@ pub(super) struct Tombstone {
     pub(super) time: Option<When>,
 }
 
-impl Text {
-    pub(super) fn of(revision: &pb::Revision) -> Self {
-        let content = revision.content.clone().unwrap_or_default();
-        let joined = |texts: &[String]| some_text(&texts.join(", "));
+impl Claims {
+    pub(super) fn of(content: &Content) -> Self {
         Self {
-            standfirst: some_text(&content.standfirst),
-            byline: joined(&content.bylines),
-            published: When::claimed(content.publish_time.as_ref()),
-            modified: When::claimed(content.modify_time.as_ref()),
-            section: some_text(&content.section),
-            keywords: joined(&content.keywords),
-            rights: some_text(&content.rights),
             address: Link::to(&content.canonical_url),
-            blocks: Block::all(&content),
-            tombstone: revision.expunged.as_ref().map(Tombstone::of),
+            section: some_text(&content.section),
+            keywords: some_text(&content.keywords.join(", ")),
         }
     }
 }
@@ -81,7 +67,7 @@ impl Tombstone {
         Self {
             reason: expunge_reason(expunged.reason()),
             reference: some_text(&expunged.reference),
-            time: When::of(expunged.expunge_time.as_ref()),
+            time: when(expunged.expunge_time.as_ref()),
         }
     }
 }
@@ -101,13 +87,13 @@ pub(super) async fn show(
     }
     let request = pb::GetArticleRequest {
         name: name.to_string(),
-        as_of: point.as_of(),
+        as_of: point.as_of(site.reads.archive()),
         view: pb::ArticleView::Full.into(),
         min_next_seq: 0,
     };
     let found = site.reads.article(&visit.caller, request).await?;
     let is_expunged = found.article.as_ref().and_then(|article| article.revision.as_ref()?.expunged.as_ref()).is_some();
-    let mut response = respond::page(&site, &visit, found, |found| Ok(ArticlePage::new(&name, &point, found)))?;
+    let mut response = respond::page(&visit, found, |found| ArticlePage::new(&name, &point, found))?;
     if is_expunged {
         *response.status_mut() = StatusCode::GONE;
     }
@@ -115,27 +101,28 @@ pub(super) async fn show(
 }
 
 impl ArticlePage {
-    fn new(name: &ArticleName, point: &Point, found: pb::GetArticleResponse) -> Self {
+    fn new(name: &ArticleName, point: &Point, found: pb::GetArticleResponse) -> Result<Self, Problem> {
         let article = found.article.unwrap_or_default();
         let revision = article.revision.clone().unwrap_or_default();
         let heading = Heading::new(name, &article, Tab::Article);
-        let text_shown = Text::of(&revision);
-        let canonical = revision.content.as_ref().map_or("", |content| content.canonical_url.as_str());
-        let addresses = article.urls.iter().filter(|led| led.url != canonical).filter_map(|led| Link::to(&led.url));
+        let content = content(&revision)?;
+        let others = article.urls.iter().filter(|led| led.url != content.canonical_url);
         let written = |time: Option<crate::model::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
-        Self {
+        Ok(Self {
             frame: Frame::at(heading.headline.clone(), &format!("{}{}", heading.home, point.query())),
             number: revision.number,
-            valid_from: When::of(article.valid_from.as_ref()),
-            valid_until: When::of(article.valid_until.as_ref()),
-            observed: When::of(revision.observe_time.as_ref()),
-            archived: When::of(revision.archive_time.as_ref()),
+            valid_from: when(article.valid_from.as_ref()),
+            valid_until: when(article.valid_until.as_ref()),
+            observed: when(revision.observe_time.as_ref()),
+            archived: when(revision.archive_time.as_ref()),
             at: text(&written(point.at)),
             known_at: text(&written(point.known_at)),
-            addresses: addresses.collect(),
+            addresses: others.filter_map(|led| Link::to(&led.url)).collect(),
             words: count(revision.word_count.into(), "word"),
-            text: text_shown,
+            text: Text::under(heading.headline.clone(), &content, text),
+            claims: Claims::of(&content),
+            tombstone: revision.expunged.as_ref().map(Tombstone::of),
             heading,
-        }
+        })
     }
 }

@@ -104,10 +104,10 @@ pub(super) async fn show(
     let calendar = archive.calendar(point, name.clone(), period).await.map_err(|_| Problem::internal())?;
     let path = format!("{}/calendar/{year}", path_of(&name));
     let mut response = match visit.form {
-        Form::Json => respond::json(&site, as_json(&name, year, &calendar)),
+        Form::Json => respond::json(as_json(&name, year, &calendar)),
         Form::Page => {
             let heading = Heading::new(&name, &found.article.unwrap_or_default(), Tab::Calendar);
-            respond::html(&site, &CalendarPage::new(heading, year, &calendar, &path))
+            respond::html(&CalendarPage::new(heading, year, &calendar, &path))
         }
     };
     visit.mark(response.headers_mut());

@@ -14,7 +14,7 @@ use http::Response;
 use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Delta, When, page_of, parts, path_of, path_of_source, some_text, text};
+use super::super::shown::{Delta, When, page_of, parts, path_of, path_of_source, some_text, text, when};
 use super::super::visit::Visit;
 use super::Frame;
 use crate::model::{ArticleName, Position};
@@ -148,7 +148,7 @@ async fn list(site: &Site, visit: &Visit, wanted: Wanted) -> Result<Response<Bod
             older,
         })
     };
-    let response = respond::page(site, visit, message, page)?;
+    let response = respond::page(visit, message, page)?;
     Ok(respond::with_canonical(site, response, &canonical))
 }
 
@@ -230,7 +230,7 @@ impl Row {
         };
         Some(Self {
             seq: change.seq,
-            archived: When::of(change.archive_time.as_ref()),
+            archived: when(change.archive_time.as_ref()),
             kind,
             class,
             source: name.source.as_str().to_owned(),
@@ -240,7 +240,7 @@ impl Row {
             parts: if is_text { parts(revision.changed_parts()) } else { String::new() },
             reason: some_text(&change.reason),
             is_late: !change.is_newest,
-            observed: When::of(change.observe_time.as_ref()),
+            observed: when(change.observe_time.as_ref()),
             source_path: path_of_source(&name.source),
         })
     }

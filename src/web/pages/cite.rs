@@ -170,11 +170,11 @@ pub(super) async fn plain(
     Ok(match visit.form {
         Form::Page => {
             let file = format!("{}.txt", citation.key);
-            respond::file(&site, &visit, "text/plain; charset=utf-8", &file, citation.text())
+            respond::file(&visit, "text/plain; charset=utf-8", &file, citation.text())
         }
         Form::Json => {
             let file = format!("{}.json", citation.key);
-            respond::file(&site, &visit, "application/vnd.citationstyles.csl+json", &file, citation.csl())
+            respond::file(&visit, "application/vnd.citationstyles.csl+json", &file, citation.csl())
         }
     })
 }
@@ -187,7 +187,7 @@ pub(super) async fn bibtex(
 ) -> Result<Response<Body>, Problem> {
     let citation = Citation::read(&site, &visit, &article_name(&source, &article)?, revision_number(&number)?).await?;
     let file = format!("{}.bib", citation.key);
-    Ok(respond::file(&site, &visit, "text/x-bibtex; charset=utf-8", &file, citation.bibtex()))
+    Ok(respond::file(&visit, "text/x-bibtex; charset=utf-8", &file, citation.bibtex()))
 }
 
 #[cfg(test)]

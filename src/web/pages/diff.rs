@@ -10,7 +10,7 @@ use http::Response;
 use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Delta, Runs, Side, When, path_of, text};
+use super::super::shown::{Delta, Runs, Side, When, field_runs, path_of, runs, text, when};
 use super::super::visit::{Form, Visit};
 use super::heading::{Heading, Note, Tab};
 use super::history::known_with;
@@ -32,8 +32,8 @@ struct DiffPage {
     /// The path of this page in the other layout.
     inline_path: String,
     side_path: String,
-    base: Option<State_>,
-    target: State_,
+    base: Option<Compared>,
+    target: Compared,
     delta: Option<Delta>,
     fields: Vec<Field>,
     parts: Vec<Part>,
@@ -50,8 +50,8 @@ enum Layout {
     Side,
 }
 
-/// A state that is compared.
-struct State_ {
+/// A revision that is compared.
+struct Compared {
     number: u32,
     observed: Option<When>,
 }
@@ -142,7 +142,7 @@ pub(super) async fn show(
     let article = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
     let path = format!("{}/diff/{}", path_of(&name), range_of(&diff));
     let layout = if visit.parameter("view") == Some("side") { Layout::Side } else { Layout::Inline };
-    let response = respond::page(&site, &visit, diff, |diff| Ok(DiffPage::new(&name, &article, diff, &path, layout)))?;
+    let response = respond::page(&visit, diff, |diff| Ok(DiffPage::new(&name, &article, diff, &path, layout)))?;
     Ok(respond::with_canonical(&site, response, &path))
 }
 
@@ -163,11 +163,11 @@ impl DiffPage {
         };
         let fields: Vec<Field> = diff.field_changes.iter().map(|change| Field::of(change, sides, next())).collect();
         let parts = parts(&diff.hunks, sides, &mut next);
-        let state = |revision: &pb::Revision| State_ {
+        let state = |revision: &pb::Revision| Compared {
             number: revision.number,
-            observed: When::of(revision.observe_time.as_ref()),
+            observed: when(revision.observe_time.as_ref()),
         };
-        let target = diff.target.as_ref().map_or(State_ { number: 0, observed: None }, state);
+        let target = diff.target.as_ref().map_or(Compared { number: 0, observed: None }, state);
         let base = diff.base.as_ref().map(state);
         let title = match &base {
             Some(base) => format!("{}: revisions {} and {}", heading.headline, base.number, target.number),
@@ -204,12 +204,7 @@ fn sides(diff: &pb::DiffRevisionsResponse) -> Sides {
 
 impl Field {
     fn of(change: &pb::FieldChange, sides: Sides, place: usize) -> Self {
-        let mut spans = change.spans.clone();
-        if matches!(change.field.as_str(), "publish_time" | "modify_time") && spans.len() == 2 {
-            // A time that moved reads best as old, then new.
-            spans.insert(1, pb::Span { kind: pb::SpanKind::Equal.into(), text: " → ".to_owned() });
-        }
-        Self { name: text(&change.field.replace('_', " ")), runs: Runs::of(&spans, sides), place }
+        Self { name: text(&change.field.replace('_', " ")), runs: field_runs(change, sides), place }
     }
 }
 
@@ -218,7 +213,7 @@ fn parts(hunks: &[pb::Hunk], sides: Sides, next: &mut impl FnMut() -> usize) -> 
     let (mut parts, mut same) = (Vec::new(), Vec::new());
     for hunk in hunks {
         if hunk.kind() == pb::HunkKind::Equal {
-            same.push(Runs::of(&hunk.spans, sides));
+            same.push(runs(&hunk.spans, sides));
             continue;
         }
         parts.extend(Part::same(std::mem::take(&mut same)));
@@ -244,7 +239,7 @@ impl Part {
 
 impl Changed {
     fn of(hunk: &pb::Hunk, sides: Sides, place: usize) -> Self {
-        let runs = Runs::of(&hunk.spans, sides);
+        let runs = runs(&hunk.spans, sides);
         // People count blocks from 1.
         let shown = |index: Option<u32>| index.map_or(0, |index| index + 1);
         let same_words = hunk.spans.iter().all(|span| span.kind() == pb::SpanKind::Equal);

@@ -1,6 +1,6 @@
 //! What the pages of one article have in common: its name, its headline, its state, and the way to the other pages.
 
-use super::super::shown::{Tongue, When, page_of, path_of, path_of_source, some_text, text};
+use super::super::shown::{Tongue, When, page_of, path_of, path_of_source, some_text, text, when};
 use crate::model::ArticleName;
 use crate::wire::pb;
 
@@ -76,7 +76,7 @@ impl Heading {
 impl Note {
     fn of(article: &pb::Article) -> Option<Self> {
         if article.state() == pb::ArticleState::Withdrawn {
-            let (since, reason) = (When::of(article.state_time.as_ref()), some_text(&article.state_reason));
+            let (since, reason) = (when(article.state_time.as_ref()), some_text(&article.state_reason));
             return Some(Self::Withdrawn { since, reason });
         }
         let absence = article.absence.as_ref()?;
@@ -88,8 +88,8 @@ impl Note {
         };
         Some(Self::Missing {
             is_gone: article.state() == pb::ArticleState::Gone,
-            last_seen: When::of(absence.last_seen_time.as_ref()),
-            first_missed: When::of(absence.first_missed_time.as_ref()),
+            last_seen: when(absence.last_seen_time.as_ref()),
+            first_missed: when(absence.first_missed_time.as_ref()),
             looks: absence.count,
             how,
         })

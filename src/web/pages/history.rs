@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Delta, When, parts, size, text};
+use super::super::shown::{Delta, When, parts, size, text, when};
 use super::super::visit::Visit;
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
@@ -70,7 +70,7 @@ pub(super) async fn show(
     };
     let found = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
     let path = format!("{}/history", super::super::shown::path_of(&name));
-    let response = respond::page(&site, &visit, listed, |listed| {
+    let response = respond::page(&visit, listed, |listed| {
         let heading = Heading::new(&name, &found, Tab::History);
         Ok(HistoryPage::new(heading, &path, &listed))
     })?;
@@ -121,9 +121,9 @@ impl Entry {
             number: revision.number,
             headline: text(&content.headline),
             is_expunged: revision.expunged.is_some(),
-            observed: When::of(revision.observe_time.as_ref()),
-            archived: When::of(revision.archive_time.as_ref()),
-            last_seen: When::of(entry.last_seen_time.as_ref()),
+            observed: when(revision.observe_time.as_ref()),
+            archived: when(revision.archive_time.as_ref()),
+            last_seen: when(entry.last_seen_time.as_ref()),
             observation_count: entry.observation_count,
             delta: revision.word_delta.map(Into::into),
             parts: parts(revision.changed_parts()),

@@ -35,10 +35,10 @@ pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<
     let request = pb::ListSourcesRequest { page_size: SOURCES, page_token: String::new() };
     let sources = site.reads.sources(&visit.caller, request).await?;
     if visit.form == Form::Json {
-        return Ok(respond::message_json(&site, &visit, &sources));
+        return Ok(respond::message_json(&visit, &sources));
     }
     let changes = newest(&site, &visit.caller, None, CHANGES, Wanted::All).await?.changes;
-    let response = respond::page(&site, &visit, sources, |sources| {
+    let response = respond::page(&visit, sources, |sources| {
         Ok(HomePage {
             frame: Frame::at("Newest changes", "/"),
             list: Listed::of(&changes),

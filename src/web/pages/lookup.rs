@@ -27,7 +27,7 @@ pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<
             _ => problem,
         })?;
     if visit.form == Form::Json {
-        return Ok(respond::message_json(&site, &visit, &found));
+        return Ok(respond::message_json(&visit, &found));
     }
     let name = found.article.map(|article| article.name).unwrap_or_default();
     let name = ArticleName::parse(&name).map_err(|_| Problem::internal())?;

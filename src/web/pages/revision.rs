@@ -10,9 +10,11 @@ use http::{Response, StatusCode};
 use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Block, Delta, Link, When, count, grouped, hex, parts, path_of, size, some_text};
+use super::super::shown::{
+    Delta, Link, Text, Tongue, When, content, count, exactly, grouped, hex, parts, path_of, size, some_text, text,
+};
 use super::super::visit::{Form, Visit};
-use super::article::Text;
+use super::article::{Claims, Tombstone};
 use super::heading::{Heading, Note, Tab};
 use super::history::known_with;
 use super::{Frame, article_name, revision_number};
@@ -25,6 +27,8 @@ struct RevisionPage {
     frame: Frame,
     heading: Heading,
     text: Text,
+    claims: Claims,
+    tombstone: Option<Tombstone>,
     number: u32,
     previous: Option<u32>,
     next: Option<u32>,
@@ -88,9 +92,9 @@ pub(super) async fn show(
     let (found, article) = read(&site, &visit, &name, number).await?;
     let is_expunged = found.revision.as_ref().is_some_and(|revision| revision.expunged.is_some());
     let path = format!("{}/r/{number}", path_of(&name));
-    let mut response = respond::page(&site, &visit, found, |found| {
+    let mut response = respond::page(&visit, found, |found| {
         let revision = found.revision.unwrap_or_default();
-        Ok(RevisionPage::new(&site, &name, &article, &revision))
+        RevisionPage::new(&site, &name, &article, &revision)
     })?;
     if is_expunged {
         *response.status_mut() = StatusCode::GONE;
@@ -130,35 +134,35 @@ pub(super) async fn proof(
     let (name, number) = (article_name(&source, &article)?, revision_number(&number)?);
     let proof = site.reads.proof(&visit.caller, name.revision(number)).await?;
     if visit.form == Form::Json {
-        return Ok(respond::message_json(&site, &visit, &proof));
+        return Ok(respond::message_json(&visit, &proof));
     }
     let file = format!("{}-{}-{number}.proof", name.source.as_str(), name.article.as_str());
-    Ok(respond::file(&site, &visit, "text/plain; charset=utf-8", &file, proof.proof))
+    Ok(respond::file(&visit, "text/plain; charset=utf-8", &file, proof.proof))
 }
 
 impl RevisionPage {
-    fn new(site: &Site, name: &ArticleName, article: &pb::Article, revision: &pb::Revision) -> Self {
+    fn new(site: &Site, name: &ArticleName, article: &pb::Article, revision: &pb::Revision) -> Result<Self, Problem> {
+        let (content, number) = (content(revision)?, revision.number);
         let mut heading = Heading::new(name, article, Tab::Revision);
-        let content = revision.content.clone().unwrap_or_default();
-        heading.headline = if revision.expunged.is_some() {
-            format!("Revision {}, expunged", revision.number)
-        } else {
-            super::super::shown::text(&content.headline)
+        heading.headline = match &revision.expunged {
+            Some(_) => format!("Revision {number}, expunged"),
+            None => text(&content.headline),
         };
-        heading.tongue = super::super::shown::Tongue::of(&content.language);
-        let path = format!("{}/r/{}", heading.path, revision.number);
-        let number = revision.number;
-        Self {
+        heading.tongue = Tongue::of(&content.language);
+        let path = format!("{}/r/{number}", heading.path);
+        Ok(Self {
             frame: Frame::at(format!("{}, revision {number}", heading.headline), &path),
             previous: (number > 1).then(|| number - 1),
             next: (number < article.revision_count).then_some(number + 1),
             number,
-            text: Text::of(revision),
+            text: Text::under(heading.headline.clone(), &content, text),
+            claims: Claims::of(&content),
+            tombstone: revision.expunged.as_ref().map(Tombstone::of),
             facts: Facts::of(revision),
             has_proof: site.reads.has_proofs(),
             permalink: site.address(&path),
             heading,
-        }
+        })
     }
 }
 
@@ -167,8 +171,8 @@ impl Facts {
         let fetch = revision.fetch.clone().unwrap_or_default();
         let expunged = revision.expunged.as_ref();
         Self {
-            observed: When::exactly(revision.observe_time.as_ref()),
-            archived: When::exactly(revision.archive_time.as_ref()),
+            observed: exactly(revision.observe_time.as_ref()),
+            archived: exactly(revision.archive_time.as_ref()),
             seq: grouped(revision.seq),
             words: count(revision.word_count.into(), "word"),
             delta: revision.word_delta.map(Into::into),
@@ -177,7 +181,7 @@ impl Facts {
             digest: hex(&revision.content_digest),
             commitment: expunged.map(|expunged| hex(&expunged.content_commitment)).unwrap_or_default(),
             original: revision.original.as_ref().map(|original| Original {
-                media_type: super::super::shown::text(&original.media_type),
+                media_type: text(&original.media_type),
                 size: size(original.size_bytes),
                 sha256: hex(&original.sha256),
             }),

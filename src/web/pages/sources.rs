@@ -11,7 +11,7 @@ use url::form_urlencoded;
 use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Tongue, When, grouped, page_of, path_of, path_of_source, text};
+use super::super::shown::{Tongue, When, grouped, page_of, path_of, path_of_source, text, when};
 use super::super::visit::Visit;
 use super::Frame;
 use crate::model::{ArticleName, SourceId};
@@ -70,8 +70,8 @@ impl SourceRow {
             path: path_of_source(&id),
             id: id.as_str().to_owned(),
             articles: grouped(source.article_count),
-            first: When::of(source.create_time.as_ref()),
-            latest: When::of(source.update_time.as_ref()),
+            first: when(source.create_time.as_ref()),
+            latest: when(source.update_time.as_ref()),
         })
     }
 }
@@ -92,8 +92,8 @@ impl ArticleRow {
                 pb::ArticleState::Live | pb::ArticleState::Unspecified => "",
             },
             revision_count: article.revision_count,
-            changed: When::of(article.update_time.as_ref()),
-            observed: When::of(article.valid_from.as_ref()),
+            changed: when(article.update_time.as_ref()),
+            observed: when(article.valid_from.as_ref()),
             labels: article.labels.iter().map(|label| text(label)).collect(),
         })
     }
@@ -111,7 +111,7 @@ pub(super) async fn show_all(State(site): State<Arc<Site>>, visit: Visit) -> Res
     let page_token = visit.parameter("page").unwrap_or_default().to_owned();
     let request = pb::ListSourcesRequest { page_size: SOURCES, page_token };
     let sources = site.reads.sources(&visit.caller, request).await?;
-    let response = respond::page(&site, &visit, sources, |sources| {
+    let response = respond::page(&visit, sources, |sources| {
         let next = &sources.next_page_token;
         Ok(SourcesPage {
             frame: Frame::at("Sources", "/sources"),
@@ -154,7 +154,7 @@ pub(super) async fn show(
     }
     let path = path_of_source(&source);
     let canonical = with_query(&path, &[("state", &state), ("label", &label)]);
-    let response = respond::page(&site, &visit, listed, |listed| {
+    let response = respond::page(&visit, listed, |listed| {
         let next = &listed.next_page_token;
         let next_path = with_query(&path, &[("state", &state), ("label", &label), ("page", next)]);
         Ok(SourcePage {

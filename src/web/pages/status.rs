@@ -12,7 +12,7 @@ use http::header::{CACHE_CONTROL, ETAG};
 use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{When, grouped, hex};
+use super::super::shown::{When, grouped, hex, when};
 use super::super::visit::{Form, Visit};
 use super::Frame;
 use crate::wire::pb;
@@ -44,7 +44,7 @@ struct Checkpoint {
 pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<Response<Body>, Problem> {
     let status = site.reads.status(&visit.caller).await?;
     let mut response = match visit.form {
-        Form::Json => respond::message_json(&site, &visit, &status),
+        Form::Json => respond::message_json(&visit, &status),
         Form::Page => {
             let (checkpoint, keys) = match site.reads.has_proofs() {
                 true => {
@@ -53,7 +53,7 @@ pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<
                 }
                 false => (None, Vec::new()),
             };
-            respond::html(&site, &StatusPage::new(&status, checkpoint, keys))
+            respond::html(&StatusPage::new(&status, checkpoint, keys))
         }
     };
     response.headers_mut().remove(ETAG);
@@ -75,10 +75,10 @@ impl StatusPage {
                 pb::StorageState::Unspecified => "Unknown",
             },
             changes: grouped(snapshot.next_seq),
-            latest: When::of(snapshot.archive_time.as_ref()),
+            latest: when(snapshot.archive_time.as_ref()),
             log_digest: hex(&snapshot.log_digest),
             checkpoint: checkpoint.map(|checkpoint| Checkpoint {
-                signed: When::of(checkpoint.sign_time.as_ref()),
+                signed: when(checkpoint.sign_time.as_ref()),
                 cosignatures: checkpoint.cosignature_count,
                 note: checkpoint.note,
             }),

@@ -40,6 +40,21 @@ async fn only_reading_is_answered() {
     assert_eq!(head.header("content-type"), page.header("content-type"));
 }
 
+/// A read as known at a time after the last change stores that time, unless it is a visitor's.
+#[tokio::test]
+async fn visits_store_no_time() {
+    let site = Site::open().await.with_bridge().await;
+    // The checkpoint of a log that has grown is kept.
+    site.get("/status").await;
+    let commits = || site.archive.stats().commit_sync;
+    let before = format!("{:?}", commits());
+    site.clock.set(super::time("2026-06-20T12:00:00Z"));
+    for address in Site::addresses().into_iter().chain(["/a/express/harbour?known_at=2026-06-20T11%3A00%3A00Z"]) {
+        assert_eq!(site.get(address).await.status, 200, "{address}");
+    }
+    assert_eq!(format!("{:?}", commits()), before);
+}
+
 #[tokio::test]
 async fn a_page_is_not_sent_again_until_something_is_recorded() {
     let site = Site::open().await.with_bridge().await;
