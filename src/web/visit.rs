@@ -20,8 +20,8 @@ use crate::wire::{pb, timestamp_to_pb};
 
 /// The most bytes of a query.
 const QUERY_BYTES_MAX: usize = 8 << 10;
-/// The most bytes of the digest in a stamp.
-const STAMP_DIGEST_BYTES: usize = 8;
+/// The bytes of the log's digest in an entity tag.
+const TAG_DIGEST_BYTES: usize = 8;
 /// Caches ask whether a page is still the same, so that they do not show a text that was destroyed.
 pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
@@ -48,7 +48,7 @@ pub(super) struct Visit {
     /// The parameters that are not empty, in order.
     parameters: Vec<(String, String)>,
     /// What the page is made from, as the value of its ETag.
-    pub(super) stamp: HeaderValue,
+    pub(super) tag: HeaderValue,
 }
 
 impl FromRequestParts<Arc<Site>> for Visit {
@@ -68,9 +68,9 @@ impl FromRequestParts<Arc<Site>> for Visit {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default(),
             parameters: parameters.filter(|(_, value)| !value.trim().is_empty()).collect(),
-            stamp: stamp(site),
+            tag: entity_tag(site),
         };
-        if is_known(&parts.headers, &visit.stamp) { Err(visit.unchanged()) } else { Ok(visit) }
+        if is_known(&parts.headers, &visit.tag) { Err(visit.unchanged()) } else { Ok(visit) }
     }
 }
 
@@ -85,7 +85,7 @@ impl Visit {
 
     /// Says what a response was made from.
     pub(super) fn mark(&self, headers: &mut HeaderMap) {
-        headers.insert(ETAG, self.stamp.clone());
+        headers.insert(ETAG, self.tag.clone());
         headers.insert(CACHE_CONTROL, REVALIDATE);
     }
 
@@ -147,18 +147,18 @@ impl Point {
 }
 
 /// What all pages are made from: the log up to here, the rules, and this run of the program.
-fn stamp(site: &Site) -> HeaderValue {
+fn entity_tag(site: &Site) -> HeaderValue {
     let archive = site.reads.archive();
     let tail = archive.tail();
-    let digest = HEXLOWER.encode(tail.log_digest.0.get(..STAMP_DIGEST_BYTES).unwrap_or_default());
+    let digest = HEXLOWER.encode(tail.log_digest.0.get(..TAG_DIGEST_BYTES).unwrap_or_default());
     let (epoch, run) = (site.visitors.epoch(), archive.info().opened.micros());
-    let stamp = format!("\"{}-{digest}-{epoch}-{run:x}\"", tail.next_seq);
-    HeaderValue::try_from(stamp).unwrap_or(HeaderValue::from_static("\"\""))
+    let tag = format!("\"{}-{digest}-{epoch}-{run:x}\"", tail.next_seq);
+    HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
-/// Whether a client has the page with this stamp (RFC 9110, section 13.1.2).
-fn is_known(headers: &HeaderMap, stamp: &HeaderValue) -> bool {
+/// Whether a client has the page with this tag (RFC 9110, section 13.1.2).
+fn is_known(headers: &HeaderMap, current: &HeaderValue) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = values.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
-    stamp.to_str().is_ok_and(|stamp| tags.any(|tag| tag == stamp))
+    current.to_str().is_ok_and(|current| tags.any(|tag| tag == current))
 }

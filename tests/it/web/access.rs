@@ -76,15 +76,15 @@ async fn new_rules_apply_to_the_next_request() {
     let site = site(&access, Options::default()).await;
     let page = site.get("/sources").await;
     page.hides(&["express"]);
-    let stamp = page.header("etag").unwrap().to_owned();
+    let tag = page.header("etag").unwrap().to_owned();
     write_rules(directory.path(), &COURIER.replace("courier", "*"));
     access.refresh();
-    let granted = site.ask("GET", "/sources", &[("if-none-match", &stamp)]).await;
-    assert_eq!(granted.status, 200, "the stamp is not of these rules");
+    let granted = site.ask("GET", "/sources", &[("if-none-match", &tag)]).await;
+    assert_eq!(granted.status, 200, "the tag is not of these rules");
     granted.shows(&["express", "courier"]);
     write_rules(directory.path(), "[[principal]]\nname = \"anonymous\"\n");
     access.refresh();
-    assert_eq!(site.ask("GET", "/sources", &[("if-none-match", &stamp)]).await.status, 403);
+    assert_eq!(site.ask("GET", "/sources", &[("if-none-match", &tag)]).await.status, 403);
 }
 
 #[tokio::test]

@@ -60,16 +60,16 @@ async fn a_page_is_not_sent_again_until_something_is_recorded() {
     let site = Site::open().await.with_bridge().await;
     for address in ["/", "/a/express/harbour", "/a/express/harbour.json", "/a/express/harbour/diff/1..2"] {
         let page = site.get(address).await;
-        let stamp = page.header("etag").unwrap().to_owned();
+        let tag = page.header("etag").unwrap().to_owned();
         assert_eq!(page.header("cache-control"), Some("no-cache"));
-        for sent in [stamp.clone(), format!("\"x\", W/{stamp}")] {
+        for sent in [tag.clone(), format!("\"x\", W/{tag}")] {
             let again = site.ask("GET", address, &[("if-none-match", &sent)]).await;
-            assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", Some(stamp.as_str())));
+            assert_eq!((again.status, again.body.as_str(), again.header("etag")), (304, "", Some(tag.as_str())));
         }
         site.record("express/ferry", content("Ferry", address), "2026-05-01T00:00:00Z").await;
-        let changed = site.ask("GET", address, &[("if-none-match", &stamp)]).await;
+        let changed = site.ask("GET", address, &[("if-none-match", &tag)]).await;
         assert_eq!(changed.status, 200, "{address}");
-        assert_ne!(changed.header("etag"), Some(stamp.as_str()));
+        assert_ne!(changed.header("etag"), Some(tag.as_str()));
     }
     assert_eq!(site.get("/status").await.header("etag"), None, "it shows more than the log");
 }
