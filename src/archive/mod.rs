@@ -52,6 +52,7 @@ use crate::archive::expunge::register_file::RegisterFile;
 pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
+use crate::archive::read::activity::{self, Activity};
 use crate::archive::read::article::{ArticleAt, RevisionAt, View};
 use crate::archive::read::calendar::{self, Calendar};
 use crate::archive::read::compare::{Comparison, StateSelector};
@@ -435,6 +436,12 @@ impl Archive {
         period: Range<Timestamp>,
     ) -> Result<Calendar, ArchiveError> {
         self.read_in(&self.pools.scans, move |reader| calendar::calendar(reader, &point, &name, &period)).await
+    }
+
+    /// Counts the revisions of each source on each of the last days.
+    pub async fn activity(&self) -> Result<Activity, ArchiveError> {
+        let (below, now) = (self.tail().next_seq, self.now());
+        self.read_in(&self.pools.scans, move |reader| activity::activity(reader, below, now)).await
     }
 
     /// Lists sources in order of name, starting after `after`.

@@ -1,12 +1,15 @@
 //! `serve`: serves an archive until a signal asks it to stop.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::args::ServeArgs;
@@ -170,12 +173,45 @@ fn show_web(
     if let Some(pages) = &pages {
         tracing::info!(url = %pages.url(), visitors_see = pages.visibility(), "showing pages");
     }
+    let pages = pages.map(|pages| Ok((pages, PageThreads::start()?))).transpose();
+    let pages = pages.map_err(|error: io::Error| Failure::new(Exit::Failed, format!("--web-listen: {error}")))?;
     Ok(async move {
-        match pages {
-            Some(pages) => pages.run().await,
-            None => std::future::pending().await,
+        if let Some((pages, threads)) = pages {
+            let ended = threads.run(pages.run()).await;
+            tracing::error!(?ended, "the pages are not shown any more");
         }
+        std::future::pending().await
     })
+}
+
+/// The threads that write pages. A page of a long article takes milliseconds to write, which must not delay the calls of
+/// the service, so the pages have threads of their own: one for each two cores.
+struct PageThreads(Option<Runtime>);
+
+impl PageThreads {
+    fn start() -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(2, NonZero::get);
+        let threads = runtime::Builder::new_multi_thread()
+            .thread_name("pages")
+            .worker_threads(cores.div_ceil(2))
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(threads)))
+    }
+
+    /// Runs `task` on the threads. It ends when this is dropped.
+    async fn run<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        self.0.as_ref()?.spawn(task).await.ok()
+    }
+}
+
+impl Drop for PageThreads {
+    fn drop(&mut self) {
+        // A runtime must not be waited for within another.
+        if let Some(threads) = self.0.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 /// Opens the archive. If its files have text that was destroyed, takes it out of them first. `None` if a signal asked
