@@ -55,7 +55,7 @@ pub struct Settings {
     /// can reach, and nothing on others. Port 0 picks a free port [default: nowhere]
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_WEB_LISTEN")]
     pub web_listen: Option<String>,
-    /// The public address of the pages, such as https://archive.example.org, for canonical links and citations, and the only
+    /// The public address of the pages, such as `https://archive.example.org`, for canonical links and citations, and the only
     /// host name that requests may have besides that of this machine. With it, the pages show nothing that the access rules
     /// do not grant [default: the address of --web-listen]
     #[arg(long, value_name = "URL", env = "DATELINE_WEB_URL")]
