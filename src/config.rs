@@ -65,6 +65,10 @@ pub struct Settings {
     /// variable
     #[arg(long, value_name = "URL=KEY", env = "DATELINE_WITNESS", value_delimiter = ',')]
     pub witness: Option<Vec<String>>,
+    /// Let the web pages of this origin call the server, such as https://news.example; can be repeated, with commas in the
+    /// variable [default: none]
+    #[arg(long, value_name = "ORIGIN", env = "DATELINE_ALLOW_ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Option<Vec<String>>,
     /// Let `dateline expunge` destroy texts, from this machine
     #[arg(long, env = "DATELINE_ALLOW_EXPUNGE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub allow_expunge: Option<bool>,
@@ -211,6 +215,7 @@ impl Settings {
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
             witness: self.witness.or(other.witness),
+            allow_origin: self.allow_origin.or(other.allow_origin),
             allow_clock_jump: self.allow_clock_jump.or(other.allow_clock_jump),
             grace_period: self.grace_period.or(other.grace_period),
             failed_grace_period: self.failed_grace_period.or(other.failed_grace_period),

@@ -6,8 +6,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::{Origin, Url};
 
 use super::args::ServeArgs;
 use super::args::globals::Globals;
@@ -235,11 +237,27 @@ fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
         subscribers_per_peer_max: settings.subscribers_per_peer_max,
         connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
         connections_per_peer_max: settings.connections_per_peer_max,
+        allow_origin: allow_origin(settings)?,
         grace: settings.grace_period.map_or(default.grace, |period| period.0),
         allow_expunge: settings.allow_expunge.unwrap_or(default.allow_expunge),
         failed_grace: settings.failed_grace_period.map_or(default.failed_grace, |period| period.0),
         ..default
     })
+}
+
+/// The origins whose web pages may call, as browsers write them.
+fn allow_origin(settings: &Settings) -> Result<Vec<HeaderValue>, Failure> {
+    let origins = settings.allow_origin.iter().flatten().map(|text| {
+        let origin = Url::parse(text).ok().map(|url| url.origin()).filter(Origin::is_tuple);
+        let origin = origin.map(|origin| origin.ascii_serialization()).filter(|origin| origin == text);
+        origin.and_then(|origin| HeaderValue::try_from(origin).ok()).ok_or_else(|| {
+            let message = format!("--allow-origin: {text:?} is not an origin");
+            Failure::new(Exit::Usage, message).hint(
+                "an origin is the scheme, the host, and the port unless it is the usual one, such as https://news.example",
+            )
+        })
+    });
+    origins.collect()
 }
 
 fn archive_options(settings: &Settings) -> archive::Options {

@@ -23,6 +23,7 @@ use webpki::EndEntityCert;
 use crate::service::PeerIdentity;
 
 const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 /// The files of a server's TLS, all in PEM.
 #[derive(Clone, Debug)]
@@ -112,9 +113,6 @@ impl Tls {
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         let (_, session) = stream.get_ref();
-        if session.alpn_protocol() != Some(HTTP2) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client did not ask for HTTP/2"));
-        }
         let identity = match session.peer_certificates() {
             Some([certificate, ..]) => PeerIdentity::Certificate(names(certificate)?),
             Some([]) | None => PeerIdentity::Anonymous,
@@ -175,7 +173,7 @@ impl Contents {
             _ => builder.with_no_client_auth(),
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(&error))?;
-        config.alpn_protocols = vec![HTTP2.to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         Ok(config)
     }
 }
