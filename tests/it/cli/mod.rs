@@ -30,6 +30,7 @@ mod subscriptions;
 mod timestamp;
 mod tour;
 mod traces;
+mod upgrade;
 mod verify;
 mod watch;
 mod watching;
