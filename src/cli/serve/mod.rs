@@ -4,6 +4,7 @@ mod check;
 mod reload;
 mod supervisor;
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -128,11 +129,9 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let reloadable = Reloadable { args: args.clone(), settings, tls, access };
     let addresses = listeners.iter().filter_map(|listener| listener.address().ok()).collect::<Vec<_>>().join(", ");
     let graces = Graces { stop: options.grace, failed: options.failed_grace };
-    let supervising = async {
-        let reporting = report(&archive, &addresses, graces, &stopping);
-        let reloading = reload(hangups, &reloadable, &archive, &addresses);
-        tokio::join!(reporting, reloading).0
-    };
+    let service = Service { archive: &archive, addresses: &addresses, last_reload: Cell::new("") };
+    let supervising =
+        async { tokio::join!(report(&service, graces, &stopping), reload(hangups, &reloadable, &service)).0 };
     let served = tokio::select! {
         served = server::serve(listeners, Arc::clone(&archive), options, stopping.clone().cancelled_owned()) => served,
         never = asking => match never {},
@@ -150,12 +149,27 @@ struct Graces {
     failed: Duration,
 }
 
+/// What the service manager shows of the server.
+struct Service<'a> {
+    archive: &'a Archive,
+    addresses: &'a str,
+    /// The outcome of the last reload, if there was one.
+    last_reload: Cell<&'static str>,
+}
+
+impl Service<'_> {
+    fn status(&self) -> String {
+        let articles = count(self.archive.article_count(), "article");
+        format!("serving {articles} at {}{}", self.addresses, self.last_reload.get())
+    }
+}
+
 /// Reports to the service manager that the archive is served, how it is doing, and that the server stops. Does not return.
-async fn report(archive: &Archive, addresses: &str, graces: Graces, stopping: &CancellationToken) -> Infallible {
+async fn report(service: &Service<'_>, graces: Graces, stopping: &CancellationToken) -> Infallible {
     if supervisor::is_present() {
-        supervisor::ready(&serving(archive, addresses));
+        supervisor::ready(&service.status());
         let failing = async {
-            archive.failed().await;
+            service.archive.failed().await;
             supervisor::status("the storage failed; reads continue for a while, then the server ends");
             tokio::time::sleep(graces.failed).await;
         };
@@ -163,7 +177,7 @@ async fn report(archive: &Archive, addresses: &str, graces: Graces, stopping: &C
             // Once it returns, the watchdog ends a server that does not end by itself.
             () = failing => {}
             () = stopping.cancelled() => {}
-            never = keep_alive(archive, addresses) => match never {},
+            never = keep_alive(service) => match never {},
         }
         supervisor::stopping(graces.stop.saturating_add(CLOSING));
     }
@@ -171,32 +185,25 @@ async fn report(archive: &Archive, addresses: &str, graces: Graces, stopping: &C
 }
 
 /// Reports at intervals that the server works: its tasks run, and its disk answers.
-async fn keep_alive(archive: &Archive, addresses: &str) -> Infallible {
+async fn keep_alive(service: &Service<'_>) -> Infallible {
     let mut interval = tokio::time::interval(supervisor::alive_every());
     loop {
         interval.tick().await;
-        match archive.check_writable().await {
-            Err(error) if !archive.has_failed() => {
-                supervisor::alive(&format!("{}; {error}", serving(archive, addresses)))
-            }
-            Ok(()) | Err(_) => supervisor::alive(&serving(archive, addresses)),
+        match service.archive.check_writable().await {
+            Ok(()) => supervisor::alive(&service.status()),
+            Err(error) => supervisor::alive(&format!("{}; {error}", service.status())),
         }
     }
 }
 
 /// Reloads at each SIGHUP. Does not return.
-async fn reload(mut hangups: Hangups, reloadable: &Reloadable, archive: &Archive, addresses: &str) -> Infallible {
+async fn reload(mut hangups: Hangups, reloadable: &Reloadable, service: &Service<'_>) -> Infallible {
     loop {
         hangups.next().await;
         supervisor::reloading();
-        let outcome = reloadable.reload().await;
-        supervisor::ready(&format!("{}; {outcome}", serving(archive, addresses)));
+        service.last_reload.set(reloadable.reload().await);
+        supervisor::ready(&service.status());
     }
-}
-
-/// What the server does, for the service manager to show.
-fn serving(archive: &Archive, addresses: &str) -> String {
-    format!("serving {} at {addresses}", count(archive.article_count(), "article"))
 }
 
 /// Has the server count, and shows what it counts on `listener`, if there is one. Does not return.

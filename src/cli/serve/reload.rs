@@ -18,16 +18,16 @@ pub(super) struct Reloadable {
 }
 
 impl Reloadable {
-    /// Reads the files again. One that cannot be used leaves the old one in force. Logs the outcome, and returns it in a
-    /// few words.
+    /// Reads the files again. One that cannot be used leaves the old one in force. Logs the outcome, and returns it to
+    /// follow a status.
     pub(super) async fn reload(&self) -> &'static str {
         let this = self.clone();
         match tokio::task::spawn_blocking(move || this.read()).await {
-            Ok(true) => "reloaded",
-            Ok(false) => "the last reload failed, see the log",
+            Ok(true) => "; reloaded",
+            Ok(false) => "; the last reload failed, see the log",
             Err(error) => {
                 tracing::error!(%error, "the reload ended unexpectedly");
-                "the last reload failed, see the log"
+                "; the last reload failed, see the log"
             }
         }
     }
