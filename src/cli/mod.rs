@@ -15,6 +15,7 @@ mod cert;
 mod check;
 mod compact;
 mod completions;
+mod config;
 mod connect;
 mod credentials;
 mod diff;
@@ -30,6 +31,7 @@ mod key;
 mod label;
 mod list;
 mod log;
+mod man;
 mod missing;
 mod move_url;
 mod outcomes;
@@ -62,7 +64,7 @@ use self::args::globals::Globals;
 use self::args::{Arguments, Command, WriteArgs};
 use self::connect::{Access, Session, check_state_dir};
 use self::exit::{Exit, Failure};
-use self::output::{Output, say, say_panics};
+use self::output::{Output, say, say_panics, tell};
 use crate::config::LogFormat;
 use crate::telemetry;
 use crate::wire::pb;
@@ -100,7 +102,15 @@ pub fn main() -> ExitCode {
 async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
     let mut out = Output::new(globals);
     let (name, access) = match &mut command {
-        Command::Serve(args) => return serve::run(globals, args).await,
+        Command::Serve(args) => {
+            serve::run(globals, args, &mut out).await?;
+            return out.finish();
+        }
+        Command::Config(args) => {
+            config::run(globals, args, &mut out)?;
+            return out.finish();
+        }
+        Command::Man { directory } => return man::run(directory),
         Command::Completions { shell } => {
             completions::run(*shell, &mut out)?;
             return out.finish();
@@ -245,6 +255,8 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         // `run` has dealt with these, which need no session.
         Command::Serve(_)
         | Command::Completions { .. }
+        | Command::Config(_)
+        | Command::Man { .. }
         | Command::Verify(_)
         | Command::Compact
         | Command::Key(_)
@@ -262,13 +274,6 @@ fn start_log(globals: &Globals) {
     let filter = std::env::var("DATELINE_LOG_FILTER").unwrap_or_else(|_| default.to_owned());
     if let Err(error) = telemetry::start(&filter, LogFormat::Text) {
         say(format_args!("dateline: logging is off: {error}"));
-    }
-}
-
-fn tell(failure: &Failure) {
-    say(format_args!("dateline: {}", failure.message));
-    if let Some(hint) = &failure.hint {
-        say(format_args!("hint: {hint}"));
     }
 }
 

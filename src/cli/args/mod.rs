@@ -100,7 +100,7 @@ fn label_options_first(command: &clap::Command, words: &[OsString], count: usize
     options
 }
 
-const AFTER_HELP: &str = "\
+pub(in crate::cli) const AFTER_HELP: &str = "\
 ARTICLE is source/article, a resource name (sources/…/articles/…) or a URL.
 TIME is RFC 3339, a date (the end of that day in UTC; today means now), \"now\", \"yesterday\" or \"2 days ago\".
 DURATION is 500ms, 30s, 10m or 2h.
@@ -176,6 +176,15 @@ pub(in crate::cli) enum Command {
     Status(StatusArgs),
     /// Serve the archive over gRPC
     Serve(Box<ServeArgs>),
+    /// Show the settings that `serve` would use and where each comes from, or all settings with their defaults
+    Config(ConfigArgs),
+    /// Write the manual pages to a directory, for packages
+    #[command(hide = true)]
+    Man {
+        /// The directory to write to
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell to complete for
@@ -484,11 +493,25 @@ pub(in crate::cli) enum MissingHow {
 }
 
 /// The arguments of `serve`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct ServeArgs {
+    /// Check the settings and the files that they name, report everything that is wrong, and exit
+    #[arg(long)]
+    pub(in crate::cli) check_config: bool,
     /// Read settings from this TOML file; flags and environment variables override it
     #[arg(long, value_name = "FILE", env = "DATELINE_CONFIG")]
     pub(in crate::cli) config: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) settings: Settings,
+}
+
+/// The arguments of `config`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ConfigArgs {
+    /// Print a configuration file with every setting, commented out: what it does, its default and its range
+    #[arg(long)]
+    pub(in crate::cli) defaults: bool,
+    /// Read settings from this TOML file; environment variables override it
+    #[arg(long, value_name = "FILE", env = "DATELINE_CONFIG")]
+    pub(in crate::cli) config: Option<PathBuf>,
 }

@@ -26,7 +26,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{Access, CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::lock::{Holder, Lock, LockError};
@@ -74,6 +74,20 @@ impl Directory {
     /// Determines what is at `path`, without changing anything.
     pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         inspect(path).map_err(OpenError::io("look into", path))
+    }
+
+    /// Checks that an archive could be opened at `path`, or created there, as far as that shows without locking or
+    /// changing anything. The database is not opened, so neither its format nor its content is checked.
+    pub fn check(path: &Path) -> Result<(), OpenError> {
+        must_be_archive_or_empty(path)?;
+        // Of a path that does not exist yet, its closest parent is where it would be created.
+        let existing = std::iter::successors(Some(path), |path| Some(parent(path))).find(|path| path.exists());
+        let existing = existing.unwrap_or(path);
+        if existing == path {
+            own_folder::check(path).map_err(OpenError::io("open", path))?;
+        }
+        rustix::fs::access(existing, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|error| OpenError::io("write to", existing)(error.into()))
     }
 
     /// Locks the archive at `path`, which must exist.
