@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::ServeArgs;
 use super::args::globals::Globals;
-use super::connect::{archive_directory, holder, open_to_serve, wait_deadline};
+use super::connect::{archive_directory, holder, open_to_serve};
 use super::exit::{Exit, Failure};
 use super::key::signer;
 use super::signals::Signals;
+use super::waiting::Waiting;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
@@ -141,7 +142,7 @@ async fn open(
     stopping: &CancellationToken,
 ) -> Result<Option<(Archive, Arc<Directory>)>, Failure> {
     let options = archive_options(settings);
-    let reopen = || open_to_serve(path, options.clone(), wait_deadline(globals));
+    let reopen = || open_to_serve(path, options.clone(), Waiting::new(globals));
     let (archive, directory) = reopen().await?;
     let pending = archive.destruction_pending().await.map_err(|error| Failure::new(Exit::Failed, error))?;
     let Some(since) = pending else { return Ok(Some((archive, directory))) };
