@@ -17,7 +17,7 @@ use super::args::globals::Globals;
 use super::credentials;
 use super::exit::{Exit, Failure, interrupted};
 use super::key::signer;
-use super::sharing::Sharing;
+use super::sharing::{Sharing, Successor};
 use super::signals::Signals;
 use super::status::size;
 use super::times;
@@ -93,6 +93,8 @@ pub(super) struct Session {
     copying: Option<Copying>,
     /// Set while other processes use the archive through this one.
     sharing: Option<Sharing>,
+    /// Set if this process uses the archive through another command, which may end before it.
+    successor: Option<Arc<Successor>>,
 }
 
 impl Session {
@@ -111,9 +113,7 @@ impl Session {
     /// find a server. For commands that may take long. Does nothing if this process has no archive open in its directory.
     pub(super) fn share(&mut self, globals: &Globals) -> Result<(), Failure> {
         if let Some(archive) = self.embedded.as_ref().filter(|_| self.copying.is_none()) {
-            // Texts are destroyed only by a command that has the archive to itself, and then takes them out of its files.
-            let options = server::Options { allow_expunge: false, ..server_options(archive)? };
-            self.sharing = Sharing::start(archive, options, globals.quiet);
+            self.sharing = Sharing::start(archive, server_options(archive)?, globals.quiet);
         }
         Ok(())
     }
@@ -174,10 +174,12 @@ impl Session {
     /// Closes an archive opened in this process and releases its lock, so that the next command can open it.
     pub(super) async fn close(self) {
         drop(self.client);
-        if let Some(sharing) = self.sharing {
+        let succeeded = self.successor.and_then(|successor| successor.take()).unzip();
+        let (embedded, sharing) = (self.embedded.or(succeeded.0), self.sharing.or(succeeded.1));
+        if let Some(sharing) = sharing {
             sharing.end().await;
         }
-        let Some(archive) = self.embedded else { return };
+        let Some(archive) = embedded else { return };
         archive.close().await;
         // The services in this process still hold the archive. They end shortly after their connection.
         let released = Arc::downgrade(&archive);
@@ -198,7 +200,7 @@ impl Session {
             None => client,
             Some(token) => client.with_token(&token).map_err(|error| Failure::new(Exit::Usage, error))?,
         };
-        Ok(Self { client, embedded: None, server: Some(url.to_owned()), copying: None, sharing: None })
+        Ok(Self { client, embedded: None, server: Some(url.to_owned()), copying: None, sharing: None, successor: None })
     }
 
     /// Opens an archive, or connects to the process that holds and serves it. Waits for any other process that holds it.
@@ -212,7 +214,11 @@ impl Session {
             };
             let unusable_server = match locked_by(path, &error).await {
                 LockedBy::SharingCommand if matches!(opening, Opening::InPlace(Access::Alone)) => None,
-                LockedBy::Server | LockedBy::SharingCommand => match Self::connect_to_holder(path).await {
+                LockedBy::Server => match Self::connect_to_holder(path).await {
+                    Ok(session) => return Ok(session),
+                    Err(unusable_server) => unusable_server,
+                },
+                LockedBy::SharingCommand => match Self::connect_to_command(path, command, waiting.is_quiet()).await {
                     Ok(session) => return Ok(session),
                     Err(unusable_server) => unusable_server,
                 },
@@ -237,23 +243,34 @@ impl Session {
     /// Fails with the reason why the server is not used. Fails with `None` if no server responds: it is starting or
     /// stopping, and the next attempt will find out more.
     pub(super) async fn connect_to_holder(path: &Path) -> Result<Self, Option<Failure>> {
-        let socket = Directory::socket(path);
-        let unusable = |why: String| {
-            let message = format!("the server on {} is not used: {why}; nothing was sent", socket.display());
-            Some(Failure::new(Exit::Unreachable, message).hint("if you trust the server, name it with --server"))
-        };
-        let id = match Directory::read_id(path) {
-            Ok(Some(id)) => id,
-            Ok(None) => return Err(unusable("the directory has no archive id (file ID)".to_owned())),
-            Err(error) => return Err(unusable(format!("the archive's id cannot be read: {error}"))),
-        };
-        let client = Client::connect_socket(socket.clone()).await.map_err(|_| None)?;
-        let server = Some(format!("unix:{}", socket.display()));
-        let session = Self { client, embedded: None, server, copying: None, sharing: None };
+        let id = id_of(path)?;
+        let client = Client::connect_socket(Directory::socket(path)).await.map_err(|_| None)?;
+        Self::on_socket(path, client, id).await
+    }
+
+    /// As [`Self::connect_to_holder`], for a command that shares the archive. When that one has ended, this process opens
+    /// the archive itself the next time it needs a connection.
+    async fn connect_to_command(path: &Path, command: &str, is_quiet: bool) -> Result<Self, Option<Failure>> {
+        let id = id_of(path)?;
+        let successor = Arc::new(Successor::new(path.to_path_buf(), id, command, is_quiet));
+        let next = Arc::clone(&successor);
+        let client = Client::connect_over(move || {
+            let next = Arc::clone(&next);
+            async move { next.connect().await }
+        });
+        let session =
+            Self { successor: Some(successor), ..Self::on_socket(path, client.await.map_err(|_| None)?, id).await? };
+        Ok(session)
+    }
+
+    /// A session on the socket of the archive in `path`, once the server there has reported the archive's `id`.
+    async fn on_socket(path: &Path, client: Client, id: [u8; 16]) -> Result<Self, Option<Failure>> {
+        let server = Some(format!("unix:{}", Directory::socket(path).display()));
+        let session = Self { client, embedded: None, server, copying: None, sharing: None, successor: None };
         let reply = tokio::time::timeout(STATUS_TIMEOUT, session.admin().get_status(pb::GetStatusRequest {})).await;
         let Ok(Ok(status)) = reply else { return Err(None) };
         if status.into_inner().archive_id != id {
-            return Err(unusable("it serves another archive".to_owned()));
+            return Err(unusable(path, "it serves another archive"));
         }
         Ok(session)
     }
@@ -267,12 +284,34 @@ impl Session {
         };
         let channel = server::in_process(Arc::clone(&archive), &options).await;
         let channel = channel.map_err(|error| Failure::new(Exit::Failed, innermost(&error)))?;
-        Ok(Self { client: Client::over(channel), embedded: Some(archive), server: None, copying, sharing: None })
+        Ok(Self {
+            client: Client::over(channel),
+            embedded: Some(archive),
+            server: None,
+            copying,
+            sharing: None,
+            successor: None,
+        })
     }
 }
 
+/// The id of the archive in `path`, by which its server is recognised.
+fn id_of(path: &Path) -> Result<[u8; 16], Option<Failure>> {
+    match Directory::read_id(path) {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(unusable(path, "the directory has no archive id (file ID)")),
+        Err(error) => Err(unusable(path, &format!("the archive's id cannot be read: {error}"))),
+    }
+}
+
+/// The failure of a command that does not use the server on the socket of the archive in `path`.
+fn unusable(path: &Path, why: &str) -> Option<Failure> {
+    let message = format!("the server on {} is not used: {why}; nothing was sent", Directory::socket(path).display());
+    Some(Failure::new(Exit::Unreachable, message).hint("if you trust the server, name it with --server"))
+}
+
 /// What this process may do with an archive that it has open: whatever it likes, since it has the archive's files.
-fn server_options(archive: &Archive) -> Result<server::Options, Failure> {
+pub(super) fn server_options(archive: &Archive) -> Result<server::Options, Failure> {
     let keys = std::env::var("DATELINE_LOG_KEY").unwrap_or_default();
     let keys: Vec<PathBuf> = keys.split(',').filter(|key| !key.is_empty()).map(PathBuf::from).collect();
     let signer = signer(&keys, std::env::var("DATELINE_LOG_ORIGIN").ok(), Vec::new(), archive.info())?;
@@ -293,15 +332,23 @@ pub(super) fn holder(command: &str) -> Holder {
 }
 
 /// Why an archive was not opened.
-enum NotOpened {
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotOpened {
     /// The archive could not be opened.
+    #[error(transparent)]
     Archive(OpenArchiveError),
     /// This process could not try.
+    #[error("{}", .0.message)]
     Process(Failure),
 }
 
 /// Opens an archive, or with [`Access::Create`] creates it if there is none.
-async fn open(path: &Path, opening: &Opening, options: Options, command: &str) -> Result<OpenedArchive, NotOpened> {
+pub(super) async fn open(
+    path: &Path,
+    opening: &Opening,
+    options: Options,
+    command: &str,
+) -> Result<OpenedArchive, NotOpened> {
     let (holder, path, how) = (holder(command), path.to_path_buf(), opening.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let clock = Arc::new(SystemClock);

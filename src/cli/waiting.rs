@@ -20,15 +20,23 @@ const QUIET_FOR: Duration = Duration::from_millis(500);
 pub(super) struct Waiting {
     since: Instant,
     until: Instant,
-    /// Whether the user knows what the command waits for, or does not want to.
+    /// Whether the user knows what the command waits for.
     is_told: bool,
+    /// Whether the user wants no notes.
+    is_quiet: bool,
 }
 
 impl Waiting {
     /// Waits from now on, for as long as `--wait` says.
     pub(super) fn new(globals: &Globals) -> Self {
         let since = Instant::now();
-        Self { since, until: since + Duration::from_secs(globals.wait.into()), is_told: globals.quiet }
+        let until = since + Duration::from_secs(globals.wait.into());
+        Self { since, until, is_told: false, is_quiet: globals.quiet }
+    }
+
+    /// Whether the user wants no notes.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_quiet
     }
 
     /// Waits before the next attempt to open an archive, of which the last ended with `error`. Returns false, at once, if
@@ -38,7 +46,7 @@ impl Waiting {
         if now >= self.until {
             return false;
         }
-        if !self.is_told && now.duration_since(self.since) >= QUIET_FOR {
+        if !self.is_told && !self.is_quiet && now.duration_since(self.since) >= QUIET_FOR {
             self.is_told = true;
             if let Some(cause) = cause(error) {
                 say(format_args!("dateline: waiting {cause}"));

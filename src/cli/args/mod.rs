@@ -39,7 +39,7 @@ use self::values::{
     source_id, state,
 };
 use self::verify::VerifyArgs;
-use self::web::{FetchArgs, FollowArgs, OriginalArgs};
+use self::web::{FetchArgs, FollowArgs, OriginalArgs, is_address};
 use super::article::ArticleRef;
 use crate::config::Settings;
 use crate::model::{RevisionNumber, SourceId, Timestamp};
@@ -111,10 +111,8 @@ impl Command {
     /// Whether it may take long. Such a command listens for signals itself, and shares an archive that it has open with
     /// other commands.
     pub(in crate::cli) fn may_take_long(&self) -> bool {
-        matches!(
-            self,
-            Self::Add(_) | Self::Follow(_) | Self::Import(_) | Self::Export(_) | Self::Watch(_) | Self::Backup(_)
-        )
+        matches!(self, Self::Follow(_) | Self::Import(_) | Self::Export(_) | Self::Watch(_) | Self::Backup(_))
+            || matches!(self, Self::Add(args) if args.documents.iter().any(|document| is_address(document)))
     }
 
     /// Whether it writes to an archive.
@@ -127,8 +125,6 @@ impl Command {
             | Self::Export(_)
             | Self::Backup(_)
             | Self::Status(_)
-            | Self::Proof(_)
-            | Self::Evidence(_)
             | Self::Whoami
             | Self::Audit(_)
             | Self::Login(_)
@@ -136,6 +132,9 @@ impl Command {
             | Self::Cert(_)
             | Self::Key(_)
             | Self::Completions { .. } => false,
+            // The archive keeps the checkpoints that it signs.
+            Self::Proof(args) => args.check.is_none(),
+            Self::Evidence(args) => args.check.is_none(),
             Self::Verify(args) => args.rebuild,
             Self::Watch(args) => args.durable.is_some(),
             Self::Subscriptions(args) => !matches!(args.action, None | Some(SubscriptionsAction::Parked { .. })),
