@@ -2,12 +2,19 @@
 //!
 //! What is written to the archive is not here: every change in the log says who made it. No line has a text of an article
 //! or a token. The file is rotated by size: `audit.jsonl` is the current one, `audit.jsonl.1` the one before it.
+//!
+//! Rotation deletes the earliest lines, so denied calls, which anybody can make, have a budget for each principal, and one for
+//! all callers without: they cannot push out what there was before within weeks. A line says how many were left out before it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::{Deserialize, Serialize};
 
 use crate::store::engine::own_file;
@@ -22,6 +29,10 @@ pub const CODES_DENIED: [&str; 2] = ["UNAUTHENTICATED", "PERMISSION_DENIED"];
 const EARLIER_MAX: u32 = 8;
 /// The most bytes of a resource name, or of the name of a method that may not exist.
 const RESOURCE_BYTES_MAX: usize = 512;
+
+/// The denied calls of a principal that are written down at once, and how often one more is after that.
+const DENIALS_MAX: NonZeroU32 = NonZeroU32::new(100).unwrap();
+const DENIAL_EVERY: Duration = Duration::from_secs(10);
 
 /// A line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +49,14 @@ pub struct AuditLine {
     pub resource: String,
     /// The name of its status, such as `OK` or `PERMISSION_DENIED`.
     pub code: String,
+    /// How many denied calls of the principal were left out before this one, because there were too many.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The audit file of an archive that this process serves.
@@ -45,6 +64,15 @@ pub struct AuditLine {
 pub struct Audit {
     path: PathBuf,
     file: Mutex<Option<OpenFile>>,
+    /// By principal; the empty name stands for callers without valid credentials.
+    denials: Mutex<HashMap<String, Denials>>,
+}
+
+/// How many denied calls of a principal may be written down.
+#[derive(Debug)]
+struct Denials {
+    limiter: DefaultDirectRateLimiter,
+    left_out: u64,
 }
 
 #[derive(Debug)]
@@ -56,11 +84,15 @@ struct OpenFile {
 impl Audit {
     /// The audit file of the archive in `directory`, which is created with the first line.
     pub fn of(directory: &Path) -> Self {
-        Self { path: directory.join(FILE), file: Mutex::default() }
+        Self { path: directory.join(FILE), file: Mutex::default(), denials: Mutex::default() }
     }
 
-    /// Adds a line. If that fails, it is logged.
+    /// Adds a line, unless it is of a denied call, and its principal has too many of those. If that fails, it is logged.
     pub fn add(&self, mut line: AuditLine) {
+        if CODES_DENIED.contains(&line.code.as_str()) {
+            let Some(left_out) = self.place(&line.principal) else { return };
+            line.left_out = left_out;
+        }
         crop(&mut line.resource);
         crop(&mut line.method);
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,6 +100,20 @@ impl Audit {
             *file = None;
             tracing::error!(%error, method = line.method, "a call could not be written to the audit file");
         }
+    }
+
+    /// Takes a place for a denied call. Returns how many were left out before it; `None` if it is left out, too.
+    fn place(&self, principal: &str) -> Option<u64> {
+        let mut denials = self.denials.lock().unwrap_or_else(PoisonError::into_inner);
+        let denials = denials.entry(principal.to_owned()).or_insert_with(|| {
+            let quota = Quota::with_period(DENIAL_EVERY).unwrap_or(Quota::per_minute(NonZeroU32::MIN));
+            Denials { limiter: RateLimiter::direct(quota.allow_burst(DENIALS_MAX)), left_out: 0 }
+        });
+        if denials.limiter.check().is_err() {
+            denials.left_out += 1;
+            return None;
+        }
+        Some(std::mem::take(&mut denials.left_out))
     }
 
     fn write(&self, open: &mut Option<OpenFile>, line: &AuditLine) -> io::Result<()> {
@@ -141,6 +187,7 @@ mod tests {
             method: "dateline.v1.AdminService/Verify".to_owned(),
             resource: "é".repeat(400),
             code: "PERMISSION_DENIED".to_owned(),
+            left_out: 0,
         };
         let audit = Audit::of(directory.path());
         audit.add(line(1));
@@ -155,5 +202,36 @@ mod tests {
         assert_eq!(last.lines().count(), 2);
         let read: AuditLine = serde_json::from_str(last.lines().next().unwrap()).unwrap();
         assert_eq!((read.time.as_str(), read.resource.len()), ("2", RESOURCE_BYTES_MAX));
+    }
+
+    #[test]
+    fn denied_calls_cannot_push_out_what_there_was_before() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let audit = Audit::of(directory.path());
+        let line = |principal: &str, code: &str| AuditLine {
+            time: String::new(),
+            principal: principal.to_owned(),
+            peer: String::new(),
+            method: "dateline.v1.AdminService/Verify".to_owned(),
+            resource: String::new(),
+            code: code.to_owned(),
+            left_out: 0,
+        };
+        let lines = || fs::read_to_string(directory.path().join(FILE)).unwrap().lines().count();
+        for _ in 0..100_000 {
+            audit.add(line("", "UNAUTHENTICATED"));
+        }
+        let of_nobody = lines();
+        // One more for every ten seconds that this takes.
+        assert!((100..200).contains(&of_nobody), "{of_nobody}");
+        // Others have budgets of their own, and administrators need none.
+        audit.add(line("desk", "PERMISSION_DENIED"));
+        for _ in 0..200 {
+            audit.add(line("operator", "OK"));
+        }
+        assert_eq!(lines() - of_nobody, 201);
+        audit.denials.lock().unwrap().get_mut("desk").unwrap().left_out = 7;
+        audit.add(line("desk", "PERMISSION_DENIED"));
+        assert!(fs::read_to_string(directory.path().join(FILE)).unwrap().ends_with("\"left_out\":7}\n"));
     }
 }

@@ -10,11 +10,11 @@
 //! call needs, and on which source, is the service's to say.
 
 pub mod audit;
+mod last_used;
 mod principal;
 mod rules;
 mod token;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -24,10 +24,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
+use self::audit::Audit;
+use self::last_used::LastUsed;
 pub use self::principal::{Permission, Principal};
 use self::rules::RULES_BYTES_MAX;
 pub use self::rules::{Rules, RulesError};
-pub use self::token::TokenDigest;
+pub use self::token::{TokenDigest, bearer_token};
 use crate::clock::Clock;
 use crate::model::{PrincipalName, SourcePattern, Timestamp};
 use crate::store::engine::own_file;
@@ -112,7 +114,9 @@ pub struct Access {
     rules: RwLock<RulesFile>,
     /// Changes with the rules.
     epoch: watch::Sender<u64>,
-    last_used: Mutex<HashMap<PrincipalName, Timestamp>>,
+    last_used: LastUsed,
+    /// Where calls that were denied, and those of administrators, are written down.
+    pub audit: Audit,
     /// Held while the file is changed.
     editing: Mutex<()>,
 }
@@ -150,7 +154,8 @@ impl Access {
             owner: Arc::new(Principal::owner()),
             rules: RwLock::new(read),
             epoch: watch::Sender::new(0),
-            last_used: Mutex::default(),
+            last_used: LastUsed::open(directory),
+            audit: Audit::of(directory),
             editing: Mutex::default(),
         })
     }
@@ -163,6 +168,7 @@ impl Access {
     /// Reads the file again if it has changed. A file with a mistake leaves the rules as they are, and the error is
     /// logged once.
     pub fn refresh(&self) {
+        self.last_used.keep_when_due(self.clock.now());
         // Otherwise what was read before an edit could replace what the edit left.
         let _editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
         let version = version(&self.path);
@@ -201,7 +207,7 @@ impl Access {
         if principal.expires.is_some_and(|expires| expires <= now) {
             return Err(Unauthenticated::Expired);
         }
-        self.note_use(&principal.name, now);
+        self.last_used.note(&principal.name, now);
         Ok(Arc::clone(principal))
     }
 
@@ -222,10 +228,9 @@ impl Access {
 
     /// The principals, in the order of the file.
     pub fn list(&self) -> Vec<Listed> {
-        let last_used = self.last_used.lock().unwrap_or_else(PoisonError::into_inner);
         let listed = |principal: &Arc<Principal>| Listed {
             principal: Arc::clone(principal),
-            last_used: last_used.get(&principal.name).copied(),
+            last_used: self.last_used.get(&principal.name),
         };
         self.current().rules.principals().iter().map(listed).collect()
     }
@@ -259,7 +264,18 @@ impl Access {
             principals.push(entry);
             Ok(())
         })?;
+        self.last_used.forget(name);
         Ok(token)
+    }
+
+    /// Keeps when each principal last called. A server does so once a minute, and when it stops.
+    pub fn keep_last_used(&self) {
+        self.last_used.keep(self.clock.now());
+    }
+
+    /// The time, for what is written down.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Removes a principal, durably. Its calls are refused from now on, and its streams end.
@@ -302,14 +318,6 @@ impl Access {
 
     fn current(&self) -> RulesFile {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn note_use(&self, name: &PrincipalName, now: Timestamp) {
-        let mut last_used = self.last_used.lock().unwrap_or_else(PoisonError::into_inner);
-        match last_used.get_mut(name) {
-            Some(time) => *time = now,
-            None => drop(last_used.insert(name.clone(), now)),
-        }
     }
 }
 

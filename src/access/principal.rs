@@ -67,6 +67,8 @@ pub struct Principal {
     pub expires: Option<Timestamp>,
     /// How many calls a second it may make; `None` for any number.
     pub calls_per_second_max: Option<u32>,
+    /// How many streams it may have open; `None` for any number.
+    pub streams_max: Option<u32>,
 }
 
 impl Principal {
@@ -75,7 +77,15 @@ impl Principal {
         let grants = Permission::ALL.into_iter().map(|permission| (permission, SourceScope::all())).collect();
         #[expect(clippy::expect_used, reason = "a constant")]
         let name = PrincipalName::parse(OWNER).expect("a valid name");
-        Self { name, grants, token: None, sans: Vec::new(), expires: None, calls_per_second_max: None }
+        Self {
+            name,
+            grants,
+            token: None,
+            sans: Vec::new(),
+            expires: None,
+            calls_per_second_max: None,
+            streams_max: None,
+        }
     }
 
     /// The sources on which it has a permission; `None` if there are none.

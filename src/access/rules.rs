@@ -62,7 +62,8 @@ struct Entry {
     #[serde(default)]
     san: Vec<Spanned<String>>,
     expires: Option<Spanned<Datetime>>,
-    calls_per_second_max: Option<Spanned<u32>>,
+    calls_per_second_max: Option<u32>,
+    streams_max: Option<u32>,
     #[serde(default)]
     grant: Vec<Grant>,
 }
@@ -175,7 +176,9 @@ impl Entry {
             token: None,
             sans: Vec::new(),
             expires: expires.transpose()?,
-            calls_per_second_max: self.calls_per_second_max.as_ref().map(|max| *max.get_ref()),
+            // 0 is any number, as in the contract.
+            calls_per_second_max: self.calls_per_second_max.filter(|max| *max > 0),
+            streams_max: self.streams_max.filter(|max| *max > 0),
         })
     }
 }
@@ -211,6 +214,7 @@ mod tests {
             name = "index"
             san = ["spiffe://news.example/index"]
             calls_per_second_max = 20
+            streams_max = 4
             grant = [{{ may = ["read"], sources = ["*"] }}]
             "#
         ));
@@ -225,6 +229,7 @@ mod tests {
         assert_eq!(crawler.expires.unwrap().to_string(), "2027-03-01T00:00:00Z");
         let index = rules.with_san(&["index.example".to_owned(), "spiffe://news.example/index".to_owned()]).unwrap();
         assert!(index.may_everywhere(Permission::Read) && index.calls_per_second_max == Some(20));
+        assert_eq!(index.streams_max, Some(4));
         assert_eq!(rules.principals().len(), 2);
     }
 

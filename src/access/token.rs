@@ -34,6 +34,13 @@ impl TokenDigest {
     }
 }
 
+/// The token in the value of an `Authorization` header, as RFC 6750, section 2.1 writes it; `None` if the value is something
+/// else.
+pub fn bearer_token(value: &[u8]) -> Option<&str> {
+    let (scheme, token) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
 impl fmt::Display for TokenDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{}", HEXLOWER.encode(&self.0))

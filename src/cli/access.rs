@@ -140,5 +140,9 @@ fn print(call: &AuditLine, line: &str, is_denied: bool, out: &mut Output) -> Res
     let method = Path::new(&call.method).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let words = [call.time.as_str(), who, call.peer.as_str(), method, call.resource.as_str()];
     let words: Vec<String> = words.iter().filter(|word| !word.is_empty()).map(|word| style::safe_line(word)).collect();
-    out.line(format_args!("{}  {code}", words.join("  ")))
+    let left_out = match call.left_out {
+        0 => String::new(),
+        count => format!("  ({count} more were left out)"),
+    };
+    out.line(format_args!("{}  {code}{left_out}", words.join("  ")))
 }

@@ -85,7 +85,6 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     if settings.no_auth != Some(true) {
         let access = server::Access::open(&path, Arc::clone(opened.clock()));
         options.access = Some(Arc::new(access.map_err(|error| Failure::new(Exit::Usage, error))?));
-        options.audit = Some(Arc::new(server::Audit::of(&path)));
     }
     let (archive, signer) = (Arc::new(opened), options.signer.clone());
     let asking = async {

@@ -17,7 +17,8 @@ use crate::archive::stats::{DiskStats, Stats as ArchiveStats};
 use crate::archive::{ClockFault, FORMAT_VERSION};
 use crate::histogram::Counts;
 use crate::model::{Snapshot, Timestamp};
-use crate::server::{MethodStats, Stats, code_name};
+use crate::server::{MethodStats, Stats};
+use crate::service::code_name;
 use crate::service::{Signer, SubscriberKind};
 
 const MICROS_PER_SECOND: f64 = 1e6;

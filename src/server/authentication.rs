@@ -21,22 +21,19 @@ use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
-use tonic_types::StatusExt;
 use tower::Layer;
 use tower_service::Service;
 
 use super::Options;
-use super::call_log::name as code_name;
 use super::calls::CalledBy;
-use crate::access::audit::{Audit, AuditLine};
-use crate::access::{Access, Credentials, Principal, Unauthenticated};
+use super::principal_streams::{PrincipalStreams, StreamGrant};
+use crate::access::{Access, Credentials, Principal, Unauthenticated, bearer_token};
 use crate::archive::QueueShare;
-use crate::clock::Clock;
 use crate::model::PrincipalName;
 use crate::service::status::Refusal;
-use crate::service::{self, Caller, PeerIdentity, Required};
+use crate::service::{self, Caller, PeerIdentity, Required, is_stream};
 
 /// Applies [`Authentication`] to a service.
 #[derive(Clone)]
@@ -45,8 +42,6 @@ pub(super) struct AuthenticationLayer(Arc<Gate>);
 /// What all calls share.
 struct Gate {
     access: Option<Arc<Access>>,
-    audit: Option<Arc<Audit>>,
-    clock: Arc<dyn Clock>,
     principals: Mutex<HashMap<PrincipalName, Used>>,
 }
 
@@ -54,18 +49,14 @@ struct Gate {
 #[derive(Clone, Default)]
 struct Used {
     queue_share: Arc<QueueShare>,
+    streams: PrincipalStreams,
     /// With the rate that it enforces.
     limiter: Option<(u32, Arc<DefaultDirectRateLimiter>)>,
 }
 
 impl AuthenticationLayer {
-    pub(super) fn new(context: &service::Context, options: &Options) -> Self {
-        Self(Arc::new(Gate {
-            access: options.access.clone(),
-            audit: options.audit.clone(),
-            clock: Arc::clone(context.archive.clock()),
-            principals: Mutex::default(),
-        }))
+    pub(super) fn new(options: &Options) -> Self {
+        Self(Arc::new(Gate { access: options.access.clone(), principals: Mutex::default() }))
     }
 }
 
@@ -101,23 +92,25 @@ where
         let Some(access) = &self.gate.access else { return Box::pin(self.inner.call(request)) };
         let required = service::required(request.uri().path());
         let admitted = self.gate.admit(access, required, &mut request);
-        let gate = Arc::clone(&self.gate);
         match admitted {
             Err(refusal) => {
-                let response = Status::from(refusal).into_http();
-                gate.note(required, &request, &response);
+                let (status, caller) = (Status::from(refusal), request.extensions().get());
+                service::note_call(access, caller, required, request.uri().path(), Some(&status));
+                let response = status.into_http();
                 Box::pin(std::future::ready(Ok(response)))
             }
-            Ok(()) => {
-                // What is needed of the request, which the handler consumes.
-                let noted = gate.audit.is_some().then(|| head_of(&request));
+            Ok(stream) => {
+                let (path, caller) = (request.uri().path().to_owned(), request.extensions().get().cloned());
+                let access = Arc::clone(access);
                 let responding = self.inner.call(request);
                 Box::pin(async move {
                     let response = responding.await?;
-                    if let Some(request) = noted {
-                        gate.note(required, &request, &response);
-                    }
-                    Ok(response)
+                    let status = Status::from_header_map(response.headers());
+                    service::note_call(&access, caller.as_ref(), required, &path, status.as_ref());
+                    Ok(match stream {
+                        Some(grant) => grant.guard(response),
+                        None => response,
+                    })
                 })
             }
         }
@@ -125,17 +118,18 @@ where
 }
 
 impl Gate {
-    /// Recognises the principal of a call, and puts it into the request, for the handler.
+    /// Recognises the principal of a call, and puts it into the request, for the handler. Returns what a stream needs as long
+    /// as it lasts.
     fn admit(
         &self,
         access: &Arc<Access>,
         required: Option<Required>,
         request: &mut Request<Body>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<StreamGrant>, Refusal> {
         // A method that does not exist is refused as such, to those who may call at all.
         let required = required.unwrap_or(Required::Principal);
         if required == Required::Nothing {
-            return Ok(());
+            return Ok(None);
         }
         let connection = request.extensions().get::<Caller>().cloned();
         let token = token(request.headers()).map_err(Refusal::unauthenticated)?;
@@ -146,52 +140,33 @@ impl Gate {
         if let Some(call) = request.extensions().get::<CalledBy>() {
             call.set(&principal.name);
         }
-        let used = self.used_by(&principal)?;
-        let caller = caller.authenticated(principal, Arc::clone(access), used);
-        let checked = caller.check(required);
-        request.extensions_mut().insert(caller);
-        checked
+        let Used { queue_share, streams, .. } = self.used_by(&principal)?;
+        let caller = caller.authenticated(Arc::clone(&principal), Arc::clone(access), queue_share);
+        request.extensions_mut().insert(caller.clone());
+        caller.check(required)?;
+        match is_stream(request.uri().path()) {
+            true => StreamGrant::new(caller, &principal, required, access, &streams).map(Some),
+            false => Ok(None),
+        }
     }
 
-    /// Counts a call of the principal, and returns its part of the queue. Fails if it makes too many.
-    fn used_by(&self, principal: &Principal) -> Result<Arc<QueueShare>, Refusal> {
+    /// Counts a call of the principal, and returns what its calls share. Fails if it makes too many.
+    fn used_by(&self, principal: &Principal) -> Result<Used, Refusal> {
         let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
         let used = principals.entry(principal.name.clone()).or_default();
         let max = principal.calls_per_second_max.and_then(NonZeroU32::new);
         if used.limiter.as_ref().map(|(max, _)| *max) != max.map(NonZeroU32::get) {
             used.limiter = max.map(|max| (max.get(), Arc::new(RateLimiter::direct(Quota::per_second(max)))));
         }
-        let Used { queue_share, limiter } = used.clone();
+        let used = used.clone();
         drop(principals);
-        if let Some((max, limiter)) = limiter
+        if let Some((max, limiter)) = &used.limiter
             && let Err(not_until) = limiter.check()
         {
             let retry_after: Duration = not_until.wait_time_from(DefaultClock::default().now());
-            return Err(Refusal::rate_limited(principal.name.as_str(), max, retry_after));
+            return Err(Refusal::rate_limited(principal.name.as_str(), *max, retry_after));
         }
-        Ok(queue_share)
-    }
-
-    /// Adds a call that was denied, or that only an administrator may make, to the audit file.
-    fn note<T>(&self, required: Option<Required>, request: &Request<T>, response: &Response<Body>) {
-        let Some(audit) = &self.audit else { return };
-        let status = Status::from_header_map(response.headers());
-        let code = status.as_ref().map_or(Code::Ok, Status::code);
-        let is_denied = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
-        if !is_denied && !matches!(required, Some(Required::Everywhere(_))) {
-            return;
-        }
-        let caller = request.extensions().get::<Caller>();
-        let principal = caller.and_then(Caller::principal);
-        let info = status.as_ref().and_then(StatusExt::get_details_error_info);
-        audit.add(AuditLine {
-            time: self.clock.now().to_string(),
-            principal: principal.map(|principal| principal.name.as_str().to_owned()).unwrap_or_default(),
-            peer: caller.and_then(|caller| caller.peer).map(|peer| peer.to_string()).unwrap_or_default(),
-            method: request.uri().path().trim_start_matches('/').to_owned(),
-            resource: info.and_then(|mut info| info.metadata.remove("resource")).unwrap_or_default(),
-            code: code_name(code).to_owned(),
-        });
+        Ok(used)
     }
 }
 
@@ -202,15 +177,5 @@ fn token(headers: &HeaderMap) -> Result<Option<&str>, Unauthenticated> {
     if values.next().is_some() {
         return Err(Unauthenticated::Invalid);
     }
-    let (scheme, token) =
-        value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or(Unauthenticated::Invalid)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(Unauthenticated::Invalid) }
-}
-
-/// The path and the extensions of a request.
-fn head_of(request: &Request<Body>) -> Request<()> {
-    let mut head = Request::new(());
-    *head.uri_mut() = request.uri().clone();
-    *head.extensions_mut() = request.extensions().clone();
-    head
+    bearer_token(value.as_bytes()).map(Some).ok_or(Unauthenticated::Invalid)
 }

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use tonic::Code;
 
-use crate::access::Permission;
-use crate::service::{Required, required};
+use crate::service::{Required, code_name, required};
 
 /// Calls that take longer are slow.
 const SLOW: Duration = Duration::from_secs(1);
@@ -57,11 +56,7 @@ impl CallLog {
     /// The log of the method with this path, such as `/dateline.v1.ArchiveService/GetArticle`.
     pub(super) fn of(path: &str) -> Self {
         let budget = Budget { since: None, lines: 0, notable_lines: 0, left_out: 0 };
-        let is_administration = match required(path) {
-            Some(Required::Everywhere(_)) => true,
-            Some(Required::On(permission)) => matches!(permission, Permission::Admin | Permission::Expunge),
-            Some(Required::Nothing | Required::Principal) | None => false,
-        };
+        let is_administration = required(path).is_some_and(Required::is_administration);
         Self { is_administration, budget: Mutex::new(budget) }
     }
 
@@ -76,7 +71,7 @@ impl CallLog {
             method = call.method,
             principal = call.principal.unwrap_or("-"),
             peer = %call.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string()),
-            code = name(call.code),
+            code = code_name(call.code),
             duration_ms = micros(call.took) as f64 / 1_000.0,
             request_bytes = call.request_bytes,
             response_bytes = call.response_bytes,
@@ -111,29 +106,6 @@ impl CallLog {
 
 fn micros(took: Duration) -> u32 {
     u32::try_from(took.as_micros()).unwrap_or(u32::MAX)
-}
-
-/// The name of a code, as the contract and the documentation of gRPC write it.
-pub(crate) fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use prost::Message;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Layer;
@@ -29,8 +28,7 @@ use tracing::Span;
 use super::call_log::{CallLog, CallRecord};
 use crate::histogram::{Counts, Histogram};
 use crate::model::PrincipalName;
-use crate::service::Caller;
-use crate::wire::DESCRIPTOR;
+use crate::service::{Caller, methods};
 
 /// The name under which calls of unknown methods are counted.
 const OTHER: &str = "other";
@@ -47,7 +45,7 @@ const DURATION_BOUNDS: &[u64] = &[
 #[derive(Debug)]
 pub(crate) struct Calls {
     /// By path.
-    methods: HashMap<String, Arc<Method>>,
+    methods: HashMap<&'static str, Arc<Method>>,
     other: Arc<Method>,
 }
 
@@ -84,22 +82,11 @@ pub(crate) struct MethodStats<'a> {
 
 impl Default for Calls {
     fn default() -> Self {
-        let health = tonic_health::pb::FILE_DESCRIPTOR_SET;
-        let reflection = tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET;
-        let described = [DESCRIPTOR, health, reflection, tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET];
-        // They are compiled into this program, and can be decoded.
-        let files = described.into_iter().filter_map(|bytes| prost_types::FileDescriptorSet::decode(bytes).ok());
-        let mut methods = HashMap::new();
-        for file in files.flat_map(|set| set.file) {
-            for service in &file.service {
-                for method in &service.method {
-                    let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
-                    let is_stream = method.server_streaming() || method.client_streaming();
-                    methods.insert(format!("/{name}"), Arc::new(Method::new(name, is_stream)));
-                }
-            }
-        }
-        Self { methods, other: Arc::new(Method::new(OTHER.to_owned(), false)) }
+        let methods = methods().map(|(path, is_stream)| {
+            let name = path.trim_start_matches('/').to_owned();
+            (path, Arc::new(Method::new(name, is_stream)))
+        });
+        Self { methods: methods.collect(), other: Arc::new(Method::new(OTHER.to_owned(), false)) }
     }
 }
 

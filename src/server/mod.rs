@@ -7,6 +7,7 @@ mod calls;
 mod connections;
 mod health;
 mod listener;
+mod principal_streams;
 mod stats;
 mod tls;
 mod unread_responses;
@@ -33,7 +34,6 @@ use tracing::field::Empty;
 
 use self::admission::AdmissionLayer;
 use self::authentication::AuthenticationLayer;
-pub(crate) use self::call_log::name as code_name;
 use self::calls::CountCallsLayer;
 pub(crate) use self::calls::MethodStats;
 pub use self::connections::raise_descriptor_limit;
@@ -43,7 +43,7 @@ pub use self::listener::Listener;
 pub use self::stats::Stats;
 pub use self::tls::{Tls, TlsError, TlsFiles};
 use self::unread_responses::UnreadResponses;
-pub use crate::access::audit::{Audit, AuditLine, CODES_DENIED as AUDIT_CODES_DENIED, files as audit_files};
+pub use crate::access::audit::{AuditLine, CODES_DENIED as AUDIT_CODES_DENIED, files as audit_files};
 pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE};
 use crate::archive::Archive;
 use crate::model::Limits;
@@ -94,10 +94,8 @@ pub struct Options {
     pub signer: Option<Arc<Signer>>,
     /// Whether texts may be destroyed, from this machine. Default: no.
     pub allow_expunge: bool,
-    /// Who may do what. Default: the server does not tell its callers apart, and each may do everything.
+    /// Who may do what, and where it is written down who was denied what. Default: the server does not tell its callers apart, and each may do everything.
     pub access: Option<Arc<Access>>,
-    /// Where calls that were denied, and those of administrators, are written down. Default: nowhere.
-    pub audit: Option<Arc<Audit>>,
     /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
     pub stats: Option<Arc<Stats>>,
     /// Makes the span of a call a part of the trace that its headers name. Default: calls are parts of no trace.
@@ -124,7 +122,6 @@ impl Default for Options {
             signer: None,
             allow_expunge: false,
             access: None,
-            audit: None,
             stats: None,
             continue_trace: None,
         }
@@ -242,6 +239,9 @@ pub async fn serve(
     // A subscriber whose connection is gone ends at once. One whose connection is still open may not.
     let _all_ended = tokio::time::timeout(SUBSCRIBERS_END_WITHIN, subscribers.wait()).await.is_ok();
     archive.close().await;
+    if let Some(access) = options.access {
+        access.keep_last_used();
+    }
     ended
 }
 
@@ -387,7 +387,7 @@ fn router(context: Context, options: &Options, health: Option<HealthServer<Healt
     let access = AccessServiceServer::new(AccessHandler(context.clone()))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);
-    let authentication = AuthenticationLayer::new(&context, options);
+    let authentication = AuthenticationLayer::new(options);
     let admin = AdminServiceServer::new(AdminHandler::new(context, options.allow_expunge))
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd);

@@ -147,6 +147,7 @@ fn principal_to_pb(principal: &Principal) -> pb::Principal {
         expire_time: principal.expires.map(timestamp_to_pb),
         last_use_time: None,
         calls_per_second_max: principal.calls_per_second_max.unwrap_or(0),
+        streams_max: principal.streams_max.unwrap_or(0),
     }
 }
 

@@ -9,6 +9,7 @@ use super::sink::{Messages, NotTaken, Sink};
 use super::status::Refusal;
 use super::{Context, render};
 use crate::archive::Pending;
+use crate::archive::request::Operation;
 use crate::wire::request::Incoming;
 use crate::wire::{pb, status_to_pb};
 
@@ -16,6 +17,9 @@ use crate::wire::{pb, status_to_pb};
 const RESPONSES_MAX: usize = 16;
 /// Messages of one import that may be waiting for their response.
 const MESSAGES_MAX: usize = 32;
+
+/// The path of the method.
+const PATH: &str = "/dateline.v1.ArchiveService/ImportObservations";
 
 /// Starts an import and returns the stream of its responses.
 pub(super) fn start(
@@ -92,7 +96,7 @@ async fn begin(
     }
     let mut batch = operation::batch(context, requests).await?;
     for operation in &mut batch.operations {
-        caller.authorize(operation)?;
+        authorize(caller, operation)?;
     }
     let pending = context.archive.begin_write(&caller.origin, batch.operations, batch.mode).await?;
     Ok(Queued::Batch { pending, warnings: batch.warnings })
@@ -110,7 +114,7 @@ async fn begin_each(
         .into_iter()
         .map(|parsed| {
             let ParsedObservation { mut operation, warnings } = parsed?;
-            caller.authorize(&mut operation)?;
+            authorize(caller, &mut operation)?;
             operations.push(operation);
             Ok(warnings)
         })
@@ -127,6 +131,10 @@ async fn begin_each(
         Ok((pending, warnings))
     };
     Ok(checked.into_iter().map(queue).collect())
+}
+
+fn authorize(caller: &Caller, operation: &mut Operation) -> Result<(), Refusal> {
+    caller.authorize(operation).inspect_err(|refusal| caller.note_denied_part(PATH, refusal))
 }
 
 /// A message whose observations are queued to be committed.

@@ -5,6 +5,7 @@
 //! use go to the log.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::time::Duration;
 
 use tonic::{Code, Status};
@@ -32,12 +33,15 @@ struct RefusalDetails {
     /// The invalid fields, if the request itself is at fault.
     fields: FieldErrors,
     retry_after: Option<Duration>,
+    /// The principal whose limit was reached, and which limit that is.
+    quota: Option<(String, String)>,
 }
 
 impl Refusal {
     fn new(code: Code, reason: &'static str, message: impl ToString) -> Self {
-        let (metadata, fields, retry_after) = (HashMap::new(), FieldErrors::default(), None);
-        Self(Box::new(RefusalDetails { code, reason, message: message.to_string(), metadata, fields, retry_after }))
+        let (metadata, fields) = (HashMap::new(), FieldErrors::default());
+        let (message, retry_after, quota) = (message.to_string(), None, None);
+        Self(Box::new(RefusalDetails { code, reason, message, metadata, fields, retry_after, quota }))
     }
 
     fn of_fields(mut self, fields: impl Into<FieldErrors>) -> Self {
@@ -141,7 +145,18 @@ impl Refusal {
             .with("principal", principal)
             .with("calls_per_second_max", calls_per_second_max);
         refusal.0.retry_after = Some(retry_after);
-        refusal
+        refusal.of_quota(principal, format!("{calls_per_second_max} calls a second"))
+    }
+
+    /// The principal has as many streams open as it may.
+    pub(crate) fn too_many_streams_of_principal(principal: &str, streams_max: u32) -> Self {
+        let refusal = Self::too_many_streams_of(principal, streams_max).with("principal", principal);
+        refusal.of_quota(principal, format!("{streams_max} open streams"))
+    }
+
+    fn of_quota(mut self, principal: &str, limit: String) -> Self {
+        self.0.quota = Some((format!("principals/{principal}"), limit));
+        self
     }
 
     /// What the caller may read has changed since the feed began, so going on would skip changes in silence.
@@ -246,7 +261,7 @@ impl Refusal {
     }
 
     /// The connection or address `whose` has `streams_max` streams open, the maximum.
-    pub(super) fn too_many_streams_of(whose: &str, streams_max: usize) -> Self {
+    pub(super) fn too_many_streams_of(whose: &str, streams_max: impl Display + Copy) -> Self {
         let message =
             format!("{whose} has {streams_max} streams open, its maximum; close some, or try again in a moment");
         Self::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message)
@@ -286,6 +301,9 @@ impl From<Refusal> for Status {
         }
         if let Some(delay) = parts.retry_after {
             details.set_retry_info(Some(delay));
+        }
+        if let Some((subject, limit)) = parts.quota {
+            details.add_quota_failure_violation(subject, limit);
         }
         Self::with_error_details(parts.code, parts.message, details)
     }

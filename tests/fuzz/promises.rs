@@ -5,13 +5,15 @@
 
 #![allow(dead_code, reason = "a fuzz target uses one of these, and the tests use all of them")]
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dateline::internals::access::{Rules, TokenDigest, bearer_token};
 use dateline::internals::evidence::Evidence;
-use dateline::internals::fetch::Rules;
+use dateline::internals::fetch::Rules as RobotsRules;
 use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, warc};
 use dateline::internals::proof::TimeStamp;
 use dateline::internals::proof::{ProofFile, TimestampRequest, VerifierKey};
@@ -189,14 +191,14 @@ pub(crate) fn robots(input: &[u8]) {
     let (path, file) = input.split_at(end);
     let path = format!("/{}", String::from_utf8_lossy(path));
     let file = file.get(1..).unwrap_or_default();
-    let rules = Rules::read(file, "dateline");
+    let rules = RobotsRules::read(file, "dateline");
     if let Some(rule) = rules.keeps_out(&path) {
         let text = String::from_utf8_lossy(file);
         assert!(text.contains(&rule.text), "a rejection quotes the rule as written");
         assert!(rule.line >= 1 && rule.line <= 1 + text.matches(['\n', '\r']).count());
     }
     assert!(rules.keeps_out("/robots.txt").is_none(), "robots.txt itself is always allowed");
-    assert!(Rules::read(b"", "dateline").keeps_out(&path).is_none(), "what is not disallowed is allowed");
+    assert!(RobotsRules::read(b"", "dateline").keeps_out(&path).is_none(), "what is not disallowed is allowed");
 }
 
 /// A proof file is read or rejected, and what was read is written in one way, whatever the way in which the JSON in it was.
@@ -219,6 +221,36 @@ pub(crate) fn evidence(input: &[u8]) {
     }
     if let Ok(stamp) = TimeStamp::read(input) {
         assert!(!stamp.is_of(input));
+    }
+}
+
+/// Rules are read or refused with a line of theirs, and what was read is what one may mean.
+pub(crate) fn access_rules(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    match Rules::parse(text) {
+        Err(error) => assert!((1..=1 + text.matches('\n').count()).contains(&error.line), "{error}"),
+        Ok(rules) => {
+            let names: BTreeSet<_> = rules.principals().iter().map(|principal| principal.name.clone()).collect();
+            assert_eq!(names.len(), rules.principals().len(), "names are unique");
+            assert!(names.iter().all(|name| name.as_str() != "owner"), "the owner needs no rules");
+            // A comment and a principal at the end change nothing else.
+            let more = format!("{text}\n# more\n[[principal]]\nname = \"no-one-else-has-this-name\"\n");
+            if let Ok(more) = Rules::parse(&more) {
+                assert_eq!(more.principals().split_last().unwrap().1, rules.principals());
+            }
+        }
+    }
+}
+
+/// The value of an `Authorization` header is a token or it is not, and no value but the right one is anybody's.
+pub(crate) fn authorization(input: &[u8]) {
+    const TOKEN: &str = "dln_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh846dd794e";
+    let Some(token) = bearer_token(input) else { return };
+    assert!(std::str::from_utf8(input).unwrap().trim_end().ends_with(token), "it is the end of the value");
+    if let Some(digest) = TokenDigest::of(token) {
+        assert!(token.is_ascii() && token.len() == TOKEN.len() && token.starts_with("dln_"));
+        assert_eq!(TokenDigest::parse(&digest.to_string()), Some(digest));
+        assert_eq!(TokenDigest::of(TOKEN) == Some(digest), token == TOKEN);
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use dateline::internals::access::audit::{Audit, AuditLine, files};
+use dateline::internals::access::audit::{AuditLine, files};
 use dateline::internals::access::{Access, Permission};
 use dateline::internals::client::{Client, ServerError};
 use dateline::internals::clock::{Clock, ManualClock, SystemClock};
@@ -249,12 +249,7 @@ impl Guarded {
             let name_parsed = PrincipalName::parse(name).unwrap();
             tokens.push((name, access.create_token(&name_parsed, permissions, &sources, None).unwrap()));
         }
-        let options = Options {
-            access: Some(Arc::clone(&access)),
-            audit: Some(Arc::new(Audit::of(directory.path()))),
-            allow_expunge: true,
-            ..Options::default()
-        };
+        let options = Options { access: Some(Arc::clone(&access)), allow_expunge: true, ..Options::default() };
         let archive = directory.path().join("archive");
         let server = TestServer::with_options(&archive, options).await;
         Self { directory, server, access, tokens }
@@ -665,6 +660,41 @@ async fn a_principal_makes_no_more_calls_than_it_may() {
     guarded.server.stop().await;
 }
 
+#[tokio::test]
+async fn a_principal_has_no_more_streams_than_it_may_and_they_end_when_it_is_revoked() {
+    let guarded = Guarded::new().await;
+    regrant(&guarded, "index", "name = \"index\"", "name = \"index\"\nstreams_max = 1");
+    let path = "/dateline.v1.ChangeFeedService/Subscribe";
+    let subscribe = async || {
+        // A connection each.
+        let caller = guarded.as_principal("index").await;
+        let heartbeat_interval = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+        let request = pb::SubscribeRequest { start: beginning(), heartbeat_interval, ..Default::default() };
+        caller.stream::<_, pb::SubscribeResponse>(path, request).await
+    };
+    let first = subscribe().await.unwrap();
+    let refused = ServerError::from(subscribe().await.unwrap_err());
+    assert_eq!((refused.code, refused.reason.as_str()), (Code::ResourceExhausted, "TOO_MANY_STREAMS"));
+    assert!(refused.message.contains("index"), "{}", refused.message);
+    drop(first);
+    // The server learns of it a moment later.
+    let mut second = loop {
+        match subscribe().await {
+            Ok(stream) => break stream,
+            Err(status) => assert_eq!(reason(&status), "TOO_MANY_STREAMS"),
+        }
+    };
+    // The next bookmark is due in a minute, but this ends the stream.
+    guarded.access.revoke(&PrincipalName::parse("index").unwrap()).unwrap();
+    let ended = loop {
+        if let Err(status) = second.message().await {
+            break status;
+        }
+    };
+    assert_eq!(reason(&ended), "PERMISSION_DENIED");
+    guarded.server.stop().await;
+}
+
 #[test]
 fn a_file_with_a_mistake_keeps_the_old_rules_and_one_that_others_can_read_is_refused() {
     let directory = TempDir::new().unwrap();
@@ -714,8 +744,13 @@ async fn an_import_is_checked_item_by_item_and_ends_for_a_principal_that_is_revo
     assert_eq!(code(answers.message().await.unwrap().unwrap()), Code::Ok);
     send("other").await;
     assert_eq!(code(answers.message().await.unwrap().unwrap()), Code::PermissionDenied);
+    let audited = fs::read_to_string(guarded.directory.path().join("audit.jsonl")).unwrap();
+    let line: AuditLine = serde_json::from_str(audited.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (line.principal.as_str(), line.method.as_str(), line.resource.as_str()),
+        ("crawler", "dateline.v1.ArchiveService/ImportObservations", "sources/other")
+    );
     guarded.access.revoke(&PrincipalName::parse("crawler").unwrap()).unwrap();
-    send("courier").await;
-    assert_eq!(code(answers.message().await.unwrap().unwrap()), Code::PermissionDenied);
+    assert_eq!(reason(&answers.message().await.unwrap_err()), "PERMISSION_DENIED");
     guarded.server.stop().await;
 }
