@@ -43,6 +43,7 @@ mod report;
 mod restore;
 mod rollback;
 mod serve;
+mod sharing;
 mod short_name;
 mod show;
 mod signals;
@@ -52,6 +53,7 @@ mod subscriptions;
 mod table;
 mod times;
 mod verify;
+mod waiting;
 mod watch;
 mod withdraw;
 
@@ -63,7 +65,7 @@ use std::time::Duration;
 use self::args::globals::Globals;
 use self::args::{Arguments, Command, WriteArgs};
 use self::connect::{Access, Session, check_state_dir};
-use self::exit::{Exit, Failure};
+use self::exit::{Exit, Failure, interrupted};
 use self::output::{Output, say, say_panics, tell};
 use crate::config::LogFormat;
 use crate::telemetry;
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         .map_err(|error| Failure::new(Exit::Failed, format!("worker threads cannot be started: {error}")))
         .and_then(|runtime| {
             let done = runtime.block_on(async {
+                check_read_only(&globals, &command)?;
                 if let Command::Status(args) = &command
                     && args.check
                 {
@@ -97,6 +100,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+/// Rejects a command that writes to the archive if that must not be.
+fn check_read_only(globals: &Globals, command: &Command) -> Result<(), Failure> {
+    if globals.read_only && command.writes() {
+        let message = "this command writes to an archive, and --read-only (or DATELINE_READ_ONLY) was given";
+        return Err(Failure::new(Exit::Usage, message).hint("without it, the command opens the archive for writing"));
+    }
+    if globals.scratch.is_some() && !globals.read_only {
+        return Err(Failure::new(Exit::Usage, "--scratch has an effect only with --read-only"));
+    }
+    Ok(())
 }
 
 async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
@@ -204,11 +219,14 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         // The first principal is made before there is a server, and perhaps before there is an article.
         Command::Token(_) => ("token", Access::Create),
         Command::Whoami => ("whoami", Access::Existing),
-        Command::Expunge(_) => ("expunge", Access::Existing),
+        Command::Expunge(_) => ("expunge", Access::Alone),
         Command::Status(_) => ("status", Access::Existing),
     };
     start_log(globals);
-    let session = Session::open(globals, name, access).await?;
+    let mut session = Session::open(globals, name, access).await?;
+    if command.may_take_long() {
+        session.share(globals)?;
+    }
     if matches!(command, Command::Show(_) | Command::Log(_) | Command::Diff(_) | Command::List(_)) {
         out.page();
         if session.is_embedded() {
@@ -217,7 +235,11 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
     }
     let expunges = matches!(&command, Command::Expunge(args) if args.confirm.is_some());
     let to_compact = session.directory().filter(|_| expunges).map(Path::to_path_buf);
-    let mut done = dispatch(&session, command, globals, &mut out).await;
+    let listens_for_signals = command.may_take_long();
+    let mut done = tokio::select! {
+        done = dispatch(&session, command, globals, &mut out) => done,
+        () = session.interrupted(), if !listens_for_signals => Err(interrupted("nothing was changed")),
+    };
     session.close().await;
     if let Some(path) = to_compact.filter(|_| done.is_ok()) {
         done = compact::remove_destroyed_text(globals, &path, &mut out).await;

@@ -162,6 +162,11 @@ impl ConnectionLimits {
         Entry { caller, greeting: Box::new(greeting), places: (permit, peer_place), counted: self.stats.accept() }
     }
 
+    /// How many connections are open.
+    pub(super) fn open(&self) -> u64 {
+        self.stats.open()
+    }
+
     /// How many connections may be open at once.
     pub(super) fn connections_max(&self) -> usize {
         self.places_max

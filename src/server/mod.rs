@@ -83,6 +83,9 @@ pub struct Options {
     pub greeting_within: Duration,
     /// How long a stream's transport may make no progress before the stream is ended. Default 60 s.
     pub stalled_after: Duration,
+    /// How long a shutdown first lets the clients that are connected continue, except for subscribers. Default: not at
+    /// all, so that only calls in progress are finished.
+    pub linger: Duration,
     /// How long a shutdown waits for accepted writes. Default 30 s.
     pub grace: Duration,
     /// How long reads continue after a storage failure before the server ends. Default 30 s.
@@ -117,6 +120,7 @@ impl Default for Options {
             descriptors_max: None,
             greeting_within: Duration::from_secs(10),
             stalled_after: Duration::from_secs(60),
+            linger: Duration::ZERO,
             grace: Duration::from_secs(30),
             failed_grace: Duration::from_secs(30),
             tls: None,
@@ -165,6 +169,8 @@ const CALLS_END_WITHIN: Duration = Duration::from_millis(1_500);
 const RESPONSES_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 /// How long a shutdown waits for the tasks of ended streams.
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
+/// How often a shutdown checks whether clients have disconnected.
+const CLIENTS_LEFT_EVERY: Duration = Duration::from_millis(10);
 /// How often the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// How often it is checked whether the access rules have changed.
@@ -221,7 +227,7 @@ pub async fn serve(
         tokio::time::sleep(options.failed_grace).await;
     };
     let ended = tokio::select! {
-        () = shutdown => None,
+        () = shut_down_after(shutdown, &limits, &subscribers, options.linger) => None,
         () = failed => Some(Err(ServeError::StorageFailed)),
         never = watch_clock(&archive) => match never {},
         never = watch_destruction(&archive) => match never {},
@@ -246,6 +252,23 @@ pub async fn serve(
         access.keep_last_used();
     }
     ended
+}
+
+/// Waits for `shutdown`, and then until all clients except subscribers have disconnected, but no longer than `linger`.
+async fn shut_down_after(
+    shutdown: impl Future<Output = ()>,
+    limits: &ConnectionLimits,
+    subscribers: &TaskTracker,
+    linger: Duration,
+) {
+    shutdown.await;
+    let clients_left = async {
+        while limits.open() > subscribers.len() as u64 {
+            tokio::time::sleep(CLIENTS_LEFT_EVERY).await;
+        }
+    };
+    // Those that are left are served until their calls in progress are finished.
+    let _all_left = tokio::time::timeout(linger, clients_left).await.is_ok();
 }
 
 /// Checks the clock at intervals, so that faults are logged even if nothing is written.

@@ -22,12 +22,13 @@ use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::cli::args::ServeArgs;
 use crate::cli::args::globals::Globals;
-use crate::cli::connect::{archive_directory, holder, open_to_serve, wait_deadline};
+use crate::cli::connect::{archive_directory, holder, open_to_serve};
 use crate::cli::count;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::key::signer;
 use crate::cli::output::{Output, tell};
 use crate::cli::signals::{Hangups, Signals};
+use crate::cli::waiting::Waiting;
 use crate::config::{Bytes, ConfigError, LogFormat, Period, Settings};
 use crate::model::Limits;
 use crate::server::{Listener, Tls, TlsFiles, Witness};
@@ -246,7 +247,7 @@ async fn open(
     stopping: &CancellationToken,
 ) -> Result<Option<(Archive, Arc<Directory>)>, Failure> {
     let options = archive_options(settings);
-    let reopen = || open_to_serve(path, options.clone(), wait_deadline(globals));
+    let reopen = || open_to_serve(path, options.clone(), Waiting::new(globals));
     let (archive, directory) = reopen().await?;
     let pending = archive.destruction_pending().await.map_err(|error| Failure::new(Exit::Failed, error))?;
     let Some(since) = pending else { return Ok(Some((archive, directory))) };

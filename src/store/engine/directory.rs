@@ -20,6 +20,8 @@
 //! killed before that, the directory counts as empty, since it contains only `LOCK` and `VERSION.new`; afterwards, it
 //! opens.
 
+mod copy;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -29,6 +31,7 @@ use data_encoding::HEXLOWER;
 use rustix::fs::{Access, CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use self::copy::CopyFolder;
 use super::lock::{Holder, Lock, LockError};
 use super::{OpenError, own_file, own_folder};
 
@@ -68,6 +71,8 @@ pub enum Inspection {
 pub struct Directory {
     path: PathBuf,
     lock: Lock,
+    /// Set if this is a private copy of an archive. Dropped last, which removes it.
+    _copy: Option<CopyFolder>,
 }
 
 impl Directory {
@@ -121,7 +126,7 @@ impl Directory {
         let unfinished = path.join(UNFINISHED);
         remove_directory(&unfinished).map_err(OpenError::io("remove", &unfinished))?;
         create_directory(&unfinished).map_err(OpenError::io("create", &unfinished))?;
-        Ok(Self { path: unfinished, lock })
+        Ok(Self { path: unfinished, lock, _copy: None })
     }
 
     /// Checks, before anything is built, that the new archive can be renamed to `to`. If `to` is an empty directory, it
@@ -159,7 +164,7 @@ impl Directory {
         own_folder::claim(path).map_err(OpenError::io("open", path))?;
         let path = path.to_path_buf();
         match Lock::acquire(&path.join("LOCK"), &holder) {
-            Ok(lock) => Ok(Self { path, lock }),
+            Ok(lock) => Ok(Self { path, lock, _copy: None }),
             Err(LockError::Held(holder)) => Err(OpenError::InUse { path, holder: holder.map(Box::new) }),
             Err(LockError::Io(source)) => Err(OpenError::Io { action: "lock", path, source }),
         }
