@@ -94,6 +94,7 @@ fn examples() -> Settings {
         connections_per_peer_max: Some(1_000),
         subscribers_per_peer_max: Some(100),
         witness: Some(vec!["https://witness.example/=witness.example+1a2b3c4d+BAd…".to_owned()]),
+        allow_origin: Some(vec!["https://news.example".to_owned()]),
         ..Settings::default()
     }
 }

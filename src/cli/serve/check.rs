@@ -7,7 +7,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use super::{check_access, tls, witnesses};
+use super::{allow_origin, check_access, tls, witnesses};
 use crate::archive::Directory;
 use crate::cli::args::globals::Globals;
 use crate::cli::connect::archive_directory;
@@ -26,6 +26,7 @@ pub(super) fn run(globals: &Globals, settings: &Settings, out: &mut Output) -> R
     }
     check(tls(settings).map(drop));
     check(witnesses(settings).map(drop));
+    check(allow_origin(settings).map(drop));
     check(key::check(settings.log_key.as_deref().unwrap_or_default(), settings.log_origin.as_deref()));
     for address in settings.addresses().unwrap_or_default() {
         check(is_of_this_machine(address, "listen"));
