@@ -88,6 +88,7 @@
 // - `wire`: the generated contract, and conversions between it and the model;
 // - `service`: the gRPC handlers: parse, call, render;
 // - `server`: the listener, middleware, services and shutdown;
+// - `web`: pages for readers, over HTTP;
 // - `metrics`: shows monitoring what the layers below count;
 // - `witness`: asks witnesses to cosign checkpoints;
 // - `client`: a typed client, for the command line, tests and other programs;
@@ -152,6 +153,8 @@ mod store;
 mod telemetry;
 #[cfg(any(feature = "archive", feature = "client"))]
 mod unix_socket;
+#[cfg(feature = "cli")]
+mod web;
 #[cfg(feature = "wire")]
 mod wire;
 #[cfg(feature = "cli")]
@@ -271,6 +274,10 @@ pub mod internals {
     pub mod telemetry {
         #![doc = "See the module of this name."]
         pub use crate::telemetry::*;
+    }
+    pub mod web {
+        #![doc = "See the module of this name."]
+        pub use crate::web::*;
     }
     pub mod wire {
         #![doc = "See the module of this name."]

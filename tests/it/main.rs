@@ -47,5 +47,6 @@ mod stories;
 mod support;
 mod tls;
 mod verify;
+mod web;
 mod wire;
 mod witnesses;

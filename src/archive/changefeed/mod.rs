@@ -51,7 +51,7 @@ pub use crate::archive::changefeed::view::ChangeAt;
 use crate::archive::position::Tail;
 use crate::archive::read::reader::Reader;
 use crate::archive::{Archive, ArchiveError};
-use crate::model::{FeedQuery, Seq, Snapshot};
+use crate::model::{FeedQuery, Position, Seq, Snapshot};
 
 /// How much of a change is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub enum FeedView {
 pub struct FeedItem {
     /// The encoded change, as [`PagePlan::render`] produced it.
     pub bytes: Bytes,
+    /// The position after the change.
+    pub position: Position,
     /// Whether the article matched the filter before the change and no longer does.
     pub left_filter: bool,
     /// Whether this is the last matching change of its atomic batch.

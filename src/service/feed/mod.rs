@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response};
 
 pub use self::memory::Memory;
+pub(crate) use self::show::encode as encode_change;
 pub use self::stats::{FeedStats, SubscriberKind};
 use super::caller::{Caller, PeerPlace, PerPeer};
 use super::sink::{Messages, Sink};
