@@ -79,7 +79,7 @@ pub struct Settings {
     /// variable
     #[arg(long, value_name = "URL=KEY", env = "DATELINE_WITNESS", value_delimiter = ',')]
     pub witness: Option<Vec<String>>,
-    /// Let the web pages of this origin call the server, such as https://news.example; can be repeated, with commas in the
+    /// Let the web pages of this origin call the server, such as `https://news.example`; can be repeated, with commas in the
     /// variable [default: none]
     #[arg(long, value_name = "ORIGIN", env = "DATELINE_ALLOW_ORIGIN", value_delimiter = ',')]
     pub allow_origin: Option<Vec<String>>,
