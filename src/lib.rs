@@ -90,6 +90,8 @@
 // - `server`: the listener, middleware, services and shutdown;
 // - `metrics`: shows monitoring what the layers below count;
 // - `witness`: asks witnesses to cosign checkpoints;
+// - `webhook_keys`: the keys that sign the messages of webhooks;
+// - `webhook`: sends changes to webhooks;
 // - `client`: a typed client, for the command line, tests and other programs;
 // - `ingest`: converts documents to articles;
 // - `export`: converts articles to documents;
@@ -152,6 +154,10 @@ mod store;
 mod telemetry;
 #[cfg(any(feature = "archive", feature = "client"))]
 mod unix_socket;
+#[cfg(feature = "cli")]
+mod webhook;
+#[cfg(feature = "archive")]
+mod webhook_keys;
 #[cfg(feature = "wire")]
 mod wire;
 #[cfg(feature = "cli")]
@@ -271,6 +277,14 @@ pub mod internals {
     pub mod telemetry {
         #![doc = "See the module of this name."]
         pub use crate::telemetry::*;
+    }
+    pub mod webhook {
+        #![doc = "See the module of this name."]
+        pub use crate::webhook::*;
+    }
+    pub mod webhook_keys {
+        #![doc = "See the module of this name."]
+        pub use crate::webhook_keys::*;
     }
     pub mod wire {
         #![doc = "See the module of this name."]

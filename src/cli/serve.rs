@@ -18,9 +18,9 @@ use super::signals::Signals;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
 use crate::config::{ConfigError, Settings};
-use crate::server::{Listener, Tls, TlsFiles, Witness};
+use crate::server::{Listener, Tls, TlsFiles, WebhookUrls, Webhooks, Witness};
 use crate::telemetry::Traces;
-use crate::{archive, metrics, server, telemetry, witness};
+use crate::{archive, metrics, server, telemetry, webhook, witness};
 
 pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
     if globals.server.is_some() {
@@ -85,6 +85,10 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
         let access = server::Access::open(&path, Arc::clone(opened.clock()));
         options.access = Some(Arc::new(access.map_err(|error| Failure::new(Exit::Usage, error))?));
     }
+    let urls = if settings.webhook_allow_private == Some(true) { WebhookUrls::Any } else { WebhookUrls::Https };
+    let webhooks = Webhooks::open(&path, options.access.clone(), urls);
+    let webhooks = webhooks.map_err(|error| Failure::new(Exit::Usage, error))?;
+    options.webhooks = Some(Arc::clone(&webhooks));
     let (archive, signer) = (Arc::new(opened), options.signer.clone());
     let asking = async {
         match &signer {
@@ -92,10 +96,13 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
             None => std::future::pending().await,
         }
     };
+    let sending_options = webhook::Options::default();
+    let sending = webhook::run(&archive, &webhooks, &sending_options);
     let showing = show_metrics(metrics_listener, &archive, &mut options);
     let served = tokio::select! {
         served = server::serve(listeners, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
         never = asking => match never {},
+        never = sending => match never {},
         never = showing => match never {},
     };
     drop((archive, directory));
@@ -109,7 +116,8 @@ fn show_metrics(
     options: &mut server::Options,
 ) -> impl Future<Output = Infallible> + use<> {
     let stats = Arc::clone(options.stats.get_or_insert_default());
-    let sources = metrics::Sources { archive: Arc::clone(archive), stats, signer: options.signer.clone() };
+    let (signer, webhooks) = (options.signer.clone(), options.webhooks.clone());
+    let sources = metrics::Sources { archive: Arc::clone(archive), stats, signer, webhooks };
     async move {
         match listener {
             Some(listener) => metrics::serve(listener, sources).await,

@@ -49,7 +49,11 @@ use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;
 use crate::service::{AccessHandler, AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
-pub use crate::service::{Signer, Witness};
+pub use crate::service::{
+    NextChanges, Signer, WebhookConsumer, WebhookHold, WebhookStats, WebhookTest, WebhookTested, Webhooks, Witness,
+};
+pub use crate::webhook_keys::WebhookKeysError;
+pub use crate::wire::WebhookUrls;
 use crate::wire::pb::access_service_server::AccessServiceServer;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
@@ -93,6 +97,8 @@ pub struct Options {
     pub allow_expunge: bool,
     /// Who may do what, and where it is written down who was denied what. Default: the server does not tell its callers apart, and each may do everything.
     pub access: Option<Arc<Access>>,
+    /// The webhooks to which somebody sends. Default: none, and none can be created.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
     pub stats: Option<Arc<Stats>>,
     /// Makes the span of a call a part of the trace that its headers name. Default: calls are parts of no trace.
@@ -118,6 +124,7 @@ impl Default for Options {
             signer: None,
             allow_expunge: false,
             access: None,
+            webhooks: None,
             stats: None,
             continue_trace: None,
         }
@@ -337,6 +344,7 @@ fn context(archive: Arc<Archive>, options: &Options, weakenings: Arc<[pb::Weaken
         memory: Memory::default(),
         signer: options.signer.clone(),
         access: options.access.clone(),
+        webhooks: options.webhooks.clone(),
         weakenings,
     }
 }

@@ -46,5 +46,6 @@ mod stories;
 mod support;
 mod tls;
 mod verify;
+mod webhooks;
 mod wire;
 mod witnesses;
