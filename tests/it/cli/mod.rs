@@ -34,6 +34,7 @@ mod verify;
 mod watch;
 mod watching;
 mod web;
+mod webhook;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
