@@ -16,8 +16,8 @@ use crate::fetch::{FetchError, Poster, ReplyHead};
 use crate::model::{FeedView, SubscriptionId, Timestamp, Webhook, WebhookState};
 use crate::server::{NextChanges, WebhookConsumer, WebhookHold, WebhookTested, Webhooks};
 
-/// How long a webhook rests after the archive failed to do what it asked.
-const REST: Duration = Duration::from_secs(1);
+/// How long a webhook rests after the archive failed to do what it asked, such as while the disk is full.
+const REST: Duration = Duration::from_secs(10);
 
 /// What sending takes. Cloning is cheap.
 #[derive(Clone)]
@@ -63,19 +63,14 @@ impl Sender {
             }
             let message = self.message(id, &record, webhook.view, &consumer, next).await?;
             let now = self.archive.clock().now();
-            let attempt = match self.webhooks.hold(&record) {
-                Some(WebhookHold { state, error }) => Err(webhook.clone().stopped(state, error)),
-                None => {
-                    self.signed(id, &message, now).map_err(|error| webhook.clone().stopped(WebhookState::Paused, error))
+            let headers = match self.headers(id, &record, &message, now) {
+                Ok(headers) => headers,
+                Err(WebhookHold { state, error }) => {
+                    tracing::warn!(webhook = %id, error, "a webhook does not send any more");
+                    return consumer.note(&webhook.stopped(state, error)).await;
                 }
             };
-            let sent = match attempt {
-                Ok(headers) => self.send(&webhook.url, headers, &message).await,
-                Err(stopped) => {
-                    tracing::warn!(webhook = %id, error = stopped.error, "a webhook does not send any more");
-                    return consumer.note(&stopped).await;
-                }
-            };
+            let sent = self.send(&webhook.url, headers, &message).await;
             self.webhooks.count_attempt(sent.is_ok());
             match sent {
                 Ok(()) => {
@@ -105,15 +100,12 @@ impl Sender {
             Err(error) => return failed(error.to_string()),
         };
         let Some(webhook) = &record.webhook else { return failed("it has no webhook any more".to_owned()) };
-        if let Some(WebhookHold { error, .. }) = self.webhooks.hold(&record) {
-            return failed(error);
-        }
         let now = self.archive.clock().now();
         let prefix = id_prefix(&self.archive.info().id, id, record.create_time);
         let message = Message::test(id, &prefix, now);
-        let headers = match self.signed(id, &message, now) {
+        let headers = match self.headers(id, &record, &message, now) {
             Ok(headers) => headers,
-            Err(error) => return failed(error),
+            Err(WebhookHold { error, .. }) => return failed(error),
         };
         let begun = Instant::now();
         let reply = self.post(&webhook.url, headers, &message).await;
@@ -165,15 +157,25 @@ impl Sender {
             .map_err(|error| ArchiveError::Damaged { seq: None, detail: error.to_string() })
     }
 
-    /// The headers of an attempt, or why it cannot be signed.
-    fn signed(&self, id: &SubscriptionId, message: &Message, now: Timestamp) -> Result<HeaderMap, String> {
+    /// The headers of an attempt, or why there must not be one.
+    fn headers(
+        &self,
+        id: &SubscriptionId,
+        record: &SubscriptionRecord,
+        message: &Message,
+        now: Timestamp,
+    ) -> Result<HeaderMap, WebhookHold> {
+        if let Some(hold) = self.webhooks.hold(record) {
+            return Err(hold);
+        }
+        let paused = |error: String| WebhookHold { state: WebhookState::Paused, error };
         let keys = self.webhooks.keys(id, now);
         if keys.is_empty() {
-            return Err("its signing key is missing, as after a restore; make another with `dateline webhook \
-                        rotate-key`, give it to the receiver, and then resume the webhook"
-                .to_owned());
+            let error = "its signing key is missing, as after a restore; make another with `dateline webhook rotate-key`, \
+                         give it to the receiver, and then resume the webhook";
+            return Err(paused(error.to_owned()));
         }
-        message.headers(&keys, now).map_err(|error| error.to_string())
+        message.headers(&keys, now).map_err(|error| paused(error.to_string()))
     }
 
     async fn send(&self, url: &str, headers: HeaderMap, message: &Message) -> Result<(), Failure> {
