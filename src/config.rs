@@ -51,6 +51,19 @@ pub struct Settings {
     /// picks a free port [default: nowhere]
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_METRICS_LISTEN")]
     pub metrics_listen: Option<String>,
+    /// Show pages for readers at http://ADDRESS/, over HTTP/1.1 and HTTP/2. They are read only, and show what the access rules
+    /// grant to the principal `anonymous`; if the rules do not mention it, everything on an address that only this machine
+    /// can reach, and nothing on others. Port 0 picks a free port [default: nowhere]
+    #[arg(long, value_name = "ADDRESS", env = "DATELINE_WEB_LISTEN")]
+    pub web_listen: Option<String>,
+    /// The public address of the pages, such as `https://archive.example.org`, for canonical links and citations, and the only
+    /// host name that requests may have besides that of this machine. With it, the pages show nothing that the access rules
+    /// do not grant [default: the address of --web-listen]
+    #[arg(long, value_name = "URL", env = "DATELINE_WEB_URL")]
+    pub web_url: Option<String>,
+    /// Maximum number of open connections to the pages [default: 10000]
+    #[arg(long, value_name = "N", env = "DATELINE_WEB_CONNECTIONS_MAX", value_parser = number, hide_short_help = true)]
+    pub web_connections_max: Option<usize>,
     /// Send traces to the OpenTelemetry collector at this URL, such as http://127.0.0.1:4317, over gRPC and without
     /// encryption [default: nowhere]
     #[arg(long, value_name = "URL", env = "DATELINE_OTLP_ENDPOINT")]
@@ -214,6 +227,9 @@ impl Settings {
             no_tls: self.no_tls.or(other.no_tls),
             no_auth: self.no_auth.or(other.no_auth),
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
+            web_listen: self.web_listen.or(other.web_listen),
+            web_url: self.web_url.or(other.web_url),
+            web_connections_max: self.web_connections_max.or(other.web_connections_max),
             otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log_key: self.log_key.or(other.log_key),
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
@@ -277,6 +293,11 @@ impl Settings {
         self.metrics_listen.as_deref().map(|listen| socket_address("metrics_listen", listen)).transpose()
     }
 
+    /// The address at which pages for readers are shown; `None` if they are not.
+    pub fn web_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        self.web_listen.as_deref().map(|listen| socket_address("web_listen", listen)).transpose()
+    }
+
     /// Where traces are sent; `None` if they are not.
     pub fn otlp_endpoint(&self) -> Result<Option<&str>, ConfigError> {
         let Some(endpoint) = self.otlp_endpoint.as_deref() else { return Ok(None) };
@@ -311,8 +332,8 @@ impl Settings {
     /// Everything that is wrong with the values, as far as they say it themselves.
     pub fn errors(&self) -> Vec<ConfigError> {
         let listen = self.listen.iter().flatten().filter_map(|listen| self.address(listen).err());
-        let others = [self.metrics_address().err(), self.otlp_endpoint().err()].into_iter().flatten();
-        listen.chain(others).chain(self.limit_errors()).collect()
+        let others = [self.metrics_address().err(), self.web_address().err(), self.otlp_endpoint().err()];
+        listen.chain(others.into_iter().flatten()).chain(self.limit_errors()).collect()
     }
 
     /// The least and the greatest value of the setting with this key, as a file gives them; `None` if any number will do,

@@ -88,6 +88,7 @@
 // - `wire`: the generated contract, and conversions between it and the model;
 // - `service`: the gRPC handlers: parse, call, render;
 // - `server`: the listener, middleware, services and shutdown;
+// - `web`: pages for readers, over HTTP;
 // - `metrics`: shows monitoring what the layers below count;
 // - `witness`: asks witnesses to cosign checkpoints;
 // - `webhook_keys`: the keys that sign the messages of webhooks;
@@ -154,6 +155,8 @@ mod store;
 mod telemetry;
 #[cfg(any(feature = "archive", feature = "client"))]
 mod unix_socket;
+#[cfg(feature = "cli")]
+mod web;
 #[cfg(feature = "cli")]
 mod webhook;
 #[cfg(feature = "archive")]
@@ -277,6 +280,10 @@ pub mod internals {
     pub mod telemetry {
         #![doc = "See the module of this name."]
         pub use crate::telemetry::*;
+    }
+    pub mod web {
+        #![doc = "See the module of this name."]
+        pub use crate::web::*;
     }
     pub mod webhook {
         #![doc = "See the module of this name."]

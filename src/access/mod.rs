@@ -227,6 +227,18 @@ impl Access {
         Ok(Arc::clone(principal))
     }
 
+    /// The principal `anonymous`, which stands for visitors of the web pages; `None` if the rules do not mention it. Once
+    /// it has expired, it has no permission.
+    pub fn anonymous(&self) -> Option<Arc<Principal>> {
+        let rules = self.current().rules;
+        let anonymous = rules.anonymous()?;
+        if anonymous.expires.is_some_and(|expires| expires <= self.clock.now()) {
+            let without_grants = Principal { grants: Default::default(), ..Principal::clone(anonymous) };
+            return Some(Arc::new(without_grants));
+        }
+        Some(Arc::clone(anonymous))
+    }
+
     /// The principal as the rules have it now; `None` if it was revoked, has other credentials by now, or has expired.
     pub fn renewed(&self, principal: &Principal) -> Option<Arc<Principal>> {
         if principal.name == self.owner.name {

@@ -104,5 +104,7 @@ impl Principal {
     }
 }
 
+/// The name of the principal that stands for visitors of the web pages, who have no credentials.
+pub(super) const ANONYMOUS: &str = "anonymous";
 /// The name of the owner of the archive's files.
 pub(super) const OWNER: &str = "owner";

@@ -11,6 +11,10 @@
 //! name = "index"
 //! san = ["spiffe://news.example/index"]  # a name in its client certificate
 //! grant = [{ may = ["read", "subscribe"], sources = ["*"] }]
+//!
+//! [[principal]]
+//! name = "anonymous"                     # visitors of the web pages
+//! grant = [{ may = ["read"], sources = ["courier"] }]
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +24,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
-use super::principal::OWNER;
+use super::principal::{ANONYMOUS, OWNER};
 use super::token::TokenDigest;
 use super::{Permission, Principal};
 use crate::model::{PrincipalName, SourcePattern, SourceScope, Timestamp};
@@ -35,6 +39,7 @@ pub struct Rules {
     by_name: HashMap<PrincipalName, Arc<Principal>>,
     by_token: HashMap<TokenDigest, Arc<Principal>>,
     by_san: HashMap<String, Arc<Principal>>,
+    anonymous: Option<Arc<Principal>>,
 }
 
 /// Why rules cannot be used.
@@ -93,6 +98,17 @@ impl Rules {
             }
             principal.sans = entry.san.iter().map(|san| san.get_ref().clone()).collect();
             let principal = Arc::new(principal);
+            if principal.name.as_str() == ANONYMOUS {
+                let has_credentials = entry.token.is_some() || !entry.san.is_empty();
+                let reads_only = principal.grants.keys().all(|permission| *permission == Permission::Read);
+                if has_credentials || !reads_only || principal.calls_per_second_max.is_some() {
+                    let detail = format!(
+                        "{ANONYMOUS:?} stands for visitors of the web pages: it has no credentials and no rate, and may only read"
+                    );
+                    return Err(at(entry.name.span(), detail));
+                }
+                rules.anonymous = Some(Arc::clone(&principal));
+            }
             if principal.name.as_str() == OWNER {
                 return Err(at(entry.name.span(), format!("{OWNER:?} is the owner of the archive's files")));
             }
@@ -128,6 +144,11 @@ impl Rules {
     /// The principal that one of the names of a certificate belongs to.
     pub(super) fn with_san(&self, sans: &[String]) -> Option<&Arc<Principal>> {
         sans.iter().find_map(|san| self.by_san.get(san))
+    }
+
+    /// The principal that stands for visitors of the web pages, if the rules have it.
+    pub(super) fn anonymous(&self) -> Option<&Arc<Principal>> {
+        self.anonymous.as_ref()
     }
 
     /// The principal with this name.
@@ -247,6 +268,12 @@ mod tests {
                 "[[principal]]\nname = \"a\"\nsan = [\"x\"]\n[[principal]]\nname = \"b\"\nsan = [\"x\"]",
                 6,
                 "another principal",
+            ),
+            ("[[principal]]\nname = \"anonymous\"\nsan = [\"x\"]", 2, "no credentials"),
+            (
+                "[[principal]]\nname = \"anonymous\"\ngrant = [{ may = [\"write\"], sources = [\"a\"] }]",
+                2,
+                "may only read",
             ),
             ("[[principal]]\nnmae = \"a\"", 2, "unknown field"),
             ("[[principal]", 1, ""),

@@ -37,6 +37,7 @@ pub mod subscriptions;
 mod write;
 mod writes;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,9 @@ use crate::archive::expunge::register_file::RegisterFile;
 pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
+use crate::archive::read::activity::{self, Activity};
 use crate::archive::read::article::{ArticleAt, RevisionAt, View};
+use crate::archive::read::calendar::{self, Calendar};
 use crate::archive::read::compare::{Comparison, StateSelector};
 use crate::archive::read::list::{ArticleQuery, ListPage, RevisionEntry, RevisionQuery};
 pub use crate::archive::read::point::ReadPoint;
@@ -423,6 +426,22 @@ impl Archive {
         after: Option<RevisionNumber>,
     ) -> Result<ListPage<RevisionEntry, RevisionNumber>, ArchiveError> {
         self.read(move |reader| list::revisions(reader, &point, &name, query, after)).await
+    }
+
+    /// Counts the looks at an article on each day of `period`, which is on the observe axis.
+    pub async fn calendar(
+        &self,
+        point: ReadPoint,
+        name: ArticleName,
+        period: Range<Timestamp>,
+    ) -> Result<Calendar, ArchiveError> {
+        self.read_in(&self.pools.scans, move |reader| calendar::calendar(reader, &point, &name, &period)).await
+    }
+
+    /// Counts the revisions of each source on each of the last days.
+    pub async fn activity(&self) -> Result<Activity, ArchiveError> {
+        let (below, now) = (self.tail().next_seq, self.now());
+        self.read_in(&self.pools.scans, move |reader| activity::activity(reader, below, now)).await
     }
 
     /// Lists sources in order of name, starting after `after`.

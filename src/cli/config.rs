@@ -88,6 +88,8 @@ fn examples() -> Settings {
         tls_key: path("/etc/dateline/server.key"),
         tls_client_ca: path("/etc/dateline/clients.crt"),
         metrics_listen: text("127.0.0.1:9411"),
+        web_listen: text("127.0.0.1:8480"),
+        web_url: text("https://archive.example.org"),
         otlp_endpoint: text("http://127.0.0.1:4317"),
         log_key: Some(vec![PathBuf::from("/etc/dateline/log.pem")]),
         log_origin: text("example.org/news"),

@@ -26,6 +26,7 @@ pub mod scope;
 pub mod seq;
 pub mod slug;
 pub mod time_text;
+pub(crate) mod time_words;
 pub mod timestamp;
 pub mod unseen;
 pub mod url_key;

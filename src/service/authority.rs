@@ -147,7 +147,7 @@ impl Caller {
     }
 
     /// The sources on which the caller has a permission.
-    pub(super) fn scope(&self, permission: Permission) -> SourceScope {
+    pub(crate) fn scope(&self, permission: Permission) -> SourceScope {
         match self.principal() {
             None => SourceScope::all(),
             Some(principal) => principal.scope(permission).cloned().unwrap_or_else(|| SourceScope::of([])),

@@ -115,25 +115,31 @@ fn counted_as(peer: IpAddr) -> IpAddr {
 #[derive(Clone, Debug, Default)]
 pub struct PerPeer(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
-/// One place counted for a peer. Dropping this releases the place.
+/// What is counted for a peer. Dropping this releases it.
 #[derive(Debug)]
 pub struct PeerPlace {
     peers: PerPeer,
     peer: IpAddr,
+    count: usize,
 }
 
 impl PerPeer {
     /// Counts one more for `peer`, unless the peer already has `max`.
     pub fn take(&self, peer: IpAddr, max: usize) -> Option<PeerPlace> {
+        self.take_many(peer, 1, max)
+    }
+
+    /// Counts `count` more for `peer`, unless the peer would then have more than `max`.
+    pub fn take_many(&self, peer: IpAddr, count: usize, max: usize) -> Option<PeerPlace> {
         let peer = counted_as(peer);
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = places.entry(peer).or_insert(0);
-        if *count >= max {
+        let taken = places.get(&peer).copied().unwrap_or(0).saturating_add(count);
+        if taken > max {
             return None;
         }
-        *count += 1;
+        places.insert(peer, taken);
         drop(places);
-        Some(PeerPlace { peers: self.clone(), peer })
+        Some(PeerPlace { peers: self.clone(), peer, count })
     }
 }
 
@@ -141,7 +147,7 @@ impl Drop for PeerPlace {
     fn drop(&mut self) {
         let mut places = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = places.get_mut(&self.peer) {
-            *count -= 1;
+            *count = count.saturating_sub(self.count);
             if *count == 0 {
                 places.remove(&self.peer);
             }

@@ -40,6 +40,7 @@ pub use audit::{code_name, note_call};
 pub use authority::{Required, required};
 pub use caller::{Caller, PeerIdentity, PeerPlace, PerPeer};
 pub use checkpoints::Signer;
+pub(crate) use feed::encode_change;
 pub use feed::{FeedHandler, FeedStats, Memory, NextChanges, SubscriberKind, WebhookConsumer};
 pub use integrity::IntegrityHandler;
 pub use methods::{is_stream, methods};

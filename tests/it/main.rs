@@ -47,6 +47,7 @@ mod stories;
 mod support;
 mod tls;
 mod verify;
+mod web;
 mod webhooks;
 mod wire;
 mod witnesses;

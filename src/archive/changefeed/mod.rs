@@ -52,13 +52,15 @@ use crate::archive::position::Tail;
 use crate::archive::read::reader::Reader;
 use crate::archive::{Archive, ArchiveError};
 pub use crate::model::FeedView;
-use crate::model::{FeedQuery, Seq, Snapshot};
+use crate::model::{FeedQuery, Position, Seq, Snapshot};
 
 /// A change of a page.
 #[derive(Clone, Debug)]
 pub struct FeedItem {
     /// The encoded change, as [`PagePlan::render`] produced it.
     pub bytes: Bytes,
+    /// The position after the change.
+    pub position: Position,
     /// Whether the article matched the filter before the change and no longer does.
     pub left_filter: bool,
     /// Whether this is the last matching change of its atomic batch.

@@ -283,7 +283,8 @@ impl Collect for EncodedChanges<'_> {
                 (Bytes::new(), self.unshared.len() - before)
             }
         };
-        self.items.push(FeedItem { bytes, left_filter, batch_end: false });
+        let position = snapshot_after(&entry.change).position();
+        self.items.push(FeedItem { bytes, position, left_filter, batch_end: false });
         Ok(size)
     }
 

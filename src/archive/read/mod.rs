@@ -19,8 +19,10 @@
 //! A read runs on the async thread first, with the caches alone. If anything is missing there, the same code runs again
 //! on a blocking thread, with the engine ([`reader`]). It therefore must not have side effects.
 
+pub mod activity;
 pub mod article;
 pub(crate) mod cache;
+pub mod calendar;
 pub(crate) mod candidates;
 pub mod compare;
 pub(crate) mod contents;

@@ -7,7 +7,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use super::{allow_origin, check_access, tls, witnesses};
+use super::{allow_origin, check_access, pages, tls, witnesses};
 use crate::archive::Directory;
 use crate::cli::args::globals::Globals;
 use crate::cli::connect::archive_directory;
@@ -34,6 +34,10 @@ pub(super) fn run(globals: &Globals, settings: &Settings, out: &mut Output) -> R
     if let Ok(Some(address)) = settings.metrics_address() {
         check(is_of_this_machine(address, "metrics-listen"));
     }
+    if let Ok(Some(address)) = settings.web_address() {
+        check(is_of_this_machine(address, "web-listen"));
+    }
+    check(pages::options(settings).map(drop));
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone());
     match &path {
         Ok(path) => {

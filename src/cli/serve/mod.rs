@@ -1,6 +1,7 @@
 //! `serve`: serves an archive until a signal asks it to stop.
 
 mod check;
+mod pages;
 mod reload;
 mod supervisor;
 
@@ -33,7 +34,7 @@ use crate::config::{Bytes, ConfigError, LogFormat, Period, Settings};
 use crate::model::Limits;
 use crate::server::{Listener, Tls, TlsFiles, WebhookUrls, Webhooks, Witness};
 use crate::telemetry::Traces;
-use crate::{archive, metrics, server, telemetry, webhook, witness};
+use crate::{archive, metrics, server, telemetry, web, webhook, witness};
 
 /// What is logged by default.
 const LOG_FILTER: &str = "info";
@@ -79,6 +80,8 @@ fn start_log(settings: &Settings) -> Result<Option<Traces>, Failure> {
 async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_traced: bool) -> Result<(), Failure> {
     let addresses = settings.addresses()?;
     let metrics_address = settings.metrics_address()?;
+    let web_address = settings.web_address()?;
+    let mut web_options = pages::options(&settings)?;
     let mut options = server_options(&settings)?;
     options.tls = tls(&settings)?;
     let witnesses = witnesses(&settings)?;
@@ -86,6 +89,9 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
     tracing::info!(version, format, settings = %serde_json::Value::Object(settings.given()), "starting");
     options.descriptors_max = server::raise_descriptor_limit();
+    if web_address.is_some() {
+        pages::share_descriptors(&mut options, &mut web_options);
+    }
     // Before the archive is opened, so that a signal in the meantime is not lost.
     let stopping = Signals::listen()?.token();
     let hangups = Hangups::listen()?;
@@ -97,6 +103,7 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     let early_listeners = if is_new { Some(listen(&addresses).await?) } else { None };
     let early_metrics_listener = if is_new { listen_for_metrics(metrics_address).await? } else { None };
+    let early_web_listener = if is_new { pages::listen(web_address).await? } else { None };
     let opening = open(&path, &settings, globals, &stopping);
     let opened = supervisor::with_more_time("opening the archive", opening).await?;
     let Some((opened, directory)) = opened else { return Ok(()) };
@@ -110,6 +117,10 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let metrics_listener = match early_metrics_listener {
         Some(listener) => Some(listener),
         None => listen_for_metrics(metrics_address).await?,
+    };
+    let web_listener = match early_web_listener {
+        Some(listener) => Some(listener),
+        None => pages::listen(web_address).await?,
     };
     listeners.push(Listener::archive_socket(&opened).map_err(|error| {
         let socket = Directory::socket(&path);
@@ -134,6 +145,7 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let sending_options = webhook::Options::default();
     let sending = webhook::run(&archive, &webhooks, &sending_options);
     let showing = show_metrics(metrics_listener, &archive, &mut options);
+    let pages = pages::show(web_listener, &archive, &options, web_options)?;
     let (tls, access) = (options.tls.clone(), options.access.clone());
     let reloadable = Reloadable { args: args.clone(), settings, tls, access };
     let addresses = listeners.iter().filter_map(|listener| listener.address().ok()).collect::<Vec<_>>().join(", ");
@@ -146,6 +158,7 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
         never = asking => match never {},
         never = sending => match never {},
         never = showing => match never {},
+        never = pages => match never {},
         never = supervising => match never {},
     };
     drop((archive, directory));
@@ -359,6 +372,7 @@ pub(super) fn defaults() -> Settings {
         cache_bytes: Some(Bytes(archive.cache_bytes)),
         free_space_floor_bytes: Some(Bytes(archive.free_space_floor_bytes)),
         connections_max: Some(server.connections_max),
+        web_connections_max: Some(web::Options::default().connections_max),
         calls_per_connection_max: Some(server.calls_per_connection_max),
         subscribers_max: Some(server.subscribers_max),
         content_bytes_max: size(limits.content_bytes_max),

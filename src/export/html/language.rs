@@ -1,6 +1,4 @@
-//! HTML attributes for the language and direction of a text.
-
-use htmlize::escape_all_quotes;
+//! The direction in which a language is written.
 
 /// Scripts that are written from right to left (ISO 15924).
 const RTL_SCRIPTS: [&str; 10] = ["adlm", "arab", "hebr", "mand", "mend", "nkoo", "rohg", "samr", "syrc", "thaa"];
@@ -8,16 +6,8 @@ const RTL_SCRIPTS: [&str; 10] = ["adlm", "arab", "hebr", "mand", "mend", "nkoo",
 const RTL_LANGUAGES: [&str; 17] =
     ["ar", "arc", "ckb", "dv", "fa", "glk", "he", "khw", "ks", "lrc", "mzn", "nqo", "ps", "sd", "ug", "ur", "yi"];
 
-/// Formats the attributes, such as ` lang="ar" dir="rtl"`. If the language is unknown, the browser determines the
-/// direction from the first letters of the text.
-pub(super) fn attributes(tag: &str) -> String {
-    if tag.is_empty() {
-        return " lang=\"\" dir=\"auto\"".to_owned();
-    }
-    format!(" lang=\"{}\" dir=\"{}\"", escape_all_quotes(tag), if is_rtl(tag) { "rtl" } else { "ltr" })
-}
-
-fn is_rtl(tag: &str) -> bool {
+/// Whether a language is written from right to left.
+pub(super) fn is_rtl(tag: &str) -> bool {
     let tag = tag.to_ascii_lowercase();
     let mut subtags = tag.split('-');
     let language = subtags.next().unwrap_or_default();
@@ -45,6 +35,5 @@ mod tests {
         for tag in ["en", "ar-Latn", "ku-Latn", "de-DE", "x-arab", "en-x-arab"] {
             assert!(!is_rtl(tag), "{tag}");
         }
-        assert_eq!(attributes("ar"), " lang=\"ar\" dir=\"rtl\"");
     }
 }

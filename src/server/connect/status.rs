@@ -17,14 +17,14 @@ pub(super) fn error_json(status: &Status) -> Value {
         .map(|detail| {
             let type_name = detail.type_url.rsplit('/').next().unwrap_or_default();
             let mut shown = json!({ "type": type_name, "value": BASE64_NOPAD.encode(&detail.value) });
-            if let Some(debug) = json::of_any(type_name, &detail.value) {
-                shown["debug"] = debug;
+            if let Some((debug, shown)) = json::of_any(type_name, &detail.value).zip(shown.as_object_mut()) {
+                shown.insert("debug".to_owned(), debug);
             }
             shown
         })
         .collect();
-    if !details.is_empty() {
-        error["details"] = Value::Array(details);
+    if let Some(error) = error.as_object_mut().filter(|_| !details.is_empty()) {
+        error.insert("details".to_owned(), Value::Array(details));
     }
     error
 }

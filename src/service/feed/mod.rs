@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response};
 
 pub use self::memory::Memory;
+pub(crate) use self::show::encode as encode_change;
 pub use self::stats::{FeedStats, SubscriberKind};
 pub use self::webhook_consumer::{NextChanges, WebhookConsumer};
 use super::caller::{Caller, PeerPlace, PerPeer};

@@ -14,7 +14,7 @@ use crate::wire::{
 };
 
 /// Appends the encoded `Change`, without the flags that differ between subscribers.
-pub(super) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
+pub(crate) fn encode(at: &ChangeAt, bytes: &mut Vec<u8>) {
     let entry = &at.change.entry;
     let state = article_state_to_pb(entry.latest_state.state);
     let mut writer = MessageWriter(bytes);

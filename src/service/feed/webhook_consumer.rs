@@ -158,7 +158,7 @@ impl WebhookConsumer {
 
 /// A change of a page as a message.
 fn message(item: FeedItem) -> Result<pb::Change, ArchiveError> {
-    let FeedItem { bytes, left_filter, batch_end } = item;
+    let FeedItem { bytes, left_filter, batch_end, .. } = item;
     let damaged = |error: prost::DecodeError| ArchiveError::Damaged { seq: None, detail: error.to_string() };
     Ok(pb::Change { left_filter, batch_end, ..pb::Change::decode(bytes).map_err(damaged)? })
 }

@@ -558,7 +558,7 @@ fn one_article_is_one_document() {
         ("json-ld", "<p>It stays.\\u003c/p>"),
         ("markdown", "\n\nIt stays.\n"),
         ("text", "\n\nIt stays.\n"),
-        ("html", "<p>It stays.</p>"),
+        ("html", "<p dir=\"auto\">It stays.</p>"),
     ] {
         let document = cli.ok(&["export", "press/a", "--format", format]);
         assert!(document.contains(says), "{document}");
@@ -581,8 +581,8 @@ fn one_article_is_one_document() {
     // The document of a withdrawn article says so.
     cli.ok(&["withdraw", "press/a", "--reason", "<gone>"]);
     let page = cli.ok(&["export", "press/a", "--format", "html"]);
-    assert!(page.contains("The publisher took this article down") && page.contains(": &lt;gone&gt;."), "{page}");
-    assert!(page.contains("<p>It stays.</p>"), "{page}");
+    assert!(page.contains("The publisher took this article down") && page.contains(": &#60;gone&#62;."), "{page}");
+    assert!(page.contains("<p dir=\"auto\">It stays.</p>"), "{page}");
 }
 
 #[test]

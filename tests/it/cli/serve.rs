@@ -150,6 +150,44 @@ fn metrics_are_shown_at_an_address_of_their_own() {
 }
 
 #[test]
+fn pages_are_shown_at_an_address_of_their_own_and_the_log_says_who_sees_what() {
+    use std::io::{Read, Write};
+    let cli = Cli::new();
+    let server = Server::start(&cli, &["--web-listen", "127.0.0.1:0"]);
+    cli.add("a", "Ferry returns", "It did.", &[]);
+    let line = server.opening.lines().find(|line| line.contains("showing pages")).unwrap();
+    assert!(line.contains("visitors_see=\"everything\""), "{line}");
+    let address = line.split("url=http://").nth(1).unwrap().split('/').next().unwrap();
+    let mut connection = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET /a/press/a HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).unwrap();
+    let mut page = String::new();
+    connection.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.contains("<h1>Ferry returns</h1>"), "{page}");
+    // Neither a stream that is open nor a connection that says nothing keeps the server from ending.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let silent = std::net::TcpStream::connect(address).unwrap();
+    let request = format!("GET /changes/events HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 12]).unwrap();
+    assert_eq!(server.terminate(), Some(0));
+    drop((stream, silent));
+
+    let public = ["--web-listen", "127.0.0.1:0", "--web-url", "https://archive.example.org"];
+    let server = Server::start(&cli, &public);
+    let line = server.opening.lines().find(|line| line.contains("showing pages")).unwrap();
+    assert!(line.contains("url=https://archive.example.org/ visitors_see=\"nothing; grant sources"), "{line}");
+    assert_eq!(server.terminate(), Some(0));
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    cli.fails(&["serve", "--web-listen", &address], 1, "--web-listen sets another");
+    cli.fails(&["serve", "--web-listen", "8480"], 2, "--web-listen: \"8480\" is not an address with a port");
+    cli.fails(&["serve", "--web-url", "https://a.example"], 2, "say where with --web-listen");
+    cli.fails(&["serve", "--web-listen", &address, "--web-url", "a.example"], 2, "is not the address of a site");
+}
+
+#[test]
 fn the_log_says_what_was_started_and_has_a_line_for_each_call() {
     let cli = Cli::new();
     let server = Server::start(&cli, &["--labels-max", "3"]);

@@ -35,7 +35,7 @@ fn everything_that_is_wrong_with_a_configuration_is_reported_at_once() {
     let rules = cli.archive().join("access.toml");
     std::fs::write(&rules, "").unwrap();
     std::fs::set_permissions(&rules, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let text = "listen = [\"7411\"]\nmetrics_listen = \"192.0.2.1:9411\"\notlp_endpoint = \"collector\"\n\
+    let text = "listen = [\"7411\"]\nmetrics_listen = \"192.0.2.1:9411\"\nweb_url = \"a.example\"\nweb_listen = \"192.0.2.1:1\"\notlp_endpoint = \"collector\"\n\
                 tls_cert = \"/nowhere.pem\"\ntls_key = \"/nowhere.key\"\nlog_key = [\"/nowhere/log.pem\"]\n\
                 witness = [\"x\"]\nlog_filter = \"x=y=z\"\nurls_max = 1000\ncontent_bytes_max = \"2MiB\"\n";
     let config = cli.file("dateline.toml", text);
@@ -44,6 +44,8 @@ fn everything_that_is_wrong_with_a_configuration_is_reported_at_once() {
     for problem in [
         "--listen: \"7411\" is not an address with a port",
         "--metrics-listen: cannot listen on 192.0.2.1",
+        "--web-listen: cannot listen on 192.0.2.1",
+        "--web-url: \"a.example\" is not the address of a site",
         "--otlp-endpoint: \"collector\" is not the URL of a collector",
         "/nowhere.pem cannot be read",
         "the log key /nowhere/log.pem cannot be used",
@@ -52,7 +54,7 @@ fn everything_that_is_wrong_with_a_configuration_is_reported_at_once() {
         "--urls-max: 1000 is not between 0 and 256",
         "--content-bytes-max: 2MiB is not between 1 and 1536KiB",
         "chmod 600",
-        "the server would not start: 10 problems in its configuration",
+        "the server would not start: 12 problems in its configuration",
     ] {
         assert!(done.err.contains(problem), "no {problem} in\n{}", done.err);
     }

@@ -1,0 +1,267 @@
+//! The changes as they are recorded, as server-sent events: `…/events` has messages for programs, `…/rows` the rows of
+//! the live list. Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+//!
+//! ```text
+//! durable tail ──▶ every stream, at its position ──▶ the page of changes from there, read and written once for all
+//!                                                                          │
+//!                                                       events, each with the position after it as its id
+//! ```
+//!
+//! A stream is a position in the log. Streams at the same position share the page that follows, so a change is read and
+//! written once, however many browsers wait for it. One that was disconnected continues after the last event that it has
+//! (`Last-Event-ID`), and misses nothing. Without a change, a stream says from time to time where it is.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::State;
+use futures_util::Stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response};
+use hyper::body::Bytes;
+use prost::Message;
+use quick_cache::sync::Cache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Site;
+use super::pages::Row;
+use super::problem::Problem;
+use super::visit::Visit;
+use crate::access::Permission;
+use crate::archive::changefeed::{FeedEnd, FeedPage, FeedStart, FeedView, PagePlan};
+use crate::archive::{Archive, ArchiveError};
+use crate::model::{ArticleFilter, FeedQuery, Position, Seq, Snapshot, SourceScope};
+use crate::service::encode_change;
+use crate::wire::json::to_json;
+use crate::wire::pb;
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-store");
+/// The first bytes of a stream: how long a browser waits before it connects again, in milliseconds.
+const GREETING: &str = "retry: 5000\n\n";
+/// Pages that are kept for other streams at the same position.
+const PAGES_KEPT: usize = 16;
+/// The bounds of a page.
+const CHANGES_MAX: usize = 128;
+const BYTES_MAX: usize = 256 << 10;
+const EXAMINED_MAX: usize = 4_096;
+
+/// The pages that streams share.
+pub(super) struct EventPages {
+    places: Arc<Semaphore>,
+    pages: Cache<PageKey, Arc<EventPage>>,
+}
+
+/// A page is the same for all streams that are at the same position, and may see the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct PageKey {
+    from: Seq,
+    end: Seq,
+    epoch: u64,
+}
+
+/// Changes as events.
+struct EventPage {
+    messages: Bytes,
+    rows: Bytes,
+    next: Snapshot,
+}
+
+/// What an event has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Messages,
+    Rows,
+}
+
+impl EventPages {
+    pub(super) fn new(streams_max: usize) -> Self {
+        let places = Arc::new(Semaphore::new(streams_max.min(Semaphore::MAX_PERMITS)));
+        Self { places, pages: Cache::new(PAGES_KEPT) }
+    }
+
+    /// The changes from `from` on and below `end`, at most a page of them.
+    async fn page(
+        &self,
+        archive: &Archive,
+        from: Snapshot,
+        end: Seq,
+        epoch: u64,
+        within: &SourceScope,
+    ) -> Result<Arc<EventPage>, ArchiveError> {
+        let key = PageKey { from: from.next_seq, end, epoch };
+        let read = async {
+            let filter = ArticleFilter { within: within.clone(), ..ArticleFilter::default() };
+            let plan = PagePlan {
+                query: Arc::new(FeedQuery { filter, ..FeedQuery::default() }),
+                view: FeedView::Basic,
+                render: encode_change,
+                changes_max: CHANGES_MAX,
+                bytes_max: BYTES_MAX,
+                examined_max: EXAMINED_MAX,
+            };
+            Ok(Arc::new(EventPage::of(archive.feed_page(from, end, plan).await?)))
+        };
+        self.pages.get_or_insert_async(&key, read).await
+    }
+}
+
+impl EventPage {
+    fn of(page: FeedPage) -> Self {
+        let (mut messages, mut rows) = (String::new(), String::new());
+        for item in &page.items {
+            // The service encoded it, so it can be decoded.
+            let Ok(change) = pb::Change::decode(item.bytes.clone()) else { continue };
+            push(&mut messages, "change", item.position, &to_json(&change));
+            let row = Row::of(&change).and_then(|row| row.render().ok());
+            push(&mut rows, "row", item.position, &row.unwrap_or_default());
+        }
+        Self { messages: messages.into(), rows: rows.into(), next: page.next }
+    }
+
+    fn bytes(&self, kind: Kind) -> &Bytes {
+        match kind {
+            Kind::Messages => &self.messages,
+            Kind::Rows => &self.rows,
+        }
+    }
+}
+
+/// Adds an event. Each line of its data is a field of its own.
+fn push(events: &mut String, name: &str, position: Position, data: &str) {
+    let written = write!(events, "id: {position}\nevent: {name}\n");
+    debug_assert!(written.is_ok(), "writing to a string cannot fail");
+    for line in data.lines() {
+        events.extend(["data: ", line, "\n"]);
+    }
+    events.push('\n');
+}
+
+/// An open stream.
+struct Events {
+    site: Arc<Site>,
+    kind: Kind,
+    from: Snapshot,
+    end: FeedEnd,
+    within: SourceScope,
+    /// The rules with which it began. It ends with them, since it would skip what visitors may see now.
+    epoch: u64,
+    heartbeat_every: Duration,
+    has_begun: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+pub(super) async fn messages(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    visit: Visit,
+) -> Result<Response<Body>, Problem> {
+    begin(site, &headers, &visit, Kind::Messages).await
+}
+
+pub(super) async fn rows(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    visit: Visit,
+) -> Result<Response<Body>, Problem> {
+    begin(site, &headers, &visit, Kind::Rows).await
+}
+
+async fn begin(site: Arc<Site>, headers: &HeaderMap, visit: &Visit, kind: Kind) -> Result<Response<Body>, Problem> {
+    let place = Arc::clone(&site.events.places).try_acquire_owned().map_err(|_| Problem::busy())?;
+    let archive = site.reads.archive();
+    // What the browser has counts more than what its page had when it was loaded.
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let from = match last.or_else(|| visit.parameter("after")) {
+        None => archive.tail(),
+        Some(position) => {
+            let position: Position = position
+                .parse()
+                .map_err(|error| Problem::malformed(format!("The position to continue after: {error}.")))?;
+            archive.feed_start(FeedStart::from(position)).await.map_err(|_| {
+                Problem::malformed(
+                    "The position to continue after is not one of this archive's log. Load the page again.",
+                )
+            })?
+        }
+    };
+    let events = Events {
+        kind,
+        from,
+        end: archive.feed_end(),
+        within: visit.caller.scope(Permission::Read),
+        epoch: site.visitors.epoch(),
+        heartbeat_every: site.options.heartbeat_every,
+        has_begun: false,
+        site,
+        _place: place,
+    };
+    let mut response = Response::new(Body::from_stream(events.into_stream()));
+    response.headers_mut().insert(CONTENT_TYPE, EVENT_STREAM);
+    response.headers_mut().insert(CACHE_CONTROL, NOT_KEPT);
+    // Proxies must not collect events.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+impl Events {
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes, ArchiveError>> + Send {
+        futures_util::stream::unfold(self, |mut events| async move {
+            let bytes = events.next().await?;
+            Some((bytes, events))
+        })
+    }
+
+    /// The next bytes; `None` if the stream ends.
+    async fn next(&mut self) -> Option<Result<Bytes, ArchiveError>> {
+        if !self.has_begun {
+            self.has_begun = true;
+            return Some(Ok(GREETING.into()));
+        }
+        loop {
+            let end = tokio::select! {
+                end = self.end.beyond(self.from.next_seq) => end,
+                () = tokio::time::sleep(self.heartbeat_every) => return self.is_still_granted().then(|| Ok(self.heartbeat())),
+            };
+            if !self.is_still_granted() {
+                return None;
+            }
+            let (site, from) = (Arc::clone(&self.site), self.from);
+            let page = site.events.page(site.reads.archive(), from, end, self.epoch, &self.within).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => return Some(Err(error)),
+            };
+            self.from = page.next;
+            let bytes = page.bytes(self.kind);
+            if !bytes.is_empty() {
+                return Some(Ok(bytes.clone()));
+            }
+        }
+    }
+
+    /// Where the stream is, which a browser remembers without an event.
+    fn heartbeat(&self) -> Bytes {
+        format!("id: {}\n\n", self.from.position()).into()
+    }
+
+    fn is_still_granted(&self) -> bool {
+        self.site.visitors.epoch() == self.epoch && self.site.visitors.caller().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::LogDigest;
+
+    #[test]
+    fn each_line_of_an_event_is_a_field() {
+        let (mut events, position) = (String::new(), Position { next_seq: Seq(7), log_digest: LogDigest([1; 16]) });
+        push(&mut events, "row", position, "<li>\n<b>");
+        assert_eq!(events, format!("id: 7-{}\nevent: row\ndata: <li>\ndata: <b>\n\n", "01".repeat(16)));
+    }
+}

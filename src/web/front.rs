@@ -1,0 +1,136 @@
+//! What every request passes before its page, and every response after it: the host, the method, which form is asked
+//! for, errors, and the headers that all responses have.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, Uri};
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use super::problem::Problem;
+use super::visit::Form;
+use super::{Site, pages};
+
+/// The policy of all pages: nothing from elsewhere, nothing inline, no frames.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; \
+     frame-ancestors 'none'; base-uri 'none'",
+);
+const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+/// The end of the address of a page's JSON.
+const TWIN: &str = ".json";
+
+/// Answers requests.
+#[derive(Clone)]
+pub(super) struct Front {
+    site: Arc<Site>,
+    routes: Router,
+}
+
+impl Front {
+    pub(super) fn new(site: Arc<Site>) -> Self {
+        Self { routes: pages::routes(Arc::clone(&site)), site }
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+        let (form, is_head) = (Form::of(request.uri().path()), request.method() == Method::HEAD);
+        let mut response = match self.check(&request) {
+            Err(problem) => problem.response(),
+            Ok(()) => {
+                let _turn = self.site.budget.turn().await;
+                self.route(request, form).await
+            }
+        };
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = problem.written(form);
+        }
+        if is_head {
+            *response.body_mut() = Body::empty();
+        }
+        response = self.site.budget.counted(response, peer).unwrap_or_else(|problem| problem.written(form));
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
+        headers.insert(REFERRER_POLICY, NO_REFERRER);
+        headers.insert(HeaderName::from_static("cross-origin-opener-policy"), SAME_ORIGIN);
+        headers.insert(HeaderName::from_static("cross-origin-resource-policy"), SAME_ORIGIN);
+        response
+    }
+
+    /// Fails if the request is not for this site, or does more than read.
+    fn check(&self, request: &Request<Incoming>) -> Result<(), Problem> {
+        if !self.site.hosts.is_empty() && !host(request).is_some_and(|host| self.is_known(&host)) {
+            return Err(Problem::misdirected());
+        }
+        match *request.method() {
+            Method::GET | Method::HEAD => Ok(()),
+            _ => Err(Problem::read_only()),
+        }
+    }
+
+    fn is_known(&self, host: &str) -> bool {
+        self.site.hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+    }
+
+    async fn route(&self, request: Request<Incoming>, form: Form) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(form);
+        if form == Form::Json
+            && let Some(uri) = without_twin(&parts.uri)
+        {
+            parts.uri = uri;
+        }
+        let mut routes = self.routes.clone();
+        // The router is always ready, and cannot fail.
+        let Ok(response) = routes.call(Request::from_parts(parts, Body::new(body))).await;
+        response
+    }
+}
+
+impl Form {
+    /// The form that a path asks for.
+    fn of(path: &str) -> Self {
+        if path.ends_with(TWIN) { Self::Json } else { Self::Page }
+    }
+}
+
+/// The host that a request names, without its port.
+fn host(request: &Request<Incoming>) -> Option<String> {
+    let named = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(HOST)?.to_str().ok()?,
+    };
+    let authority: http::uri::Authority = named.parse().ok()?;
+    Some(authority.host().trim_end_matches('.').to_owned())
+}
+
+/// The address of the page whose JSON is asked for.
+fn without_twin(uri: &Uri) -> Option<Uri> {
+    let path = uri.path().strip_suffix(TWIN)?;
+    let path = if path.is_empty() { "/" } else { path };
+    let text = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(text).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+impl Problem {
+    /// A response that [`Front::answer`] writes in the form that was asked for.
+    pub(super) fn response(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

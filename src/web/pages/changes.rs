@@ -1,0 +1,271 @@
+//! Lists of changes, the newest first: all of them, or what was taken down.
+//!
+//! The log is read backwards in windows, each forwards through the change feed, because the newest changes are at its
+//! end. A page examines at most 20,000 changes, and then says where it continues.
+
+use std::sync::Arc;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use axum::body::Body;
+use axum::extract::State;
+use http::Response;
+
+use super::super::Site;
+use super::super::problem::Problem;
+use super::super::respond;
+use super::super::shown::{Delta, When, page_of, parts, path_of, path_of_source, some_text, text, when};
+use super::super::visit::Visit;
+use super::Frame;
+use crate::model::{ArticleName, Position};
+use crate::service::Caller;
+use crate::wire::pb;
+
+/// The changes on a page.
+const PAGE_SIZE: usize = 50;
+/// The changes that the first window of a page examines. Each later one examines twice as many, up to [`WINDOW_MAX`].
+const WINDOW: u64 = 128;
+const WINDOW_MAX: u64 = 4_096;
+/// The changes that a page examines before it ends, even if few of them match.
+const EXAMINED_MAX: u64 = 20_000;
+
+#[derive(Template)]
+#[template(path = "changes.html")]
+struct ChangesPage {
+    frame: Frame,
+    list: Listed,
+    title: &'static str,
+    lead: &'static str,
+    /// Where the live list continues; `None` if this page is not live.
+    live_after: Option<String>,
+    older: Option<String>,
+}
+
+/// Changes, as a page lists them.
+pub(super) struct Listed {
+    pub(super) rows: Vec<Row>,
+}
+
+/// A change in a list.
+#[derive(Template)]
+#[template(path = "row.html")]
+pub(in crate::web) struct Row {
+    seq: u64,
+    archived: Option<When>,
+    kind: &'static str,
+    class: &'static str,
+    source: String,
+    source_path: String,
+    link: String,
+    headline: String,
+    delta: Option<Delta>,
+    parts: String,
+    reason: Option<String>,
+    is_late: bool,
+    observed: Option<When>,
+}
+
+impl HtmlSafe for Row {}
+
+/// A page of changes, the newest first.
+pub(super) struct Found {
+    pub(super) changes: Vec<pb::Change>,
+    /// The position before which older changes are; `None` at the beginning of the log.
+    pub(super) before: Option<u64>,
+}
+
+pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<Response<Body>, Problem> {
+    list(&site, &visit, Wanted::All).await
+}
+
+pub(super) async fn takedowns(State(site): State<Arc<Site>>, visit: Visit) -> Result<Response<Body>, Problem> {
+    list(&site, &visit, Wanted::Takedowns).await
+}
+
+/// Which changes are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All but sightings.
+    All,
+    /// Those by which something was taken down, or came back.
+    Takedowns,
+}
+
+impl Wanted {
+    fn kinds(self) -> Vec<i32> {
+        let kinds: &[pb::ChangeKind] = match self {
+            Self::All => &[],
+            Self::Takedowns => &[
+                pb::ChangeKind::Withdrawn,
+                pb::ChangeKind::Reinstated,
+                pb::ChangeKind::Absent,
+                pb::ChangeKind::Expunged,
+            ],
+        };
+        kinds.iter().map(|kind| i32::from(*kind)).collect()
+    }
+
+    /// Whether a change of one of the kinds is listed. Of absences, it is those with which an article is gone.
+    fn has(self, change: &pb::Change) -> bool {
+        let is_first_gone = change.absence.as_ref().is_none_or(|absence| absence.count == absence.gone_after);
+        self == Self::All || change.kind() != pb::ChangeKind::Absent || is_first_gone
+    }
+}
+
+async fn list(site: &Site, visit: &Visit, wanted: Wanted) -> Result<Response<Body>, Problem> {
+    let before = visit.number::<u64>("before")?;
+    let tail = site.reads.archive().tail().position();
+    let found = newest(site, &visit.caller, before, PAGE_SIZE, wanted).await?;
+    let path = match wanted {
+        Wanted::All => "/changes",
+        Wanted::Takedowns => "/takedowns",
+    };
+    let canonical = before.map_or_else(|| path.to_owned(), |before| format!("{path}?before={before}"));
+    let older = found.before.map(|before| format!("{path}?before={before}"));
+    let mut ascending = found.changes.clone();
+    ascending.reverse();
+    let message = pb::ListChangesResponse {
+        next_seq: before.unwrap_or(tail.next_seq.0),
+        caught_up: before.is_none(),
+        changes: ascending,
+        resume_token: String::new(),
+    };
+    let is_live = before.is_none() && wanted == Wanted::All;
+    let page = |_| {
+        let (title, lead) = match wanted {
+            Wanted::All => ("Changes", "What the archive recorded, the newest first."),
+            Wanted::Takedowns => (
+                "Takedowns",
+                "What was withdrawn, has gone from the web, came back, or was expunged, the newest first.",
+            ),
+        };
+        Ok(ChangesPage {
+            frame: Frame::at(title, &canonical),
+            list: Listed::of(&found.changes),
+            title,
+            lead,
+            live_after: is_live.then(|| tail.to_string()),
+            older,
+        })
+    };
+    let response = respond::page(visit, message, page)?;
+    Ok(respond::with_canonical(site, response, &canonical))
+}
+
+/// The newest `count` changes below `before`, or of all.
+pub(super) async fn newest(
+    site: &Site,
+    caller: &Caller,
+    before: Option<u64>,
+    count: usize,
+    wanted: Wanted,
+) -> Result<Found, Problem> {
+    let mut end = before.unwrap_or(u64::MAX).min(site.reads.archive().tail().next_seq.0);
+    let (mut found, mut examined, mut window) = (Vec::new(), 0, WINDOW);
+    while end > 0 && found.len() < count && examined < EXAMINED_MAX {
+        let from = end.saturating_sub(window);
+        let mut changes = between(site, caller, from, end, wanted).await?;
+        changes.reverse();
+        found.extend(changes);
+        examined += end - from;
+        (end, window) = (from, (window * 2).min(WINDOW_MAX));
+    }
+    if found.len() > count {
+        found.truncate(count);
+        end = found.last().map_or(end, |last| last.seq);
+    }
+    Ok(Found { changes: found, before: (end > 0).then_some(end) })
+}
+
+/// The changes from `from` on and below `end`, in the order of the log.
+async fn between(
+    site: &Site,
+    caller: &Caller,
+    from: u64,
+    end: u64,
+    wanted: Wanted,
+) -> Result<Vec<pb::Change>, Problem> {
+    let mut changes = Vec::new();
+    let mut from_next = from;
+    while from_next < end {
+        let request = pb::ListChangesRequest {
+            start: Some(pb::FeedStart { position: Some(pb::feed_start::Position::Seq(from_next)) }),
+            kinds: wanted.kinds(),
+            page_size: i32::try_from(end - from_next).unwrap_or(i32::MAX),
+            ..pb::ListChangesRequest::default()
+        };
+        let page = site.reads.changes(caller, request).await?;
+        // A page can begin earlier, with the atomic batch that it is in.
+        let is_within = |change: &pb::Change| (from_next..end).contains(&change.seq) && wanted.has(change);
+        changes.extend(page.changes.into_iter().filter(is_within));
+        if page.next_seq <= from_next {
+            break;
+        }
+        from_next = page.next_seq;
+    }
+    Ok(changes)
+}
+
+impl Listed {
+    pub(super) fn of(changes: &[pb::Change]) -> Self {
+        Self { rows: changes.iter().filter_map(Row::of).collect() }
+    }
+}
+
+impl Row {
+    /// A change as a row.
+    pub(in crate::web) fn of(change: &pb::Change) -> Option<Self> {
+        let name = ArticleName::parse(&change.article).ok()?;
+        let revision = change.revision.clone().unwrap_or_default();
+        let content = revision.content.clone().unwrap_or_default();
+        let path = path_of(&name);
+        let (kind, class) = kind(change);
+        let is_text = matches!(change.kind(), pb::ChangeKind::Revised | pb::ChangeKind::RolledBack);
+        let link = if is_text && revision.expunged.is_none() {
+            format!("{path}/diff/..{}", revision.number)
+        } else if change.kind() == pb::ChangeKind::Created {
+            format!("{path}/r/{}", revision.number)
+        } else {
+            page_of(&name)
+        };
+        Some(Self {
+            seq: change.seq,
+            archived: when(change.archive_time.as_ref()),
+            kind,
+            class,
+            source: name.source.as_str().to_owned(),
+            link,
+            headline: if revision.expunged.is_some() { "Expunged".to_owned() } else { text(&content.headline) },
+            delta: revision.word_delta.filter(|_| is_text).map(Into::into),
+            parts: if is_text { parts(revision.changed_parts()) } else { String::new() },
+            reason: some_text(&change.reason),
+            is_late: !change.is_newest,
+            observed: when(change.observe_time.as_ref()),
+            source_path: path_of_source(&name.source),
+        })
+    }
+}
+
+/// What happened, in a word, and the class by which the stylesheet knows it.
+fn kind(change: &pb::Change) -> (&'static str, &'static str) {
+    match change.kind() {
+        pb::ChangeKind::Created => ("New", "new"),
+        pb::ChangeKind::Revised => ("Revised", "revised"),
+        pb::ChangeKind::RolledBack => ("Rolled back", "revised"),
+        pb::ChangeKind::Sighted => ("Seen", "quiet"),
+        pb::ChangeKind::Withdrawn => ("Withdrawn", "down"),
+        pb::ChangeKind::Reinstated => ("Reinstated", "new"),
+        pb::ChangeKind::Absent if change.state() == pb::ArticleState::Gone => ("Gone", "down"),
+        pb::ChangeKind::Absent => ("Missing", "down"),
+        pb::ChangeKind::Aliased => ("Address added", "quiet"),
+        pb::ChangeKind::UrlMoved => ("Address moved", "quiet"),
+        pb::ChangeKind::Labelled => ("Labels", "quiet"),
+        pb::ChangeKind::Expunged => ("Expunged", "down"),
+        pb::ChangeKind::Unspecified => ("Changed", "quiet"),
+    }
+}
+
+/// Where the log ends, for a list that goes on live.
+pub(super) fn end_of_log(site: &Site) -> Position {
+    site.reads.archive().tail().position()
+}

@@ -1,0 +1,265 @@
+//! What changed between two revisions, word by word: inline, or side by side.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::Response;
+
+use super::super::Site;
+use super::super::problem::Problem;
+use super::super::respond;
+use super::super::shown::{Delta, Runs, Side, When, field_runs, path_of, runs, text, when};
+use super::super::visit::{Form, Visit};
+use super::heading::{Heading, Note, Tab};
+use super::history::known_with;
+use super::{Frame, article_name, revision_number};
+use crate::model::unseen::Sides;
+use crate::model::{ArticleName, RevisionNumber};
+use crate::wire::pb;
+use crate::wire::pb::revision_selector::Selector;
+
+/// Unchanged blocks in a row that are shown as they are; of more, the first and the last.
+const UNCHANGED_MAX: usize = 3;
+
+#[derive(Template)]
+#[template(path = "diff.html")]
+struct DiffPage {
+    frame: Frame,
+    heading: Heading,
+    layout: Layout,
+    /// The path of this page in the other layout.
+    inline_path: String,
+    side_path: String,
+    base: Option<Compared>,
+    target: Compared,
+    delta: Option<Delta>,
+    fields: Vec<Field>,
+    parts: Vec<Part>,
+    changes: usize,
+    is_same: bool,
+    earlier: Option<String>,
+    later: Option<String>,
+}
+
+/// How both sides are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    Inline,
+    Side,
+}
+
+/// A revision that is compared.
+struct Compared {
+    number: u32,
+    observed: Option<When>,
+}
+
+/// A field other than the body that differs.
+struct Field {
+    name: String,
+    runs: Runs,
+    /// Its place among the changes, from 1.
+    place: usize,
+}
+
+/// A part of the body.
+enum Part {
+    /// A block that differs.
+    Changed(Changed),
+    /// Blocks that are the same.
+    Same { shown_first: Vec<Runs>, hidden: Vec<Runs>, shown_last: Vec<Runs> },
+}
+
+/// A block that differs.
+struct Changed {
+    place: usize,
+    kind: &'static str,
+    remark: Option<String>,
+    runs: Runs,
+    old: Runs,
+    new: Runs,
+}
+
+/// The address `…/diff?a=1&b=3`, to which the form of the history leads.
+pub(super) async fn select(
+    State(site): State<Arc<Site>>,
+    Path((source, article)): Path<(String, String)>,
+    visit: Visit,
+) -> Result<Response<Body>, Problem> {
+    let name = article_name(&source, &article)?;
+    let (a, b) = (visit.number::<u32>("a")?, visit.number::<u32>("b")?);
+    let end = if visit.form == Form::Json { ".json" } else { "" };
+    let range = match (a, b) {
+        (Some(a), Some(b)) => format!("{}..{}", a.min(b), a.max(b)),
+        (Some(only), None) | (None, Some(only)) => format!("..{only}"),
+        (None, None) => {
+            let request = pb::DiffRevisionsRequest { name: name.to_string(), ..pb::DiffRevisionsRequest::default() };
+            let newest = site.reads.diff(&visit.caller, request).await?;
+            range_of(&newest)
+        }
+    };
+    Ok(respond::redirect(&format!("{}/diff/{range}{end}", path_of(&name))))
+}
+
+/// The range in the address of a comparison.
+fn range_of(diff: &pb::DiffRevisionsResponse) -> String {
+    let number = |revision: &pb::Revision| revision.number.to_string();
+    let base = diff.base.as_ref().map(number).unwrap_or_default();
+    format!("{base}..{}", diff.target.as_ref().map(number).unwrap_or_default())
+}
+
+/// The two revisions in the range of a path: `2..3`, or `..3` for what was in force before 3.
+fn revisions(range: &str) -> Result<(Option<RevisionNumber>, RevisionNumber), Problem> {
+    let (base, target) = range.split_once("..").ok_or_else(Problem::not_found)?;
+    let base = if base.is_empty() { None } else { Some(revision_number(base)?) };
+    Ok((base, revision_number(target)?))
+}
+
+pub(super) async fn show(
+    State(site): State<Arc<Site>>,
+    Path((source, article, range)): Path<(String, String, String)>,
+    visit: Visit,
+) -> Result<Response<Body>, Problem> {
+    let name = article_name(&source, &article)?;
+    let (base, target) = revisions(&range)?;
+    let selector =
+        |number: RevisionNumber| pb::RevisionSelector { selector: Some(Selector::RevisionNumber(number.get())) };
+    let request = pb::DiffRevisionsRequest {
+        name: name.to_string(),
+        base: base.map(selector),
+        target: Some(selector(target)),
+        ..pb::DiffRevisionsRequest::default()
+    };
+    let diff = site.reads.diff(&visit.caller, request).await?;
+    let request = pb::GetArticleRequest {
+        name: name.to_string(),
+        as_of: known_with(diff.snapshot.as_ref()),
+        view: pb::ArticleView::Basic.into(),
+        min_next_seq: 0,
+    };
+    let article = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
+    let path = format!("{}/diff/{}", path_of(&name), range_of(&diff));
+    let layout = if visit.parameter("view") == Some("side") { Layout::Side } else { Layout::Inline };
+    let response = respond::page(&visit, diff, |diff| Ok(DiffPage::new(&name, &article, diff, &path, layout)))?;
+    Ok(respond::with_canonical(&site, response, &path))
+}
+
+impl DiffPage {
+    fn new(
+        name: &ArticleName,
+        article: &pb::Article,
+        diff: pb::DiffRevisionsResponse,
+        path: &str,
+        layout: Layout,
+    ) -> Self {
+        let heading = Heading::new(name, article, Tab::Diff);
+        let sides = sides(&diff);
+        let mut place = 0;
+        let mut next = || {
+            place += 1;
+            place
+        };
+        let fields: Vec<Field> = diff.field_changes.iter().map(|change| Field::of(change, sides, next())).collect();
+        let parts = parts(&diff.hunks, sides, &mut next);
+        let state = |revision: &pb::Revision| Compared {
+            number: revision.number,
+            observed: when(revision.observe_time.as_ref()),
+        };
+        let target = diff.target.as_ref().map_or(Compared { number: 0, observed: None }, state);
+        let base = diff.base.as_ref().map(state);
+        let title = match &base {
+            Some(base) => format!("{}: revisions {} and {}", heading.headline, base.number, target.number),
+            None => format!("{}: revision {}", heading.headline, target.number),
+        };
+        let articles = &heading.path;
+        let step =
+            |number: u32| (1..=article.revision_count).contains(&number).then(|| format!("{articles}/diff/..{number}"));
+        Self {
+            frame: Frame::at(title, path),
+            layout,
+            inline_path: path.to_owned(),
+            side_path: format!("{path}?view=side"),
+            earlier: step(target.number.saturating_sub(1)),
+            later: step(target.number + 1),
+            delta: diff.word_delta.map(Into::into),
+            is_same: place == 0,
+            changes: place,
+            fields,
+            parts,
+            base,
+            target,
+            heading,
+        }
+    }
+}
+
+/// Whether the diff both adds and removes, or only does one of the two.
+fn sides(diff: &pb::DiffRevisionsResponse) -> Sides {
+    let spans = diff.field_changes.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
+    let has = |kind| spans.clone().flatten().any(|span| span.kind() == kind);
+    if has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete) { Sides::Both } else { Sides::One }
+}
+
+impl Field {
+    fn of(change: &pb::FieldChange, sides: Sides, place: usize) -> Self {
+        Self { name: text(&change.field.replace('_', " ")), runs: field_runs(change, sides), place }
+    }
+}
+
+/// The body: blocks that differ, and runs of those that do not.
+fn parts(hunks: &[pb::Hunk], sides: Sides, next: &mut impl FnMut() -> usize) -> Vec<Part> {
+    let (mut parts, mut same) = (Vec::new(), Vec::new());
+    for hunk in hunks {
+        if hunk.kind() == pb::HunkKind::Equal {
+            same.push(runs(&hunk.spans, sides));
+            continue;
+        }
+        parts.extend(Part::same(std::mem::take(&mut same)));
+        parts.push(Part::Changed(Changed::of(hunk, sides, next())));
+    }
+    parts.extend(Part::same(same));
+    parts
+}
+
+impl Part {
+    fn same(mut blocks: Vec<Runs>) -> Option<Self> {
+        if blocks.is_empty() {
+            return None;
+        }
+        if blocks.len() <= UNCHANGED_MAX {
+            return Some(Self::Same { shown_first: blocks, hidden: Vec::new(), shown_last: Vec::new() });
+        }
+        let shown_last = blocks.split_off(blocks.len() - 1);
+        let hidden = blocks.split_off(1);
+        Some(Self::Same { shown_first: blocks, hidden, shown_last })
+    }
+}
+
+impl Changed {
+    fn of(hunk: &pb::Hunk, sides: Sides, place: usize) -> Self {
+        let runs = runs(&hunk.spans, sides);
+        // People count blocks from 1.
+        let shown = |index: Option<u32>| index.map_or(0, |index| index + 1);
+        let same_words = hunk.spans.iter().all(|span| span.kind() == pb::SpanKind::Equal);
+        let (kind, remark) = match hunk.kind() {
+            pb::HunkKind::Insert => ("insert", None),
+            pb::HunkKind::Delete => ("delete", None),
+            pb::HunkKind::Move => {
+                let (from, to) = (shown(hunk.base_block), shown(hunk.target_block));
+                ("move", Some(format!("Moved from place {from} to place {to}")))
+            }
+            pb::HunkKind::Modify if same_words => ("modify", Some("Same words, another kind of paragraph".to_owned())),
+            pb::HunkKind::Modify | pb::HunkKind::Equal | pb::HunkKind::Unspecified => ("modify", None),
+        };
+        let (old, new) = match hunk.kind() {
+            pb::HunkKind::Insert => (Runs::default(), runs.on(Side::New)),
+            pb::HunkKind::Delete => (runs.on(Side::Old), Runs::default()),
+            pb::HunkKind::Move | pb::HunkKind::Modify | pb::HunkKind::Equal | pb::HunkKind::Unspecified => {
+                (runs.on(Side::Old), runs.on(Side::New))
+            }
+        };
+        Self { place, kind, remark, runs, old, new }
+    }
+}

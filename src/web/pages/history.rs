@@ -1,0 +1,135 @@
+//! The history of an article: its revisions, from which two can be chosen to compare.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use http::Response;
+use url::form_urlencoded;
+
+use super::super::Site;
+use super::super::problem::Problem;
+use super::super::respond;
+use super::super::shown::{Delta, When, parts, size, text, when};
+use super::super::visit::Visit;
+use super::heading::{Heading, Note, Tab};
+use super::{Frame, article_name};
+use crate::wire::{instant, pb};
+
+/// The revisions on a page.
+const PAGE_SIZE: i32 = 100;
+
+#[derive(Template)]
+#[template(path = "history.html")]
+struct HistoryPage {
+    frame: Frame,
+    heading: Heading,
+    entries: Vec<Entry>,
+    /// The revisions that are compared unless others are chosen.
+    base: u32,
+    target: u32,
+    older: Option<String>,
+}
+
+/// A revision of a history.
+struct Entry {
+    number: u32,
+    headline: String,
+    is_expunged: bool,
+    observed: Option<When>,
+    archived: Option<When>,
+    last_seen: Option<When>,
+    observation_count: u32,
+    delta: Option<Delta>,
+    parts: String,
+    rollback_of: u32,
+    original: Option<String>,
+    /// Whether it was observed before one that the archive had already.
+    is_late: bool,
+}
+
+pub(super) async fn show(
+    State(site): State<Arc<Site>>,
+    Path((source, article)): Path<(String, String)>,
+    visit: Visit,
+) -> Result<Response<Body>, Problem> {
+    let name = article_name(&source, &article)?;
+    let request = pb::ListRevisionsRequest {
+        parent: name.to_string(),
+        page_size: PAGE_SIZE,
+        page_token: visit.parameter("page").unwrap_or_default().to_owned(),
+        ..pb::ListRevisionsRequest::default()
+    };
+    let listed = site.reads.revisions(&visit.caller, request).await?;
+    let request = pb::GetArticleRequest {
+        name: name.to_string(),
+        as_of: known_with(listed.snapshot.as_ref()),
+        view: pb::ArticleView::Basic.into(),
+        min_next_seq: 0,
+    };
+    let found = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
+    let path = format!("{}/history", super::super::shown::path_of(&name));
+    let response = respond::page(&visit, listed, |listed| {
+        let heading = Heading::new(&name, &found, Tab::History);
+        Ok(HistoryPage::new(heading, &path, &listed))
+    })?;
+    Ok(respond::with_canonical(&site, response, &path))
+}
+
+/// The newest state as known with a snapshot.
+pub(super) fn known_with(snapshot: Option<&pb::Snapshot>) -> Option<pb::AsOf> {
+    let snapshot = snapshot?;
+    Some(pb::AsOf {
+        observe_time: None,
+        known_at: Some(pb::as_of::KnownAt::NextSeq(snapshot.next_seq)),
+        log_digest: snapshot.log_digest.clone(),
+    })
+}
+
+impl HistoryPage {
+    fn new(heading: Heading, path: &str, listed: &pb::ListRevisionsResponse) -> Self {
+        let mut entries: Vec<Entry> = listed.entries.iter().map(Entry::of).collect();
+        // The newest are first, so those that were there before are after it.
+        let times: Vec<_> = listed.entries.iter().map(observed).collect();
+        let mut latest_before = None;
+        for (entry, time) in entries.iter_mut().zip(times).rev() {
+            entry.is_late = latest_before > time;
+            latest_before = latest_before.max(time);
+        }
+        let number = |at: usize| entries.get(at).map_or(0, |entry| entry.number);
+        let (target, base) = (number(0), if entries.len() > 1 { number(1) } else { number(0) });
+        let older = (!listed.next_page_token.is_empty()).then(|| {
+            let query =
+                form_urlencoded::Serializer::new(String::new()).append_pair("page", &listed.next_page_token).finish();
+            format!("{path}?{query}")
+        });
+        let frame = Frame::at(format!("History of {}", heading.headline), path);
+        Self { frame, heading, entries, base, target, older }
+    }
+}
+
+fn observed(entry: &pb::RevisionEntry) -> Option<crate::model::Timestamp> {
+    instant(entry.revision.as_ref()?.observe_time.as_ref())
+}
+
+impl Entry {
+    fn of(entry: &pb::RevisionEntry) -> Self {
+        let revision = entry.revision.clone().unwrap_or_default();
+        let content = revision.content.clone().unwrap_or_default();
+        Self {
+            number: revision.number,
+            headline: text(&content.headline),
+            is_expunged: revision.expunged.is_some(),
+            observed: when(revision.observe_time.as_ref()),
+            archived: when(revision.archive_time.as_ref()),
+            last_seen: when(entry.last_seen_time.as_ref()),
+            observation_count: entry.observation_count,
+            delta: revision.word_delta.map(Into::into),
+            parts: parts(revision.changed_parts()),
+            rollback_of: revision.rollback_of,
+            original: revision.original.as_ref().map(|original| size(original.size_bytes)),
+            is_late: false,
+        }
+    }
+}

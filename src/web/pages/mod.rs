@@ -1,0 +1,106 @@
+//! The pages: one file for each, or for each family. A handler reads messages and hands them to the view model, which is
+//! all that its template knows.
+
+mod article;
+mod calendar;
+mod changes;
+mod cite;
+mod diff;
+mod heading;
+mod history;
+mod home;
+mod lookup;
+mod original;
+pub(super) mod problem;
+mod revision;
+mod robots;
+mod sources;
+mod status;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+
+pub(super) use self::changes::Row;
+use super::problem::Problem;
+use super::{Site, assets, events};
+use crate::model::{ArticleName, RevisionNumber};
+
+/// All addresses. docs/WEB.md lists them, and promises that they stay.
+pub(super) fn routes(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/index", get(home::show))
+        .route("/changes", get(changes::show))
+        .route("/changes/events", get(events::messages))
+        .route("/changes/rows", get(events::rows))
+        .route("/takedowns", get(changes::takedowns))
+        .route("/sources", get(sources::show_all))
+        .route("/s/{source}", get(sources::show))
+        .route("/s/{source}/", get(sources::show))
+        .route("/lookup", get(lookup::show))
+        .route("/a/{source}/{article}", get(article::show))
+        .route("/a/{source}/{article}/", get(article::show))
+        .route("/a/{source}/{article}/history", get(history::show))
+        .route("/a/{source}/{article}/r", get(revision::select))
+        .route("/a/{source}/{article}/r/{number}", get(revision::show))
+        .route("/a/{source}/{article}/r/{number}/id_", get(original::show))
+        .route("/a/{source}/{article}/r/{number}/proof", get(revision::proof))
+        .route("/a/{source}/{article}/r/{number}/cite", get(cite::plain))
+        .route("/a/{source}/{article}/r/{number}/cite.bib", get(cite::bibtex))
+        .route("/a/{source}/{article}/diff", get(diff::select))
+        .route("/a/{source}/{article}/diff/{range}", get(diff::show))
+        .route("/a/{source}/{article}/calendar", get(calendar::newest))
+        .route("/a/{source}/{article}/calendar/{year}", get(calendar::show))
+        .route("/status", get(status::show))
+        .route("/robots.txt", get(robots::show))
+        .route("/static/{digest}/{file}", get(assets::serve))
+        .fallback(async || Problem::not_found())
+        .with_state(site)
+}
+
+/// What every page has around its own part.
+pub(super) struct Frame {
+    title: String,
+    /// The path under which the page is known; empty if it has none.
+    canonical: String,
+    /// The path of its JSON; empty if it has none.
+    twin: String,
+    style: &'static str,
+    script: &'static str,
+    icon: &'static str,
+}
+
+impl Frame {
+    /// The frame of a page at `path`, whose JSON is there, too.
+    fn at(title: impl Into<String>, path: &str) -> Self {
+        let (path_alone, query) =
+            path.split_once('?').map_or((path, String::new()), |(path, query)| (path, format!("?{query}")));
+        let path_alone = if path_alone == "/" { "/index" } else { path_alone.trim_end_matches('/') };
+        Self { twin: format!("{path_alone}.json{query}"), canonical: path.to_owned(), ..Self::alone(title) }
+    }
+
+    /// The frame of a page without an address.
+    fn alone(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            canonical: String::new(),
+            twin: String::new(),
+            style: assets::style(),
+            script: assets::script(),
+            icon: assets::icon(),
+        }
+    }
+}
+
+/// The article in a path.
+fn article_name(source: &str, article: &str) -> Result<ArticleName, Problem> {
+    ArticleName::new(source, article).map_err(|_| Problem::not_found())
+}
+
+/// The number of a revision in a path, which has one spelling.
+fn revision_number(text: &str) -> Result<RevisionNumber, Problem> {
+    let number = text.parse().ok().and_then(RevisionNumber::new);
+    number.filter(|number| number.to_string() == text).ok_or_else(Problem::not_found)
+}

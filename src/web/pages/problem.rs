@@ -1,0 +1,23 @@
+//! The page that says why another cannot be shown.
+
+use askama::Template;
+
+use super::super::shown::text;
+use super::Frame;
+
+/// An error as a page.
+#[derive(Template)]
+#[template(path = "problem.html")]
+pub(in crate::web) struct ProblemPage<'a> {
+    frame: Frame,
+    status: u16,
+    title: &'a str,
+    detail: String,
+}
+
+impl<'a> ProblemPage<'a> {
+    pub(in crate::web) fn new(status: u16, title: &'a str, detail: &'a str) -> Self {
+        // It may repeat what the visitor sent.
+        Self { frame: Frame::alone(title), status, title, detail: text(detail) }
+    }
+}

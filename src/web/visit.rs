@@ -1,0 +1,164 @@
+//! A request for a page: who asks, in which form, with which parameters.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use data_encoding::HEXLOWER;
+use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use url::form_urlencoded;
+
+use super::Site;
+use super::problem::Problem;
+use crate::archive::Archive;
+use crate::model::Timestamp;
+use crate::model::time_words::{TimeEnd, parse};
+use crate::service::Caller;
+use crate::wire::{pb, timestamp_to_pb};
+
+/// The most bytes of a query.
+const QUERY_BYTES_MAX: usize = 8 << 10;
+/// The bytes of the log's digest in an entity tag.
+const TAG_DIGEST_BYTES: usize = 8;
+/// Caches ask whether a page is still the same, so that they do not show a text that was destroyed.
+pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The form in which a page is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// HTML, for readers.
+    #[default]
+    Page,
+    /// The message that the page shows, as JSON.
+    Json,
+}
+
+/// A request for a page.
+pub(super) struct Visit {
+    /// Who visitors are to the service.
+    pub(super) caller: Caller,
+    /// The form that is asked for.
+    pub(super) form: Form,
+    /// The path, without the end that asks for JSON.
+    pub(super) path: String,
+    /// The query as it was sent, from its question mark on; empty without one.
+    pub(super) query: String,
+    /// The parameters that are not empty, in order.
+    parameters: Vec<(String, String)>,
+    /// What the page is made from, as the value of its ETag.
+    pub(super) tag: HeaderValue,
+}
+
+impl FromRequestParts<Arc<Site>> for Visit {
+    type Rejection = Response<Body>;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response<Body>> {
+        let caller = site.visitors.caller().ok_or_else(|| Problem::nothing_shown().response())?;
+        let query = parts.uri.query().unwrap_or_default();
+        if query.len() > QUERY_BYTES_MAX {
+            let detail = format!("Its query has {} bytes; at most {QUERY_BYTES_MAX} are read.", query.len());
+            return Err(Problem::malformed(detail).response());
+        }
+        let parameters = form_urlencoded::parse(query.as_bytes()).into_owned();
+        let visit = Self {
+            caller,
+            form: parts.extensions.get().copied().unwrap_or_default(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default(),
+            parameters: parameters.filter(|(_, value)| !value.trim().is_empty()).collect(),
+            tag: entity_tag(site),
+        };
+        if is_known(&parts.headers, &visit.tag) { Err(visit.unchanged()) } else { Ok(visit) }
+    }
+}
+
+impl Visit {
+    /// The response to a client that has the page already.
+    fn unchanged(&self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        self.mark(response.headers_mut());
+        response
+    }
+
+    /// Says what a response was made from.
+    pub(super) fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(ETAG, self.tag.clone());
+        headers.insert(CACHE_CONTROL, REVALIDATE);
+    }
+
+    /// The value of a parameter; `None` if it is not given, or empty.
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter that is a number.
+    pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let malformed = |text| Problem::malformed(format!("{name}={text} is not a number that it can be."));
+        self.parameter(name).map(|text| text.trim().parse().map_err(|_| malformed(text))).transpose()
+    }
+
+    /// The point of both time axes that the parameters name.
+    pub(super) fn point(&self, site: &Site) -> Result<Point, Problem> {
+        let now = site.reads.archive().now();
+        let instant = |name: &str| {
+            let parsed = self.parameter(name).map(|text| parse(text, now, TimeEnd::Last)).transpose();
+            parsed.map_err(|error| Problem::malformed(format!("{name}: {error}.")))
+        };
+        Ok(Point { at: instant("at")?, known_at: instant("known_at")? })
+    }
+}
+
+/// A point of both time axes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Point {
+    /// The instant of the observe axis; `None` for its end.
+    pub(super) at: Option<Timestamp>,
+    /// The instant of the archive axis; `None` for its end.
+    pub(super) known_at: Option<Timestamp>,
+}
+
+impl Point {
+    /// The point as the contract has it.
+    ///
+    /// A time after the last change stands for what is known now. The archive would store that it was read at that time,
+    /// so that no later commit gets an earlier one; but visitors write nothing.
+    pub(super) fn as_of(&self, archive: &Archive) -> Option<pb::AsOf> {
+        let tail = archive.tail();
+        let is_after_all = |at: Timestamp| tail.archive_time.is_none_or(|last| last < at) && at <= archive.now();
+        let known_at = self.known_at.map(|at| match is_after_all(at) {
+            true => pb::as_of::KnownAt::NextSeq(tail.next_seq.0),
+            false => pb::as_of::KnownAt::ArchiveTime(timestamp_to_pb(at)),
+        });
+        let observe_time = self.at.map(timestamp_to_pb);
+        (self.at.is_some() || known_at.is_some()).then(|| pb::AsOf { observe_time, known_at, log_digest: Vec::new() })
+    }
+
+    /// The query that names the point: empty, or from its question mark on.
+    pub(super) fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let given = [("at", self.at), ("known_at", self.known_at)];
+        query.extend_pairs(given.into_iter().filter_map(|(name, time)| Some((name, time?.to_string()))));
+        let query = query.finish();
+        if query.is_empty() { query } else { format!("?{query}") }
+    }
+}
+
+/// What all pages are made from: the log up to here, the rules, and this run of the program.
+fn entity_tag(site: &Site) -> HeaderValue {
+    let archive = site.reads.archive();
+    let tail = archive.tail();
+    let digest = HEXLOWER.encode(tail.log_digest.0.get(..TAG_DIGEST_BYTES).unwrap_or_default());
+    let (epoch, run) = (site.visitors.epoch(), archive.info().opened.micros());
+    let tag = format!("\"{}-{digest}-{epoch}-{run:x}\"", tail.next_seq);
+    HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""))
+}
+
+/// Whether a client has the page with this tag (RFC 9110, section 13.1.2).
+fn is_known(headers: &HeaderMap, current: &HeaderValue) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = values.flat_map(|value| value.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
+    current.to_str().is_ok_and(|current| tags.any(|tag| tag == current))
+}

@@ -1,0 +1,96 @@
+//! Clients that are silent, slow, or many.
+
+use std::time::Duration;
+
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Options, Rules, Site, content};
+
+/// Waits until the server has closed a connection, and returns what it sent before.
+async fn closed(mut connection: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    drop(connection.read_to_end(&mut bytes).await);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_request_is_disconnected() {
+    let options = Options { request_within: Duration::from_millis(50), ..Options::default() };
+    let site = Site::with(Rules::Off, options).await.with_bridge().await;
+    for said in ["", "P", "PRI * HTTP/2.0", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: localhost\r\nx: "] {
+        let mut connection = site.connect().await;
+        connection.write_all(said.as_bytes()).await.unwrap();
+        let answer = closed(connection).await;
+        assert!(!answer.contains("200 OK"), "{said:?}: {answer}");
+    }
+    let mut connection = site.connect().await;
+    connection.write_all(b"GET /sources HTTP/1.1\r\nhost: localhost\r\n\r\nGET").await.unwrap();
+    assert!(closed(connection).await.contains("200 OK"), "the first request was whole");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let site = Site::open().await.with_bridge().await;
+    let long = "x".repeat(20 << 10);
+    assert_eq!(site.ask("GET", "/", &[("x-long", &long)]).await.status, 431);
+    assert!(matches!(site.ask("GET", &format!("/?{long}"), &[]).await.status, 414 | 431));
+    assert_eq!(site.ask("GET", &format!("/?{}", "x".repeat(9 << 10)), &[]).await.status, 400);
+    let many: Vec<(String, String)> = (0..100).map(|number| (format!("x-{number}"), "1".to_owned())).collect();
+    let many: Vec<_> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(site.ask("GET", "/", &many).await.status, 431);
+    assert_eq!(site.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_peer_has_its_limit_of_connections_and_a_closed_one_counts_no_more() {
+    let options = Options { connections_per_peer_max: Some(2), ..Options::default() };
+    let site = Site::with(Rules::Off, options).await;
+    let (first, second) = (site.connect().await, site.connect().await);
+    assert_eq!(closed(site.connect().await).await, "");
+    drop((first, second));
+    loop {
+        let mut connection = site.connect().await;
+        // It may be closed while it is written to.
+        drop(connection.write_all(b"GET /robots.txt HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await);
+        if closed(connection).await.starts_with("HTTP/1.1 200 OK") {
+            break;
+        }
+    }
+}
+
+/// A client that asks and does not read must not hold the memory of its answers.
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_disconnected() {
+    let options = Options { stalled_after: Duration::from_millis(50), ..Options::default() };
+    let site = Site::with(Rules::Off, options).await;
+    let large = (0..800).fold(content("Bridge", "It closes."), |content, _| content.paragraph("word ".repeat(200)));
+    site.record("express/harbour", large, "2026-05-01T09:00:00Z").await;
+    let mut connection = site.connect().await;
+    let request = "GET /a/express/harbour HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(32);
+    connection.write_all(request.as_bytes()).await.unwrap();
+    // Nothing is read until the server has closed the connection, which a write then notices.
+    while connection.write_all(b"GET / HTTP/1.1\r\n").await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn http2_is_answered_as_well() {
+    let site = Site::open().await.with_bridge().await;
+    let io = TokioIo::new(site.connect().await);
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for (path, status) in [("/a/express/harbour", 200), ("/nothing", 404)] {
+        let request = http::Request::get(format!("http://localhost{path}")).body(String::new()).unwrap();
+        let response = client.send_request(request).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.version()), (status, http::Version::HTTP_2));
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        assert!(body.starts_with(b"<!DOCTYPE html>"));
+    }
+    let request = http::Request::get("http://evil.example/").body(String::new()).unwrap();
+    assert_eq!(client.send_request(request).await.unwrap().status().as_u16(), 421);
+    connection.abort();
+}

@@ -1,0 +1,160 @@
+//! Changes as they are recorded, as server-sent events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::{Options, Rules, Site, content, rules, write_rules};
+
+/// An open stream of events.
+struct Stream(BufReader<TcpStream>);
+
+/// An event with its fields.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Event {
+    id: String,
+    name: String,
+    data: String,
+}
+
+impl Stream {
+    async fn open(site: &Site, path: &str, last: Option<&str>) -> Self {
+        let mut connection = site.connect().await;
+        let last = last.map(|last| format!("last-event-id: {last}\r\n")).unwrap_or_default();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{last}\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = Self(BufReader::new(connection));
+        assert_eq!(stream.line().await.as_deref(), Some("HTTP/1.1 200 OK"));
+        while stream.line().await.is_some_and(|line| !line.is_empty()) {}
+        let greeting = stream.event().await.unwrap();
+        assert_eq!(greeting, Event::default(), "how long to wait before connecting again");
+        stream
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = self.0.read_line(&mut line).await.ok()?;
+        (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// The next event; `None` at the end of the stream. What is not a field is of the transport.
+    async fn event(&mut self) -> Option<Event> {
+        let mut event = Event::default();
+        let mut has_begun = false;
+        loop {
+            let line = self.line().await?;
+            match line.split_once(": ") {
+                Some(("id", id)) => event.id = id.to_owned(),
+                Some(("event", name)) => event.name = name.to_owned(),
+                Some(("data", data)) => event.data.push_str(data),
+                Some(("retry", _)) => {}
+                // An empty line ends an event; the others are between chunks.
+                _ if has_begun && line.is_empty() => return Some(event),
+                _ => continue,
+            }
+            has_begun = true;
+        }
+    }
+}
+
+fn seq(event: &Event) -> u64 {
+    let change: serde_json::Value = serde_json::from_str(&event.data).unwrap();
+    change["seq"].as_str().unwrap_or("0").parse().unwrap()
+}
+
+async fn record(site: &Site, number: u32) {
+    let at = format!("2026-05-01T{:02}:{:02}:00Z", number / 60, number % 60);
+    site.record("express/toll", content(&format!("Toll: {number}"), "People died."), &at).await;
+}
+
+#[tokio::test]
+async fn changes_arrive_as_they_are_recorded_and_none_is_missed_when_a_browser_returns() {
+    let site = Site::open().await;
+    record(&site, 0).await;
+    let mut stream = Stream::open(&site, "/changes/events", None).await;
+    let mut last = String::new();
+    for number in 1..4 {
+        record(&site, number).await;
+        let event = stream.event().await.unwrap();
+        assert_eq!((event.name.as_str(), seq(&event)), ("change", u64::from(number)));
+        last = event.id;
+    }
+    drop(stream);
+    for number in 4..400 {
+        record(&site, number).await;
+    }
+    // More than one page of the feed, and more than one browser at the same place.
+    for _ in 0..2 {
+        let mut stream = Stream::open(&site, "/changes/events", Some(&last)).await;
+        for number in 4..400 {
+            assert_eq!(seq(&stream.event().await.unwrap()), number);
+        }
+    }
+    // A page that was loaded earlier says where it ends.
+    let page = site.get("/changes").await;
+    let after = page.body.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap();
+    record(&site, 400).await;
+    let mut stream = Stream::open(&site, after, None).await;
+    let row = stream.event().await.unwrap();
+    assert_eq!((row.name.as_str(), row.data.starts_with("<li id=\"c400\"")), ("row", true));
+}
+
+#[tokio::test]
+async fn a_stream_without_changes_says_where_it_is() {
+    let options = Options { heartbeat_every: Duration::from_millis(20), ..Options::default() };
+    let site = Site::with(Rules::Off, options).await;
+    record(&site, 0).await;
+    let mut stream = Stream::open(&site, "/changes/events", None).await;
+    let (first, second) = (stream.event().await.unwrap(), stream.event().await.unwrap());
+    assert!(first.id.starts_with("1-") && first.data.is_empty() && first == second, "{first:?}");
+}
+
+#[tokio::test]
+async fn a_stream_shows_what_is_granted_and_ends_with_the_rules() {
+    let directory = TempDir::new().unwrap();
+    let courier = "[[principal]]\nname = \"anonymous\"\ngrant = [{ may = [\"read\"], sources = [\"courier\"] }]\n";
+    let access = rules(&directory, courier);
+    let options = Options { heartbeat_every: Duration::from_millis(20), ..Options::default() };
+    let site = Site::with(Rules::Of(Arc::clone(&access)), options).await;
+    let mut stream = Stream::open(&site, "/changes/events", None).await;
+    record(&site, 0).await;
+    site.record("courier/mayor", content("Mayor resigns", "She did."), "2026-05-01T00:00:00Z").await;
+    let event = loop {
+        let event = stream.event().await.unwrap();
+        if !event.data.is_empty() {
+            break event;
+        }
+    };
+    assert!(event.data.contains("sources/courier/articles/mayor") && seq(&event) == 1, "{event:?}");
+    write_rules(directory.path(), &courier.replace("courier", "express"));
+    access.refresh();
+    while let Some(event) = stream.event().await {
+        assert_eq!(event.data, "");
+    }
+}
+
+#[tokio::test]
+async fn a_place_in_another_log_is_refused() {
+    let site = Site::open().await;
+    record(&site, 0).await;
+    for after in ["9-00000000000000000000000000000000", "1-00000000000000000000000000000000", "x", "1"] {
+        let answer = site.get(&format!("/changes/events?after={after}")).await;
+        assert_eq!(answer.status, 400, "{after}");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_limited() {
+    let site = Site::with(Rules::Off, Options { streams_max: 1, ..Options::default() }).await;
+    let stream = Stream::open(&site, "/changes/events", None).await;
+    let refused = site.get("/changes/events").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")));
+    drop(stream);
+    record(&site, 0).await;
+    while site.ask("HEAD", "/changes/rows", &[]).await.status == 503 {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,323 @@
+//! What pages show, and where their forms lead.
+
+use dateline::model::Original;
+use dateline::{ArticleFilter, BlockKind, Content, Observation};
+
+use super::{Site, content, time, twin};
+
+/// An ordinary article has 500 to 800 words.
+fn ordinary(headline: &str, words: usize) -> Content {
+    let sentence = "The council said on Friday that the bridge would stay closed until the autumn. ";
+    let mut written = Content::new(headline);
+    for _ in 0..words / 70 {
+        written = written.paragraph(sentence.repeat(5));
+    }
+    written
+}
+
+#[tokio::test]
+async fn every_page_is_html_and_has_its_message_next_to_it() {
+    let site = Site::open().await.with_bridge().await;
+    for address in Site::addresses() {
+        let page = site.get(address).await;
+        assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")), "{address}");
+        page.shows(&["<!DOCTYPE html>\n<html lang=\"en\">", "<main id=\"main\">", "</html>"]);
+        let json = site.get(&twin(address)).await.json();
+        assert!(json.as_object().is_some_and(|message| !message.is_empty()), "{address}: {json}");
+    }
+}
+
+#[tokio::test]
+async fn an_article_is_shown_at_any_point_of_both_axes() {
+    let site = Site::open().await.with_bridge().await;
+    let newest = site.get("/a/express/harbour").await;
+    newest.shows(&["<h1>Bridge closes today</h1>", "Revision <a href=\"/a/express/harbour/r/2\">2</a> of 3"]);
+    let earlier = site.get("/a/express/harbour?at=2026-05-25T00%3A00%3A00Z").await;
+    earlier.shows(&[
+        "<h1>Bridge to close in June</h1>",
+        "It will close on 2 June.",
+        "/a/express/harbour/r/3\">3</a> of 3",
+    ]);
+    earlier.shows(&["until <time datetime=\"2026-06-02T08:00:00Z\">2 June 2026, 08:00</time>"]);
+    let query = "at=2026-05-25T00%3A00%3A00Z&known_at=2026-06-11T12%3A00%3A00.5Z";
+    let as_known_then = site.get(&format!("/a/express/harbour?{query}")).await;
+    as_known_then.shows(&["<h1>Bridge to close in June</h1>", "/a/express/harbour/r/1\">1</a> of 2"]);
+    as_known_then.hides(&["It will close on 2 June."]);
+    let json = site.get(&format!("/a/express/harbour.json?{query}")).await.json();
+    assert_eq!(json["article"]["revision"]["number"], 1);
+    let too_early = site.get("/a/express/harbour?at=2020-01-01T00%3A00%3A00Z").await;
+    assert_eq!(too_early.status, 404);
+    too_early.shows(&["2026-05-01T09:00:00Z"]);
+    let in_future = site.get("/a/express/harbour?known_at=2030-01-01T00%3A00%3A00Z").await;
+    assert_eq!(in_future.status, 400);
+}
+
+#[tokio::test]
+async fn times_are_typed_as_on_the_command_line_and_become_instants() {
+    let site = Site::open().await.with_bridge().await;
+    // It is 12 June 2026, 12:00.
+    for (typed, expected) in [
+        ("at=2026-05-25", "?at=2026-05-25T23%3A59%3A59.999999Z"),
+        ("at=2+days+ago&known_at=", "?at=2026-06-10T12%3A00%3A00Z"),
+        ("at=&known_at=yesterday", "?known_at=2026-06-11T23%3A59%3A59.999999Z"),
+        ("at=&known_at=", ""),
+        ("utm_source=mail", ""),
+    ] {
+        let redirect = site.get(&format!("/a/express/harbour?{typed}")).await;
+        let location = format!("/a/express/harbour{expected}");
+        assert_eq!((redirect.status, redirect.header("location")), (302, Some(location.as_str())), "{typed}");
+        assert_eq!(site.get(&location).await.status, 200);
+    }
+    let twin = site.get("/a/express/harbour.json?at=2026-05-25").await;
+    assert_eq!(twin.header("location"), Some("/a/express/harbour.json?at=2026-05-25T23%3A59%3A59.999999Z"));
+    let nonsense = site.get("/a/express/harbour?at=soon").await;
+    assert_eq!(nonsense.status, 400);
+    nonsense.shows(&["at: expected a time"]);
+}
+
+#[tokio::test]
+async fn a_history_offers_its_revisions_for_comparison() {
+    let site = Site::open().await.with_bridge().await;
+    let history = site.get("/a/express/harbour/history").await;
+    history.shows(&[
+        "<form action=\"/a/express/harbour/diff\" method=\"get\">",
+        "<input type=\"radio\" name=\"a\" value=\"2\" aria-label=\"Compare revision 2\" checked>",
+        "<input type=\"radio\" name=\"b\" value=\"3\" aria-label=\"with revision 3\" checked>",
+        "<a href=\"/a/express/harbour/diff/..2\">",
+        "archived <time datetime=\"2026-06-11T12:00:00Z\">",
+    ]);
+    assert_eq!(history.body.matches(">late</span>").count(), 1, "the third was observed before the second");
+    for (query, expected) in [("a=3&b=1", "1..3"), ("b=2", "..2"), ("", "3..2")] {
+        let redirect = site.get(&format!("/a/express/harbour/diff?{query}")).await;
+        let location = format!("/a/express/harbour/diff/{expected}");
+        assert_eq!((redirect.status, redirect.header("location")), (302, Some(location.as_str())));
+    }
+    assert_eq!(site.get("/a/express/harbour/diff?a=x&b=1").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_long_history_has_pages_that_lose_nothing() {
+    let site = Site::open().await;
+    for number in 0..205 {
+        let (headline, at) =
+            (format!("Toll rises to {number}"), format!("2026-05-01T{:02}:{:02}:00Z", number / 60, number % 60));
+        site.record("express/toll", content(&headline, "People died."), &at).await;
+    }
+    let (mut address, mut seen) = ("/a/express/toll/history".to_owned(), Vec::new());
+    loop {
+        let page = site.get(&address).await;
+        assert_eq!(page.status, 200);
+        seen.extend(
+            page.body
+                .split("<th scope=\"row\"><a href=\"/a/express/toll/r/")
+                .skip(1)
+                .map(|rest| rest.split('"').next().unwrap().parse::<u32>().unwrap()),
+        );
+        // What is recorded meanwhile is on none of the later pages.
+        site.record("express/toll", content("Later", "More."), "2026-06-01T00:00:00Z").await;
+        match page.body.split("<p class=\"more\"><a href=\"").nth(1) {
+            Some(rest) => address = rest.split('"').next().unwrap().replace("&#38;", "&"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (1..=205).rev().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_comparison_marks_words_and_moves_in_both_layouts() {
+    let site = Site::open().await;
+    let blocks = |texts: &[&str]| texts.iter().fold(Content::new("Bridge"), |written, text| written.paragraph(*text));
+    let texts: Vec<String> = (0..12).map(|number| format!("Paragraph {number} says something of its own.")).collect();
+    let mut old: Vec<&str> = texts.iter().map(String::as_str).collect();
+    old.push("It takes three months.");
+    let mut new = old.clone();
+    let moved = new.remove(11);
+    new.insert(0, moved);
+    new[12] = "It takes five months.";
+    site.record("express/bridge", blocks(&old), "2026-05-01T09:00:00Z").await;
+    site.record("express/bridge", blocks(&new), "2026-05-02T09:00:00Z").await;
+    let inline = site.get("/a/express/bridge/diff/1..2").await;
+    inline.shows(&[
+        "It takes <del><span class=\"apart\">[removed: </span>three<span class=\"apart\">]</span></del>\
+         <ins><span class=\"apart\">[added: </span>five<span class=\"apart\">]</span></ins> months.",
+        "Moved from place 12 to place 1",
+        "unchanged paragraphs</summary>",
+        "id=\"d1\"",
+        "id=\"d2\"",
+    ]);
+    let side = site.get("/a/express/bridge/diff/1..2?view=side").await;
+    side.shows(&["<div class=\"pair\"><p dir=\"auto\">It takes <del>", "</p><p dir=\"auto\">It takes <ins>"]);
+    let json = site.get("/a/express/bridge/diff/1..2.json").await.json();
+    assert_eq!(json["hunks"].as_array().unwrap().len(), 13);
+    let first = site.get("/a/express/bridge/diff/..1").await;
+    first.shows(&["All of <a href=\"/a/express/bridge/r/1\">revision 1</a>"]);
+    for missing in ["1..9", "0..1", "01..2", "x", "1...2", "2"] {
+        assert_eq!(site.get(&format!("/a/express/bridge/diff/{missing}")).await.status, 404, "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn a_permalink_has_digests_a_proof_and_citations() {
+    let site = Site::open().await;
+    let original = Original { media_type: "text/html".to_owned(), data: "<script>alert(1)</script>".into() };
+    let written = Content {
+        bylines: vec!["Ada Lake".to_owned(), "M & M {Brook}".to_owned()],
+        canonical_url: "https://express.example/harbour".to_owned(),
+        ..content("Bridge to close: 50% of \"lorries\" & cars", "By ferry.")
+    };
+    site.observe(
+        "express/harbour",
+        Observation::new(written).observed_at(time("2026-05-01T09:00:00Z")).original(original),
+    )
+    .await;
+    let page = site.get("/a/express/harbour/r/1").await;
+    let json = site.get("/a/express/harbour/r/1.json").await.json();
+    let digest = json["revision"]["contentDigest"].as_str().unwrap();
+    page.shows(&[digest, "/r/1/proof", "/r/1/cite.bib", "<a href=\"/a/express/harbour/r/1/id_\">text/html</a>, 25 B"]);
+    let proof = site.get("/a/express/harbour/r/1/proof").await;
+    assert_eq!((proof.status, proof.header("content-type")), (200, Some("text/plain; charset=utf-8")));
+    let key = site.get("/status").await;
+    let key = key.body.split("<code>").find(|text| text.starts_with("example.org/log+")).unwrap();
+    let key: dateline::VerifierKey = key.split('<').next().unwrap().replace("&#43;", "+").parse().unwrap();
+    let file: dateline::internals::proof::ProofFile = proof.body.parse().unwrap();
+    file.check(&key).unwrap();
+    let bibtex = site.get("/a/express/harbour/r/1/cite.bib").await;
+    bibtex.shows(&[
+        "@online{express-harbour-r1,\n  title = {{Bridge to close: 50\\% of \"lorries\" \\& cars}},\n",
+        "  author = {{Ada Lake} and {M \\& M \\{Brook\\}}},\n",
+        "  urldate = {2026-05-01},\n",
+        &format!("SHA-256 {digest}"),
+    ]);
+    let csl = site.get("/a/express/harbour/r/1/cite.json").await;
+    let csl: serde_json::Value = serde_json::from_str(&csl.body).unwrap();
+    assert_eq!(csl[0]["title"], "Bridge to close: 50% of \"lorries\" & cars");
+    assert_eq!(csl[0]["accessed"]["date-parts"][0], serde_json::json!([2026, 5, 1]));
+    site.get("/a/express/harbour/r/1/cite").await.shows(&["Archived 2026-05-01T09:00:00Z (revision 1)", digest]);
+    let original = site.get("/a/express/harbour/r/1/id_").await;
+    assert_eq!((original.status, original.body.as_str()), (200, "<script>alert(1)</script>"));
+    assert_eq!(original.header("content-security-policy"), Some("sandbox; default-src 'none'"));
+    assert_eq!(original.header("content-type"), Some("text/html"));
+    assert_eq!(site.get("/a/express/harbour/r/2/id_").await.status, 404);
+    assert_eq!(site.get("/a/express/harbour/r?n=1").await.header("location"), Some("/a/express/harbour/r/1"));
+    assert_eq!(site.get("/a/express/harbour/r").await.header("location"), Some("/a/express/harbour/r/1"));
+}
+
+#[tokio::test]
+async fn a_calendar_counts_the_looks_of_each_day() {
+    let site = Site::open().await.with_bridge().await;
+    let again = content("Bridge closes today", "Lorries cross by ferry. Cars go round by Westport.");
+    site.record("express/harbour", again, "2026-06-02T20:00:00Z").await;
+    let redirect = site.get("/a/express/harbour/calendar").await;
+    assert_eq!(redirect.header("location"), Some("/a/express/harbour/calendar/2026"));
+    let page = site.get("/a/express/harbour/calendar/2026").await;
+    page.shows(&[
+        "<a href=\"/a/express/harbour?at=2026-06-02\" class=\"look size1 shade1\"",
+        "2 June: 1 revision, 1 sighting, ",
+        "3 revisions, 1 sighting",
+    ]);
+    let json = site.get("/a/express/harbour/calendar/2026.json").await.json();
+    let days = json["days"].as_array().unwrap();
+    assert_eq!(days.len(), 3);
+    assert_eq!((&days[2]["date"], &days[2]["sightings"]), (&"2026-06-02".into(), &1.into()));
+    site.get("/a/express/harbour/calendar/2025").await.shows(&["no looks", "2026 →"]);
+    for bad in ["0", "9999", "02026", "x", "-1"] {
+        assert_eq!(site.get(&format!("/a/express/harbour/calendar/{bad}")).await.status, 404, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn lists_of_changes_lead_back_to_the_first() {
+    let site = Site::open().await;
+    for number in 0..130 {
+        let at = format!("2026-05-01T{:02}:{:02}:00Z", number / 60, number % 60);
+        site.record(&format!("express/a{number}"), content("Bridge", "It closes."), &at).await;
+    }
+    let (mut address, mut seen) = ("/changes".to_owned(), Vec::new());
+    loop {
+        let page = site.get(&address).await;
+        seen.extend(
+            page.body.split("<li id=\"c").skip(1).map(|rest| rest.split('"').next().unwrap().parse::<u64>().unwrap()),
+        );
+        match page.body.split("<p class=\"more\"><a href=\"").nth(1) {
+            Some(rest) => address = rest.split('"').next().unwrap().to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (0..130).rev().collect::<Vec<u64>>());
+    let json = site.get("/changes.json?before=10").await.json();
+    assert_eq!(json["changes"].as_array().unwrap().len(), 10);
+    assert_eq!(site.get("/changes?before=x").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_source_lists_its_articles_and_filters_them() {
+    let site = Site::open().await.with_bridge().await;
+    site.observe("express/ferry", Observation::new(content("Ferry timetable", "From 6 to 24.")).label("timetable"))
+        .await;
+    site.archive.withdraw(&"express/ferry".parse().unwrap(), "legal").await.unwrap();
+    site.record("courier/mayor", content("Mayor resigns", "She did."), "2026-05-01T00:00:00Z").await;
+    let all = site.get("/s/express").await;
+    all.shows(&["Ferry timetable", "Bridge closes today", "3 revisions", "timetable"]);
+    all.hides(&["Mayor"]);
+    let withdrawn = site.get("/s/express?state=withdrawn&label=").await;
+    withdrawn.shows(&["Ferry timetable", "<option value=\"withdrawn\" selected>"]);
+    withdrawn.hides(&["Bridge closes today"]);
+    site.get("/s/express?label=timetable").await.shows(&["Ferry timetable"]);
+    site.get("/s/express?label=nothing").await.shows(&["No article matches."]);
+    assert_eq!(site.get("/s/nowhere").await.status, 404);
+    assert_eq!(site.get("/s/express?state=odd").await.status, 400);
+    let sources = site.get("/sources").await;
+    sources.shows(&["<a href=\"/s/courier\">courier</a>", "<a href=\"/s/express\">express</a>"]);
+    // The archive recorded the bridge on 10, 11 and 12 June, and the ferry on the last of these.
+    sources.shows(&[
+        "aria-label=\"4 revisions in 30 days\"",
+        "<rect x=\"108\" y=\"8\" width=\"3\" height=\"8\"/><rect x=\"112\" y=\"8\" width=\"3\" height=\"8\"/>\
+         <rect x=\"116\" y=\"0\" width=\"3\" height=\"16\"/>",
+    ]);
+    let listed = site.archive.list(ArticleFilter::default(), dateline::AsOf::NEWEST).await.unwrap().next().await;
+    assert!(listed.is_some());
+}
+
+#[tokio::test]
+async fn an_article_is_found_by_its_address_however_it_is_typed() {
+    let site = Site::open().await;
+    let seen = Observation::new(content("Bridge", "It closes.")).url("https://express.example/harbour");
+    site.observe("express/harbour", seen).await;
+    for typed in
+        ["https%3A%2F%2Fexpress.example%2Fharbour%3Futm_source%3Dx", "express.example/harbour", "express/harbour"]
+    {
+        let redirect = site.get(&format!("/lookup?url={typed}")).await;
+        assert_eq!((redirect.status, redirect.header("location")), (302, Some("/a/express/harbour")), "{typed}");
+    }
+    assert_eq!(site.get("/lookup.json?url=express.example/harbour").await.json()["article"]["revisionCount"], 1);
+    assert_eq!(site.get("/lookup?url=https://elsewhere.example/").await.status, 404);
+    assert_eq!(site.get("/lookup").await.header("location"), Some("/"));
+}
+
+#[tokio::test]
+async fn an_id_that_looks_like_a_twin_has_a_page_too() {
+    let site = Site::open().await;
+    site.record("express/data.json", content("Data", "Of July."), "2026-05-01T00:00:00Z").await;
+    site.get("/changes").await.shows(&["/a/express/data.json/r/1"]);
+    site.get("/s/express").await.shows(&["<a href=\"/a/express/data.json/\">Data</a>"]);
+    site.get("/a/express/data.json/").await.shows(&["<h1>Data</h1>", "href=\"/a/express/data.json/history\""]);
+    assert_eq!(site.get("/a/express/data.json.json").await.json()["article"]["revisionCount"], 1);
+    assert_eq!(
+        site.get("/a/express/data.json").await.status,
+        404,
+        "it is the JSON of express/data, which there is not"
+    );
+}
+
+#[tokio::test]
+async fn a_page_of_an_ordinary_article_weighs_little() {
+    let site = Site::open().await;
+    site.record("express/harbour", ordinary("Bridge to close in June", 800), "2026-05-01T09:00:00Z").await;
+    let more = ordinary("Bridge closes today", 800).block(BlockKind::CorrectionNote { text: "Corrected.".to_owned() });
+    site.record("express/harbour", more, "2026-05-02T09:00:00Z").await;
+    for address in Site::addresses().into_iter().filter(|address| !address.contains("..3")) {
+        let page = site.get(address).await;
+        assert_eq!(page.status, 200, "{address}");
+        assert!(page.body.len() < 30 << 10, "{address} has {} bytes", page.body.len());
+    }
+}
