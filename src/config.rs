@@ -86,6 +86,9 @@ pub struct Settings {
     /// Let `dateline expunge` destroy texts, from this machine
     #[arg(long, env = "DATELINE_ALLOW_EXPUNGE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub allow_expunge: Option<bool>,
+    /// Let webhooks have addresses of this machine and of private networks, and without encryption
+    #[arg(long, env = "DATELINE_WEBHOOK_ALLOW_PRIVATE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub webhook_allow_private: Option<bool>,
     /// Accept writes after the clock has jumped ahead by more than a day; archive times then stay that far ahead
     #[arg(long, env = "DATELINE_ALLOW_CLOCK_JUMP", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_short_help = true)]
     pub allow_clock_jump: Option<bool>,
@@ -232,6 +235,7 @@ impl Settings {
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
             witness: self.witness.or(other.witness),
+            webhook_allow_private: self.webhook_allow_private.or(other.webhook_allow_private),
             allow_origin: self.allow_origin.or(other.allow_origin),
             allow_clock_jump: self.allow_clock_jump.or(other.allow_clock_jump),
             grace_period: self.grace_period.or(other.grace_period),

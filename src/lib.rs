@@ -91,6 +91,8 @@
 // - `web`: pages for readers, over HTTP;
 // - `metrics`: shows monitoring what the layers below count;
 // - `witness`: asks witnesses to cosign checkpoints;
+// - `webhook_keys`: the keys that sign the messages of webhooks;
+// - `webhook`: sends changes to webhooks;
 // - `client`: a typed client, for the command line, tests and other programs;
 // - `ingest`: converts documents to articles;
 // - `export`: converts articles to documents;
@@ -155,6 +157,10 @@ mod telemetry;
 mod unix_socket;
 #[cfg(feature = "cli")]
 mod web;
+#[cfg(feature = "cli")]
+mod webhook;
+#[cfg(feature = "archive")]
+mod webhook_keys;
 #[cfg(feature = "wire")]
 mod wire;
 #[cfg(feature = "cli")]
@@ -278,6 +284,14 @@ pub mod internals {
     pub mod web {
         #![doc = "See the module of this name."]
         pub use crate::web::*;
+    }
+    pub mod webhook {
+        #![doc = "See the module of this name."]
+        pub use crate::webhook::*;
+    }
+    pub mod webhook_keys {
+        #![doc = "See the module of this name."]
+        pub use crate::webhook_keys::*;
     }
     pub mod wire {
         #![doc = "See the module of this name."]

@@ -254,6 +254,15 @@ impl Access {
         rules.named(&principal.name).filter(is_the_same).cloned()
     }
 
+    /// The principal with this name; `None` if it was revoked or has expired.
+    pub fn named(&self, name: &PrincipalName) -> Option<Arc<Principal>> {
+        if *name == self.owner.name {
+            return Some(Arc::clone(&self.owner));
+        }
+        let (rules, now) = (self.current().rules, self.clock.now());
+        rules.named(name).filter(|principal| principal.expires.is_none_or(|expires| expires > now)).cloned()
+    }
+
     /// The principals, in the order of the file.
     pub fn list(&self) -> Vec<Listed> {
         let listed = |principal: &Arc<Principal>| Listed {

@@ -375,6 +375,15 @@ pub enum SubscriptionError {
     /// The archive has the maximum number of subscriptions.
     #[error("the archive has {} subscriptions, which is the maximum; delete one first", Limits::SUBSCRIPTIONS_MAX)]
     TooMany,
+    /// A client cannot attach to a subscription whose changes the server sends to a webhook.
+    #[error("{0} has a webhook, so the server itself is its consumer; create another subscription to follow")]
+    HasWebhook(SubscriptionId),
+    /// The request is about the webhook of a subscription that has none.
+    #[error("{0} has no webhook; `dateline webhook create` makes a subscription with one")]
+    NoWebhook(SubscriptionId),
+    /// The archive has the maximum number of webhooks.
+    #[error("the archive has {} webhooks, which is the maximum; delete one first", Limits::WEBHOOKS_MAX)]
+    TooManyWebhooks,
     /// The subscription, or the archive, has the maximum number of parked changes.
     #[error(
         "{id} has {parked} parked changes, and at most {parked_max} are allowed{}; deal with some and resolve them \

@@ -68,6 +68,8 @@ pub struct Stats {
     pub engine: EngineStats,
     /// The durable subscriptions.
     pub subscriptions: SubscriptionStats,
+    /// The webhooks.
+    pub webhooks: WebhookCounts,
 }
 
 /// The durable subscriptions together.
@@ -79,6 +81,15 @@ pub struct SubscriptionStats {
     pub parked: usize,
     /// The greatest number of changes from an acknowledged position to the durable tail.
     pub lag_changes: u64,
+}
+
+/// The webhooks together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WebhookCounts {
+    /// How many send, or would if there were a change.
+    pub active: u32,
+    /// How many are paused or disabled.
+    pub stopped: u32,
 }
 
 /// What takes a look at the disk to know.
@@ -96,6 +107,8 @@ pub struct DiskStats {
     pub destruction_overdue: bool,
     /// The archive time of the first change that not all durable subscriptions have acknowledged.
     pub unacknowledged_since: Option<Timestamp>,
+    /// The archive time of the first change that the receiver of a webhook has not accepted.
+    pub undelivered_since: Option<Timestamp>,
 }
 
 /// For the layers above.
@@ -118,6 +131,7 @@ impl Archive {
                 parked: totals.parked,
                 lag_changes: tail.0.saturating_sub(lowest.0),
             },
+            webhooks: self.webhook_counts(),
         }
     }
 
@@ -133,8 +147,12 @@ impl Archive {
             };
             let tables = Tables::new(engine);
             let is_durable = |seq: &Seq| *seq < shared.tail().position.next_seq;
-            let unacknowledged = shared.subscriptions.lowest().filter(is_durable);
-            let unacknowledged = unacknowledged.map(|seq| tables.change(seq)).transpose()?.flatten();
+            let archived = |seq: Option<Seq>| -> Result<Option<Timestamp>, ArchiveError> {
+                let change = seq.filter(is_durable).map(|seq| tables.change(seq)).transpose()?.flatten();
+                Ok(change.map(|change| change.entry.archive_time))
+            };
+            let with_webhook = shared.subscriptions.with_webhook();
+            let undelivered = with_webhook.iter().map(|(_, record)| record.next_seq).min();
             let destruction_pending = tables.destruction_pending()?;
             let deadline = shared.clock.now().saturating_add_micros(-DESTRUCTION_OVERDUE_MICROS);
             Ok(DiskStats {
@@ -143,7 +161,8 @@ impl Archive {
                 is_full,
                 destruction_pending,
                 destruction_overdue: destruction_pending.is_some_and(|since| since < deadline),
-                unacknowledged_since: unacknowledged.map(|change| change.entry.archive_time),
+                unacknowledged_since: archived(shared.subscriptions.lowest())?,
+                undelivered_since: archived(undelivered)?,
             })
         };
         self.pools.reads.run(look).await

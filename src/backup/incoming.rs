@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::in_folder;
 use super::{BackupChain, BackupError, BackupFile};
-use crate::model::{Seq, SubscriptionId};
+use crate::model::{Seq, SubscriptionId, Webhook};
 use crate::store::engine::{own_file, own_folder};
 use crate::store::logfile::{LogEnd, LogHeader, LogReader};
 use crate::store::subscription::SubscriptionRecord;
@@ -112,10 +112,13 @@ impl Drop for IncomingBackup {
     }
 }
 
-/// The durable subscriptions without epoch and restored flag. A restore sets both anyway, and a consumer that attaches
-/// again without having made progress is not news.
+/// The durable subscriptions without epoch and restored flag, and without the attempts of their webhooks. A restore sets
+/// the first two anyway, and a consumer that attaches or tries again without having made progress is not news.
 fn comparable_subscriptions(end: LogEnd) -> Vec<(SubscriptionId, SubscriptionRecord)> {
-    let without_epoch = |(id, record)| (id, SubscriptionRecord { epoch: 0, restored: false, ..record });
+    let without_epoch = |(id, record): (_, SubscriptionRecord)| {
+        let webhook = record.webhook.map(|webhook| Webhook { attempt_time: None, ..webhook.with_new_message() });
+        (id, SubscriptionRecord { epoch: 0, restored: false, webhook, ..record })
+    };
     end.subscriptions.into_iter().map(without_epoch).collect()
 }
 

@@ -151,6 +151,10 @@ impl Facts {
                 findings.push((Severity::Warning, format!("witness {name} has not cosigned for an hour: {error}")));
             }
         }
+        if status.stopped_webhook_count > 0 {
+            let stopped = count(status.stopped_webhook_count.into(), "webhook");
+            findings.push((Severity::Warning, format!("{stopped} paused or disabled; see `dateline webhook list`")));
+        }
         if let Some((lag, max_lag)) = self.lag
             && lag > max_lag
         {
@@ -257,6 +261,12 @@ mod tests {
             (facts(|facts| facts.status.witnesses = vec![witness(98 * HOUR, "")]), Severity::Ok, "OK"),
             (facts(|facts| facts.status.witnesses = vec![witness(99 * HOUR + 1, "gone")]), Severity::Ok, "OK"),
             (facts(|facts| facts.status.witnesses = vec![witness(98 * HOUR, "gone")]), Severity::Warning, "gone"),
+            (facts(|facts| facts.status.webhook_count = 2), Severity::Ok, "OK"),
+            (
+                facts(|facts| facts.status.stopped_webhook_count = 1),
+                Severity::Warning,
+                "1 webhook paused or disabled; ",
+            ),
             (facts(|facts| facts.lag = Some((300, 300))), Severity::Ok, " lag=300s;300"),
             (facts(|facts| facts.lag = Some((301, 300))), Severity::Warning, "301 s behind, more than 300 s"),
             (

@@ -193,6 +193,7 @@ fn hint_of(error: &ServerError) -> Option<String> {
             let id = id.strip_prefix("subscriptions/").unwrap_or(id);
             format!("`dateline subscriptions parked {id}` lists them, and `retry` and `resolve` remove them")
         }
+        "WEBHOOK_UNKNOWN" => "`dateline webhook list` lists those that there are".to_owned(),
         "SUBSCRIPTION_EXISTS" => "`dateline watch --durable NAME` continues it".to_owned(),
         "CONSUMER_FENCED" => "give each consumer a subscription of its own".to_owned(),
         "HISTORY_DIVERGED" if !metadata("subscription").is_empty() => {

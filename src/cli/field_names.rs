@@ -3,7 +3,7 @@
 /// Fields, and the option or argument that sets each of them. Each entry covers the items of a repeated field as well.
 ///
 /// A field that a document may state, such as `content.language`, has no entry: the user may have given no option.
-const NAMES: [(&str, &str); 42] = [
+const NAMES: [(&str, &str); 44] = [
     ("name", "ARTICLE"),
     ("parent", "--source"),
     ("article_id", "--article"),
@@ -46,6 +46,8 @@ const NAMES: [(&str, &str); 42] = [
     ("start.archive_time", "--from"),
     ("start.resume_token", "--resume"),
     ("subscription_id", "--durable"),
+    ("webhook.url", "URL"),
+    ("overlap", "--overlap"),
 ];
 
 /// The option or argument that sets the field with this path, such as `filter.labels[0]`; the path itself if there is

@@ -55,6 +55,7 @@ mod times;
 mod verify;
 mod waiting;
 mod watch;
+mod webhook;
 mod withdraw;
 
 use std::borrow::Cow;
@@ -189,6 +190,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         Command::Export(_) => ("export", Access::Existing),
         Command::Watch(_) => ("watch", Access::Existing),
         Command::Subscriptions(_) => ("subscriptions", Access::Existing),
+        Command::Webhook(_) => ("webhook", Access::Existing),
         Command::Backup(args) if args.check => {
             backup::check(globals, args, &mut out).await?;
             return out.finish();
@@ -267,6 +269,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Export(args) => export::run(session, &args, globals, out).await,
         Command::Watch(args) => watch::run(session, &args, out).await,
         Command::Subscriptions(args) => subscriptions::run(session, &args, out).await,
+        Command::Webhook(args) => webhook::run(session, &args, out).await,
         Command::Token(args) => access::token(session, &args.command, out).await,
         Command::Whoami => access::whoami(session, out).await,
         Command::Expunge(args) => expunge::run(session, args, out).await,

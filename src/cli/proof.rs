@@ -73,7 +73,12 @@ async fn stamp(document: &[u8], note: &[u8], authority: &Url, path: &Path, out: 
     let request = TimestampRequest::new(note).map_err(|error| {
         Failure::new(Exit::Failed, format!("the operating system returned no random bytes: {error}"))
     })?;
-    let poster = Poster::new(fetch::Options { body_bytes_max: REPLY_BYTES_MAX, ..fetch::Options::default() });
+    // The address is the user's own choice, so it may be of a private network.
+    let poster = Poster::new(fetch::Options {
+        allow_private: true,
+        body_bytes_max: REPLY_BYTES_MAX,
+        ..fetch::Options::default()
+    });
     let reply = poster.post(authority, "application/timestamp-query", request.encode()).await;
     let reply = reply.map_err(|error| Failure::new(Exit::Unreachable, error))?;
     let refused = |why: &dyn std::fmt::Display| {

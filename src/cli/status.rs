@@ -62,6 +62,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         ("Changes", Some(format!("{}{}", snapshot.next_seq, last.unwrap_or_default()))),
         ("Signed", signed),
         ("Witnesses", witnesses),
+        ("Webhooks", webhooks(&status, out)),
         ("Clock", Some(clock).filter(|clock| !clock.is_empty())),
         ("Destroyed", pending),
         ("On disk", Some(size(status.disk_bytes))),
@@ -77,6 +78,19 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         }
     }
     Ok(())
+}
+
+/// How many webhooks there are, and how many of them send nothing.
+fn webhooks(status: &pb::GetStatusResponse, out: &Output) -> Option<String> {
+    let (count, stopped) = (status.webhook_count, status.stopped_webhook_count);
+    match (count, stopped) {
+        (0, _) => None,
+        (count, 0) => Some(count.to_string()),
+        (count, stopped) => {
+            let stopped = format!("{stopped} of them paused or disabled; `dateline webhook list` says why");
+            Some(format!("{count}, {}", out.painter().paint(style::BAD, &stopped)))
+        }
+    }
 }
 
 /// What became of the last request to a witness.

@@ -216,6 +216,7 @@ impl ServerError {
                 | "STREAM_STALLED"
                 | "SUBSCRIBER_STALLED"
                 | "TOO_MANY_STREAMS"
+                | "TOO_MANY_WEBHOOK_TESTS"
                 | "QUEUE_FULL"
                 | "MESSAGES_IN_FLIGHT"
                 | "STORAGE_FULL"

@@ -145,7 +145,7 @@ fn connect_error(url: String, error: ConnectError, connect_timeout: Duration) ->
 }
 
 /// hyper panics if the limit is lower.
-const HEAD_BYTES_MIN: usize = 8192;
+pub(super) const HEAD_BYTES_MIN: usize = 8192;
 
 fn outcome(url: &Url, conditional: bool, response: Response<Incoming>) -> Result<HttpOutcome, FetchError> {
     let code = response.status();

@@ -42,7 +42,7 @@ pub use self::network::Later;
 pub use self::network::{Network, SystemNetwork};
 pub use self::options::Options;
 pub use self::page::{Fetched, NotModified, Page, Redirect, Validators};
-pub use self::post::Poster;
+pub use self::post::{Poster, ReplyHead};
 pub use self::robots::RobotsRefusal;
 #[cfg(feature = "internals")]
 pub use self::robots::{Disallowed, PRODUCT, Rules};

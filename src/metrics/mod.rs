@@ -29,7 +29,7 @@ use self::page::Page;
 use crate::archive::Archive;
 use crate::archive::stats::DiskStats;
 use crate::server::Stats;
-use crate::service::Signer;
+use crate::service::{Signer, Webhooks};
 
 /// The connections that may be open at once. More are closed at once.
 const CONNECTIONS_MAX: usize = 16;
@@ -54,6 +54,8 @@ pub struct Sources {
     pub stats: Arc<Stats>,
     /// Who signs its checkpoints.
     pub signer: Option<Arc<Signer>>,
+    /// Its webhooks.
+    pub webhooks: Option<Arc<Webhooks>>,
 }
 
 /// Answers requests on `listener`. Does not return.

@@ -19,7 +19,7 @@ use crate::histogram::Counts;
 use crate::model::{Snapshot, Timestamp};
 use crate::server::{MethodStats, Stats};
 use crate::service::code_name;
-use crate::service::{Signer, SubscriberKind};
+use crate::service::{Signer, SubscriberKind, Webhooks};
 
 const MICROS_PER_SECOND: f64 = 1e6;
 /// The codes that each method always has a count of, even if that is 0: OK, and those that an alert watches. A count that
@@ -40,6 +40,7 @@ pub(super) struct Page {
     disk: Option<DiskStats>,
     server: Arc<Stats>,
     signer: Option<Arc<Signer>>,
+    webhooks: Option<Arc<Webhooks>>,
     process: Process,
 }
 
@@ -57,6 +58,7 @@ impl Page {
             disk,
             server: Arc::clone(&sources.stats),
             signer: sources.signer.clone(),
+            webhooks: sources.webhooks.clone(),
             process: Process::now(),
         }
     }
@@ -133,6 +135,23 @@ impl Page {
             )?;
         }
         to.gauge("dateline_parked_changes", "Changes that consumers have parked", &(subscriptions.parked as u64))
+    }
+
+    fn encode_webhooks(&self, to: &mut Encoder<'_>) -> fmt::Result {
+        let counts = self.archive.webhooks;
+        let mut family = to.family("dateline_webhooks", "Webhooks", MetricType::Gauge)?;
+        family.gauge(&[("state", "active")], &u64::from(counts.active))?;
+        family.gauge(&[("state", "stopped")], &u64::from(counts.stopped))?;
+        if let Some(webhooks) = &self.webhooks {
+            let stats = webhooks.stats();
+            let help = "Attempts to send a message to a webhook";
+            let mut family = to.family("dateline_webhook_attempts", help, MetricType::Counter)?;
+            family.counter(&[("outcome", "accepted")], &stats.accepted_count)?;
+            family.counter(&[("outcome", "failed")], &stats.failed_count)?;
+        }
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let help = "Age of the oldest change that a webhook has not been able to send";
+        to.gauge("dateline_webhook_lag_seconds", help, &self.seconds_since(disk.undelivered_since))
     }
 
     fn encode_writes(&self, to: &mut Encoder<'_>) -> fmt::Result {
@@ -265,6 +284,7 @@ impl Collector for Page {
         let to = &mut Encoder(encoder);
         self.encode_calls(to)?;
         self.encode_clients(to)?;
+        self.encode_webhooks(to)?;
         self.encode_writes(to)?;
         self.encode_caches(to)?;
         self.encode_storage(to)?;

@@ -109,6 +109,20 @@ pub struct FeedQuery {
     pub kinds: ChangeKinds,
 }
 
+/// How much of a change is delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeedView {
+    /// The attributes that the log has.
+    #[default]
+    Basic,
+    /// The attributes and the full content.
+    Full,
+    /// The attributes, and the differences from the content before.
+    Diff,
+    /// The attributes, and the replay request: the request that would reproduce the change in an empty archive.
+    Request,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,12 @@ pub struct Limits {
 impl Limits {
     /// The maximum number of durable subscriptions of an archive.
     pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+    /// The maximum number of webhooks of an archive. Each has at most one message on its way, of about 1 MiB.
+    pub const WEBHOOKS_MAX: usize = 100;
+    /// The length of the URL of a webhook, in bytes.
+    pub const WEBHOOK_URL_BYTES_MAX: usize = 2_048;
+    /// The maximum number of keys that sign the messages of one webhook.
+    pub const WEBHOOK_KEYS_MAX: usize = 4;
     /// The maximum number of revisions that one request to destroy texts names.
     pub const EXPUNGED_REVISIONS_MAX: usize = 1_000;
     /// The most sources that one token is granted.

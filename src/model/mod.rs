@@ -31,6 +31,7 @@ pub mod timestamp;
 pub mod unseen;
 pub mod url_key;
 pub mod verification;
+pub mod webhook;
 mod word_bounds;
 
 pub use absence::{Absence, AbsenceLook, AbsenceReason, AbsenceRecord, AbsenceRun, ArticleState};
@@ -47,7 +48,7 @@ pub use digest::{ContentDigest, LogDigest, RequestDigest};
 pub use expunge::{
     ExpungeOrder, ExpungeReason, ExpungeRegister, Expunged, ExpungedChange, Expunging, RegisteredExpunge,
 };
-pub use feed::{ChangeKind, ChangeKinds, FeedQuery};
+pub use feed::{ChangeKind, ChangeKinds, FeedQuery, FeedView};
 pub use fetch::Fetch;
 pub use field_errors::{FieldError, FieldErrorKind, FieldErrors};
 pub use filter::{ArticleFilter, TimeRange};
@@ -63,3 +64,4 @@ pub use seq::{Position, PositionError, Seq, Snapshot};
 pub use time_text::TimeTextError;
 pub use timestamp::Timestamp;
 pub use url_key::{ArticleUrl, UrlKey};
+pub use webhook::{Webhook, WebhookScheme, WebhookState, WebhookUpdate};

@@ -53,7 +53,11 @@ use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;
 use crate::service::{AccessHandler, AdminHandler, ArchiveHandler, Context, FeedHandler, IntegrityHandler, Memory};
-pub use crate::service::{Signer, Witness};
+pub use crate::service::{
+    NextChanges, Signer, WebhookConsumer, WebhookHold, WebhookStats, WebhookTest, WebhookTested, Webhooks, Witness,
+};
+pub use crate::webhook_keys::WebhookKeysError;
+pub use crate::wire::WebhookUrls;
 use crate::wire::pb::access_service_server::AccessServiceServer;
 use crate::wire::pb::admin_service_server::AdminServiceServer;
 use crate::wire::pb::archive_service_server::ArchiveServiceServer;
@@ -100,6 +104,8 @@ pub struct Options {
     pub allow_expunge: bool,
     /// Who may do what, and where it is written down who was denied what. Default: the server does not tell its callers apart, and each may do everything.
     pub access: Option<Arc<Access>>,
+    /// The webhooks to which somebody sends. Default: none, and none can be created.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
     pub stats: Option<Arc<Stats>>,
     /// The origins whose web pages may call the server. Default: none.
@@ -128,6 +134,7 @@ impl Default for Options {
             signer: None,
             allow_expunge: false,
             access: None,
+            webhooks: None,
             stats: None,
             allow_origin: Vec::new(),
             continue_trace: None,
@@ -369,6 +376,7 @@ fn context(archive: Arc<Archive>, options: &Options, weakenings: Arc<[pb::Weaken
         memory: Memory::default(),
         signer: options.signer.clone(),
         access: options.access.clone(),
+        webhooks: options.webhooks.clone(),
         weakenings,
     }
 }

@@ -89,6 +89,7 @@ impl AdminService for AdminHandler {
             Some(ArchiveError::Unavailable(Unavailable::StorageFull { .. })) => pb::StorageState::Full,
             Some(_) => pb::StorageState::Failed,
         };
+        let webhooks = archive.stats().webhooks;
         let status = pb::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             format_version: FORMAT_VERSION,
@@ -109,6 +110,8 @@ impl AdminService for AdminHandler {
             destruction_pending_since: destruction_pending.map(timestamp_to_pb),
             witnesses: witnesses.map(|witness| witness.as_ref().into()).collect(),
             weakenings: self.context.weakenings.iter().map(|weakening| i32::from(*weakening)).collect(),
+            webhook_count: webhooks.active + webhooks.stopped,
+            stopped_webhook_count: webhooks.stopped,
         };
         if is_administrator {
             return Ok(Response::new(status));

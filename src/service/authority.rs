@@ -65,7 +65,9 @@ pub fn required(path: &str) -> Option<Required> {
             | "SeekSubscription"
             | "ParkChange"
             | "ListParkedChanges"
-            | "ResolveParkedChanges" => Required::On(Subscribe),
+            | "ResolveParkedChanges"
+            | "TestWebhook"
+            | "RotateWebhookKey" => Required::On(Subscribe),
             _ => return None,
         },
         ("dateline.v1.AdminService", method) => match method {

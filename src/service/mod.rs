@@ -24,6 +24,7 @@ mod render;
 mod sink;
 pub mod status;
 mod verify;
+mod webhooks;
 mod witnesses;
 
 use std::sync::Arc;
@@ -40,9 +41,10 @@ pub use authority::{Required, required};
 pub use caller::{Caller, PeerIdentity, PeerPlace, PerPeer};
 pub use checkpoints::Signer;
 pub(crate) use feed::encode_change;
-pub use feed::{FeedHandler, FeedStats, Memory, SubscriberKind};
+pub use feed::{FeedHandler, FeedStats, Memory, NextChanges, SubscriberKind, WebhookConsumer};
 pub use integrity::IntegrityHandler;
 pub use methods::{is_stream, methods};
+pub use webhooks::{WebhookHold, WebhookStats, WebhookTest, WebhookTested, Webhooks};
 pub use witnesses::Witness;
 
 use self::status::Refusal;
@@ -74,6 +76,8 @@ pub struct Context {
     pub signer: Option<Arc<Signer>>,
     /// Who may do what; `None` if the server does not tell its callers apart.
     pub access: Option<Arc<Access>>,
+    /// The webhooks; `None` if nobody sends to them.
+    pub webhooks: Option<Arc<Webhooks>>,
     /// What the server leaves open to others, for its status.
     pub weakenings: Arc<[pb::Weakening]>,
 }
@@ -102,6 +106,7 @@ impl Context {
             memory: Memory::default(),
             signer: None,
             access: None,
+            webhooks: None,
             weakenings: Arc::default(),
         }
     }

@@ -15,6 +15,7 @@ use crate::access::{AccessError, Permission, Unauthenticated};
 use crate::archive::ArchiveError;
 use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable, excerpt};
 use crate::model::{Limits, SubscriptionId};
+use crate::webhook_keys::WebhookKeysError;
 use crate::wire::{ERROR_DOMAIN, FieldError, FieldErrors, status_to_pb};
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -196,6 +197,31 @@ impl Refusal {
             }
             AccessError::Randomness(_) => Self::internal(),
         }
+    }
+
+    /// Nobody sends to webhooks: the archive is not served, or only to this process.
+    pub(super) fn webhooks_unavailable() -> Self {
+        let message = "nothing sends to webhooks here; start a server with `dateline serve`, and try again";
+        Self::new(Code::FailedPrecondition, "WEBHOOKS_UNAVAILABLE", message)
+    }
+
+    /// Too many tests of webhooks are waiting.
+    pub(super) fn too_many_webhook_tests(waiting: usize) -> Self {
+        let message = format!("{waiting} tests of webhooks are waiting, which is the maximum; try again in a moment");
+        Self::new(Code::ResourceExhausted, "TOO_MANY_WEBHOOK_TESTS", message).worth_retrying()
+    }
+
+    /// The keys of webhooks could not be changed.
+    pub(super) fn webhook_keys_unusable(error: &WebhookKeysError) -> Self {
+        // The path is the operator's.
+        tracing::error!(%error, "the keys of webhooks could not be changed");
+        let message = "the keys of webhooks cannot be changed; the server's log says why";
+        Self::new(Code::FailedPrecondition, "WEBHOOK_KEYS_UNUSABLE", message)
+    }
+
+    /// What happened, for people.
+    pub(super) fn message(&self) -> &str {
+        &self.0.message
     }
 
     /// The revision has no original.
@@ -470,6 +496,9 @@ fn subscription(error: &SubscriptionError) -> Refusal {
                 .with("delivered_next_seq", delivered)
         }
         SubscriptionError::TooMany => Refusal::new(Code::ResourceExhausted, "TOO_MANY_SUBSCRIPTIONS", error),
+        SubscriptionError::HasWebhook(id) => refusal(Code::FailedPrecondition, "SUBSCRIPTION_HAS_WEBHOOK", id),
+        SubscriptionError::NoWebhook(id) => refusal(Code::FailedPrecondition, "WEBHOOK_UNKNOWN", id),
+        SubscriptionError::TooManyWebhooks => Refusal::new(Code::ResourceExhausted, "TOO_MANY_WEBHOOKS", error),
         SubscriptionError::TooManyParked { id, parked, parked_max } => {
             refusal(Code::ResourceExhausted, "TOO_MANY_PARKED", id)
                 .with("parked", parked)

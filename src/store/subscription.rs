@@ -11,8 +11,9 @@ use super::record::{name_from_stored, name_to_stored};
 use super::seal::{seal, unseal};
 use super::{Batch, StoreError, stored};
 use crate::model::{
-    ArticleFilter, ArticleState, ChangeKinds, ContentParts, FeedQuery, PrincipalName, RequestDigest, RequestId, Seq,
-    SourceId, SourcePattern, SourceScope, SubscriptionId, TimeRange, Timestamp, UrlKey,
+    ArticleFilter, ArticleState, ChangeKinds, ContentParts, FeedQuery, FeedView, PrincipalName, RequestDigest,
+    RequestId, Seq, SourceId, SourcePattern, SourceScope, SubscriptionId, TimeRange, Timestamp, UrlKey, Webhook,
+    WebhookScheme, WebhookState,
 };
 
 /// The stored state of a durable subscription.
@@ -37,6 +38,8 @@ pub struct SubscriptionRecord {
     pub owner: Option<PrincipalName>,
     /// The latest moves that had a request id, the earliest first.
     pub moves: Vec<(RequestId, RequestDigest)>,
+    /// Where the server sends its changes; `None` if it waits for a consumer.
+    pub webhook: Option<Webhook>,
     /// The parked changes. Each is stored under a key of its own.
     pub parked: Arc<BTreeMap<Seq, ParkedChange>>,
 }
@@ -48,11 +51,14 @@ impl SubscriptionRecord {
         format!("s{:x}", self.epoch)
     }
 
-    /// The record as it can be kept with a log that ends at `end`: the position is lowered to that, and parked changes
-    /// from there on are dropped.
+    /// The record as it can be kept with a log that ends at `end`: the position is lowered to that, parked changes from
+    /// there on are dropped, and so is what was sent of them.
     #[must_use]
     pub fn within(mut self, end: Seq) -> Self {
         self.next_seq = self.next_seq.min(end);
+        if self.webhook.as_ref().is_some_and(|webhook| webhook.unaccepted_until.is_some_and(|until| until > end)) {
+            self.webhook = self.webhook.map(Webhook::with_new_message);
+        }
         if self.parked.keys().next_back().is_some_and(|last| *last >= end) {
             Arc::make_mut(&mut self.parked).retain(|seq, _| *seq < end);
         }
@@ -141,7 +147,63 @@ pub(super) fn to_stored(record: &SubscriptionRecord) -> stored::Subscription {
         created_by: record.created_by.0.to_vec(),
         moves: record.moves.iter().map(move_to_stored).collect(),
         owner: record.owner.as_ref().map(|owner| owner.as_str().to_owned()).unwrap_or_default(),
+        webhook: record.webhook.as_ref().map(webhook_to_stored),
     }
+}
+
+fn webhook_to_stored(webhook: &Webhook) -> stored::Webhook {
+    stored::Webhook {
+        url: webhook.url.clone(),
+        view: match webhook.view {
+            FeedView::Basic => 0,
+            FeedView::Full => 1,
+            FeedView::Diff => 2,
+            FeedView::Request => 3,
+        },
+        scheme: match webhook.scheme {
+            WebhookScheme::Ed25519 => 0,
+            WebhookScheme::HmacSha256 => 1,
+        },
+        state: match webhook.state {
+            WebhookState::Active => 0,
+            WebhookState::Paused => 1,
+            WebhookState::Disabled => 2,
+        },
+        failed_attempts: webhook.failed_attempts,
+        attempt_time: webhook.attempt_time.map(Timestamp::micros),
+        next_attempt_time: webhook.next_attempt_time.map(Timestamp::micros),
+        error: webhook.error.clone(),
+        unaccepted_until: webhook.unaccepted_until.map(|seq| seq.0),
+    }
+}
+
+fn webhook_from_stored(message: stored::Webhook) -> Option<Webhook> {
+    Some(Webhook {
+        url: message.url,
+        view: match message.view {
+            0 => FeedView::Basic,
+            1 => FeedView::Full,
+            2 => FeedView::Diff,
+            3 => FeedView::Request,
+            _ => return None,
+        },
+        scheme: match message.scheme {
+            0 => WebhookScheme::Ed25519,
+            1 => WebhookScheme::HmacSha256,
+            _ => return None,
+        },
+        state: match message.state {
+            0 => WebhookState::Active,
+            1 => WebhookState::Paused,
+            2 => WebhookState::Disabled,
+            _ => return None,
+        },
+        failed_attempts: message.failed_attempts,
+        attempt_time: optional_time(message.attempt_time)?,
+        next_attempt_time: optional_time(message.next_attempt_time)?,
+        error: message.error,
+        unaccepted_until: message.unaccepted_until.map(Seq),
+    })
 }
 
 fn move_to_stored((id, digest): &(RequestId, RequestDigest)) -> stored::SubscriptionMove {
@@ -170,6 +232,10 @@ pub(super) fn from_stored(message: stored::Subscription) -> Option<SubscriptionR
             owner => Some(PrincipalName::parse(owner).ok()?),
         },
         moves: message.moves.iter().map(move_from_stored).collect::<Option<_>>()?,
+        webhook: match message.webhook {
+            None => None,
+            Some(webhook) => Some(webhook_from_stored(webhook)?),
+        },
         parked: Arc::default(),
     })
 }
@@ -221,8 +287,15 @@ fn range_to_stored(range: TimeRange) -> stored::TimeRange {
 }
 
 fn range_from_stored(range: stored::TimeRange) -> Option<TimeRange> {
-    let time = |micros: Option<i64>| micros.map(|micros| Timestamp::from_micros(micros).ok_or(())).transpose().ok();
-    Some(TimeRange { start: time(range.start)?, end: time(range.end)? })
+    Some(TimeRange { start: optional_time(range.start)?, end: optional_time(range.end)? })
+}
+
+/// A time that may be missing; `None` if it is not one.
+fn optional_time(micros: Option<i64>) -> Option<Option<Timestamp>> {
+    match micros {
+        None => Some(None),
+        Some(micros) => Timestamp::from_micros(micros).map(Some),
+    }
 }
 
 #[cfg(test)]
@@ -254,6 +327,15 @@ mod tests {
             created_by: RequestDigest([7; 16]),
             owner: PrincipalName::parse("indexer").ok(),
             moves: vec![(RequestId::parse("back-to-friday").unwrap(), RequestDigest([8; 16]))],
+            webhook: Some(Webhook {
+                state: WebhookState::Paused,
+                failed_attempts: 9,
+                attempt_time: at(10),
+                next_attempt_time: at(11),
+                error: "its receiver replied 500".to_owned(),
+                unaccepted_until: Some(Seq(8)),
+                ..Webhook::new("https://index.example/".to_owned(), FeedView::Diff, WebhookScheme::HmacSha256)
+            }),
             parked: Arc::default(),
         };
         let id = SubscriptionId::parse("index").unwrap();

@@ -52,6 +52,8 @@ impl Reads {
             memory: Memory::default(),
             signer,
             access,
+            // Pages change nothing.
+            webhooks: None,
             weakenings: Arc::default(),
         };
         Self {

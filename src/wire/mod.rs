@@ -18,6 +18,8 @@ pub mod request;
 mod to_pb;
 pub mod token;
 pub mod verification;
+#[cfg(feature = "archive")]
+mod webhook;
 
 #[expect(clippy::all, clippy::allow_attributes_without_reason, reason = "generated from proto/dateline/v1")]
 pub mod pb {
@@ -49,6 +51,9 @@ pub use to_pb::{
     feed_kind_to_pb, feed_kinds_to_pb, fetch_to_pb, snapshot_to_pb, status_from_pb, status_to_pb, timestamp_to_pb,
     word_delta_to_pb,
 };
+
+#[cfg(feature = "archive")]
+pub use webhook::{WebhookUrls, feed_view, feed_view_to_pb, webhook, webhook_state, webhook_to_pb, webhook_url};
 
 /// The compiled contract, as a `google.protobuf.FileDescriptorSet`.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/dateline_descriptor.bin"));

@@ -86,6 +86,8 @@ pub async fn run(archive: &Archive, signer: &Signer, options: &Options) -> Infal
         idle_timeout: options.timeout,
         timeout: options.timeout,
         body_bytes_max: ANSWER_BYTES_MAX,
+        // The operator named the witnesses.
+        allow_private: true,
         ..fetch::Options::default()
     });
     join_all(signer.witnesses().iter().map(|witness| follow(archive, signer, witness, &poster, options))).await;

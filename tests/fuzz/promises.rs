@@ -288,6 +288,7 @@ requests! {
     GetCheckpointRequest GetInclusionProofRequest GetConsistencyProofRequest ListLogKeysRequest
     ExpungeRevisionsRequest
     GetCallerRequest CreateTokenRequest ListTokensRequest RevokeTokenRequest
+    TestWebhookRequest RotateWebhookKeyRequest
 }
 
 /// Longer messages are rejected by their length alone.

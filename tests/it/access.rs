@@ -529,6 +529,12 @@ async fn a_durable_subscription_is_its_owners() {
     let attach = pb::SubscribeRequest { subscription: name.clone(), ..Default::default() };
     let attached = stranger.stream::<_, pb::SubscribeResponse>(&feed("Subscribe"), attach.clone()).await;
     assert_eq!(attached.map(drop).unwrap_err().code(), Code::PermissionDenied);
+    let test = pb::TestWebhookRequest { name: name.clone() };
+    let tested = stranger.unary::<_, pb::TestWebhookResponse>(&feed("TestWebhook"), test).await;
+    assert_eq!(tested.unwrap_err().code(), Code::PermissionDenied);
+    let rotate = pb::RotateWebhookKeyRequest { name: name.clone(), overlap: None };
+    let rotated = stranger.unary::<_, pb::RotateWebhookKeyResponse>(&feed("RotateWebhookKey"), rotate).await;
+    assert_eq!(rotated.unwrap_err().code(), Code::PermissionDenied);
     let delete = pb::DeleteSubscriptionRequest { name: name.clone(), ..Default::default() };
     let deleted = stranger.unary::<_, pb::DeleteSubscriptionResponse>(&feed("DeleteSubscription"), delete).await;
     assert_eq!(deleted.unwrap_err().code(), Code::PermissionDenied);

@@ -332,6 +332,16 @@ async fn each_bad_field_of_a_feed_request_is_reported() {
     assert_eq!(refused(feed.list_parked_changes(list).await, "FIELD_INVALID").0, ["name", "page_size", "view"]);
     let resolve = pb::ResolveParkedChangesRequest { name: "x".into(), seqs: Vec::new() };
     assert_eq!(refused(feed.resolve_parked_changes(resolve).await, "FIELD_INVALID").0, ["name", "seqs"]);
+    let test = pb::TestWebhookRequest { name: "x".into() };
+    assert_eq!(refused(feed.test_webhook(test).await, "FIELD_INVALID").0, ["name"]);
+    let overlap = Some(Duration { seconds: 31 * 24 * 60 * 60, nanos: 0 });
+    let rotate = pb::RotateWebhookKeyRequest { name: "x".into(), overlap };
+    assert_eq!(refused(feed.rotate_webhook_key(rotate).await, "FIELD_INVALID").0, ["name", "overlap"]);
+    let webhook = Some(pb::Webhook { url: "x".into(), view: 9, scheme: 9, state: 9, ..pb::Webhook::default() });
+    let subscription = Some(pb::Subscription { webhook, ..pb::Subscription::default() });
+    let create = pb::CreateSubscriptionRequest { subscription_id: "x".into(), subscription, start: None };
+    let expected = ["url", "view", "scheme", "state"].map(|field| format!("subscription.webhook.{field}"));
+    assert_eq!(refused(feed.create_subscription(create).await, "FIELD_INVALID").0, expected);
     let acknowledge = pb::AcknowledgeSubscriptionRequest { name: "x".into(), epoch: 0, next_seq: 1 };
     assert_eq!(refused(feed.acknowledge_subscription(acknowledge).await, "FIELD_INVALID").0, ["name", "epoch"]);
     server.stop().await;

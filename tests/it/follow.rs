@@ -74,6 +74,18 @@ impl ChangeFeedService for Script {
     async fn list_changes(&self, _: Request<pb::ListChangesRequest>) -> Result<Response<PageFrame>, Status> {
         unreachable!()
     }
+    async fn test_webhook(
+        &self,
+        _: Request<pb::TestWebhookRequest>,
+    ) -> Result<Response<pb::TestWebhookResponse>, Status> {
+        unreachable!()
+    }
+    async fn rotate_webhook_key(
+        &self,
+        _: Request<pb::RotateWebhookKeyRequest>,
+    ) -> Result<Response<pb::RotateWebhookKeyResponse>, Status> {
+        unreachable!()
+    }
     async fn create_subscription(
         &self,
         _: Request<pb::CreateSubscriptionRequest>,

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Each module, and the other modules that it may use.
-const MAY_USE: [(&str, &[&str]); 26] = [
+const MAY_USE: [(&str, &[&str]); 28] = [
     ("model", &[]),
     ("unix_socket", &[]),
     ("clock", &["model"]),
@@ -23,21 +23,38 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("proof", &["store", "model"]),
     ("archive", &["backup", "store", "model", "clock", "histogram"]),
     ("wire", &["model"]),
-    ("service", &["wire", "access", "archive", "proof", "protobuf", "model"]),
+    ("webhook_keys", &["store", "model"]),
+    ("service", &["wire", "access", "archive", "proof", "protobuf", "webhook_keys", "model"]),
     ("ingest", &["model"]),
     ("fetch", &[]),
     ("export", &["model"]),
     ("client", &["unix_socket", "wire", "proof", "model"]),
     ("capture", &["client", "wire", "ingest", "fetch", "export", "model", "clock"]),
-    ("server", &["unix_socket", "service", "wire", "access", "archive", "proof", "model", "clock", "histogram"]),
+    (
+        "server",
+        &[
+            "unix_socket",
+            "service",
+            "wire",
+            "access",
+            "archive",
+            "proof",
+            "webhook_keys",
+            "model",
+            "clock",
+            "histogram",
+        ],
+    ),
     ("metrics", &["server", "service", "archive", "model", "clock", "histogram"]),
     ("web", &["service", "wire", "export", "access", "archive", "model"]),
     ("evidence", &["proof", "wire", "model"]),
     ("witness", &["server", "archive", "proof", "fetch", "model"]),
+    ("webhook", &["server", "webhook_keys", "wire", "archive", "fetch", "model"]),
     (
         "cli",
         &[
             "witness",
+            "webhook",
             "capture",
             "client",
             "wire",

@@ -48,5 +48,6 @@ mod support;
 mod tls;
 mod verify;
 mod web;
+mod webhooks;
 mod wire;
 mod witnesses;

@@ -9,7 +9,7 @@ use dateline::internals::archive::{Archive, Options};
 use dateline::internals::clock::SystemClock;
 use dateline::internals::metrics::{self, Sources};
 use dateline::internals::proof::LogKey;
-use dateline::internals::server::{self, Signer};
+use dateline::internals::server::{self, Signer, WebhookUrls, Webhooks};
 use dateline::internals::store::engine::memory::{Fault, MemoryEngine};
 use dateline::internals::wire::pb;
 use dateline::internals::witness;
@@ -30,11 +30,11 @@ impl Monitored {
     async fn over(archive: Archive, options: server::Options) -> Self {
         let stats = Arc::default();
         let options = server::Options { stats: Some(Arc::clone(&stats)), ..options };
-        let signer = options.signer.clone();
+        let (signer, webhooks) = (options.signer.clone(), options.webhooks.clone());
         let server = TestServer::over(archive, options).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let sources = Sources { archive: Arc::clone(&server.archive), stats, signer };
+        let sources = Sources { archive: Arc::clone(&server.archive), stats, signer, webhooks };
         tokio::spawn(metrics::serve(listener, sources));
         Self { server, address }
     }
@@ -122,7 +122,8 @@ async fn the_table_of_metrics_has_what_a_scrape_has_and_nothing_else() {
     let directory = TempDir::new().unwrap();
     let signer = Signer::from_pem(LogKey::generate().unwrap().as_bytes(), "example.org/log").unwrap();
     let signer = Arc::new(signer.with_witnesses([witness::parse(&witnesses::unreachable()).unwrap()]));
-    let options = server::Options { signer: Some(signer), ..server::Options::default() };
+    let webhooks = Webhooks::open(directory.path(), None, WebhookUrls::Https).unwrap();
+    let options = server::Options { signer: Some(signer), webhooks: Some(webhooks), ..server::Options::default() };
     let (archive, clock) = (directory.path().join("archive"), Arc::new(SystemClock));
     let (archive, _) = Archive::open_or_create(&archive, &Options::default(), clock, crate::server::holder()).unwrap();
     let monitored = Monitored::over(archive, options).await;

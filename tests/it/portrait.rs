@@ -321,6 +321,9 @@ async fn subscriptions(archive: &Archive, text: &mut String) {
         write!(text, ", sources {sources:?}, articles {articles:?}, labels {:?}", filter.labels).unwrap();
         write!(text, ", languages {:?}, urls {prefix:?}, states {:?}", filter.languages, filter.states).unwrap();
         writeln!(text, ", kinds {:#x}", kinds.bits()).unwrap();
+        if let Some(webhook) = &record.webhook {
+            writeln!(text, "  sends to {webhook:?}").unwrap();
+        }
         for (request, digest) in &record.moves {
             writeln!(text, "  moved by request {request} with digest {:x?}", digest.0).unwrap();
         }

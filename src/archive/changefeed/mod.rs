@@ -51,20 +51,8 @@ pub use crate::archive::changefeed::view::ChangeAt;
 use crate::archive::position::Tail;
 use crate::archive::read::reader::Reader;
 use crate::archive::{Archive, ArchiveError};
+pub use crate::model::FeedView;
 use crate::model::{FeedQuery, Position, Seq, Snapshot};
-
-/// How much of a change is delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FeedView {
-    /// The attributes that the log has.
-    Basic,
-    /// The attributes and the full content.
-    Full,
-    /// The attributes, and the differences from the content before.
-    Diff,
-    /// The attributes, and the replay request: the request that would reproduce the change in an empty archive.
-    Request,
-}
 
 /// A change of a page.
 #[derive(Clone, Debug)]

@@ -14,20 +14,43 @@ use crate::archive::error::SubscriptionError;
 use crate::archive::subscriptions::registry::{Subscriptions, Totals};
 use crate::model::{
     ArticleFilter, ChangeKinds, FeedQuery, Limits, PrincipalName, RequestDigest, RequestId, Seq, SourceScope,
-    SubscriptionId, Timestamp,
+    SubscriptionId, Timestamp, Webhook, WebhookUpdate,
 };
 use crate::store::subscription::{ParkedChange, SubscriptionRecord};
 
 /// A requested edit of a subscription.
 #[derive(Clone, Debug)]
 pub(crate) enum SubscriptionEdit {
-    /// Create the subscription, unless the id is in use or there are too many subscriptions. `request` is the digest of
-    /// the request, by which it is recognised if it comes again.
-    Create { query: FeedQuery, next_seq: Seq, request: RequestDigest, owner: Option<PrincipalName> },
+    /// Create the subscription, unless the id is in use or there are too many subscriptions.
+    Create(NewSubscription),
     /// Delete the subscription, if no consumer is attached and it has this etag.
     Delete { etag: Option<String> },
     /// Change an existing one.
     Change(SubscriptionChange),
+}
+
+/// A subscription to create.
+#[derive(Clone, Debug)]
+pub struct NewSubscription {
+    /// Selects the changes that are delivered.
+    pub query: FeedQuery,
+    /// Where it begins.
+    pub next_seq: Seq,
+    /// The digest of the request, by which it is recognised if it comes again.
+    pub request: RequestDigest,
+    /// The principal that creates it; `None` if callers are not told apart.
+    pub owner: Option<PrincipalName>,
+    /// Where its changes are sent; `None` if it waits for a consumer.
+    pub webhook: Option<Webhook>,
+}
+
+/// Who attaches to a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsumerKind {
+    /// A client.
+    Client,
+    /// The server, for a webhook.
+    Webhook,
 }
 
 /// A change of an existing subscription.
@@ -35,13 +58,15 @@ pub(crate) enum SubscriptionEdit {
 pub(crate) enum SubscriptionChange {
     /// Attach a consumer with a new epoch, which fences off all earlier consumers. If `seen` is set, the consumer
     /// states that it has received only changes of this log, all of them below that position.
-    Attach { seen: Option<Seq> },
-    /// Acknowledge everything below `next_seq`.
-    Acknowledge { epoch: u64, next_seq: Seq },
+    Attach { seen: Option<Seq>, kind: ConsumerKind },
+    /// Acknowledge everything below `next_seq`. `accepted` says that the receiver of a webhook accepted a message with it.
+    Acknowledge { epoch: u64, next_seq: Seq, accepted: bool },
+    /// Replace what is known of the webhook, unless the epoch is no longer current.
+    NoteWebhook { epoch: u64, webhook: Webhook },
     /// Move the subscription to `next_seq`. Earlier epochs become invalid.
     Seek { next_seq: Seq, condition: EditCondition },
-    /// Replace the filter, the kinds or both. Earlier epochs become invalid.
-    Update { update: QueryUpdate, etag: Option<String> },
+    /// Replace the filter, the kinds, or parts of the webhook. Earlier epochs become invalid.
+    Update { update: SubscriptionUpdate, etag: Option<String> },
     /// Park a change that was delivered.
     Park(Parking),
     /// Remove these parked changes.
@@ -59,13 +84,15 @@ pub struct EditCondition {
     pub within: Option<SourceScope>,
 }
 
-/// The parts of a subscription's query to replace.
+/// The parts of a subscription to replace.
 #[derive(Clone, Debug, Default)]
-pub struct QueryUpdate {
+pub struct SubscriptionUpdate {
     /// The new filter; `None` keeps the present one.
     pub filter: Option<ArticleFilter>,
     /// The new kinds; `None` keeps the present ones.
     pub kinds: Option<ChangeKinds>,
+    /// What to replace of the webhook.
+    pub webhook: WebhookUpdate,
 }
 
 /// A change to park, and why.
@@ -108,23 +135,27 @@ pub(crate) fn decide(
 ) -> Result<Decided, SubscriptionError> {
     let existing = |current: Option<_>| current.ok_or_else(|| SubscriptionError::Unknown(id.clone()));
     match edit {
-        SubscriptionEdit::Create { query, next_seq, request, owner } => {
-            let request = *request;
+        SubscriptionEdit::Create(new) => {
             match current {
-                Some(record) if record.created_by == request && record.owner == *owner => return Ok(unchanged(record)),
+                Some(record) if record.created_by == new.request && record.owner == new.owner => {
+                    return Ok(unchanged(record));
+                }
                 Some(_) => return Err(SubscriptionError::Exists(id.clone())),
                 None => {}
             }
-            if totals().subscriptions >= Limits::SUBSCRIPTIONS_MAX {
+            let totals = totals();
+            if totals.subscriptions >= Limits::SUBSCRIPTIONS_MAX {
                 return Err(SubscriptionError::TooMany);
             }
-            let record = SubscriptionRecord { owner: owner.clone(), ..created(query.clone(), *next_seq, request, now) };
-            Ok(Decided { record: Some(Arc::new(record)), differs: true, parked: Vec::new() })
+            if new.webhook.is_some() && totals.webhooks >= Limits::WEBHOOKS_MAX {
+                return Err(SubscriptionError::TooManyWebhooks);
+            }
+            Ok(Decided { record: Some(Arc::new(created(new.clone(), now))), differs: true, parked: Vec::new() })
         }
         SubscriptionEdit::Delete { etag } => {
             let record = existing(current)?;
             check_etag(id, &record, etag.as_deref())?;
-            reject_if_in_use(subscriptions, id)?;
+            reject_if_in_use(subscriptions, id, &record)?;
             let parked = record.parked.keys().map(|seq| (*seq, None)).collect();
             Ok(Decided { record: None, differs: true, parked })
         }
@@ -144,11 +175,21 @@ fn unchanged(record: Arc<SubscriptionRecord>) -> Decided {
     Decided { record: Some(record), differs: false, parked: Vec::new() }
 }
 
-fn created(query: FeedQuery, next_seq: Seq, created_by: RequestDigest, now: Timestamp) -> SubscriptionRecord {
-    // An epoch of an earlier subscription with this id must not be valid for the new one.
-    let epoch = u64::try_from(now.micros()).unwrap_or(0);
-    let (restored, moves, parked) = (false, Vec::new(), Arc::default());
-    SubscriptionRecord { query, next_seq, epoch, create_time: now, restored, created_by, owner: None, moves, parked }
+fn created(new: NewSubscription, now: Timestamp) -> SubscriptionRecord {
+    let NewSubscription { query, next_seq, request, owner, webhook } = new;
+    SubscriptionRecord {
+        query,
+        next_seq,
+        // An epoch of an earlier subscription with this id must not be valid for the new one.
+        epoch: u64::try_from(now.micros()).unwrap_or(0),
+        create_time: now,
+        restored: false,
+        created_by: request,
+        owner,
+        moves: Vec::new(),
+        webhook,
+        parked: Arc::default(),
+    }
 }
 
 fn changed(
@@ -161,30 +202,29 @@ fn changed(
 ) -> Result<SubscriptionRecord, SubscriptionError> {
     let record = record.clone();
     match change {
-        SubscriptionChange::Attach { seen } => {
+        SubscriptionChange::Attach { kind: ConsumerKind::Client, .. } if record.webhook.is_some() => {
+            Err(SubscriptionError::HasWebhook(id.clone()))
+        }
+        SubscriptionChange::Attach { kind: ConsumerKind::Webhook, .. } if record.webhook.is_none() => {
+            Err(SubscriptionError::NoWebhook(id.clone()))
+        }
+        SubscriptionChange::Attach { seen, .. } => {
             if record.restored && seen.is_none_or(|seen| seen < record.next_seq) {
                 return Err(SubscriptionError::Restored { id: id.clone(), next_seq: record.next_seq });
             }
             Ok(SubscriptionRecord { epoch: record.epoch + 1, restored: false, ..record })
         }
         SubscriptionChange::Seek { next_seq, condition } => moved(subscriptions, id, record, *next_seq, condition),
-        SubscriptionChange::Update { update, etag } => {
-            let QueryUpdate { filter, kinds } = update.clone();
-            let query = FeedQuery {
-                filter: filter.unwrap_or_else(|| record.query.filter.clone()),
-                kinds: kinds.unwrap_or(record.query.kinds),
-            };
-            // An update that comes again must not end the epoch of a consumer that has attached since.
-            if query == record.query {
-                return Ok(record);
-            }
-            check_etag(id, &record, etag.as_deref())?;
-            reject_if_in_use(subscriptions, id)?;
-            Ok(SubscriptionRecord { epoch: record.epoch + 1, query, ..record })
-        }
-        SubscriptionChange::Acknowledge { epoch, next_seq } => {
+        SubscriptionChange::Update { update, etag } => updated(subscriptions, id, record, update, etag.as_deref()),
+        SubscriptionChange::Acknowledge { epoch, next_seq, accepted } => {
             check_delivered(subscriptions, id, &record, *epoch, *next_seq)?;
-            Ok(SubscriptionRecord { next_seq: record.next_seq.max(*next_seq), ..record })
+            let next_seq = record.next_seq.max(*next_seq);
+            let webhook = record.webhook.map(|webhook| if *accepted { webhook.accepted(now) } else { webhook });
+            Ok(SubscriptionRecord { next_seq, webhook, ..record })
+        }
+        SubscriptionChange::NoteWebhook { epoch, webhook } => {
+            check_delivered(subscriptions, id, &record, *epoch, record.next_seq)?;
+            Ok(SubscriptionRecord { webhook: Some(webhook.clone()), ..record })
         }
         SubscriptionChange::Park(parking) => {
             check_delivered(subscriptions, id, &record, parking.epoch, parking.seq.next())?;
@@ -199,6 +239,35 @@ fn changed(
             Ok(record)
         }
     }
+}
+
+/// Replaces parts of a subscription. An update that comes again must not end the epoch of a consumer that has attached
+/// since.
+fn updated(
+    subscriptions: &Subscriptions,
+    id: &SubscriptionId,
+    record: SubscriptionRecord,
+    update: &SubscriptionUpdate,
+    etag: Option<&str>,
+) -> Result<SubscriptionRecord, SubscriptionError> {
+    let SubscriptionUpdate { filter, kinds, webhook: webhook_update } = update;
+    let query = FeedQuery {
+        filter: filter.clone().unwrap_or_else(|| record.query.filter.clone()),
+        kinds: kinds.unwrap_or(record.query.kinds),
+    };
+    if *webhook_update != WebhookUpdate::default() && record.webhook.is_none() {
+        return Err(SubscriptionError::NoWebhook(id.clone()));
+    }
+    let webhook = record.webhook.clone().map(|webhook| webhook.updated(webhook_update));
+    // What another filter or view selects is another message.
+    let is_other_message = query != record.query || webhook_update.view.is_some();
+    let webhook = if is_other_message { webhook.map(Webhook::with_new_message) } else { webhook };
+    if query == record.query && webhook == record.webhook {
+        return Ok(record);
+    }
+    check_etag(id, &record, etag)?;
+    reject_if_in_use(subscriptions, id, &record)?;
+    Ok(SubscriptionRecord { epoch: record.epoch + 1, query, webhook, ..record })
 }
 
 /// Moves a subscription, unless the request was carried out before.
@@ -216,7 +285,7 @@ fn moved(
         return if earlier == digest { Ok(record) } else { Err(reused()) };
     }
     check_etag(id, &record, condition.etag.as_deref())?;
-    reject_if_in_use(subscriptions, id)?;
+    reject_if_in_use(subscriptions, id, &record)?;
     if let Some(request) = &condition.request {
         if record.moves.len() >= Limits::MOVES_REMEMBERED {
             record.moves.remove(0);
@@ -226,7 +295,8 @@ fn moved(
     if let Some(within) = &condition.within {
         record.query.filter.within = within.clone();
     }
-    Ok(SubscriptionRecord { epoch: record.epoch + 1, next_seq, restored: false, ..record })
+    let webhook = record.webhook.map(Webhook::with_new_message);
+    Ok(SubscriptionRecord { epoch: record.epoch + 1, next_seq, webhook, restored: false, ..record })
 }
 
 /// Parks a change, or replaces the reason and the attempts of one that is parked.
@@ -275,7 +345,15 @@ fn check_etag(id: &SubscriptionId, record: &SubscriptionRecord, etag: Option<&st
     }
 }
 
-fn reject_if_in_use(subscriptions: &Subscriptions, id: &SubscriptionId) -> Result<(), SubscriptionError> {
+/// Fails if a client is attached. The server need not be asked to stop delivering first: the new epoch fences it off.
+fn reject_if_in_use(
+    subscriptions: &Subscriptions,
+    id: &SubscriptionId,
+    record: &SubscriptionRecord,
+) -> Result<(), SubscriptionError> {
+    if record.webhook.is_some() {
+        return Ok(());
+    }
     match subscriptions.consumer(id) {
         Some(consumer) if consumer.attached => {
             Err(SubscriptionError::InUse { id: id.clone(), consumer: consumer.label })
@@ -313,10 +391,12 @@ mod tests {
         let park_at = |record: &SubscriptionRecord, seq, others| {
             let reason = "no".to_owned();
             let parking = Parking { epoch: 1, seq: Seq(seq), reason, attempts: 1, left_filter: false, batch_end: true };
-            let totals = || Totals { subscriptions: 2, parked: record.parked.len() + others };
+            let totals = || Totals { subscriptions: 2, parked: record.parked.len() + others, webhooks: 0 };
             park(&id, record.clone(), &parking, now, totals)
         };
-        let mut record = created(FeedQuery::default(), Seq(0), RequestDigest([0; 16]), now);
+        let (query, request) = (FeedQuery::default(), RequestDigest([0; 16]));
+        let new = NewSubscription { query, next_seq: Seq(0), request, owner: None, webhook: None };
+        let mut record = created(new, now);
         record = park_at(&record, 0, Limits::PARKED_TOTAL_MAX - 1).unwrap();
         let error = park_at(&record, 1, Limits::PARKED_TOTAL_MAX - 1).unwrap_err();
         assert!(error.to_string().contains("at most 100000 are allowed over all subscriptions"), "{error}");

@@ -16,11 +16,14 @@
 //!   removes it.
 //! - After a restore, new epochs are above all that were ever assigned.
 //!
+//! A subscription may have a webhook; its consumer is then the server, and nobody else can attach.
+//!
 //! Delivering changes is not done here: a consumer reads the change feed like any other subscriber.
 
 mod decision;
 mod parked;
 pub(crate) mod registry;
+mod webhook;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,13 +33,13 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::error::SubscriptionError;
 use crate::archive::shared::Shared;
 pub(crate) use crate::archive::subscriptions::decision::decide;
+pub use crate::archive::subscriptions::decision::{ConsumerKind, EditCondition, NewSubscription, SubscriptionUpdate};
 pub(crate) use crate::archive::subscriptions::decision::{Decided, SubscriptionChange, SubscriptionEdit};
-pub use crate::archive::subscriptions::decision::{EditCondition, QueryUpdate};
 pub use crate::archive::subscriptions::parked::ParkRequest;
 use crate::archive::subscriptions::registry::Consumer;
 pub(crate) use crate::archive::subscriptions::registry::Subscriptions;
 use crate::archive::{Archive, ArchiveError, ListPage};
-use crate::model::{FeedQuery, PrincipalName, RequestDigest, Seq, Snapshot, SubscriptionId, Timestamp};
+use crate::model::{FeedQuery, RequestDigest, Seq, Snapshot, SubscriptionId, Timestamp};
 pub use crate::store::subscription::SubscriptionRecord;
 
 /// A durable subscription as it is now.
@@ -128,19 +131,17 @@ impl Archive {
         next_seq: Seq,
         request: RequestDigest,
     ) -> Result<SubscriptionAt, ArchiveError> {
-        self.create_subscription_of(None, id, query, next_seq, request).await
+        let new = NewSubscription { query, next_seq, request, owner: None, webhook: None };
+        self.create_subscription_with(id, new).await
     }
 
-    /// Like [`Archive::create_subscription`], for a principal.
-    pub async fn create_subscription_of(
+    /// Like [`Archive::create_subscription`], for a principal, and with a webhook if it has one.
+    pub async fn create_subscription_with(
         &self,
-        owner: Option<PrincipalName>,
         id: SubscriptionId,
-        query: FeedQuery,
-        next_seq: Seq,
-        request: RequestDigest,
+        new: NewSubscription,
     ) -> Result<SubscriptionAt, ArchiveError> {
-        self.edit(id.clone(), SubscriptionEdit::Create { query, next_seq, request, owner }).await?;
+        self.edit(id.clone(), SubscriptionEdit::Create(new)).await?;
         self.subscription(id).await
     }
 
@@ -157,7 +158,7 @@ impl Archive {
         epoch: u64,
         next_seq: Seq,
     ) -> Result<SubscriptionAt, ArchiveError> {
-        self.change(&id, SubscriptionChange::Acknowledge { epoch, next_seq }).await?;
+        self.change(&id, SubscriptionChange::Acknowledge { epoch, next_seq, accepted: false }).await?;
         self.subscription(id).await
     }
 
@@ -173,12 +174,12 @@ impl Archive {
         self.subscription(id).await
     }
 
-    /// Replaces the filter, the kinds or both of a subscription to which no consumer is attached. If `etag` is given,
-    /// the subscription must have it. Durable when this returns. An update that changes nothing always succeeds.
+    /// Replaces the filter, the kinds, or parts of the webhook of a subscription to which no client is attached. If `etag`
+    /// is given, the subscription must have it. Durable when this returns. An update that changes nothing always succeeds.
     pub async fn update_subscription(
         &self,
         id: SubscriptionId,
-        update: QueryUpdate,
+        update: SubscriptionUpdate,
         etag: Option<String>,
     ) -> Result<SubscriptionAt, ArchiveError> {
         self.change(&id, SubscriptionChange::Update { update, etag }).await?;
@@ -196,7 +197,17 @@ impl Archive {
         label: String,
         seen: Option<Seq>,
     ) -> Result<Attachment, ArchiveError> {
-        let record = self.change(&id, SubscriptionChange::Attach { seen }).await?;
+        self.attach(id, label, seen, ConsumerKind::Client).await
+    }
+
+    async fn attach(
+        &self,
+        id: SubscriptionId,
+        label: String,
+        seen: Option<Seq>,
+        kind: ConsumerKind,
+    ) -> Result<Attachment, ArchiveError> {
+        let record = self.change(&id, SubscriptionChange::Attach { seen, kind }).await?;
         let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
         let start = self.snapshot_at(record.next_seq).await?;
         let (delivered, fence) = (Arc::new(AtomicU64::new(record.next_seq.0)), CancellationToken::new());
@@ -209,8 +220,15 @@ impl Archive {
             fence: fence.clone(),
         };
         self.shared.subscriptions.register(&id, consumer)?;
-        let query = record.query.clone();
-        Ok(Attachment { id, epoch: record.epoch, start, query, delivered, fence, shared: Arc::clone(&self.shared) })
+        Ok(Attachment {
+            id,
+            epoch: record.epoch,
+            start,
+            query: record.query.clone(),
+            delivered,
+            fence,
+            shared: Arc::clone(&self.shared),
+        })
     }
 
     /// Reads a subscription in its current state.

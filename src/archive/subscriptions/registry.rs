@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::error::SubscriptionError;
@@ -19,6 +20,8 @@ use crate::store::subscription::SubscriptionRecord;
 /// The registry of one archive.
 pub(crate) struct Subscriptions {
     state: Mutex<RegistryState>,
+    /// Changes when a webhook is created, and when one gets a new epoch or is deleted.
+    webhooks: watch::Sender<()>,
 }
 
 /// How many subscriptions and parked changes an archive has.
@@ -26,6 +29,7 @@ pub(crate) struct Subscriptions {
 pub(crate) struct Totals {
     pub(crate) subscriptions: usize,
     pub(crate) parked: usize,
+    pub(crate) webhooks: usize,
 }
 
 struct RegistryState {
@@ -59,7 +63,8 @@ impl Consumer {
 
 impl Subscriptions {
     pub(crate) fn new(durable: BTreeMap<SubscriptionId, Arc<SubscriptionRecord>>) -> Self {
-        Self { state: Mutex::new(RegistryState { durable, consumers: BTreeMap::new() }) }
+        let state = Mutex::new(RegistryState { durable, consumers: BTreeMap::new() });
+        Self { state, webhooks: watch::Sender::new(()) }
     }
 
     fn state(&self) -> MutexGuard<'_, RegistryState> {
@@ -80,6 +85,7 @@ impl Subscriptions {
         records.fold(Totals::default(), |totals, record| Totals {
             subscriptions: totals.subscriptions + 1,
             parked: totals.parked + record.parked.len(),
+            webhooks: totals.webhooks + usize::from(record.webhook.is_some()),
         })
     }
 
@@ -100,6 +106,18 @@ impl Subscriptions {
         self.state().durable.values().map(|record| record.next_seq).min()
     }
 
+    /// The subscriptions with a webhook, in order of id.
+    pub(crate) fn with_webhook(&self) -> Vec<(SubscriptionId, Arc<SubscriptionRecord>)> {
+        let state = self.state();
+        let with_webhook = state.durable.iter().filter(|(_, record)| record.webhook.is_some());
+        with_webhook.map(|(id, record)| (id.clone(), Arc::clone(record))).collect()
+    }
+
+    /// Changes when a webhook is created, and when one gets a new epoch or is deleted.
+    pub(crate) fn watch_webhooks(&self) -> watch::Receiver<()> {
+        self.webhooks.subscribe()
+    }
+
     /// The subscriptions that have acknowledged the change at `seq`.
     pub(crate) fn ahead_of(&self, seq: Seq) -> Vec<SubscriptionId> {
         let state = self.state();
@@ -115,6 +133,11 @@ impl Subscriptions {
         let mut state = self.state();
         for (id, record) in edited {
             let epoch = record.as_ref().map(|record| record.epoch);
+            let earlier = state.durable.get(&id);
+            let has_webhook = record.as_ref().or(earlier).is_some_and(|record| record.webhook.is_some());
+            if has_webhook && earlier.map(|earlier| earlier.epoch) != epoch {
+                self.webhooks.send_replace(());
+            }
             if let Some(consumer) = state.consumers.get(&id).filter(|consumer| Some(consumer.epoch) != epoch) {
                 consumer.fence.cancel();
             }
@@ -179,6 +202,7 @@ mod tests {
             created_by: RequestDigest([0; 16]),
             owner: None,
             moves: Vec::new(),
+            webhook: None,
             parked: Arc::new((0..parked).map(|seq| (Seq(seq), one.clone())).collect()),
         }
     }
@@ -191,7 +215,7 @@ mod tests {
         let subscriptions = Subscriptions::new(BTreeMap::from(durable));
         let in_flight = Edited::from([kept("b"), kept("c"), kept("d")]);
         let next = Edited::from([(id("a"), None), (id("c"), None), kept("e")]);
-        let totals = |subscriptions, parked| Totals { subscriptions, parked };
+        let totals = |subscriptions, parked| Totals { subscriptions, parked, webhooks: 0 };
         assert_eq!(subscriptions.totals_with([].into_iter()), totals(2, 4));
         assert_eq!(subscriptions.totals_with([&in_flight].into_iter()), totals(4, 8));
         assert_eq!(subscriptions.totals_with([&in_flight, &next].into_iter()), totals(3, 6), "b, d and e");

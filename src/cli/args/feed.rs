@@ -239,7 +239,7 @@ impl View {
 }
 
 /// Parses the start of a feed. Digits alone are a position, since no format of times has only digits.
-fn start(text: &str) -> Result<Start, String> {
+pub(super) fn start(text: &str) -> Result<Start, String> {
     match text {
         "beginning" => return Ok(Start::Beginning),
         "now" => return Ok(Start::Now),
@@ -252,7 +252,7 @@ fn start(text: &str) -> Result<Start, String> {
 }
 
 /// Parses `indexer` or `subscriptions/indexer`.
-fn subscription_id(text: &str) -> Result<SubscriptionId, NameError> {
+pub(super) fn subscription_id(text: &str) -> Result<SubscriptionId, NameError> {
     SubscriptionId::parse(text.strip_prefix("subscriptions/").unwrap_or(text))
 }
 

@@ -15,6 +15,7 @@ pub(in crate::cli) mod status;
 pub(in crate::cli) mod values;
 pub(in crate::cli) mod verify;
 pub(in crate::cli) mod web;
+pub(in crate::cli) mod webhook;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ use self::values::{
 };
 use self::verify::VerifyArgs;
 use self::web::{FetchArgs, FollowArgs, OriginalArgs, is_address};
+use self::webhook::{WebhookAction, WebhookArgs};
 use super::article::ArticleRef;
 use crate::config::Settings;
 use crate::model::{RevisionNumber, SourceId, Timestamp};
@@ -140,6 +142,7 @@ impl Command {
             Self::Verify(args) => args.rebuild,
             Self::Watch(args) => args.durable.is_some(),
             Self::Subscriptions(args) => !matches!(args.action, None | Some(SubscriptionsAction::Parked { .. })),
+            Self::Webhook(args) => !matches!(args.action, WebhookAction::List),
             Self::Add(args) => !args.write.dry_run,
             Self::Follow(args) => !args.dry_run,
             Self::Import(args) => !args.dry_run,
@@ -195,6 +198,8 @@ pub(in crate::cli) enum Command {
     Watch(Box<WatchArgs>),
     /// List, move or delete durable subscriptions to the change feed
     Subscriptions(SubscriptionsArgs),
+    /// Send changes to a URL by HTTP POST (Standard Webhooks), or see what became of that
+    Webhook(WebhookArgs),
     /// Back up the archive to a directory while it is in use; later runs save only what is new
     Backup(BackupArgs),
     /// Restore an archive from a backup, into the new directory that --archive names

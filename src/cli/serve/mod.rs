@@ -32,9 +32,9 @@ use crate::cli::signals::{Hangups, Signals};
 use crate::cli::waiting::Waiting;
 use crate::config::{Bytes, ConfigError, LogFormat, Period, Settings};
 use crate::model::Limits;
-use crate::server::{Listener, Tls, TlsFiles, Witness};
+use crate::server::{Listener, Tls, TlsFiles, WebhookUrls, Webhooks, Witness};
 use crate::telemetry::Traces;
-use crate::{archive, metrics, server, telemetry, web, witness};
+use crate::{archive, metrics, server, telemetry, web, webhook, witness};
 
 /// What is logged by default.
 const LOG_FILTER: &str = "info";
@@ -131,6 +131,10 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
         let access = server::Access::open(&path, Arc::clone(opened.clock()));
         options.access = Some(Arc::new(access.map_err(|error| Failure::new(Exit::Usage, error))?));
     }
+    let urls = if settings.webhook_allow_private == Some(true) { WebhookUrls::Any } else { WebhookUrls::Https };
+    let webhooks = Webhooks::open(&path, options.access.clone(), urls);
+    let webhooks = webhooks.map_err(|error| Failure::new(Exit::Usage, error))?;
+    options.webhooks = Some(Arc::clone(&webhooks));
     let (archive, signer) = (Arc::new(opened), options.signer.clone());
     let asking = async {
         match &signer {
@@ -138,6 +142,8 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
             None => std::future::pending().await,
         }
     };
+    let sending_options = webhook::Options::default();
+    let sending = webhook::run(&archive, &webhooks, &sending_options);
     let showing = show_metrics(metrics_listener, &archive, &mut options);
     let pages = pages::show(web_listener, &archive, &options, web_options)?;
     let (tls, access) = (options.tls.clone(), options.access.clone());
@@ -150,6 +156,7 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let served = tokio::select! {
         served = server::serve(listeners, Arc::clone(&archive), options, stopping.clone().cancelled_owned()) => served,
         never = asking => match never {},
+        never = sending => match never {},
         never = showing => match never {},
         never = pages => match never {},
         never = supervising => match never {},
@@ -229,7 +236,8 @@ fn show_metrics(
     options: &mut server::Options,
 ) -> impl Future<Output = Infallible> + use<> {
     let stats = Arc::clone(options.stats.get_or_insert_default());
-    let sources = metrics::Sources { archive: Arc::clone(archive), stats, signer: options.signer.clone() };
+    let (signer, webhooks) = (options.signer.clone(), options.webhooks.clone());
+    let sources = metrics::Sources { archive: Arc::clone(archive), stats, signer, webhooks };
     async move {
         match listener {
             Some(listener) => metrics::serve(listener, sources).await,

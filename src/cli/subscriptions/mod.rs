@@ -111,6 +111,7 @@ fn row(subscription: &pb::Subscription, out: &Output) -> [(String, anstyle::Styl
     let consumer = match attached {
         Some(consumer) => label(&consumer.label),
         None if subscription.restored => "held since a restore; use seek".to_owned(),
+        None if subscription.webhook.is_some() => "webhook that sends nothing".to_owned(),
         None => nobody.to_owned(),
     };
     let parked = match subscription.parked_count {

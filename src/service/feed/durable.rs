@@ -7,14 +7,15 @@ use super::super::lists::{page_token, position};
 use super::super::status::Refusal;
 use super::super::{Context, operation, page_space, render};
 use super::query::{RequestedQuery, RequestedStart};
+use super::update_mask::UpdateMask;
 use crate::access::Permission;
 use crate::archive::ArchiveError;
 use crate::archive::error::SubscriptionError;
-use crate::archive::subscriptions::{ConsumerAt, EditCondition, QueryUpdate, SubscriptionAt};
-use crate::model::{FeedQuery, RequestDigest, Seq, SubscriptionId, Timestamp};
+use crate::archive::subscriptions::{ConsumerAt, EditCondition, NewSubscription, SubscriptionAt, SubscriptionUpdate};
+use crate::model::{FeedQuery, RequestDigest, Seq, SubscriptionId, Timestamp, Webhook, WebhookUpdate};
 use crate::wire::pb::feed_start::Position;
 use crate::wire::token::{PageToken, query_digest, request_digest};
-use crate::wire::{self, FieldError, FieldErrors, all, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb};
+use crate::wire::{self, FieldError, all, article_filter_to_pb, feed_kinds_to_pb, pb, timestamp_to_pb, webhook_to_pb};
 
 /// The maximum encoded size of a durable subscription's filter. The filter is stored with the subscription, and both
 /// must fit into one stored value.
@@ -25,21 +26,28 @@ impl Context {
         &self,
         caller: &Caller,
         request: pb::CreateSubscriptionRequest,
-    ) -> Result<pb::Subscription, Refusal> {
+    ) -> Result<pb::CreateSubscriptionResponse, Refusal> {
         let id = SubscriptionId::parse(&request.subscription_id);
         let id = id.map_err(|error| FieldError::invalid("subscription_id", error));
         let subscription = request.subscription.unwrap_or_default();
         let size = filter_size(subscription.filter.as_ref());
         let query = wire::feed_query(subscription.filter, &subscription.kinds, &self.limits);
         let query = query.map_err(|errors| errors.within("subscription"));
+        let webhook = self.requested_webhook(subscription.webhook.as_ref());
         let start = RequestedStart::read_in_log(request.start.clone());
-        let (id, (), query, start) = all!(id, size, query, start)?;
+        let (id, (), query, webhook, start) = all!(id, size, query, webhook, start)?;
         let requested = RequestedQuery::new(query).confined(caller)?;
-        let digest = creation_digest(&requested.query, request.start);
         let place = self.begin_in_log(start, requested.digest).await?;
-        let created =
-            self.archive.create_subscription_of(caller.name(), id, requested.query, place.next_seq, digest).await?;
-        Ok(self.show_subscription(&created))
+        let new = NewSubscription {
+            request: creation_digest(&requested.query, webhook.as_ref(), request.start),
+            query: requested.query,
+            next_seq: place.next_seq,
+            owner: caller.name(),
+            webhook,
+        };
+        let (created, secret) = self.create_with_webhook(id, new).await?;
+        let subscription = Some(self.show_subscription(&created));
+        Ok(pb::CreateSubscriptionResponse { subscription, webhook_secret: secret.unwrap_or_default() })
     }
 
     pub(super) async fn update_subscription(
@@ -54,14 +62,17 @@ impl Context {
         let size = filter_size(subscription.filter.as_ref());
         let query = wire::feed_query(subscription.filter, &subscription.kinds, &self.limits);
         let query = query.map_err(|errors| errors.within("subscription"));
-        let (id, mask, (), mut query) = all!(id, mask, size, query)?;
+        let webhook = mask.as_ref().map_or(Ok(WebhookUpdate::default()), |mask| {
+            self.webhook_update(mask, &subscription.webhook.unwrap_or_default())
+        });
+        let (id, mask, (), webhook, mut query) = all!(id, mask, size, webhook, query)?;
         let record = self.own_subscription(caller, &id).await?.record;
         query.filter.within = match caller.owns(&id, record.owner.as_ref())? {
             true => caller.scope(Permission::Read),
             false => record.query.filter.within.clone(),
         };
-        let update =
-            QueryUpdate { filter: mask.filter.then_some(query.filter), kinds: mask.kinds.then_some(query.kinds) };
+        let (filter, kinds) = (mask.filter.then_some(query.filter), mask.kinds.then_some(query.kinds));
+        let update = SubscriptionUpdate { filter, kinds, webhook };
         let updated = self.archive.update_subscription(id, update, given(subscription.etag)).await?;
         Ok(self.show_subscription(&updated))
     }
@@ -107,7 +118,7 @@ impl Context {
             Err(refusal) if refusal.is_subscription_unknown() => {}
             owned => drop(owned?),
         }
-        match self.archive.delete_subscription(id, given(request.etag)).await {
+        match self.delete_with_webhook(id, given(request.etag)).await {
             Err(ArchiveError::Subscription(SubscriptionError::Unknown(_))) if request.allow_missing => Ok(()),
             deleted => Ok(deleted?),
         }
@@ -184,53 +195,21 @@ impl Context {
             parked_count: u32::try_from(at.record.parked.len()).unwrap_or(u32::MAX),
             etag: at.record.etag(),
             owner: at.record.owner.as_ref().map(|owner| owner.as_str().to_owned()).unwrap_or_default(),
+            webhook: self.show_webhook(at, now),
         }
-    }
-}
-
-/// Which parts of a subscription an update replaces.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct UpdateMask {
-    filter: bool,
-    kinds: bool,
-}
-
-impl UpdateMask {
-    /// Reads the mask. Without one, the update replaces what is set.
-    fn read(mask: Option<prost_types::FieldMask>, subscription: &pb::Subscription) -> Result<Self, FieldErrors> {
-        let paths = mask.map(|mask| mask.paths).unwrap_or_default();
-        if paths.is_empty() {
-            let mask = Self { filter: subscription.filter.is_some(), kinds: !subscription.kinds.is_empty() };
-            let is_empty = mask == Self::default();
-            let problem = "names nothing to update; name filter, kinds or both";
-            return if is_empty { Err(FieldError::invalid("update_mask", problem).into()) } else { Ok(mask) };
-        }
-        let mut mask = Self::default();
-        wire::every(paths.iter().enumerate().map(|(index, path)| {
-            match path.as_str() {
-                "filter" => mask.filter = true,
-                "kinds" => mask.kinds = true,
-                "*" => mask = Self { filter: true, kinds: true },
-                _ => {
-                    let problem = "is not a field that can be updated; only filter and kinds can";
-                    return Err(FieldError::invalid(format!("update_mask.paths[{index}]"), problem));
-                }
-            }
-            Ok(())
-        }))?;
-        Ok(mask)
     }
 }
 
 /// The digest of the request that creates a subscription, by which it is recognised if it comes again. Requests that
 /// mean the same have the same digest.
-fn creation_digest(query: &FeedQuery, start: Option<pb::FeedStart>) -> RequestDigest {
+fn creation_digest(query: &FeedQuery, webhook: Option<&Webhook>, start: Option<pb::FeedStart>) -> RequestDigest {
     let position = start.and_then(|start| start.position).unwrap_or(Position::Now(true));
     request_digest(&pb::CreateSubscriptionRequest {
         subscription_id: String::new(),
         subscription: Some(pb::Subscription {
             filter: Some(article_filter_to_pb(&query.filter)),
             kinds: feed_kinds_to_pb(query.kinds),
+            webhook: webhook.map(webhook_to_pb),
             ..pb::Subscription::default()
         }),
         start: Some(pb::FeedStart { position: Some(position) }),

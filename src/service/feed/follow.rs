@@ -405,28 +405,15 @@ fn plan(query: Arc<FeedQuery>, view: FeedView) -> PagePlan {
 #[cfg(test)]
 mod tests {
     use tokio_stream::StreamExt;
-    use tokio_util::sync::CancellationToken;
-    use tokio_util::task::TaskTracker;
 
     use super::super::memory::Memory;
     use super::*;
+    use crate::archive::Archive;
     use crate::archive::request::{Action, ArticleTarget, Observation, Operation, Writer};
-    use crate::archive::{Archive, Options};
-    use crate::clock::SystemClock;
-    use crate::model::{ArticleName, Content, Limits, Timestamp};
+    use crate::model::{ArticleName, Content, Timestamp};
 
     fn context(stalled_after: Duration, memory: Memory) -> Context {
-        Context {
-            archive: Arc::new(Archive::in_memory_with(&Options::default(), Arc::new(SystemClock)).unwrap()),
-            limits: Limits::default(),
-            stopping: CancellationToken::new(),
-            subscribers: TaskTracker::new(),
-            stalled_after,
-            memory,
-            signer: None,
-            access: None,
-            weakenings: Arc::default(),
-        }
+        Context { stalled_after, memory, ..Context::in_memory() }
     }
 
     async fn write(archive: &Archive, source: &str) {

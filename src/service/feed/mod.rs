@@ -13,6 +13,9 @@ mod show;
 mod snapshot;
 mod stats;
 mod subscribe_target;
+mod update_mask;
+mod webhook_consumer;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -22,6 +25,7 @@ use tonic::{Request, Response};
 pub use self::memory::Memory;
 pub(crate) use self::show::encode as encode_change;
 pub use self::stats::{FeedStats, SubscriberKind};
+pub use self::webhook_consumer::{NextChanges, WebhookConsumer};
 use super::caller::{Caller, PeerPlace, PerPeer};
 use super::sink::{Messages, Sink};
 use super::status::Refusal;
@@ -93,8 +97,7 @@ impl ChangeFeedService for FeedHandler {
         &self,
         request: Request<pb::CreateSubscriptionRequest>,
     ) -> RpcResult<pb::CreateSubscriptionResponse> {
-        let subscription = Some(self.context.create_subscription(&Caller::of(&request), request.into_inner()).await?);
-        Ok(Response::new(pb::CreateSubscriptionResponse { subscription }))
+        Ok(Response::new(self.context.create_subscription(&Caller::of(&request), request.into_inner()).await?))
     }
 
     async fn get_subscription(
@@ -164,5 +167,16 @@ impl ChangeFeedService for FeedHandler {
         let subscription =
             Some(self.context.resolve_parked_changes(&Caller::of(&request), request.into_inner()).await?);
         Ok(Response::new(pb::ResolveParkedChangesResponse { subscription }))
+    }
+
+    async fn test_webhook(&self, request: Request<pb::TestWebhookRequest>) -> RpcResult<pb::TestWebhookResponse> {
+        Ok(Response::new(self.context.test_webhook(&Caller::of(&request), request.into_inner()).await?))
+    }
+
+    async fn rotate_webhook_key(
+        &self,
+        request: Request<pb::RotateWebhookKeyRequest>,
+    ) -> RpcResult<pb::RotateWebhookKeyResponse> {
+        Ok(Response::new(self.context.rotate_webhook_key(&Caller::of(&request), request.into_inner()).await?))
     }
 }

@@ -55,13 +55,7 @@ pub(super) enum RequestedStart {
 
 /// Validates the view of a feed.
 pub(super) fn feed_view(view: i32) -> Result<FeedView, FieldError> {
-    match pb::FeedView::try_from(view) {
-        Ok(pb::FeedView::Unspecified | pb::FeedView::Basic) => Ok(FeedView::Basic),
-        Ok(pb::FeedView::Full) => Ok(FeedView::Full),
-        Ok(pb::FeedView::Diff) => Ok(FeedView::Diff),
-        Ok(pb::FeedView::Request) => Ok(FeedView::Request),
-        Err(_) => Err(FieldError::invalid("view", "is not a known view")),
-    }
+    wire::feed_view("view", view)
 }
 
 impl RequestedStart {

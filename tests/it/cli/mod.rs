@@ -39,6 +39,7 @@ mod verify;
 mod watch;
 mod watching;
 mod web;
+mod webhook;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

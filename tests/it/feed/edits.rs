@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dateline::internals::archive::error::SubscriptionError;
 use dateline::internals::archive::request::WriteMode;
 use dateline::internals::archive::subscriptions::{
-    Attachment, EditCondition, ParkRequest, QueryUpdate, SubscriptionAt,
+    Attachment, EditCondition, ParkRequest, SubscriptionAt, SubscriptionUpdate,
 };
 use dateline::internals::archive::{Archive, ArchiveError, Options};
 use dateline::internals::clock::ManualClock;
@@ -314,7 +314,7 @@ impl Real {
                 self.archive.seek_subscription(id(), Seq(next_seq), condition).await.map(drop)
             }
             Edit::Update { query: number, etag } => {
-                let update = QueryUpdate { filter: Some(query(number).filter), kinds: None };
+                let update = SubscriptionUpdate { filter: Some(query(number).filter), ..SubscriptionUpdate::default() };
                 self.archive.update_subscription(id(), update, self.etag(etag)).await.map(drop)
             }
             Edit::Park { epoch, seq, attempts } => {
@@ -346,7 +346,12 @@ fn reason(error: &ArchiveError) -> &'static str {
         SubscriptionError::BeyondDelivered { .. } => "beyond",
         SubscriptionError::NotDelivered { .. } => "not delivered",
         SubscriptionError::RequestIdReused { .. } => "reused",
-        SubscriptionError::Restored { .. } | SubscriptionError::TooMany | SubscriptionError::TooManyParked { .. } => {
+        SubscriptionError::Restored { .. }
+        | SubscriptionError::TooMany
+        | SubscriptionError::TooManyParked { .. }
+        | SubscriptionError::HasWebhook(_)
+        | SubscriptionError::NoWebhook(_)
+        | SubscriptionError::TooManyWebhooks => {
             panic!("{error}")
         }
     }
