@@ -362,6 +362,7 @@ pub(super) fn defaults() -> Settings {
     Settings {
         no_tls: Some(false),
         no_auth: Some(false),
+        webhook_allow_private: Some(false),
         allow_expunge: Some(server.allow_expunge),
         allow_clock_jump: Some(archive.clock_jump_allowed),
         grace_period: Some(Period(server.grace)),
