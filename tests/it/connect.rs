@@ -97,7 +97,7 @@ async fn call(server: &TestServer, method: &str, message: Value) -> Answer {
 fn envelope(message: &str) -> Bytes {
     let mut bytes = BytesMut::new();
     bytes.put_u8(0);
-    bytes.put_u32(message.len() as u32);
+    bytes.put_u32(u32::try_from(message.len()).unwrap());
     bytes.put_slice(message.as_bytes());
     bytes.freeze()
 }
@@ -202,7 +202,7 @@ async fn a_stream_ends_with_its_status() {
     };
     let mut body = BytesMut::new();
     body.put_u8(0);
-    body.put_u32(request.encoded_len() as u32);
+    body.put_u32(u32::try_from(request.encoded_len()).unwrap());
     request.encode(&mut body).unwrap();
     let streamed =
         send(&server, Version::HTTP_2, post(&format!("{FEED}Subscribe"), "application/connect+proto"), body).await;

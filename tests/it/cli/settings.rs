@@ -90,7 +90,8 @@ fn the_file_of_defaults_has_every_setting_and_changes_none() {
     assert!(known.len() > 30, "{known:?}");
     let mut written: Vec<&str> = settings.keys().map(String::as_str).collect();
     let mut expected = known.clone();
-    (written.sort_unstable(), expected.sort_unstable());
+    written.sort_unstable();
+    expected.sort_unstable();
     assert_eq!(written, expected);
 
     // The values that have a default are what a server does without the file.
