@@ -54,6 +54,7 @@ pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
 use crate::archive::read::article::{ArticleAt, RevisionAt, View};
 use crate::archive::read::calendar::{self, Calendar};
+use crate::archive::read::captures::{self, CaptureQuery, Captures, CapturesAround};
 use crate::archive::read::compare::{Comparison, StateSelector};
 use crate::archive::read::list::{ArticleQuery, ListPage, RevisionEntry, RevisionQuery};
 pub use crate::archive::read::point::ReadPoint;
@@ -435,6 +436,22 @@ impl Archive {
         period: Range<Timestamp>,
     ) -> Result<Calendar, ArchiveError> {
         self.read_in(&self.pools.scans, move |reader| calendar::calendar(reader, &point, &name, &period)).await
+    }
+
+    /// Lists the captures of an address: the looks at the articles that it led to.
+    pub async fn captures(&self, point: ReadPoint, url: UrlKey, query: CaptureQuery) -> Result<Captures, ArchiveError> {
+        self.read_in(&self.pools.scans, move |reader| captures::captures(reader, &point, &url, &query)).await
+    }
+
+    /// Finds the captures of an address around an instant of the observe axis; `None` if it has none.
+    pub async fn captures_around(
+        &self,
+        point: ReadPoint,
+        url: UrlKey,
+        within: SourceScope,
+        at: Timestamp,
+    ) -> Result<Option<CapturesAround>, ArchiveError> {
+        self.read(move |reader| captures::around(reader, &point, &url, &within, at)).await
     }
 
     /// Lists sources in order of name, starting after `after`.

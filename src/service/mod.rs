@@ -45,7 +45,7 @@ pub use integrity::IntegrityHandler;
 pub use methods::{is_stream, methods};
 pub use witnesses::Witness;
 
-use self::status::Refusal;
+pub(crate) use self::status::Refusal;
 use crate::access::Access;
 use crate::archive::read::article::View;
 use crate::archive::{Archive, ReadPoint};

@@ -22,6 +22,7 @@ mod budget;
 mod connections;
 mod events;
 mod front;
+mod memento;
 mod pages;
 mod problem;
 mod reads;

@@ -23,6 +23,7 @@ pub mod article;
 pub(crate) mod cache;
 pub mod calendar;
 pub(crate) mod candidates;
+pub mod captures;
 pub mod compare;
 pub(crate) mod contents;
 pub(crate) mod counted_cache;

@@ -10,9 +10,9 @@ mod heading;
 mod history;
 mod home;
 mod lookup;
-mod original;
+pub(super) mod original;
 pub(super) mod problem;
-mod revision;
+pub(super) mod revision;
 mod robots;
 mod sources;
 mod status;
@@ -24,7 +24,7 @@ use axum::routing::get;
 
 pub(super) use self::changes::Row;
 use super::problem::Problem;
-use super::{Site, assets, events};
+use super::{Site, assets, events, memento};
 use crate::model::{ArticleName, RevisionNumber};
 
 /// All addresses. docs/WEB.md lists them, and promises that they stay.
@@ -53,6 +53,7 @@ pub(super) fn routes(site: Arc<Site>) -> Router {
         .route("/a/{source}/{article}/diff/{range}", get(diff::show))
         .route("/a/{source}/{article}/calendar", get(calendar::newest))
         .route("/a/{source}/{article}/calendar/{year}", get(calendar::show))
+        .route("/web/{*capture}", get(memento::show))
         .route("/status", get(status::show))
         .route("/robots.txt", get(robots::show))
         .route("/static/{digest}/{file}", get(assets::serve))

@@ -5,6 +5,7 @@ mod connections;
 mod events;
 mod headers;
 mod hostile;
+mod memento;
 mod pages;
 mod states;
 
