@@ -53,6 +53,7 @@ pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
 use crate::archive::read::article::{ArticleAt, RevisionAt, View};
+use crate::archive::read::article_changes::{self, ArticleChanges};
 use crate::archive::read::calendar::{self, Calendar};
 use crate::archive::read::captures::{self, CaptureQuery, Captures, CapturesAround};
 use crate::archive::read::compare::{Comparison, StateSelector};
@@ -436,6 +437,19 @@ impl Archive {
         period: Range<Timestamp>,
     ) -> Result<Calendar, ArchiveError> {
         self.read_in(&self.pools.scans, move |reader| calendar::calendar(reader, &point, &name, &period)).await
+    }
+
+    /// Finds the newest `count_max` changes of an article below `before`, without sightings.
+    pub async fn article_changes(
+        &self,
+        point: ReadPoint,
+        name: ArticleName,
+        before: Option<Seq>,
+        count_max: usize,
+    ) -> Result<ArticleChanges, ArchiveError> {
+        let read =
+            move |reader: &Reader<'_>| article_changes::article_changes(reader, &point, &name, before, count_max);
+        self.read_in(&self.pools.scans, read).await
     }
 
     /// Lists the captures of an address: the looks at the articles that it led to.

@@ -21,6 +21,7 @@ mod assets;
 mod budget;
 mod connections;
 mod events;
+mod feeds;
 mod front;
 mod memento;
 mod pages;

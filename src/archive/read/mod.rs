@@ -20,6 +20,7 @@
 //! on a blocking thread, with the engine ([`reader`]). It therefore must not have side effects.
 
 pub mod article;
+pub mod article_changes;
 pub(crate) mod cache;
 pub mod calendar;
 pub(crate) mod candidates;
