@@ -55,6 +55,7 @@ use crate::archive::pools::{Pool, Pools};
 use crate::archive::read::article::{ArticleAt, RevisionAt, View};
 use crate::archive::read::article_changes::{self, ArticleChanges};
 use crate::archive::read::calendar::{self, Calendar};
+use crate::archive::read::capture_index::{self, IndexPage, IndexPlace, IndexRange};
 use crate::archive::read::captures::{self, CaptureQuery, Captures, CapturesAround};
 use crate::archive::read::compare::{Comparison, StateSelector};
 use crate::archive::read::list::{ArticleQuery, ListPage, RevisionEntry, RevisionQuery};
@@ -455,6 +456,19 @@ impl Archive {
     /// Lists the captures of an address: the looks at the articles that it led to.
     pub async fn captures(&self, point: ReadPoint, url: UrlKey, query: CaptureQuery) -> Result<Captures, ArchiveError> {
         self.read_in(&self.pools.scans, move |reader| captures::captures(reader, &point, &url, &query)).await
+    }
+
+    /// Lists the captures of a range of addresses, from `place` on, each with what the revision is.
+    pub async fn capture_index(
+        &self,
+        point: ReadPoint,
+        range: IndexRange,
+        place: Option<IndexPlace>,
+        query: CaptureQuery,
+    ) -> Result<IndexPage, ArchiveError> {
+        let read =
+            move |reader: &Reader<'_>| capture_index::capture_index(reader, &point, &range, place.as_ref(), &query);
+        self.read_in(&self.pools.scans, read).await
     }
 
     /// Finds the captures of an address around an instant of the observe axis; `None` if it has none.

@@ -18,7 +18,7 @@ use crate::archive::read::list::EXAMINED_MAX;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::model::{ArticleKey, ArticleName, RevisionNumber, Seq, SourceScope, Timestamp, UrlKey};
-use crate::store::address::{AddressSteps, Period};
+use crate::store::address::{AddressSteps, Period, UrlEntry};
 use crate::store::engine::Direction;
 use crate::store::key::article::TimeTable;
 use crate::store::tables::TimeEntry;
@@ -103,9 +103,17 @@ impl Leads {
         url: &UrlKey,
         within: &SourceScope,
     ) -> Result<Self, ReadError> {
-        let entries = addresses::entries(&reader.tables()?, url, point.below())?;
+        Self::from_entries(reader, &addresses::entries(&reader.tables()?, url, point.below())?, within)
+    }
+
+    /// Where an address led by all its entries, as far as that is visible.
+    pub(crate) fn from_entries(
+        reader: &Reader<'_>,
+        entries: &[UrlEntry],
+        within: &SourceScope,
+    ) -> Result<Self, ReadError> {
         let mut led = Vec::new();
-        for (period, article) in AddressSteps::of(&entries).leads() {
+        for (period, article) in AddressSteps::of(entries).leads() {
             let name = reader.head_of(article)?.head.name.clone();
             if within.has(&name.source) {
                 led.push((period, article, name));

@@ -24,6 +24,7 @@ pub mod article_changes;
 pub(crate) mod cache;
 pub mod calendar;
 pub(crate) mod candidates;
+pub mod capture_index;
 pub mod captures;
 pub mod compare;
 pub(crate) mod contents;

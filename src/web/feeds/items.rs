@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use askama::Template;
-use prost::Message;
-
+use super::super::log::between;
 use super::super::pages::diff::BriefDiff;
 use super::super::pages::{Row, page_is_text};
 use super::super::problem::Problem;
@@ -15,11 +13,10 @@ use super::super::shown::expunge_reason;
 use super::super::visit::Visit;
 use super::super::{Site, memento};
 use super::{Subject, urn};
-use crate::archive::changefeed::{FeedView, PagePlan};
 use crate::model::{ArticleName, FeedQuery, Seq, Timestamp};
-use crate::service::encode_change;
 use crate::wire::pb::revision_selector::Selector;
 use crate::wire::{instant, pb};
+use askama::Template;
 
 /// The least items of a document, if there are as many.
 const ITEMS: usize = 25;
@@ -30,8 +27,6 @@ const WINDOW_MAX: u64 = 4_096;
 const EXAMINED_MAX: u64 = 20_000;
 /// The most bytes of one change in a document. Of a longer one, the document says where it is.
 const CONTENT_BYTES_MAX: usize = 32 << 10;
-/// The bytes at which a page of the change feed ends.
-const PAGE_BYTES: usize = 1 << 20;
 
 /// An item of a feed.
 pub(super) struct Item {
@@ -128,28 +123,6 @@ async fn of_log(site: &Site, query: &Arc<FeedQuery>, before: Option<u64>) -> Res
         end = found.last().map_or(end, |last: &pb::Change| last.seq);
     }
     Ok((found, (end > 0).then_some(end)))
-}
-
-/// The changes from `from` on and below `end`, in the order of the log.
-async fn between(site: &Site, query: &Arc<FeedQuery>, from: u64, end: u64) -> Result<Vec<pb::Change>, Problem> {
-    let archive = site.reads.archive();
-    let mut at = archive.snapshot_at(Seq(from)).await?;
-    let mut changes = Vec::new();
-    while at.next_seq.0 < end {
-        let plan = PagePlan {
-            query: Arc::clone(query),
-            view: FeedView::Basic,
-            render: encode_change,
-            changes_max: WINDOW_MAX as usize,
-            bytes_max: PAGE_BYTES,
-            examined_max: WINDOW_MAX as usize,
-        };
-        let page = archive.feed_page(at, Seq(end), plan).await?;
-        // The service encoded them, so they can be decoded.
-        changes.extend(page.items.iter().filter_map(|item| pb::Change::decode(item.bytes.clone()).ok()));
-        at = page.next;
-    }
-    Ok(changes)
 }
 
 impl Item {

@@ -22,10 +22,10 @@ use http::Response;
 use url::form_urlencoded;
 
 use self::items::Item;
+use super::Site;
 use super::problem::Problem;
 use super::shown::{page_of, path_of, path_of_source, text};
 use super::visit::{Form, Visit};
-use super::Site;
 use crate::access::Permission;
 use crate::model::{ArticleFilter, ArticleName, ChangeKinds, FeedQuery, SourceId, Timestamp};
 

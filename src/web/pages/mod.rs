@@ -13,7 +13,6 @@ mod lookup;
 pub(super) mod original;
 pub(super) mod problem;
 pub(super) mod revision;
-mod robots;
 mod sources;
 mod status;
 
@@ -24,7 +23,7 @@ use axum::routing::get;
 
 pub(super) use self::changes::{Row, is_text as page_is_text};
 use super::problem::Problem;
-use super::{Site, assets, events, feeds, memento};
+use super::{Site, assets, cdx, events, feeds, memento, sitemap};
 use crate::model::{ArticleName, RevisionNumber};
 
 /// All addresses. docs/WEB.md lists them, and promises that they stay.
@@ -53,6 +52,8 @@ pub(super) fn routes(site: Arc<Site>) -> Router {
         .route("/a/{source}/{article}/diff/{range}", get(diff::show))
         .route("/a/{source}/{article}/calendar", get(calendar::newest))
         .route("/a/{source}/{article}/calendar/{year}", get(calendar::show))
+        .route("/cdx", get(cdx::show))
+        .route("/cdx/search/cdx", get(cdx::show))
         .route("/feed", get(feeds::everything))
         .route("/feed.atom", get(feeds::everything))
         .route("/s/{source}/feed", get(feeds::of_source))
@@ -63,7 +64,9 @@ pub(super) fn routes(site: Arc<Site>) -> Router {
         .route("/a/{source}/{article}/feed.atom", get(feeds::of_article))
         .route("/web/{*capture}", get(memento::show))
         .route("/status", get(status::show))
-        .route("/robots.txt", get(robots::show))
+        .route("/robots.txt", get(sitemap::robots))
+        .route("/sitemap.xml", get(sitemap::index))
+        .route("/sitemap/{file}", get(sitemap::part))
         .route("/static/{digest}/{file}", get(assets::serve))
         .fallback(async || Problem::not_found())
         .with_state(site)
