@@ -6,8 +6,8 @@
 //! newest changes               fixed: what is below a position          fixed, too
 //! ```
 //!
-//! A feed has the newest changes. The archived documents (RFC 5005, section 4) have those before a position, and so stay as
-//! they are; only text that is destroyed leaves them. Readers that keep copies of it are told so by tombstones (RFC 6721).
+//! A feed has the newest changes. The archived documents (RFC 5005, section 4) have those before a position, and so stay
+//! as they are; only text that is destroyed leaves them. Tombstones (RFC 6721) ask readers to drop their copies of it.
 
 mod atom;
 mod items;

@@ -159,7 +159,9 @@ fn with_scheme(text: &str) -> String {
             return format!("{scheme}//{}", rest.trim_start_matches('/'));
         }
     }
-    if text.contains("://") { text.to_owned() } else { format!("http://{text}") }
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let has_scheme = text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
+    if has_scheme { text.to_owned() } else { format!("http://{text}") }
 }
 
 #[cfg(test)]
@@ -177,7 +179,9 @@ mod tests {
         ] {
             assert_eq!(Original::parse(text).unwrap().url(), "https://example.com/a?b=1&c=x+y", "{text}");
         }
-        assert_eq!(Original::parse("example.com/a").unwrap().url(), "http://example.com/a");
+        for text in ["example.com/a", "example.com/a?b=https://example.org/", "example.com:8080/a"] {
+            assert_eq!(Original::parse(text).unwrap().url(), format!("http://{text}"));
+        }
         for text in ["", "ftp://example.com/", "javascript:alert(1)", "https://a b/", "data:,x"] {
             assert!(Original::parse(text).is_err(), "{text}");
         }
