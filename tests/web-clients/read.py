@@ -32,7 +32,8 @@ def with_memento_client(server):
     # It takes the page itself for a memento unless it can say otherwise, and the page is not on the web.
     client.get_original_uri = lambda uri, **_: uri
     found = client.get_memento_info(HARBOUR, datetime.datetime(2026, 5, 4))["mementos"]
-    for place, time in [("closest", TIMES[1]), ("prev", TIMES[0]), ("next", TIMES[2]), ("first", TIMES[0]), ("last", TIMES[2])]:
+    places = {"closest": TIMES[1], "prev": TIMES[0], "next": TIMES[2], "first": TIMES[0], "last": TIMES[2]}
+    for place, time in places.items():
         same(f"memento-client, {place}", found[place]["uri"], [f"{server}/web/{time}/{HARBOUR}"])
     same("memento-client, time", found["closest"]["datetime"], datetime.datetime(2026, 5, 3, 9))
     same("memento-client, status", found["closest"]["http_status_code"], 200)
@@ -46,13 +47,17 @@ def with_wayback(server):
     with wayback.WaybackClient() as client:
         records = list(client.search(HARBOUR, limit=1))
         same("wayback, search", [record.timestamp.strftime("%Y%m%d%H%M%S") for record in records], TIMES)
-        same("wayback, status", [record.status_code if hasattr(record, "status_code") else record.statuscode for record in records], [200, None, 200])
+        same("wayback, status", [record.statuscode for record in records], [200, None, 200])
         same("wayback, address", {record.original for record in records}, {HARBOUR})
-        view = client.get_memento(HARBOUR, timestamp=datetime.datetime(2026, 6, 2, 8, tzinfo=UTC), mode=wayback.Mode.view)
+
+        def memento(*time, **arguments):
+            return client.get_memento(HARBOUR, timestamp=datetime.datetime(*time, tzinfo=UTC), **arguments)
+
+        view = memento(2026, 6, 2, 8, mode=wayback.Mode.view)
         same("wayback, page", (view.ok, "Bridge closes today" in view.text), (True, True))
-        raw = client.get_memento(HARBOUR, timestamp=datetime.datetime(2026, 5, 1, 9, tzinfo=UTC))
+        raw = memento(2026, 5, 1, 9)
         same("wayback, original", '"headline": "Bridge to close"' in raw.text, True)
-        moved = client.get_memento(HARBOUR, timestamp=datetime.datetime(2026, 5, 3, 10, tzinfo=UTC), mode=wayback.Mode.view, exact=False)
+        moved = memento(2026, 5, 3, 10, mode=wayback.Mode.view, exact=False)
         same("wayback, another time", moved.timestamp, datetime.datetime(2026, 5, 3, 9, tzinfo=UTC))
 
 
@@ -84,7 +89,8 @@ def with_cdx_toolkit(server):
     same("cdx-toolkit, get", [capture["timestamp"] for capture in index.get(HARBOUR)], TIMES)
     same("cdx-toolkit, iter", [capture["timestamp"] for capture in index.iter("express.example/*")], TIMES)
     period = index.get(HARBOUR, from_ts="20260502", to="20260504")
-    same("cdx-toolkit, period", [(capture["timestamp"], capture["mime"]) for capture in period], [(TIMES[1], "warc/revisit")])
+    found = [(capture["timestamp"], capture["mime"]) for capture in period]
+    same("cdx-toolkit, period", found, [(TIMES[1], "warc/revisit")])
     logging.disable(logging.NOTSET)
 
 
@@ -93,7 +99,8 @@ def with_feedparser(server):
     for path in ["", "/s/express", "/a/express/harbour"]:
         feed = feedparser.parse(f"{server}{path}/feed.atom")
         same(f"feedparser, {path or '/'}", (feed.bozo, feed.version, feed.status), (False, "atom10", 200))
-        same("feedparser, titles", [entry.title for entry in feed.entries], ["Revised: Bridge closes today", "New: Bridge to close"])
+        titles = [entry.title for entry in feed.entries]
+        same("feedparser, titles", titles, ["Revised: Bridge closes today", "New: Bridge to close"])
         same("feedparser, changes", "<ins>" in feed.entries[0].content[0].value, True)
         again = feedparser.parse(f"{server}{path}/feed.atom", etag=feed.etag)
         same("feedparser, nothing new", again.status, 304)

@@ -56,6 +56,8 @@ pub struct IndexPage {
     pub items: Vec<IndexedCapture>,
     /// Where the next page begins; `None` if there are no more.
     pub next: Option<IndexPlace>,
+    /// Whether `next` names an address that the caller may not see, and so must not be shown.
+    pub is_next_hidden: bool,
 }
 
 impl IndexRange {
@@ -120,6 +122,7 @@ pub(crate) fn capture_index(
         }
         if examined >= EXAMINED_MAX {
             page.page.next = Some(IndexPlace { url: key, from: query.from });
+            page.page.is_next_hidden = !query.within.is_all();
             return Ok(page.page);
         }
         if range.has(&key) {
@@ -144,25 +147,28 @@ struct PageBuilder<'a> {
 impl PageBuilder<'_> {
     /// Adds the captures of an address. Returns whether the page may have more.
     fn add(&mut self, key: &UrlKey, entries: &[UrlEntry]) -> Result<bool, ReadError> {
+        let scan = self.reader.of_scan();
+        let leads = Leads::from_entries(&scan, entries, &self.query.within)?;
+        if leads.is_empty() {
+            return Ok(true);
+        }
         let left = self.query.captures_max.saturating_sub(self.page.items.len());
         let begun = self.place.filter(|place| place.url == *key).map(|place| place.from);
         if left == 0 || self.url_bytes > URL_BYTES_MAX {
             self.page.next = Some(IndexPlace { url: key.clone(), from: begun.unwrap_or(self.query.from) });
             return Ok(false);
         }
-        let scan = self.reader.of_scan();
         let mut query = CaptureQuery { captures_max: left, ..self.query.clone() };
         match (begun, query.order) {
             (Some(begun), CaptureOrder::OldestFirst) => query.from = begun,
             (Some(begun), CaptureOrder::NewestFirst) => query.until = begun,
             (None, CaptureOrder::OldestFirst | CaptureOrder::NewestFirst) => {}
         }
-        let leads = Leads::from_entries(&scan, entries, &self.query.within)?;
         let found = leads.captures(&scan.tables()?, self.point.below(), &query)?;
         let mut created: Option<Arc<Change>> = None;
         let url: Arc<str> = match found.items.is_empty() {
             true => return Ok(true),
-            false => stated(&scan, key, entries)?.into(),
+            false => stated(&scan, key, entries, &leads)?.into(),
         };
         for capture in found.items {
             let known = created.take().filter(|change| change.seq == capture.created_seq);
@@ -176,9 +182,10 @@ impl PageBuilder<'_> {
     }
 }
 
-/// An address as its first entry states it; the simplest with the same key if that was destroyed.
-fn stated(reader: &Reader<'_>, key: &UrlKey, entries: &[UrlEntry]) -> Result<String, ReadError> {
-    let Some(first) = entries.first() else { return Ok(key.to_url()) };
+/// An address as the first entry of a visible article states it; the simplest with the same key if that was destroyed.
+fn stated(reader: &Reader<'_>, key: &UrlKey, entries: &[UrlEntry], leads: &Leads) -> Result<String, ReadError> {
+    let first = entries.iter().find(|entry| leads.has(entry.article));
+    let Some(first) = first else { return Ok(key.to_url()) };
     let change = reader.change(first.seq)?;
     let all = change.entry.bound_urls.iter().chain(&change.entry.ended_urls);
     let stated = all.map(|bound| &bound.url).find(|url| url.key == *key);

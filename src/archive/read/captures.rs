@@ -122,6 +122,16 @@ impl Leads {
         Ok(Self { led })
     }
 
+    /// Whether it never led to a visible article.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.led.is_empty()
+    }
+
+    /// Whether it led to an article, which is visible.
+    pub(crate) fn has(&self, article: ArticleKey) -> bool {
+        self.led.iter().any(|(_, led, _)| *led == article)
+    }
+
     /// A page of captures.
     pub(crate) fn captures(
         &self,

@@ -9,6 +9,7 @@ use url::Url;
 use super::parameters::{Output, Parameters, resume_key};
 use crate::archive::read::capture_index::{IndexPlace, IndexedCapture};
 use crate::model::Timestamp;
+use crate::model::url_key::without_credentials;
 use crate::web::memento::time;
 use crate::web::respond;
 
@@ -40,7 +41,7 @@ impl Line {
         let values = [
             item.key.as_str().to_owned(),
             time::digits(at),
-            Url::parse(&item.url).map_or_else(|_| item.key.to_url(), String::from),
+            Url::parse(&without_credentials(&item.url)).map_or_else(|_| item.key.to_url(), String::from),
             if item.capture.is_sighting { "warc/revisit".to_owned() } else { mime(media_type).to_owned() },
             status.to_owned(),
             digest.unwrap_or_else(|| NOTHING.to_owned()),

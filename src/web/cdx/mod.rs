@@ -49,6 +49,13 @@ pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<
     Ok(response)
 }
 
+/// The range has too many addresses that the visitor may not see, of which none can be named to continue.
+fn too_wide() -> Problem {
+    Problem::malformed(
+        "The range has too many addresses to look through. Ask for a part of it: a host, or a longer prefix.",
+    )
+}
+
 /// The index as a request reads it.
 struct Reading<'a> {
     site: &'a Site,
@@ -65,8 +72,8 @@ impl Reading<'_> {
         let mut place = self.parameters.resume.clone();
         let mut collapse = self.parameters.collapse();
         loop {
-            let IndexPage { items, next } = self.page((from, until), CaptureOrder::OldestFirst, place.take()).await?;
-            for item in items {
+            let page = self.page((from, until), CaptureOrder::OldestFirst, place.take()).await?;
+            for item in page.items {
                 let line = Line::of(&item);
                 if !self.parameters.passes(&line) || !collapse.is_first(&line) {
                     continue;
@@ -81,8 +88,9 @@ impl Reading<'_> {
                 lines.push(line);
             }
             examined += PAGE;
-            match next {
+            match page.next {
                 Some(next) if examined < EXAMINED_MAX => place = Some(next),
+                Some(_) if page.is_next_hidden => return Err(too_wide()),
                 next => return Ok((lines, next)),
             }
         }
@@ -118,7 +126,7 @@ impl Reading<'_> {
         let mut collapse = self.parameters.collapse();
         let mut place = None;
         loop {
-            let IndexPage { items, next } = self.page(period, order, place.take()).await?;
+            let IndexPage { items, next, .. } = self.page(period, order, place.take()).await?;
             let passing = items.iter().map(Line::of).filter(|line| self.parameters.passes(line));
             lines.extend(passing.filter(|line| collapse.is_first(line)));
             examined += PAGE;

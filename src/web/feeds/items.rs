@@ -20,6 +20,8 @@ use askama::Template;
 
 /// The least items of a document, if there are as many.
 const ITEMS: usize = 25;
+/// The most items of a document.
+const ITEMS_MAX: usize = 64;
 /// The changes that the first window examines. Each later one examines twice as many, up to [`WINDOW_MAX`].
 const WINDOW: u64 = 32;
 const WINDOW_MAX: u64 = 4_096;
@@ -117,9 +119,9 @@ async fn of_log(site: &Site, query: &Arc<FeedQuery>, before: Option<u64>) -> Res
         (end, window) = (from, (window * 2).min(WINDOW_MAX));
     }
     // A wide window after narrow ones may have more than a document should.
-    let items_max = ITEMS + WINDOW as usize;
-    if found.len() > items_max {
-        found.truncate(items_max);
+
+    if found.len() > ITEMS_MAX {
+        found.truncate(ITEMS_MAX);
         end = found.last().map_or(end, |last: &pb::Change| last.seq);
     }
     Ok((found, (end > 0).then_some(end)))

@@ -178,4 +178,8 @@ async fn what_is_not_granted_is_not_in_the_index() {
         assert_eq!(query(&site, &[("url", HARBOUR), ("matchType", match_type)]).await.body, "", "{match_type}");
     }
     query(&site, &[("url", "courier.example"), ("matchType", "domain")]).await.shows(&["courier.example/mayor"]);
+    // The key to continue names no address that is hidden: it is of the next line.
+    let given = [("url", "example"), ("matchType", "domain"), ("limit", "1"), ("showResumeKey", "true")];
+    let answer = query(&site, &given).await;
+    assert_eq!(answer.body.lines().count(), 1, "{}", answer.body);
 }
