@@ -30,6 +30,11 @@ install:
 image:
     docker build -f packaging/Dockerfile -t dateline .
 
+# Build the Debian package, in target/package
+[group('build')]
+deb *ARGS:
+    packaging/deb {{ ARGS }}
+
 # Build the documentation of the library; `just docs --open` shows it
 [group('build')]
 docs *ARGS:
@@ -64,6 +69,7 @@ check:
 [group('check')]
 lint:
     cargo clippy --all-targets -- -D warnings
+    hadolint packaging/Dockerfile
     buf lint
     buf breaking --against .ci/contract.binpb
     cargo deny check bans licenses sources
@@ -160,6 +166,16 @@ hostile *ARGS: release _outside
 # Every random test at length, one after the other; this takes hours
 [group('long')]
 soak: model torture damage (consistency '--kills' '300')
+
+# Try the Debian package under systemd, in a system made for it; needs root and debootstrap
+[group('long')]
+try-deb *SUITE:
+    packaging/try-deb {{ SUITE }}
+
+# Try the upgrade from one version to another, and the way back, with the binaries of both
+[group('long')]
+try-upgrade OLD NEW:
+    packaging/try-upgrade '{{ OLD }}' '{{ NEW }}'
 
 [private]
 _outside:

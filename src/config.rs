@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -55,7 +56,7 @@ pub struct Settings {
     /// can reach, and nothing on others. Port 0 picks a free port [default: nowhere]
     #[arg(long, value_name = "ADDRESS", env = "DATELINE_WEB_LISTEN")]
     pub web_listen: Option<String>,
-    /// The public address of the pages, such as https://archive.example.org, for canonical links and citations, and the only
+    /// The public address of the pages, such as `https://archive.example.org`, for canonical links and citations, and the only
     /// host name that requests may have besides that of this machine. With it, the pages show nothing that the access rules
     /// do not grant [default: the address of --web-listen]
     #[arg(long, value_name = "URL", env = "DATELINE_WEB_URL")]
@@ -81,6 +82,10 @@ pub struct Settings {
     /// variable
     #[arg(long, value_name = "URL=KEY", env = "DATELINE_WITNESS", value_delimiter = ',')]
     pub witness: Option<Vec<String>>,
+    /// Let the web pages of this origin call the server, such as https://news.example; can be repeated, with commas in the
+    /// variable [default: none]
+    #[arg(long, value_name = "ORIGIN", env = "DATELINE_ALLOW_ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Option<Vec<String>>,
     /// Let `dateline expunge` destroy texts, from this machine
     #[arg(long, env = "DATELINE_ALLOW_EXPUNGE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub allow_expunge: Option<bool>,
@@ -231,6 +236,7 @@ impl Settings {
             allow_expunge: self.allow_expunge.or(other.allow_expunge),
             log_origin: self.log_origin.or(other.log_origin),
             witness: self.witness.or(other.witness),
+            allow_origin: self.allow_origin.or(other.allow_origin),
             allow_clock_jump: self.allow_clock_jump.or(other.allow_clock_jump),
             grace_period: self.grace_period.or(other.grace_period),
             failed_grace_period: self.failed_grace_period.or(other.failed_grace_period),
@@ -255,15 +261,14 @@ impl Settings {
         }
     }
 
-    /// The settings that were given, as JSON for the log. None of them is a secret: keys and rules are in files, and the
-    /// settings have their paths.
-    pub fn given(&self) -> String {
-        let given = serde_json::to_value(self).ok();
-        let given = given.as_ref().and_then(serde_json::Value::as_object).into_iter().flatten();
-        serde_json::Value::Object(
-            given.filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect(),
-        )
-        .to_string()
+    /// The settings that were given, by key. None of them is a secret: keys and rules are in files, and the settings have
+    /// their paths. A value is the same in JSON as in TOML. Empty if a path is not UTF-8, which neither can hold.
+    pub fn given(&self) -> serde_json::Map<String, serde_json::Value> {
+        let Ok(serde_json::Value::Object(mut given)) = serde_json::to_value(self) else {
+            return serde_json::Map::new();
+        };
+        given.retain(|_, value| !value.is_null());
+        given
     }
 
     /// The addresses to listen on. One that other machines can reach requires encryption, or `no_tls`.
@@ -293,22 +298,6 @@ impl Settings {
         self.web_listen.as_deref().map(|listen| socket_address("web_listen", listen)).transpose()
     }
 
-    /// The public address of the pages for readers; `None` if they have none.
-    pub fn web_url(&self) -> Result<Option<url::Url>, ConfigError> {
-        let Some(text) = self.web_url.as_deref() else { return Ok(None) };
-        let is_origin = |url: &url::Url| {
-            let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-            matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && is_plain
-        };
-        let url = url::Url::parse(text).ok().filter(is_origin);
-        url.map(Some).ok_or_else(|| ConfigError::Invalid {
-            setting: "web_url",
-            reason: format!(
-                "{text:?} is not the address of a site, such as https://archive.example.org; a path is not possible"
-            ),
-        })
-    }
-
     /// Where traces are sent; `None` if they are not.
     pub fn otlp_endpoint(&self) -> Result<Option<&str>, ConfigError> {
         let Some(endpoint) = self.otlp_endpoint.as_deref() else { return Ok(None) };
@@ -321,41 +310,73 @@ impl Settings {
         }
     }
 
-    /// The limits on input, each checked against its permitted range.
+    /// The limits on input, each checked against its range.
     pub fn limits(&self) -> Result<Limits, ConfigError> {
-        let (default, most) = (Limits::default(), Limits::GREATEST);
+        if let Some(error) = self.limit_errors().next() {
+            return Err(error);
+        }
+        let default = Limits::default();
+        let size = |given, default| count(given).unwrap_or(default);
         Ok(Limits {
-            content_bytes_max: bytes(
-                "content_bytes_max",
-                self.content_bytes_max,
-                default.content_bytes_max,
-                most.content_bytes_max,
-            )?,
-            original_bytes_max: bytes(
-                "original_bytes_max",
-                self.original_bytes_max,
-                default.original_bytes_max,
-                most.original_bytes_max,
-            )?,
-            url_bytes_max: bytes("url_bytes_max", self.url_bytes_max, default.url_bytes_max, most.url_bytes_max)?,
-            urls_max: within("urls_max", self.urls_max, default.urls_max, 0, most.urls_max)?,
-            batch_items_max: within(
-                "batch_items_max",
-                self.batch_items_max,
-                default.batch_items_max,
-                1,
-                most.batch_items_max,
-            )?,
-            batch_bytes_max: bytes(
-                "batch_bytes_max",
-                self.batch_bytes_max,
-                default.batch_bytes_max,
-                most.batch_bytes_max,
-            )?,
-            labels_max: within("labels_max", self.labels_max, default.labels_max, 0, most.labels_max)?,
-            page_size_max: within("page_size_max", self.page_size_max, default.page_size_max, 1, most.page_size_max)?,
+            content_bytes_max: size(self.content_bytes_max, default.content_bytes_max),
+            original_bytes_max: size(self.original_bytes_max, default.original_bytes_max),
+            url_bytes_max: size(self.url_bytes_max, default.url_bytes_max),
+            urls_max: self.urls_max.unwrap_or(default.urls_max),
+            batch_items_max: self.batch_items_max.unwrap_or(default.batch_items_max),
+            batch_bytes_max: size(self.batch_bytes_max, default.batch_bytes_max),
+            labels_max: self.labels_max.unwrap_or(default.labels_max),
+            page_size_max: self.page_size_max.unwrap_or(default.page_size_max),
         })
     }
+
+    /// Everything that is wrong with the values, as far as they say it themselves.
+    pub fn errors(&self) -> Vec<ConfigError> {
+        let listen = self.listen.iter().flatten().filter_map(|listen| self.address(listen).err());
+        let others = [self.metrics_address().err(), self.web_address().err(), self.otlp_endpoint().err()];
+        listen.chain(others.into_iter().flatten()).chain(self.limit_errors()).collect()
+    }
+
+    /// The least and the greatest value of the setting with this key, as a file gives them; `None` if any number will do,
+    /// or if it is not a number.
+    pub fn range(key: &str) -> Option<[String; 2]> {
+        let (_, _, range) = Self::default().ranged().into_iter().find(|(setting, _, _)| *setting == key)?;
+        Some([shown(key, *range.start()), shown(key, *range.end())])
+    }
+
+    fn limit_errors(&self) -> impl Iterator<Item = ConfigError> {
+        self.ranged().into_iter().filter_map(|(setting, given, range)| {
+            let value = given.filter(|given| !range.contains(given))?;
+            let shown = |value: usize| shown(setting, value);
+            let reason =
+                format!("{} is not between {} and {}", shown(value), shown(*range.start()), shown(*range.end()));
+            Some(ConfigError::Invalid { setting, reason })
+        })
+    }
+
+    /// The settings that have a range: the key, the given value, and the values that are accepted.
+    fn ranged(&self) -> [(&'static str, Option<usize>, RangeInclusive<usize>); 8] {
+        let most = Limits::GREATEST;
+        [
+            ("content_bytes_max", count(self.content_bytes_max), 1..=most.content_bytes_max),
+            ("original_bytes_max", count(self.original_bytes_max), 1..=most.original_bytes_max),
+            ("url_bytes_max", count(self.url_bytes_max), 1..=most.url_bytes_max),
+            ("urls_max", self.urls_max, 0..=most.urls_max),
+            ("batch_items_max", self.batch_items_max, 1..=most.batch_items_max),
+            ("batch_bytes_max", count(self.batch_bytes_max), 1..=most.batch_bytes_max),
+            ("labels_max", self.labels_max, 0..=most.labels_max),
+            ("page_size_max", self.page_size_max, 1..=most.page_size_max),
+        ]
+    }
+}
+
+/// The value of a setting, with a unit if it has one.
+fn shown(setting: &str, value: usize) -> String {
+    if setting.contains("bytes") { Bytes(value as u64).to_string() } else { value.to_string() }
+}
+
+/// The number of bytes. One that exceeds `usize` exceeds every limit, too.
+fn count(bytes: Option<Bytes>) -> Option<usize> {
+    bytes.map(|bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX))
 }
 
 /// The key that a line of a TOML file sets.
@@ -376,26 +397,6 @@ fn socket_address(setting: &'static str, listen: &str) -> Result<SocketAddr, Con
 
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
-}
-
-fn bytes(setting: &'static str, given: Option<Bytes>, default: usize, most: usize) -> Result<usize, ConfigError> {
-    // A number that exceeds `usize` exceeds every limit, too.
-    let given = given.map(|bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX));
-    within(setting, given, default, 1, most)
-}
-
-fn within(
-    setting: &'static str,
-    given: Option<usize>,
-    default: usize,
-    least: usize,
-    most: usize,
-) -> Result<usize, ConfigError> {
-    let value = given.unwrap_or(default);
-    if (least..=most).contains(&value) {
-        return Ok(value);
-    }
-    Err(ConfigError::Invalid { setting, reason: format!("{value} is not between {least} and {most}") })
 }
 
 /// Parses a number of things, such as connections.
@@ -423,6 +424,16 @@ impl FromStr for Bytes {
         };
         let number: u64 = digits.parse().map_err(|_| wanted())?;
         number.checked_mul(1 << shift).map(Self).ok_or_else(wanted)
+    }
+}
+
+/// In the largest unit of which it is a whole number.
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let unit = units.into_iter().find(|(shift, _)| self.0 != 0 && self.0.is_multiple_of(1 << shift));
+        let (shift, unit) = unit.unwrap_or((0, ""));
+        write!(f, "{}{unit}", self.0 >> shift)
     }
 }
 
@@ -477,7 +488,7 @@ impl<'de> Deserialize<'de> for Period {
 
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
+        serializer.collect_str(self)
     }
 }
 
@@ -544,15 +555,6 @@ mod tests {
     }
 
     #[test]
-    fn the_public_address_of_the_pages_is_a_site() {
-        let named = |url: &str| Settings { web_url: Some(url.to_owned()), ..Settings::default() }.web_url();
-        assert_eq!(named("https://archive.example.org").unwrap().unwrap().as_str(), "https://archive.example.org/");
-        for bad in ["archive.example.org", "ftp://a.example", "https://a.example/archive/", "https://a.example/?x"] {
-            assert!(named(bad).unwrap_err().to_string().contains("is not the address of a site"), "{bad}");
-        }
-    }
-
-    #[test]
     fn limits_outside_their_range_are_rejected() {
         let settings = Settings { batch_items_max: Some(257), ..Settings::default() };
         assert_eq!(settings.limits().unwrap_err().to_string(), "--batch-items-max: 257 is not between 1 and 256");
@@ -562,14 +564,15 @@ mod tests {
 
     #[test]
     fn the_log_shows_the_settings_that_were_given() {
+        let shown = |settings: &Settings| serde_json::Value::Object(settings.given()).to_string();
         let settings = Settings {
             listen: Some(vec!["[::1]:0".to_owned()]),
             grace_period: Some(Period(Duration::from_millis(1_500))),
             cache_bytes: Some(Bytes(1 << 20)),
             ..Settings::default()
         };
-        assert_eq!(settings.given(), r#"{"cache_bytes":1048576,"grace_period":"1.5s","listen":["[::1]:0"]}"#);
-        assert_eq!(Settings::default().given(), "{}");
+        assert_eq!(shown(&settings), r#"{"cache_bytes":"1MiB","grace_period":"1.5s","listen":["[::1]:0"]}"#);
+        assert_eq!(shown(&Settings::default()), "{}");
     }
 
     #[test]

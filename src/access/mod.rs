@@ -19,7 +19,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::watch;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
@@ -160,6 +160,11 @@ impl Access {
         })
     }
 
+    /// Checks that the rules of the archive in `directory` can be read.
+    pub fn check(directory: &Path) -> Result<(), AccessError> {
+        read(&directory.join(FILE)).map(drop)
+    }
+
     /// Whether there is a rules file.
     pub fn has_rules(&self) -> bool {
         self.current().version.is_some()
@@ -169,21 +174,32 @@ impl Access {
     /// logged once.
     pub fn refresh(&self) {
         self.last_used.keep_when_due(self.clock.now());
-        // Otherwise what was read before an edit could replace what the edit left.
-        let _editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
+        let editing = self.begin_edit();
+        let is_current = version(&self.path).is_ok_and(|version| version == self.current().version);
+        if !is_current && let Err(error) = self.read_again(&editing) {
+            tracing::error!(%error, "the rules were not read again; the old ones stay in force");
+        }
+    }
+
+    /// Reads the file again, whether or not it seems to have changed. A file with a mistake leaves the rules as they are.
+    pub fn reload(&self) -> Result<(), AccessError> {
+        self.read_again(&self.begin_edit())
+    }
+
+    fn read_again(&self, _editing: &MutexGuard<'_, ()>) -> Result<(), AccessError> {
         let version = version(&self.path);
-        if version.as_ref().is_ok_and(|version| *version == self.current().version) {
-            return;
-        }
-        match read(&self.path) {
-            Ok(read) => self.replace(read),
-            Err(error) => {
-                tracing::error!(%error, "the rules were not read again; the old ones stay in force");
-                // Not tried again until the file changes once more.
-                let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
-                rules.version = version.unwrap_or(rules.version);
-            }
-        }
+        let read = read(&self.path).inspect_err(|_| {
+            // `refresh` does not try again until the file changes once more.
+            let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+            rules.version = version.unwrap_or(rules.version);
+        })?;
+        self.replace(read);
+        Ok(())
+    }
+
+    /// Waits for whatever else changes the rules. Otherwise what was read before an edit could replace what the edit left.
+    fn begin_edit(&self) -> MutexGuard<'_, ()> {
+        self.editing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes whenever the rules do.
@@ -300,7 +316,7 @@ impl Access {
     }
 
     fn edit(&self, edit: impl FnOnce(&mut ArrayOfTables) -> Result<(), AccessError>) -> Result<(), AccessError> {
-        let _editing = self.editing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _editing = self.begin_edit();
         let text = read_text(&self.path)?.map(|(text, _)| text).unwrap_or_default();
         // What is there must be right, or an edit could hide what is wrong.
         parse(&self.path, &text)?;

@@ -52,11 +52,9 @@ use crate::archive::expunge::register_file::RegisterFile;
 pub use crate::archive::open::{ArchiveInfo, OpenArchiveError, Options};
 pub use crate::archive::pools::VERIFICATIONS_MAX;
 use crate::archive::pools::{Pool, Pools};
+use crate::archive::read::activity::{self, Activity};
 use crate::archive::read::article::{ArticleAt, RevisionAt, View};
-use crate::archive::read::article_changes::{self, ArticleChanges};
 use crate::archive::read::calendar::{self, Calendar};
-use crate::archive::read::capture_index::{self, IndexPage, IndexPlace, IndexRange};
-use crate::archive::read::captures::{self, CaptureQuery, Captures, CapturesAround};
 use crate::archive::read::compare::{Comparison, StateSelector};
 use crate::archive::read::list::{ArticleQuery, ListPage, RevisionEntry, RevisionQuery};
 pub use crate::archive::read::point::ReadPoint;
@@ -440,46 +438,10 @@ impl Archive {
         self.read_in(&self.pools.scans, move |reader| calendar::calendar(reader, &point, &name, &period)).await
     }
 
-    /// Finds the newest `count_max` changes of an article below `before`, without sightings.
-    pub async fn article_changes(
-        &self,
-        point: ReadPoint,
-        name: ArticleName,
-        before: Option<Seq>,
-        count_max: usize,
-    ) -> Result<ArticleChanges, ArchiveError> {
-        let read =
-            move |reader: &Reader<'_>| article_changes::article_changes(reader, &point, &name, before, count_max);
-        self.read_in(&self.pools.scans, read).await
-    }
-
-    /// Lists the captures of an address: the looks at the articles that it led to.
-    pub async fn captures(&self, point: ReadPoint, url: UrlKey, query: CaptureQuery) -> Result<Captures, ArchiveError> {
-        self.read_in(&self.pools.scans, move |reader| captures::captures(reader, &point, &url, &query)).await
-    }
-
-    /// Lists the captures of a range of addresses, from `place` on, each with what the revision is.
-    pub async fn capture_index(
-        &self,
-        point: ReadPoint,
-        range: IndexRange,
-        place: Option<IndexPlace>,
-        query: CaptureQuery,
-    ) -> Result<IndexPage, ArchiveError> {
-        let read =
-            move |reader: &Reader<'_>| capture_index::capture_index(reader, &point, &range, place.as_ref(), &query);
-        self.read_in(&self.pools.scans, read).await
-    }
-
-    /// Finds the captures of an address around an instant of the observe axis; `None` if it has none.
-    pub async fn captures_around(
-        &self,
-        point: ReadPoint,
-        url: UrlKey,
-        within: SourceScope,
-        at: Timestamp,
-    ) -> Result<Option<CapturesAround>, ArchiveError> {
-        self.read(move |reader| captures::around(reader, &point, &url, &within, at)).await
+    /// Counts the revisions of each source on each of the last days.
+    pub async fn activity(&self) -> Result<Activity, ArchiveError> {
+        let (below, now) = (self.tail().next_seq, self.now());
+        self.read_in(&self.pools.scans, move |reader| activity::activity(reader, below, now)).await
     }
 
     /// Lists sources in order of name, starting after `after`.

@@ -152,6 +152,15 @@ impl OpenArchiveError {
             Self::Randomness(_) | Self::Thread(_) => false,
         }
     }
+
+    /// The same error in words about the archive `original`, if it is about its copy at `copy`.
+    pub(crate) fn about(self, copy: &Path, original: &Path) -> Self {
+        match self {
+            Self::Directory(error) => Self::Directory(error.about(copy, original)),
+            Self::Format { path, source } if path == copy => Self::Format { path: original.to_path_buf(), source },
+            error @ (Self::Format { .. } | Self::Randomness(_) | Self::Thread(_)) => error,
+        }
+    }
 }
 
 /// For the layers above.
@@ -183,6 +192,23 @@ impl Archive {
         holder: Holder,
     ) -> Result<(Self, Arc<Directory>), OpenArchiveError> {
         Self::in_directory(Directory::open_or_create(path, holder)?, options, clock)
+    }
+
+    /// Opens `copy`, which is a private copy ([`Directory::copy_of`]) of the archive in `path`. What is written goes to the
+    /// copy, and is lost with it.
+    pub fn open_copy(
+        copy: Directory,
+        path: &Path,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Arc<Directory>), OpenArchiveError> {
+        let place = copy.path().to_path_buf();
+        // It is removed soon, so nothing in it needs to be kept free.
+        let options = Options { free_space_floor_bytes: 0, ..options.clone() };
+        let opened = Self::in_directory(copy, &options, clock);
+        let (mut archive, copy) = opened.map_err(|error| error.about(&place, path))?;
+        archive.info = Arc::new(ArchiveInfo { directory: Some(path.to_path_buf()), ..(*archive.info).clone() });
+        Ok((archive, copy))
     }
 
     fn in_directory(

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::Instant as Clock;
 
 use indicatif::HumanBytes;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::args::globals::Globals;
 use super::backup::took;
-use super::connect::{self, LockedBy};
+use super::connect;
 use super::count;
 use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
+use super::waiting::{LockedBy, Waiting, locked_by};
 use crate::archive::recover::compact::{
     CompactError, CompactMode, CompactPhase, CompactProgress, Compacted, compact_directory,
 };
@@ -28,8 +28,8 @@ pub(super) async fn run(globals: &Globals, out: &mut Output) -> Result<(), Failu
     let stopping = Signals::listen()?.token();
     let began = Clock::now();
     let mut progress = Progress::new(globals);
-    let (mode, deadline) = (CompactMode::Compress, connect::wait_deadline(globals));
-    let compacted = compact_when_free(&path, mode, deadline, &stopping, &mut progress).await?;
+    let (mode, waiting) = (CompactMode::Compress, Waiting::new(globals));
+    let compacted = compact_when_free(&path, mode, waiting, &stopping, &mut progress).await?;
     progress.end();
     let Some(Compacted { bytes_before, bytes_after, contents, originals }) = compacted else {
         return Err(interrupted("the archive is unchanged"));
@@ -57,8 +57,8 @@ pub(super) async fn run(globals: &Globals, out: &mut Output) -> Result<(), Failu
 pub(super) async fn remove_destroyed_text(globals: &Globals, path: &Path, out: &mut Output) -> Result<(), Failure> {
     let stopping = Signals::listen()?.token();
     let mut progress = Progress::new(globals);
-    let (mode, deadline) = (CompactMode::Copy, connect::wait_deadline(globals));
-    let done = compact_when_free(path, mode, deadline, &stopping, &mut progress).await;
+    let (mode, waiting) = (CompactMode::Copy, Waiting::new(globals));
+    let done = compact_when_free(path, mode, waiting, &stopping, &mut progress).await;
     progress.end();
     let failure = match done {
         Ok(Some(_)) if out.json => return Ok(()),
@@ -82,7 +82,7 @@ fn served() -> Failure {
 async fn compact_when_free(
     path: &Path,
     mode: CompactMode,
-    deadline: Instant,
+    mut waiting: Waiting,
     stopping: &CancellationToken,
     progress: &mut Progress,
 ) -> Result<Option<Compacted>, Failure> {
@@ -91,10 +91,12 @@ async fn compact_when_free(
             Err(CompactError::Open(error)) => error,
             compacted => return Ok(compacted?),
         };
-        match connect::locked_by(path, &error).await {
+        match locked_by(path, &error).await {
             LockedBy::Server => return Err(served()),
-            LockedBy::Command if Instant::now() < deadline => connect::pause_before_retry().await,
-            LockedBy::Command | LockedBy::NoProcess => return Err(connect::open_failure(error)),
+            LockedBy::Command | LockedBy::SharingCommand if waiting.pause(&error).await => {}
+            LockedBy::Command | LockedBy::SharingCommand | LockedBy::NoProcess => {
+                return Err(connect::open_failure(error));
+            }
         }
     }
 }

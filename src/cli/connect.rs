@@ -3,19 +3,25 @@
 //! A command sees only a [`Session`] with a client. Only this module knows whether there is a network in between.
 
 use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::args::globals::Globals;
 use super::credentials;
-use super::exit::{Exit, Failure};
+use super::exit::{Exit, Failure, interrupted};
 use super::key::signer;
+use super::sharing::{Sharing, Successor};
+use super::signals::Signals;
+use super::status::size;
 use super::times;
+use super::waiting::{LockedBy, Waiting, locked_by};
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
 use crate::capture::state_file::StateDir;
 use crate::client::{Client, ClientCertificate, ConnectOptions, Connection, Following, TrustedLog};
@@ -23,14 +29,11 @@ use crate::clock::SystemClock;
 use crate::config::Bytes;
 use crate::model::url_key::without_credentials;
 use crate::server;
-use crate::unix_socket;
 use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
 use crate::wire::pb::change_feed_service_client::ChangeFeedServiceClient;
 
-/// Interval between attempts to open an archive that another process holds.
-const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Timeout for releasing the archive lock; process exit releases it anyway.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Timeout for a server to report which archive it serves.
@@ -41,10 +44,43 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) enum Access {
     /// An archive that exists.
     Existing,
+    /// An archive that exists, which no other command uses at the same time, except through a server.
+    Alone,
     /// An archive, created if it does not exist.
     Create,
     /// Validation of writes only. If no archive exists, an empty one in memory stands in for it.
     Validate,
+}
+
+/// How an archive is opened in this process.
+#[derive(Clone, Debug)]
+pub(super) enum Opening {
+    /// In its directory.
+    InPlace(Access),
+    /// As a private copy.
+    Copy(Copying),
+}
+
+/// How a private copy of an archive is made.
+#[derive(Clone, Debug)]
+pub(super) struct Copying {
+    /// The folder to make it in.
+    scratch: PathBuf,
+    /// Cancelled by a signal: the copy must be removed before the process ends.
+    pub(super) stopping: CancellationToken,
+}
+
+impl Copying {
+    /// From now on, a signal no longer ends the process by itself.
+    pub(super) fn new(globals: &Globals) -> Result<Self, Failure> {
+        let scratch = globals.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        Ok(Self { scratch, stopping: Signals::listen()?.token() })
+    }
+
+    /// Copies the archive in `path`.
+    pub(super) fn copy(&self, path: &Path, holder: &Holder) -> Result<Directory, OpenArchiveError> {
+        Ok(Directory::copy_of(path, &self.scratch, holder, &|| self.stopping.is_cancelled())?)
+    }
 }
 
 /// A connection to an archive.
@@ -53,19 +89,47 @@ pub(super) struct Session {
     embedded: Option<Arc<Archive>>,
     /// The URL of the server; `None` for an archive opened in this process.
     pub(super) server: Option<String>,
+    /// Set if the archive is a private copy, which a signal must not leave behind.
+    copying: Option<Copying>,
+    /// Set while other processes use the archive through this one.
+    sharing: Option<Sharing>,
+    /// Set if this process uses the archive through another command, which may end before it.
+    successor: Option<Arc<Successor>>,
 }
 
 impl Session {
     /// Connects to a server or opens an archive, as the arguments and the environment say. While an archive is open,
-    /// its lock file names `command` to other processes.
+    /// its lock file names `command` to other processes. With `--read-only`, opens a private copy of it instead.
     pub(super) async fn open(globals: &Globals, command: &str, access: Access) -> Result<Self, Failure> {
-        match server_url(globals)? {
-            Some(url) => Self::remote(&url, globals).await,
-            None => {
-                let path = archive_directory(globals.archive.as_deref(), None)?;
-                Self::local(&path, command, access, wait_deadline(globals)).await
-            }
+        if let Some(url) = server_url(globals)? {
+            return Self::remote(&url, globals).await;
         }
+        let path = archive_directory(globals.archive.as_deref(), None)?;
+        let opening = if globals.read_only { Opening::Copy(Copying::new(globals)?) } else { Opening::InPlace(access) };
+        Self::local(&path, command, opening, Waiting::new(globals)).await
+    }
+
+    /// Lets other processes of this user use the archive while this one has it open: they find it by its socket, as they
+    /// find a server. For commands that may take long. Does nothing if this process has no archive open in its directory.
+    pub(super) fn share(&mut self, globals: &Globals) -> Result<(), Failure> {
+        if let Some(archive) = self.embedded.as_ref().filter(|_| self.copying.is_none()) {
+            self.sharing = Sharing::start(archive, server_options(archive)?, globals.quiet);
+        }
+        Ok(())
+    }
+
+    /// Completes when a signal asks a command to stop that does not listen for signals itself. It does so only if a
+    /// private copy has to be removed; otherwise the signal ends the process.
+    pub(super) async fn interrupted(&self) {
+        match &self.copying {
+            Some(copying) => copying.stopping.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the archive is a private copy, to which nothing is written.
+    pub(super) fn is_copy(&self) -> bool {
+        self.copying.is_some()
     }
 
     /// The clients of all services. They share one connection.
@@ -102,7 +166,7 @@ impl Session {
         }
     }
 
-    /// Whether this process holds the archive, so that no other command can use it.
+    /// Whether the archive is opened in this process.
     pub(super) fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }
@@ -110,7 +174,12 @@ impl Session {
     /// Closes an archive opened in this process and releases its lock, so that the next command can open it.
     pub(super) async fn close(self) {
         drop(self.client);
-        let Some(archive) = self.embedded else { return };
+        let succeeded = self.successor.and_then(|successor| successor.take()).unzip();
+        let (embedded, sharing) = (self.embedded.or(succeeded.0), self.sharing.or(succeeded.1));
+        if let Some(sharing) = sharing {
+            sharing.end().await;
+        }
+        let Some(archive) = embedded else { return };
         archive.close().await;
         // The services in this process still hold the archive. They end shortly after their connection.
         let released = Arc::downgrade(&archive);
@@ -131,34 +200,37 @@ impl Session {
             None => client,
             Some(token) => client.with_token(&token).map_err(|error| Failure::new(Exit::Usage, error))?,
         };
-        Ok(Self { client, embedded: None, server: Some(url.to_owned()) })
+        Ok(Self { client, embedded: None, server: Some(url.to_owned()), copying: None, sharing: None, successor: None })
     }
 
-    /// Opens an archive, or connects to the server that holds it. Waits until `deadline` for any other process that
-    /// holds it.
-    async fn local(path: &Path, command: &str, access: Access, deadline: Instant) -> Result<Self, Failure> {
+    /// Opens an archive, or connects to the process that holds and serves it. Waits for any other process that holds it.
+    async fn local(path: &Path, command: &str, opening: Opening, mut waiting: Waiting) -> Result<Self, Failure> {
         let options = options()?;
         loop {
-            let error = match open(path, access, options.clone(), command).await {
-                Ok((archive, _directory)) => return Self::embed(archive).await,
+            let error = match open(path, &opening, options.clone(), command).await {
+                Ok((archive, _directory)) => return Self::embed(archive, opening).await,
                 Err(NotOpened::Archive(error)) => error,
                 Err(NotOpened::Process(failure)) => return Err(failure),
             };
             let unusable_server = match locked_by(path, &error).await {
+                LockedBy::SharingCommand if matches!(opening, Opening::InPlace(Access::Alone)) => None,
                 LockedBy::Server => match Self::connect_to_holder(path).await {
                     Ok(session) => return Ok(session),
                     Err(unusable_server) => unusable_server,
                 },
+                LockedBy::SharingCommand => match Self::connect_to_command(path, command, waiting.is_quiet()).await {
+                    Ok(session) => return Ok(session),
+                    Err(unusable_server) => unusable_server,
+                },
                 LockedBy::Command => None,
-                LockedBy::NoProcess if access == Access::Validate && is_missing(&error) => {
-                    return Self::embed(empty()?).await;
+                LockedBy::NoProcess if matches!(opening, Opening::InPlace(Access::Validate)) && is_missing(&error) => {
+                    return Self::embed(empty()?, opening).await;
                 }
                 LockedBy::NoProcess => return Err(open_failure(error)),
             };
-            if Instant::now() >= deadline {
+            if !waiting.pause(&error).await {
                 return Err(unusable_server.unwrap_or_else(|| open_failure(error)));
             }
-            pause_before_retry().await;
         }
     }
 
@@ -171,44 +243,85 @@ impl Session {
     /// Fails with the reason why the server is not used. Fails with `None` if no server responds: it is starting or
     /// stopping, and the next attempt will find out more.
     pub(super) async fn connect_to_holder(path: &Path) -> Result<Self, Option<Failure>> {
-        let socket = Directory::socket(path);
-        let unusable = |why: String| {
-            let message = format!("the server on {} is not used: {why}; nothing was sent", socket.display());
-            Some(Failure::new(Exit::Unreachable, message).hint("if you trust the server, name it with --server"))
-        };
-        let id = match Directory::read_id(path) {
-            Ok(Some(id)) => id,
-            Ok(None) => return Err(unusable("the directory has no archive id (file ID)".to_owned())),
-            Err(error) => return Err(unusable(format!("the archive's id cannot be read: {error}"))),
-        };
-        let client = Client::connect_socket(socket.clone()).await.map_err(|_| None)?;
-        let server = Some(format!("unix:{}", socket.display()));
-        let session = Self { client, embedded: None, server };
+        let id = id_of(path)?;
+        let client = Client::connect_socket(Directory::socket(path)).await.map_err(|_| None)?;
+        Self::on_socket(path, client, id).await
+    }
+
+    /// As [`Self::connect_to_holder`], for a command that shares the archive. When that one has ended, this process opens
+    /// the archive itself the next time it needs a connection.
+    async fn connect_to_command(path: &Path, command: &str, is_quiet: bool) -> Result<Self, Option<Failure>> {
+        let id = id_of(path)?;
+        let successor = Arc::new(Successor::new(path.to_path_buf(), id, command, is_quiet));
+        let next = Arc::clone(&successor);
+        let client = Client::connect_over(move || {
+            let next = Arc::clone(&next);
+            async move { next.connect().await }
+        });
+        let session =
+            Self { successor: Some(successor), ..Self::on_socket(path, client.await.map_err(|_| None)?, id).await? };
+        Ok(session)
+    }
+
+    /// A session on the socket of the archive in `path`, once the server there has reported the archive's `id`.
+    async fn on_socket(path: &Path, client: Client, id: [u8; 16]) -> Result<Self, Option<Failure>> {
+        let server = Some(format!("unix:{}", Directory::socket(path).display()));
+        let session = Self { client, embedded: None, server, copying: None, sharing: None, successor: None };
         let reply = tokio::time::timeout(STATUS_TIMEOUT, session.admin().get_status(pb::GetStatusRequest {})).await;
         let Ok(Ok(status)) = reply else { return Err(None) };
         if status.into_inner().archive_id != id {
-            return Err(unusable("it serves another archive".to_owned()));
+            return Err(unusable(path, "it serves another archive"));
         }
         Ok(session)
     }
 
-    async fn embed(archive: Archive) -> Result<Self, Failure> {
+    async fn embed(archive: Archive, opening: Opening) -> Result<Self, Failure> {
         let archive = Arc::new(archive);
-        let keys = std::env::var("DATELINE_LOG_KEY").unwrap_or_default();
-        let keys: Vec<PathBuf> = keys.split(',').filter(|key| !key.is_empty()).map(PathBuf::from).collect();
-        let signer = signer(&keys, std::env::var("DATELINE_LOG_ORIGIN").ok(), Vec::new(), archive.info())?;
-        // The process has the archive's files, so it may do what it likes with them.
-        let access = archive.info().directory.as_deref().and_then(|directory| {
-            let access = server::Access::open(directory, Arc::clone(archive.clock()));
-            // They are for others, not for the owner of the files.
-            access.inspect_err(|error| tracing::warn!(%error, "the access rules cannot be used")).ok()
-        });
-        let access = access.map(Arc::new);
-        let options = server::Options { signer, allow_expunge: true, access, ..server::Options::default() };
+        let (options, copying) = match opening {
+            Opening::InPlace(_) => (server_options(&archive)?, None),
+            // Nothing of a copy is signed, since the archive could not keep what was signed.
+            Opening::Copy(copying) => (server::Options::default(), Some(copying)),
+        };
         let channel = server::in_process(Arc::clone(&archive), &options).await;
         let channel = channel.map_err(|error| Failure::new(Exit::Failed, innermost(&error)))?;
-        Ok(Self { client: Client::over(channel), embedded: Some(archive), server: None })
+        Ok(Self {
+            client: Client::over(channel),
+            embedded: Some(archive),
+            server: None,
+            copying,
+            sharing: None,
+            successor: None,
+        })
     }
+}
+
+/// The id of the archive in `path`, by which its server is recognised.
+fn id_of(path: &Path) -> Result<[u8; 16], Option<Failure>> {
+    match Directory::read_id(path) {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(unusable(path, "the directory has no archive id (file ID)")),
+        Err(error) => Err(unusable(path, &format!("the archive's id cannot be read: {error}"))),
+    }
+}
+
+/// The failure of a command that does not use the server on the socket of the archive in `path`.
+fn unusable(path: &Path, why: &str) -> Option<Failure> {
+    let message = format!("the server on {} is not used: {why}; nothing was sent", Directory::socket(path).display());
+    Some(Failure::new(Exit::Unreachable, message).hint("if you trust the server, name it with --server"))
+}
+
+/// What this process may do with an archive that it has open: whatever it likes, since it has the archive's files.
+pub(super) fn server_options(archive: &Archive) -> Result<server::Options, Failure> {
+    let keys = std::env::var("DATELINE_LOG_KEY").unwrap_or_default();
+    let keys: Vec<PathBuf> = keys.split(',').filter(|key| !key.is_empty()).map(PathBuf::from).collect();
+    let signer = signer(&keys, std::env::var("DATELINE_LOG_ORIGIN").ok(), Vec::new(), archive.info())?;
+    let access = archive.info().directory.as_deref().and_then(|directory| {
+        let access = server::Access::open(directory, Arc::clone(archive.clock()));
+        // They are for others, not for the owner of the files.
+        access.inspect_err(|error| tracing::warn!(%error, "the access rules cannot be used")).ok()
+    });
+    let access = access.map(Arc::new);
+    Ok(server::Options { signer, allow_expunge: true, access, ..server::Options::default() })
 }
 
 type OpenedArchive = (Archive, Arc<Directory>);
@@ -218,72 +331,62 @@ pub(super) fn holder(command: &str) -> Holder {
     Holder { pid: std::process::id(), command: format!("dateline {command}"), since: times::now().to_string() }
 }
 
-/// The holder of an archive that could not be opened.
-pub(super) enum LockedBy {
-    /// A server, which listens on the archive's socket.
-    Server,
-    /// Another command, which will release it when it ends, or a server that is starting or stopping.
-    Command,
-    /// No process: the archive could not be opened for another reason.
-    NoProcess,
-}
-
-/// Finds the holder of the archive in `path` from the error of opening it.
-pub(super) async fn locked_by(path: &Path, error: &OpenArchiveError) -> LockedBy {
-    match error {
-        OpenArchiveError::Directory(OpenError::InUse { .. }) => {
-            let served = unix_socket::connect(&Directory::socket(path)).await;
-            if served.is_ok() { LockedBy::Server } else { LockedBy::Command }
-        }
-        OpenArchiveError::Directory(_)
-        | OpenArchiveError::Format { .. }
-        | OpenArchiveError::Randomness(_)
-        | OpenArchiveError::Thread(_) => LockedBy::NoProcess,
-    }
-}
-
-/// Waits before the next attempt to open an archive that another process holds.
-pub(super) async fn pause_before_retry() {
-    tokio::time::sleep(RETRY_INTERVAL).await;
-}
-
 /// Why an archive was not opened.
-enum NotOpened {
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotOpened {
     /// The archive could not be opened.
+    #[error(transparent)]
     Archive(OpenArchiveError),
     /// This process could not try.
+    #[error("{}", .0.message)]
     Process(Failure),
 }
 
 /// Opens an archive, or with [`Access::Create`] creates it if there is none.
-async fn open(path: &Path, access: Access, options: Options, command: &str) -> Result<OpenedArchive, NotOpened> {
-    let holder = holder(command);
-    let path = path.to_path_buf();
+pub(super) async fn open(
+    path: &Path,
+    opening: &Opening,
+    options: Options,
+    command: &str,
+) -> Result<OpenedArchive, NotOpened> {
+    let (holder, path, how) = (holder(command), path.to_path_buf(), opening.clone());
     let opened = tokio::task::spawn_blocking(move || {
-        let open = if access == Access::Create { Archive::open_or_create } else { Archive::open_existing };
-        open(&path, &options, Arc::new(SystemClock), holder)
-    });
-    match opened.await {
-        Ok(opened) => opened.map_err(NotOpened::Archive),
-        Err(error) => {
-            let failure = Failure::new(Exit::Failed, format!("opening the archive failed: {error}"));
-            Err(NotOpened::Process(failure))
+        let clock = Arc::new(SystemClock);
+        match how {
+            Opening::InPlace(Access::Create) => Archive::open_or_create(&path, &options, clock, holder),
+            Opening::InPlace(_) => Archive::open_existing(&path, &options, clock, holder),
+            Opening::Copy(copying) => Archive::open_copy(copying.copy(&path, &holder)?, &path, &options, clock),
         }
+    });
+    let opened = opened.await.map_err(|error| {
+        NotOpened::Process(Failure::new(Exit::Failed, format!("opening the archive failed: {error}")))
+    })?;
+    match opening {
+        Opening::Copy(copying) if copying.stopping.is_cancelled() => {
+            Err(NotOpened::Process(interrupted("nothing was changed")))
+        }
+        Opening::Copy(_) | Opening::InPlace(_) => opened.map_err(NotOpened::Archive),
     }
 }
 
-/// Opens an archive for a server. Waits until `deadline` for a command that holds it, but not for another server, which
-/// would not release it.
-pub(super) async fn open_to_serve(path: &Path, options: Options, deadline: Instant) -> Result<OpenedArchive, Failure> {
+/// Opens an archive for a server. Waits for a command that holds it, but not for another server, which would not release
+/// it.
+pub(super) async fn open_to_serve(
+    path: &Path,
+    options: Options,
+    mut waiting: Waiting,
+) -> Result<OpenedArchive, Failure> {
     loop {
-        let error = match open(path, Access::Create, options.clone(), "serve").await {
+        let error = match open(path, &Opening::InPlace(Access::Create), options.clone(), "serve").await {
             Ok(opened) => return Ok(opened),
             Err(NotOpened::Archive(error)) => error,
             Err(NotOpened::Process(failure)) => return Err(failure),
         };
         match locked_by(path, &error).await {
-            LockedBy::Command if Instant::now() < deadline => pause_before_retry().await,
-            LockedBy::Server | LockedBy::Command | LockedBy::NoProcess => return Err(open_failure(error)),
+            LockedBy::Command | LockedBy::SharingCommand if waiting.pause(&error).await => {}
+            LockedBy::Server | LockedBy::SharingCommand | LockedBy::Command | LockedBy::NoProcess => {
+                return Err(open_failure(error));
+            }
         }
     }
 }
@@ -302,12 +405,30 @@ pub(super) fn open_failure(error: OpenArchiveError) -> Failure {
         return Failure::new(Exit::Unreachable, format!("there is no archive in {}", path.display()))
             .hint("`dateline add FILE` creates one there; --archive DIR names another");
     }
+    if let OpenArchiveError::Directory(OpenError::NoSpaceForCopy { path, scratch, needed_bytes, free_bytes }) = &error {
+        let (needed, free) = (size(*needed_bytes), size(*free_bytes));
+        let message = format!(
+            "reading {} without writing to it needs {needed} for a private copy, and {free} are free in {}",
+            path.display(),
+            scratch.display()
+        );
+        return Failure::new(Exit::Unreachable, message)
+            .hint("name a directory on a larger disk with --scratch DIR, or in TMPDIR");
+    }
     let exit = if error.is_damage() { Exit::Damaged } else { Exit::Unreachable };
     let failure = Failure::new(exit, &error);
     match error {
         // The error says what is wrong, but not what to do.
         OpenArchiveError::Format { .. } if exit == Exit::Damaged => {
             failure.hint("leave the directory as it is, and restore a backup into a new one")
+        }
+        OpenArchiveError::Directory(OpenError::InUse { .. }) => {
+            failure.hint("`dateline serve` lets several commands use an archive at once; --wait SECONDS waits longer")
+        }
+        OpenArchiveError::Directory(OpenError::Io { source, .. })
+            if matches!(source.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+        {
+            failure.hint("commands that read an archive can do so without writing to its directory: pass --read-only")
         }
         OpenArchiveError::Directory(_)
         | OpenArchiveError::Format { .. }
@@ -371,11 +492,6 @@ fn check_server_url(url: &str) -> Result<(), Failure> {
         return Err(invalid("it names something on the server").hint(format!("give {server}")));
     }
     Ok(())
-}
-
-/// The time until which a command waits for another one that holds the archive.
-pub(super) fn wait_deadline(globals: &Globals) -> Instant {
-    Instant::now() + Duration::from_secs(globals.wait.into())
 }
 
 /// The archive's directory: from the flag, the environment, the configuration, or the platform.

@@ -47,6 +47,9 @@ async fn show(session: &Session, out: &mut Output) -> Result<(), Failure> {
     reply.keys.iter().try_for_each(|key| out.line(&key.verifier_key))
 }
 
+/// What the default origins of logs begin with. Nobody owns the name.
+const UNOWNED: &str = "dateline.invalid/";
+
 const HINT: &str = "make one with `dateline key new FILE`, then start the server with --log-key FILE, or set \
                     DATELINE_LOG_KEY for a command that opens the archive itself";
 
@@ -73,23 +76,33 @@ fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, format!("the log key {} cannot be used: {error}", path.display()))
 }
 
-/// The signer with the keys in these files, for the log of an archive; `None` without files. The default origin is under
-/// `dateline.invalid`, which has no owner. A restored archive has an origin of its own.
+/// The signer with the keys in these files, for the log of an archive; `None` without files. A restored archive
+/// has an origin of its own.
 pub(super) fn signer(
     files: &[PathBuf],
     origin: Option<String>,
     witnesses: Vec<Witness>,
     archive: &ArchiveInfo,
 ) -> Result<Option<Arc<Signer>>, Failure> {
-    let Some((first, others)) = files.split_first() else { return Ok(None) };
-    let origin = origin.unwrap_or_else(|| format!("dateline.invalid/{}", HEXLOWER.encode(&archive.id)));
+    let origin = origin.unwrap_or_else(|| format!("{UNOWNED}{}", HEXLOWER.encode(&archive.id)));
     let origin = match archive.log_epoch {
         Some(epoch) => format!("{origin}/{}", HEXLOWER.encode(&epoch)),
         None => origin,
     };
-    let mut signer = Signer::from_pem(&read(first)?, &origin).map_err(|error| unusable(first, &error))?;
+    let signer = signer_of(files, &origin)?;
+    Ok(signer.map(|signer| Arc::new(signer.with_witnesses(witnesses))))
+}
+
+/// Checks that a server could sign with the keys in these files, under this origin.
+pub(super) fn check(files: &[PathBuf], origin: Option<&str>) -> Result<(), Failure> {
+    signer_of(files, origin.unwrap_or(UNOWNED)).map(drop)
+}
+
+fn signer_of(files: &[PathBuf], origin: &str) -> Result<Option<Signer>, Failure> {
+    let Some((first, others)) = files.split_first() else { return Ok(None) };
+    let mut signer = Signer::from_pem(&read(first)?, origin).map_err(|error| unusable(first, &error))?;
     for file in others {
         signer = signer.with_key(&read(file)?).map_err(|error| unusable(file, &error))?;
     }
-    Ok(Some(Arc::new(signer.with_witnesses(witnesses))))
+    Ok(Some(signer))
 }

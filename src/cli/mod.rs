@@ -15,6 +15,7 @@ mod cert;
 mod check;
 mod compact;
 mod completions;
+mod config;
 mod connect;
 mod credentials;
 mod diff;
@@ -30,6 +31,7 @@ mod key;
 mod label;
 mod list;
 mod log;
+mod man;
 mod missing;
 mod move_url;
 mod outcomes;
@@ -41,6 +43,7 @@ mod report;
 mod restore;
 mod rollback;
 mod serve;
+mod sharing;
 mod short_name;
 mod show;
 mod signals;
@@ -50,6 +53,7 @@ mod subscriptions;
 mod table;
 mod times;
 mod verify;
+mod waiting;
 mod watch;
 mod withdraw;
 
@@ -61,8 +65,8 @@ use std::time::Duration;
 use self::args::globals::Globals;
 use self::args::{Arguments, Command, WriteArgs};
 use self::connect::{Access, Session, check_state_dir};
-use self::exit::{Exit, Failure};
-use self::output::{Output, say, say_panics};
+use self::exit::{Exit, Failure, interrupted};
+use self::output::{Output, say, say_panics, tell};
 use crate::config::LogFormat;
 use crate::telemetry;
 use crate::wire::pb;
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
         .map_err(|error| Failure::new(Exit::Failed, format!("worker threads cannot be started: {error}")))
         .and_then(|runtime| {
             let done = runtime.block_on(async {
+                check_read_only(&globals, &command)?;
                 if let Command::Status(args) = &command
                     && args.check
                 {
@@ -97,10 +102,30 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Rejects a command that writes to the archive if that must not be.
+fn check_read_only(globals: &Globals, command: &Command) -> Result<(), Failure> {
+    if globals.read_only && command.writes() {
+        let message = "this command writes to an archive, and --read-only (or DATELINE_READ_ONLY) was given";
+        return Err(Failure::new(Exit::Usage, message).hint("without it, the command opens the archive for writing"));
+    }
+    if globals.scratch.is_some() && !globals.read_only {
+        return Err(Failure::new(Exit::Usage, "--scratch has an effect only with --read-only"));
+    }
+    Ok(())
+}
+
 async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
     let mut out = Output::new(globals);
     let (name, access) = match &mut command {
-        Command::Serve(args) => return serve::run(globals, args).await,
+        Command::Serve(args) => {
+            serve::run(globals, args, &mut out).await?;
+            return out.finish();
+        }
+        Command::Config(args) => {
+            config::run(globals, args, &mut out)?;
+            return out.finish();
+        }
+        Command::Man { directory } => return man::run(directory),
         Command::Completions { shell } => {
             completions::run(*shell, &mut out)?;
             return out.finish();
@@ -194,11 +219,14 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
         // The first principal is made before there is a server, and perhaps before there is an article.
         Command::Token(_) => ("token", Access::Create),
         Command::Whoami => ("whoami", Access::Existing),
-        Command::Expunge(_) => ("expunge", Access::Existing),
+        Command::Expunge(_) => ("expunge", Access::Alone),
         Command::Status(_) => ("status", Access::Existing),
     };
     start_log(globals);
-    let session = Session::open(globals, name, access).await?;
+    let mut session = Session::open(globals, name, access).await?;
+    if command.may_take_long() {
+        session.share(globals)?;
+    }
     if matches!(command, Command::Show(_) | Command::Log(_) | Command::Diff(_) | Command::List(_)) {
         out.page();
         if session.is_embedded() {
@@ -207,7 +235,11 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
     }
     let expunges = matches!(&command, Command::Expunge(args) if args.confirm.is_some());
     let to_compact = session.directory().filter(|_| expunges).map(Path::to_path_buf);
-    let mut done = dispatch(&session, command, globals, &mut out).await;
+    let listens_for_signals = command.may_take_long();
+    let mut done = tokio::select! {
+        done = dispatch(&session, command, globals, &mut out) => done,
+        () = session.interrupted(), if !listens_for_signals => Err(interrupted("nothing was changed")),
+    };
     session.close().await;
     if let Some(path) = to_compact.filter(|_| done.is_ok()) {
         done = compact::remove_destroyed_text(globals, &path, &mut out).await;
@@ -245,6 +277,8 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         // `run` has dealt with these, which need no session.
         Command::Serve(_)
         | Command::Completions { .. }
+        | Command::Config(_)
+        | Command::Man { .. }
         | Command::Verify(_)
         | Command::Compact
         | Command::Key(_)
@@ -262,13 +296,6 @@ fn start_log(globals: &Globals) {
     let filter = std::env::var("DATELINE_LOG_FILTER").unwrap_or_else(|_| default.to_owned());
     if let Err(error) = telemetry::start(&filter, LogFormat::Text) {
         say(format_args!("dateline: logging is off: {error}"));
-    }
-}
-
-fn tell(failure: &Failure) {
-    say(format_args!("dateline: {}", failure.message));
-    if let Some(hint) = &failure.hint {
-        say(format_args!("hint: {hint}"));
     }
 }
 

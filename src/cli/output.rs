@@ -241,6 +241,14 @@ pub(super) fn say(text: impl Display) {
     drop(writeln!(anstream::stderr(), "{}", style::safe(&text.to_string())));
 }
 
+/// Reports a failure, and what the user can do about it.
+pub(super) fn tell(failure: &Failure) {
+    say(format_args!("dateline: {}", failure.message));
+    if let Some(hint) = &failure.hint {
+        say(format_args!("hint: {hint}"));
+    }
+}
+
 /// Escapes the messages of panics as all others are escaped: they may include text from an article or a feed.
 pub(super) fn say_panics() {
     std::panic::set_hook(Box::new(|panic| {

@@ -146,6 +146,8 @@ fn exit_of_directory(error: &OpenError) -> Exit {
         OpenError::Foreign { .. } | OpenError::Exists { .. } | OpenError::UnknownLayout { .. } => Exit::Usage,
         OpenError::InUse { .. } => Exit::Unreachable,
         OpenError::Missing { .. }
+        | OpenError::Changing { .. }
+        | OpenError::NoSpaceForCopy { .. }
         | OpenError::Incompatible { .. }
         | OpenError::Damaged { .. }
         | OpenError::Io { .. } => Exit::Failed,

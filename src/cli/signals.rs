@@ -1,4 +1,7 @@
-//! The signals that ask a process to stop: SIGTERM from a supervisor, SIGINT from a user.
+//! The signals that ask a process to stop, SIGTERM from a supervisor and SIGINT from a user, and the one that asks a server
+//! to reload, SIGHUP.
+
+use std::io::IsTerminal;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -13,9 +16,6 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be listened to: {error}")))
-        };
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
@@ -47,4 +47,27 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// Listens for SIGHUP. From its creation on, it no longer ends the process by itself, unless the process logs to a
+/// terminal: the signal then says that the terminal is gone.
+pub(super) struct Hangups(Option<Signal>);
+
+impl Hangups {
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let is_daemon = !std::io::stderr().is_terminal();
+        is_daemon.then(|| listen(SignalKind::hangup())).transpose().map(Self)
+    }
+
+    /// Waits for the next signal.
+    pub(super) async fn next(&mut self) {
+        match &mut self.0 {
+            Some(signal) => drop(signal.recv().await),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be listened to: {error}")))
 }

@@ -17,6 +17,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
     let snapshot = status.snapshot.clone().unwrap_or_default();
     let last = instant(snapshot.archive_time.as_ref()).map(|time| format!(", the last at {}", out.time(time)));
     let writes = match status.storage_state() {
+        _ if session.is_copy() => "not possible with --read-only".to_owned(),
         pb::StorageState::Failed | pb::StorageState::Full => {
             out.painter().paint(style::BAD, &format!("rejected: {}", style::safe_line(&status.storage_message)))
         }

@@ -7,17 +7,18 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::args::globals::Globals;
 use super::args::verify::VerifyArgs;
-use super::connect::{self, LockedBy, Session};
-use super::exit::{Exit, Failure};
+use super::connect::{self, Copying, Session};
+use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::progress::Progress;
+use super::waiting::{LockedBy, Waiting, locked_by};
 use super::{count, style};
-use crate::archive::recover::verify::{Listener, RebuildError, rebuild_directory, verify_directory};
-use crate::archive::{Holder, OpenArchiveError, Options};
+use crate::archive::recover::verify::{Listener, RebuildError, rebuild_directory, verify_copy, verify_directory};
+use crate::archive::{OpenArchiveError, Options};
 use crate::model::verification::Summary;
 use crate::wire::pb;
 use crate::wire::pb::verify_response::Event;
@@ -34,7 +35,8 @@ pub(super) async fn run(globals: &Globals, args: &VerifyArgs, out: &mut Output) 
         Some(url) => verification.on_server(&Session::remote(&url, globals).await?).await?,
         None => {
             let path = connect::archive_directory(globals.archive.as_deref(), None)?;
-            verification.offline(&path, connect::wait_deadline(globals)).await?;
+            let copying = globals.read_only.then(|| Copying::new(globals)).transpose()?;
+            verification.offline(&path, copying.as_ref(), Waiting::new(globals)).await?;
         }
     }
     verification.finish()
@@ -88,48 +90,58 @@ impl Verification<'_> {
         Ok(())
     }
 
-    /// Verifies the archive here once no command holds it. If a server holds it, asks that server to verify it.
-    async fn offline(&mut self, path: &Path, deadline: Instant) -> Result<(), Failure> {
+    /// Verifies the archive here once no command holds it, or a private copy of it. If another process holds and serves
+    /// it, asks that one to verify it.
+    async fn offline(&mut self, path: &Path, copying: Option<&Copying>, mut waiting: Waiting) -> Result<(), Failure> {
         loop {
-            let error = match self.attempt(path.to_path_buf()).await {
+            let error = match self.attempt(path.to_path_buf(), copying.cloned()).await {
                 Ok(()) => return Ok(()),
                 Err(NotVerified::Open(error)) => error,
                 Err(NotVerified::Failed(failure)) => return Err(failure),
             };
-            let unusable_server = match connect::locked_by(path, &error).await {
+            let unusable_server = match locked_by(path, &error).await {
                 LockedBy::Server if self.mode == Mode::Rebuild => return Err(served()),
-                LockedBy::Server => match Session::connect_to_holder(path).await {
+                LockedBy::SharingCommand if self.mode == Mode::Rebuild => None,
+                LockedBy::Server | LockedBy::SharingCommand => match Session::connect_to_holder(path).await {
                     Ok(session) => return self.on_server(&session).await,
                     Err(unusable_server) => unusable_server,
                 },
                 LockedBy::Command => None,
                 LockedBy::NoProcess => return Err(connect::open_failure(error)),
             };
-            if Instant::now() >= deadline {
+            if !waiting.pause(&error).await {
                 return Err(unusable_server.unwrap_or_else(|| connect::open_failure(error)));
             }
-            connect::pause_before_retry().await;
         }
     }
 
     /// Verifies the archive here, if no other process holds it.
-    async fn attempt(&mut self, path: PathBuf) -> Result<(), NotVerified> {
-        let (sender, mut messages) = mpsc::channel(MESSAGES_WAITING_MAX);
-        let (command, check) = match self.mode {
-            Mode::Rebuild => ("verify --rebuild", rebuild_directory as Check),
-            Mode::Check => ("verify", verify as Check),
-        };
-        let (options, holder) = (connect::options()?, connect::holder(command));
-        tokio::task::spawn_blocking(move || {
+    async fn attempt(&mut self, path: PathBuf, copying: Option<Copying>) -> Result<(), NotVerified> {
+        let (sender, messages) = mpsc::channel(MESSAGES_WAITING_MAX);
+        let (options, mode) = (connect::options()?, self.mode);
+        let stopping = copying.as_ref().map_or_else(CancellationToken::new, |copying| copying.stopping.clone());
+        let reading = tokio::task::spawn_blocking(move || {
             let events = sender.clone();
             let mut listener = move |event| {
                 let is_received = events.blocking_send(Message::Event(event_to_pb(event))).is_ok();
                 if is_received { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
-            let result = check(&path, &options, holder, &mut listener);
+            let result = read(&path, copying.as_ref(), &options, mode, &mut listener);
             // The receiver is gone if the command has ended.
             drop(sender.blocking_send(Message::Done(result)));
         });
+        let received = tokio::select! {
+            received = self.receive(messages) => received,
+            () = stopping.cancelled() => Err(interrupted("nothing was changed").into()),
+        };
+        if stopping.is_cancelled() {
+            // The thread notices that nothing receives what it finds. It removes the copy before it ends.
+            drop(reading.await);
+        }
+        received
+    }
+
+    async fn receive(&mut self, mut messages: mpsc::Receiver<Message>) -> Result<(), NotVerified> {
         while let Some(message) = messages.recv().await {
             match message {
                 Message::Event(event) => self.take(event)?,
@@ -200,15 +212,21 @@ impl From<RebuildError> for NotVerified {
     }
 }
 
-type Check = fn(&Path, &Options, Holder, &mut Listener<'_>) -> Result<Option<Summary>, RebuildError>;
-
-fn verify(
+/// Verifies the archive in `path`, or a private copy of it, or rebuilds its indexes.
+fn read(
     path: &Path,
+    copying: Option<&Copying>,
     options: &Options,
-    holder: Holder,
+    mode: Mode,
     listener: &mut Listener<'_>,
 ) -> Result<Option<Summary>, RebuildError> {
-    Ok(verify_directory(path, options, holder, listener)?)
+    match (mode, copying) {
+        (Mode::Rebuild, _) => rebuild_directory(path, options, connect::holder("verify --rebuild"), listener),
+        (Mode::Check, None) => Ok(verify_directory(path, options, connect::holder("verify"), listener)?),
+        (Mode::Check, Some(copying)) => {
+            Ok(verify_copy(copying.copy(path, &connect::holder("verify"))?, path, options, listener)?)
+        }
+    }
 }
 
 fn phase_and_unit(phase: pb::VerifyPhase, mode: Mode) -> (&'static str, &'static str) {

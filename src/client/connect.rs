@@ -1,10 +1,13 @@
 //! Connects to a server: on TCP, with or without TLS, or on a Unix socket.
 
+use std::future::Future;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Error, Identity};
 use tower::service_fn;
 use url::{Host, Url};
@@ -70,11 +73,23 @@ impl ConnectOptions {
 
 /// Connects to the server on the Unix socket at `path`.
 pub(super) async fn socket(path: PathBuf) -> Result<Client, Error> {
+    streams(move || {
+        let path = path.clone();
+        async move { unix_socket::connect(&path).await }
+    })
+    .await
+}
+
+/// Connects over a stream that `connect` opens, and over another one whenever the connection breaks.
+pub(super) async fn streams<F>(connect: impl Fn() -> F + Send + Sync + 'static) -> Result<Client, Error>
+where
+    F: Future<Output = io::Result<UnixStream>> + Send + 'static,
+{
     // A socket has no host name, so `:authority` has the one that gRPC's other implementations send.
     let endpoint = endpoint("http://localhost".to_owned())?;
     let connector = service_fn(move |_| {
-        let path = path.clone();
-        async move { unix_socket::connect(&path).await.map(TokioIo::new) }
+        let connecting = connect();
+        async move { connecting.await.map(TokioIo::new) }
     });
     Ok(Client::over(endpoint.connect_with_connector(connector).await?))
 }

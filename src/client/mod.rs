@@ -11,8 +11,11 @@ mod trusted_log;
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::future::Future;
+use std::io;
 use std::path::PathBuf;
 
+use tokio::net::UnixStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -82,6 +85,16 @@ impl Client {
     /// Connects to the server on the Unix socket at `path`, as [`Self::connect`] does for a URL of it.
     pub async fn connect_socket(path: PathBuf) -> Result<Self, tonic::transport::Error> {
         connect::socket(path).await
+    }
+
+    /// Connects over a Unix stream that `connect` opens, and over another one whenever the connection breaks.
+    pub async fn connect_over<F>(
+        connect: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Result<Self, tonic::transport::Error>
+    where
+        F: Future<Output = io::Result<UnixStream>> + Send + 'static,
+    {
+        connect::streams(connect).await
     }
 
     /// Creates the clients over an existing channel.

@@ -4,11 +4,12 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, ORIGIN};
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::Status;
@@ -26,13 +27,17 @@ const RESPOND_AHEAD: Duration = Duration::from_millis(5);
 
 /// Applies [`Admission`] to a service.
 #[derive(Clone)]
-pub(super) struct AdmissionLayer(pub(super) UnreadResponses);
+pub(super) struct AdmissionLayer {
+    pub(super) responses: UnreadResponses,
+    /// The origins whose web pages may call.
+    pub(super) allow_origin: Arc<[HeaderValue]>,
+}
 
 impl<S> Layer<S> for AdmissionLayer {
     type Service = Admission<S>;
 
     fn layer(&self, inner: S) -> Admission<S> {
-        Admission { inner, responses: self.0.clone() }
+        Admission { inner, responses: self.responses.clone(), allow_origin: Arc::clone(&self.allow_origin) }
     }
 }
 
@@ -41,6 +46,7 @@ impl<S> Layer<S> for AdmissionLayer {
 pub(super) struct Admission<S> {
     inner: S,
     responses: UnreadResponses,
+    allow_origin: Arc<[HeaderValue]>,
 }
 
 impl<S> Service<Request<Body>> for Admission<S>
@@ -57,7 +63,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match classify(&request) {
+        match classify(&request, &self.allow_origin) {
             Ok((kind, within)) => {
                 let responding = keep(kind, self.responses.clone(), self.inner.call(request));
                 match within {
@@ -78,8 +84,15 @@ enum ResponseKind {
 }
 
 /// Determines the kind of response and how long the caller waits for it, or the error response.
-fn classify(request: &Request<Body>) -> Result<(ResponseKind, Option<Duration>), Box<Response<Body>>> {
-    let within = check_headers(request.headers())?;
+fn classify(
+    request: &Request<Body>,
+    allow_origin: &[HeaderValue],
+) -> Result<(ResponseKind, Option<Duration>), Box<Response<Body>>> {
+    // HTTP/1.1 is for the Connect protocol alone.
+    if is_grpc(request.headers()) && request.version() < Version::HTTP_2 {
+        return Err(Box::new(plain(StatusCode::HTTP_VERSION_NOT_SUPPORTED)));
+    }
+    let within = check_headers(request.headers(), allow_origin)?;
     // The calls of streams last, so they count towards the limits on streams.
     if !is_stream(request.uri().path()) {
         return Ok((ResponseKind::One, within));
@@ -101,12 +114,12 @@ async fn keep(
     })
 }
 
-fn check_headers(headers: &HeaderMap) -> Result<Option<Duration>, Box<Response<Body>>> {
+fn check_headers(headers: &HeaderMap, allow_origin: &[HeaderValue]) -> Result<Option<Duration>, Box<Response<Body>>> {
     if !is_grpc(headers) {
         return Err(Box::new(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
     }
     // Only browsers send this header. A web page must not write to an archive that is reachable from the browser.
-    if headers.contains_key(ORIGIN) {
+    if headers.get_all(ORIGIN).iter().any(|origin| !allow_origin.contains(origin)) {
         return Err(Box::new(plain(StatusCode::FORBIDDEN)));
     }
     let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
@@ -172,8 +185,15 @@ mod tests {
 
     use super::*;
 
+    fn layer_of_tests() -> AdmissionLayer {
+        AdmissionLayer { responses: UnreadResponses::new(Duration::MAX), allow_origin: Arc::default() }
+    }
+
     fn request(timeout: &str) -> Request<Body> {
-        let builder = Request::post("/").header(CONTENT_TYPE, "application/grpc").header("grpc-timeout", timeout);
+        let builder = Request::post("/")
+            .version(Version::HTTP_2)
+            .header(CONTENT_TYPE, "application/grpc")
+            .header("grpc-timeout", timeout);
         builder.body(Body::empty()).unwrap()
     }
 
@@ -182,11 +202,7 @@ mod tests {
         for milliseconds in [1, 20, 300, 60_000] {
             let begun = Instant::now();
             let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
-            let response = AdmissionLayer(UnreadResponses::new(Duration::MAX))
-                .layer(never)
-                .call(request(&format!("{milliseconds}m")))
-                .await
-                .unwrap();
+            let response = layer_of_tests().layer(never).call(request(&format!("{milliseconds}m"))).await.unwrap();
             assert!(begun.elapsed() <= Duration::from_millis(milliseconds), "{milliseconds} ms: {:?}", begun.elapsed());
             let status = Status::from_header_map(response.headers()).unwrap();
             assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
@@ -200,8 +216,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(200)).await;
             Ok(plain(StatusCode::OK))
         });
-        let response =
-            AdmissionLayer(UnreadResponses::new(Duration::MAX)).layer(slow).call(request("300m")).await.unwrap();
+        let response = layer_of_tests().layer(slow).call(request("300m")).await.unwrap();
         assert!(response.headers().is_empty());
     }
 

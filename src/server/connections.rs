@@ -5,7 +5,8 @@
 //! its client notices immediately, and connected clients are not affected.
 //!
 //! A client begins with the HTTP/2 preface and a SETTINGS frame (RFC 9113, section 3.4), called its greeting here. If
-//! the greeting has not arrived within [`ConnectionLimits::greeting_within`], the connection is closed. A connection
+//! the greeting has not arrived within [`ConnectionLimits::greeting_within`], the connection is closed. A client that begins
+//! with something else speaks HTTP/1.1: hyper closes the connection if the head of a request takes longer than 30 s. A connection
 //! that is still silent when the server stops is closed at once, because it has no calls in progress. With TLS, the
 //! handshake is a part of the greeting. It runs in a task of its own, so that no connection waits for another's.
 
@@ -161,6 +162,11 @@ impl ConnectionLimits {
         Entry { caller, greeting: Box::new(greeting), places: (permit, peer_place), counted: self.stats.accept() }
     }
 
+    /// How many connections are open.
+    pub(super) fn open(&self) -> u64 {
+        self.stats.open()
+    }
+
     /// How many connections may be open at once.
     pub(super) fn connections_max(&self) -> usize {
         self.places_max
@@ -270,7 +276,8 @@ impl Greeting {
     }
 }
 
-/// The length of the HTTP/2 preface.
+/// The HTTP/2 preface.
+const PREFACE: &[u8; PREFACE_BYTES] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PREFACE_BYTES: usize = 24;
 /// A frame's header has 9 bytes (RFC 9113, section 4.1). The first of its fields is the length of the payload.
 const FRAME_HEADER_BYTES: usize = 9;
@@ -286,8 +293,12 @@ struct GreetingProgress {
 }
 
 impl GreetingProgress {
-    /// Counts received bytes, and returns whether the greeting is complete.
+    /// Counts received bytes, and returns whether the greeting is complete, or is not one of HTTP/2.
     fn receive(&mut self, bytes: &[u8]) -> bool {
+        let expected = PREFACE.iter().skip(self.received);
+        if bytes.iter().zip(expected).any(|(received, expected)| received != expected) {
+            return true;
+        }
         for (at, byte) in (self.received..).zip(bytes).take_while(|(at, _)| *at < HEAD_BYTES) {
             if (PREFACE_BYTES..PREFACE_BYTES + PAYLOAD_LENGTH_BYTES).contains(&at) {
                 self.payload_bytes = self.payload_bytes << 8 | usize::from(*byte);
@@ -372,6 +383,14 @@ mod tests {
                 assert_eq!(progress.receive(bytes), received == whole.len(), "{received} bytes in pieces of {piece}");
             }
         }
+    }
+
+    #[test]
+    fn a_client_of_http_1_sends_no_greeting() {
+        let mut progress = GreetingProgress::default();
+        assert!(!progress.receive(b"P"));
+        assert!(progress.receive(b"OST /dateline.v1.ArchiveService/GetArticle HTTP/1.1\r\n"));
+        assert!(!GreetingProgress::default().receive(b""));
     }
 
     #[test]

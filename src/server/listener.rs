@@ -44,7 +44,7 @@ impl Listener {
     }
 
     /// The address as clients name it: `127.0.0.1:7411`, or `unix:` and a path.
-    pub(super) fn address(&self) -> io::Result<String> {
+    pub fn address(&self) -> io::Result<String> {
         Ok(match &self.0 {
             Kind::Tcp(listener) => listener.local_addr()?.to_string(),
             Kind::ArchiveSocket { path, .. } => format!("unix:{}", path.display()),

@@ -4,6 +4,7 @@ mod admission;
 mod authentication;
 mod call_log;
 mod calls;
+mod connect;
 mod connections;
 mod health;
 mod listener;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
+use http::{HeaderName, Method};
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
+use tower_http::cors::CorsLayer;
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -36,6 +39,7 @@ use self::admission::AdmissionLayer;
 use self::authentication::AuthenticationLayer;
 use self::calls::CountCallsLayer;
 pub(crate) use self::calls::MethodStats;
+use self::connect::ConnectLayer;
 pub use self::connections::raise_descriptor_limit;
 use self::connections::{Connection, ConnectionLimits};
 use self::health::HealthHandler;
@@ -79,6 +83,9 @@ pub struct Options {
     pub greeting_within: Duration,
     /// How long a stream's transport may make no progress before the stream is ended. Default 60 s.
     pub stalled_after: Duration,
+    /// How long a shutdown first lets the clients that are connected continue, except for subscribers. Default: not at
+    /// all, so that only calls in progress are finished.
+    pub linger: Duration,
     /// How long a shutdown waits for accepted writes. Default 30 s.
     pub grace: Duration,
     /// How long reads continue after a storage failure before the server ends. Default 30 s.
@@ -95,6 +102,8 @@ pub struct Options {
     pub access: Option<Arc<Access>>,
     /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
     pub stats: Option<Arc<Stats>>,
+    /// The origins whose web pages may call the server. Default: none.
+    pub allow_origin: Vec<http::HeaderValue>,
     /// Makes the span of a call a part of the trace that its headers name. Default: calls are parts of no trace.
     pub continue_trace: Option<fn(&Span, &http::HeaderMap)>,
 }
@@ -111,6 +120,7 @@ impl Default for Options {
             descriptors_max: None,
             greeting_within: Duration::from_secs(10),
             stalled_after: Duration::from_secs(60),
+            linger: Duration::ZERO,
             grace: Duration::from_secs(30),
             failed_grace: Duration::from_secs(30),
             tls: None,
@@ -119,6 +129,7 @@ impl Default for Options {
             allow_expunge: false,
             access: None,
             stats: None,
+            allow_origin: Vec::new(),
             continue_trace: None,
         }
     }
@@ -158,6 +169,8 @@ const CALLS_END_WITHIN: Duration = Duration::from_millis(1_500);
 const RESPONSES_LEAVE_WITHIN: Duration = Duration::from_millis(250);
 /// How long a shutdown waits for the tasks of ended streams.
 const SUBSCRIBERS_END_WITHIN: Duration = Duration::from_millis(250);
+/// How often a shutdown checks whether clients have disconnected.
+const CLIENTS_LEFT_EVERY: Duration = Duration::from_millis(10);
 /// How often the clock is checked.
 const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// How often it is checked whether the access rules have changed.
@@ -171,6 +184,8 @@ const SMALL_REQUEST_BYTES: usize = 16 << 10;
 /// The HTTP/2 flow-control windows; large, so that a replay of the change feed runs at full speed.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// How long a browser may remember that an origin may call.
+const PREFLIGHT_KEPT: Duration = Duration::from_secs(60 * 60);
 /// How much each side of an in-memory connection can send before the other reads.
 const IN_PROCESS_BUFFER_BYTES: usize = 1 << 20;
 
@@ -212,7 +227,7 @@ pub async fn serve(
         tokio::time::sleep(options.failed_grace).await;
     };
     let ended = tokio::select! {
-        () = shutdown => None,
+        () = shut_down_after(shutdown, &limits, &subscribers, options.linger) => None,
         () = failed => Some(Err(ServeError::StorageFailed)),
         never = watch_clock(&archive) => match never {},
         never = watch_destruction(&archive) => match never {},
@@ -237,6 +252,23 @@ pub async fn serve(
         access.keep_last_used();
     }
     ended
+}
+
+/// Waits for `shutdown`, and then until all clients except subscribers have disconnected, but no longer than `linger`.
+async fn shut_down_after(
+    shutdown: impl Future<Output = ()>,
+    limits: &ConnectionLimits,
+    subscribers: &TaskTracker,
+    linger: Duration,
+) {
+    shutdown.await;
+    let clients_left = async {
+        while limits.open() > subscribers.len() as u64 {
+            tokio::time::sleep(CLIENTS_LEFT_EVERY).await;
+        }
+    };
+    // Those that are left are served until their calls in progress are finished.
+    let _all_left = tokio::time::timeout(linger, clients_left).await.is_ok();
 }
 
 /// Checks the clock at intervals, so that faults are logged even if nothing is written.
@@ -342,7 +374,10 @@ fn context(archive: Arc<Archive>, options: &Options, weakenings: Arc<[pb::Weaken
 }
 
 /// What each call passes before its service, the outermost layer last.
-type Layers = Stack<AuthenticationLayer, Stack<AdmissionLayer, Stack<CountCallsLayer, Identity>>>;
+type Layers = Stack<
+    AuthenticationLayer,
+    Stack<AdmissionLayer, Stack<CountCallsLayer, Stack<ConnectLayer, Stack<CorsLayer, Identity>>>>,
+>;
 
 fn router(context: Context, options: &Options, health: Option<HealthServer<HealthHandler>>) -> Router<Layers> {
     let bounds = Arc::new(Bounds::new(&options.limits, options.stalled_after));
@@ -370,15 +405,19 @@ fn router(context: Context, options: &Options, health: Option<HealthServer<Healt
         .accept_compressed(CompressionEncoding::Zstd);
     let is_public = health.is_some();
     let continue_trace = options.continue_trace;
+    let responses = UnreadResponses::new(options.stalled_after);
     let mut server = Server::builder()
+        .accept_http1(true)
         .trace_fn(move |request| call_span(request, continue_trace))
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
+        .layer(cors(&options.allow_origin))
+        .layer(ConnectLayer::new(responses.clone(), options))
         .layer(CountCallsLayer(stats.map(|stats| Arc::clone(&stats.calls))))
-        .layer(AdmissionLayer(UnreadResponses::new(options.stalled_after)))
+        .layer(AdmissionLayer { responses, allow_origin: options.allow_origin.clone().into() })
         .layer(authentication);
     server
         .add_service(Bounded::new(archive, &bounds))
@@ -389,6 +428,17 @@ fn router(context: Context, options: &Options, health: Option<HealthServer<Healt
         .add_optional_service(health.map(|health| health.max_decoding_message_size(SMALL_REQUEST_BYTES)))
         .add_optional_service(is_public.then(reflection).flatten())
         .add_optional_service(is_public.then(reflection_v1alpha).flatten())
+}
+
+/// Lets the web pages of some origins call the server, and read its responses.
+fn cors(allow_origin: &[http::HeaderValue]) -> CorsLayer {
+    use http::header::{AUTHORIZATION, CONTENT_TYPE};
+    let headers = ["connect-protocol-version", "connect-timeout-ms"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(allow_origin.to_vec())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE].into_iter().chain(headers).collect::<Vec<_>>())
+        .max_age(PREFLIGHT_KEPT)
 }
 
 /// The span of a call, which is a part of its caller's trace if traces are exported. What is empty is set later, if they

@@ -4,6 +4,7 @@
 //! identity, and what they may do is for the access rules to say.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -23,6 +24,7 @@ use webpki::EndEntityCert;
 use crate::service::PeerIdentity;
 
 const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 /// The files of a server's TLS, all in PEM.
 #[derive(Clone, Debug)]
@@ -68,53 +70,67 @@ pub enum TlsError {
 #[derive(Clone, Debug)]
 pub struct Tls {
     files: Arc<TlsFiles>,
-    config: Arc<RwLock<Arc<ServerConfig>>>,
+    in_use: Arc<RwLock<InUse>>,
+}
+
+/// What connections begin with.
+#[derive(Clone, Debug)]
+struct InUse {
+    contents: Arc<Contents>,
+    config: Arc<ServerConfig>,
 }
 
 impl Tls {
     /// Reads the files.
     pub fn read(files: TlsFiles) -> Result<Self, TlsError> {
-        let config = Contents::read(&files)?.config(&files)?;
-        Ok(Self { files: Arc::new(files), config: Arc::new(RwLock::new(Arc::new(config))) })
+        let contents = Contents::read(&files)?;
+        let config = Arc::new(contents.config(&files)?);
+        let in_use = InUse { contents: Arc::new(contents), config };
+        Ok(Self { files: Arc::new(files), in_use: Arc::new(RwLock::new(in_use)) })
     }
 
-    /// Reads the files again at intervals. Connections that are open keep what they began with. Files that cannot be used
-    /// leave the old ones in use.
+    /// Reads the files again, and returns whether they have changed. Connections that are open keep what they began with.
+    /// Files that cannot be used leave the old ones in use.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        let contents = Contents::read(&self.files)?;
+        // The files are small, so they are compared as they are: times of change are not always exact.
+        if *self.in_use().contents == contents {
+            return Ok(false);
+        }
+        let config = Arc::new(contents.config(&self.files)?);
+        let in_use = InUse { contents: Arc::new(contents), config };
+        *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = in_use;
+        tracing::info!(path = %self.files.certificate.display(), "the certificate was replaced");
+        Ok(true)
+    }
+
+    /// Reads the files again at intervals. An error is logged once.
     pub(super) async fn follow(&self, every: Duration) -> Infallible {
         let mut interval = tokio::time::interval(every);
-        let mut last = None;
+        let mut last_error = None;
         loop {
             interval.tick().await;
-            let files = Arc::clone(&self.files);
-            let read = tokio::task::spawn_blocking(move || Contents::read(&files).map_err(|error| error.to_string()));
-            let Ok(read) = read.await else { continue };
-            // The files are small, so they are compared as they are: times of change are not always exact.
-            if last.as_ref() == Some(&read) {
-                continue;
+            let tls = self.clone();
+            let reloaded = tokio::task::spawn_blocking(move || tls.reload().map_err(|error| error.to_string()));
+            // A panic would be a bug there; the certificate then stays as it is.
+            let Ok(reloaded) = reloaded.await else { continue };
+            let error = reloaded.err();
+            if let Some(reason) = error.as_deref().filter(|_| error != last_error) {
+                tracing::error!(reason, "the certificate was not replaced; the old one stays in use");
             }
-            let is_first = last.is_none();
-            match read.clone().and_then(|contents| contents.config(&self.files).map_err(|error| error.to_string())) {
-                Ok(config) => {
-                    *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
-                    if !is_first {
-                        tracing::info!(path = %self.files.certificate.display(), "the certificate was replaced");
-                    }
-                }
-                Err(reason) => tracing::error!(reason, "the certificate was not replaced; the old one stays in use"),
-            }
-            last = Some(read);
+            last_error = error;
         }
+    }
+
+    fn in_use(&self) -> InUse {
+        self.in_use.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Completes the handshake of a connection, and returns who is at its other end. It takes as long as the client
     /// likes.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, PeerIdentity)> {
-        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
-        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        let stream = TlsAcceptor::from(self.in_use().config).accept(stream).await?;
         let (_, session) = stream.get_ref();
-        if session.alpn_protocol() != Some(HTTP2) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client did not ask for HTTP/2"));
-        }
         let identity = match session.peer_certificates() {
             Some([certificate, ..]) => PeerIdentity::Certificate(names(certificate)?),
             Some([]) | None => PeerIdentity::Anonymous,
@@ -131,11 +147,18 @@ fn names(certificate: &CertificateDer<'_>) -> io::Result<Arc<[String]>> {
 }
 
 /// What the files contain.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
+}
+
+/// The key is not shown.
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Contents").finish_non_exhaustive()
+    }
 }
 
 impl Contents {
@@ -175,7 +198,7 @@ impl Contents {
             _ => builder.with_no_client_auth(),
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(&error))?;
-        config.alpn_protocols = vec![HTTP2.to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         Ok(config)
     }
 }

@@ -73,7 +73,7 @@ impl Refusal {
     }
 
     /// A broken invariant of the server.
-    pub(super) fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         tracing::error!("a call fails with INTERNAL: an invariant of the server does not hold");
         Self::new(Code::Internal, "INTERNAL", "the server has an internal error; see its log")
     }
@@ -157,6 +157,13 @@ impl Refusal {
     fn of_quota(mut self, principal: &str, limit: String) -> Self {
         self.0.quota = Some((format!("principals/{principal}"), limit));
         self
+    }
+
+    /// A request by GET names the server by a name that anyone could have made lead here.
+    pub(crate) fn host_not_allowed() -> Self {
+        let message = "this server does not tell its callers apart, so it answers GET only if it is called by its IP address, \
+                       or as localhost; use POST";
+        Self::new(Code::PermissionDenied, "HOST_NOT_ALLOWED", message)
     }
 
     /// What the caller may read has changed since the feed began, so going on would skip changes in silence.

@@ -1,6 +1,6 @@
 //! The storage format of a database: creates, checks or rejects it.
 //!
-//! Format 6 is the only one supported. Earlier ones were never released.
+//! [`FORMAT_VERSION`] is the only one supported. Earlier ones were never released.
 
 use std::ops::Bound;
 
@@ -16,8 +16,9 @@ pub const FORMAT_VERSION: u32 = 7;
 pub enum FormatError {
     /// It has another format version.
     #[error(
-        "the archive has format {found}, and this version of Dateline reads format {FORMAT_VERSION}; export it with the \
-         version that wrote it, and import that with this one"
+        "the archive has format {found}, and this version of Dateline ({}) reads format {FORMAT_VERSION}; {}",
+        env!("CARGO_PKG_VERSION"),
+        advice(*.found)
     )]
     Version {
         /// The format version that the database states.
@@ -26,6 +27,15 @@ pub enum FormatError {
     /// It could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn advice(found: u32) -> &'static str {
+    if found > FORMAT_VERSION {
+        "use the newer version that wrote it; to go back to this one, restore a backup from before the upgrade into a new \
+         directory"
+    } else {
+        "export it with the version that wrote it, and import that with this one"
+    }
 }
 
 /// Checks the format of a database, or initialises an empty one with `new_id`. Returns the archive's id.

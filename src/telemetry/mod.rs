@@ -47,6 +47,11 @@ pub fn start_with_traces(filter: &str, format: LogFormat, endpoint: &str) -> Res
     Ok(traces)
 }
 
+/// Checks that [`start`] would accept this filter.
+pub fn check(filter: &str) -> Result<(), String> {
+    parse(filter).map(drop)
+}
+
 fn parse(filter: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(filter).map_err(|error| format!("the log filter {filter:?} is not valid: {error}"))
 }

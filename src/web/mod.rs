@@ -17,6 +17,7 @@
 //!
 //! docs/WEB.md has the addresses, which stay as they are.
 
+mod activity;
 mod assets;
 mod budget;
 mod cdx;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use url::Url;
 
+use self::activity::SharedActivity;
 use self::budget::Budget;
 use self::connections::Connections;
 use self::events::EventPages;
@@ -115,6 +117,7 @@ struct Site {
     reads: Reads,
     visitors: Visitors,
     events: EventPages,
+    activity: SharedActivity,
     budget: Budget,
     options: Options,
     /// The address of the pages, with a slash at its end.
@@ -134,6 +137,7 @@ impl Server {
             visitors: Visitors::new(sources.access.clone(), shows_all),
             hosts: hosts(is_loopback, options.url.as_ref()),
             events: EventPages::new(options.streams_max),
+            activity: SharedActivity::default(),
             reads: Reads::new(sources, &options),
             budget: Budget::default(),
             origin,

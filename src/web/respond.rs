@@ -43,7 +43,7 @@ pub(super) fn html(page: &impl Template) -> Response<Body> {
         Ok(html) => bytes(HTML, html),
         Err(error) => {
             tracing::error!(%error, "a page could not be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            empty(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
 }
@@ -82,7 +82,7 @@ pub(super) fn with_canonical(site: &Site, mut response: Response<Body>, path: &s
 
 /// A redirect to a path of this site, for now.
 pub(super) fn redirect(path: &str) -> Response<Body> {
-    let mut response = StatusCode::FOUND.into_response();
+    let mut response = empty(StatusCode::FOUND);
     match HeaderValue::try_from(path) {
         Ok(location) => drop(response.headers_mut().insert(LOCATION, location)),
         Err(_) => return Problem::not_found().response(),
@@ -91,17 +91,11 @@ pub(super) fn redirect(path: &str) -> Response<Body> {
     response
 }
 
-/// An empty response.
-trait Empty {
-    fn into_response(self) -> Response<Body>;
-}
-
-impl Empty for StatusCode {
-    fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self;
-        response
-    }
+/// A response without a body.
+fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
 }
 
 impl Site {

@@ -12,6 +12,8 @@ pub mod json;
 #[cfg(feature = "cli")]
 pub mod json_lines;
 #[cfg(feature = "archive")]
+mod json_words;
+#[cfg(feature = "archive")]
 pub mod request;
 mod to_pb;
 pub mod token;
@@ -31,6 +33,8 @@ pub mod pb {
     include!(concat!(env!("OUT_DIR"), "/server/dateline.v1.ChangeFeedService.rs"));
 }
 
+#[cfg(feature = "archive")]
+pub(crate) use self::json_words::in_plain_words;
 pub use crate::model::check::{label as check_label, language_tag, url as check_url};
 #[cfg(feature = "archive")]
 pub(crate) use crate::model::field_errors::all;

@@ -134,18 +134,18 @@ fn the_fixture_has_every_kind_of_change_and_key() {
 /// An archive of an earlier or a later format is not reported as damaged, and is not changed.
 #[test]
 fn another_format_is_rejected_with_advice() {
-    for found in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
+    let advices = [
+        (FORMAT_VERSION - 1, "export it with the version that wrote it"),
+        (FORMAT_VERSION + 1, "use the newer version that wrote it"),
+    ];
+    for (found, advice) in advices {
         let directory = unpacked();
         say_format(directory.path(), found);
         let clock: Arc<dyn dateline::internals::clock::Clock> = clock();
         let refused = Archive::open_or_create(directory.path(), &options(), clock, holder()).map(drop).unwrap_err();
         assert!(!refused.is_damage());
         let message = refused.to_string();
-        for words in [
-            &format!("has format {found}"),
-            &format!("reads format {FORMAT_VERSION}"),
-            "export it with the version that wrote it",
-        ] {
+        for words in [&format!("has format {found}"), &format!("reads format {FORMAT_VERSION}"), advice] {
             assert!(message.contains(words), "{message}");
         }
     }
@@ -165,11 +165,17 @@ fn open_engine(path: &Path) -> SledEngine {
 
 fn unpacked() -> TempDir {
     let directory = TempDir::new().unwrap();
+    unpack_to(directory.path());
+    directory
+}
+
+/// Writes the archive of the fixture to this directory.
+pub(crate) fn unpack_to(directory: &Path) {
     let packed = fs::read(folder().join("archive.zst")).unwrap();
     let bytes = zstd::decode_all(packed.as_slice()).unwrap();
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
-        let path = directory.path().join(take_line(&mut rest));
+        let path = directory.join(take_line(&mut rest));
         let length: usize = take_line(&mut rest).parse().unwrap();
         let (content, after) = rest.split_at(length);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -177,8 +183,14 @@ fn unpacked() -> TempDir {
         rest = after;
     }
     // A directory without files is not in the fixture's file.
-    fs::create_dir_all(directory.path().join("db/sled/blobs")).unwrap();
-    directory
+    fs::create_dir_all(directory.join("db/sled/blobs")).unwrap();
+}
+
+/// The bytes of all files of an archive, by path. The lock has the last holder and belongs to none of them; a socket has no
+/// bytes.
+pub(crate) fn bytes_of(archive: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let kept = files(archive).into_iter().filter(|path| path.is_file() && !path.ends_with("LOCK"));
+    kept.map(|path| (path.strip_prefix(archive).unwrap().to_owned(), fs::read(&path).unwrap())).collect()
 }
 
 fn take_line<'a>(rest: &mut &'a [u8]) -> &'a str {

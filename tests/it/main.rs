@@ -13,6 +13,7 @@ mod cli;
 mod clocks;
 mod compact;
 mod concurrency;
+mod connect;
 mod connections;
 mod corpus;
 mod damage;

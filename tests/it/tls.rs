@@ -198,8 +198,20 @@ async fn only_tls_1_3_and_http2_are_spoken_on_the_port() {
     assert_eq!(stream.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));
 
     assert!(server.handshake(&[&rustls::version::TLS12], &[b"h2"]).await.is_err());
-    assert!(server.handshake(TLS13, &[b"http/1.1"]).await.is_err());
-    closed(server.handshake(TLS13, &[]).await.unwrap()).await;
+    // For programs without a gRPC library.
+    for alpn in [&[b"http/1.1".as_slice()][..], &[]] {
+        let mut stream = server.handshake(TLS13, alpn).await.unwrap();
+        let health = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+                      Content-Length: 2\r\nConnection: close\r\n\r\n{}";
+        stream.write_all(health.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(
+            response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("{\"status\":\"SERVING\"}"),
+            "{response}"
+        );
+    }
+    assert!(server.handshake(TLS13, &[b"spdy/3"]).await.is_err());
 
     for said in ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\0\0\0\0\0\0\0\0"] {
         let mut connection = TcpStream::connect(server.address()).await.unwrap();

@@ -38,7 +38,7 @@ fn empty_message() -> Body {
 }
 
 #[tokio::test]
-async fn only_grpc_is_served_and_browsers_are_rejected() {
+async fn what_is_neither_grpc_nor_connect_is_rejected_and_so_are_browsers() {
     let (_directory, server, _client) = fresh().await;
     let mut channel = channel(&server).await;
     for content_type in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"] {
@@ -46,7 +46,7 @@ async fn only_grpc_is_served_and_browsers_are_rejected() {
         assert_eq!(answer.status(), 200, "{content_type}");
         assert!(Status::from_header_map(answer.headers()).is_none_or(|status| status.code() == Code::Ok));
     }
-    for content_type in ["text/plain", "application/grpc-web", "application/grpc-web+proto", "application/json", ""] {
+    for content_type in ["text/plain", "application/grpc-web", "application/grpc-web+proto", "application/xml", ""] {
         let answer = call(&mut channel, &server.url, METHOD, &[("content-type", content_type)]).await;
         assert_eq!(answer.status(), 415, "{content_type:?}");
     }

@@ -5,6 +5,7 @@ use crate::archive::read::article::{known, latest_below};
 use crate::archive::read::list::EXAMINED_MAX;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
+use crate::archive::{Archive, ArchiveError};
 use crate::model::{ArticleName, ChangeKind, Seq};
 
 /// A page of the changes of an article.
@@ -16,8 +17,24 @@ pub struct ArticleChanges {
     pub before: Option<Seq>,
 }
 
+/// For the layers above.
+#[doc(hidden)]
+impl Archive {
+    /// Finds the newest `count_max` changes of an article below `before`, without sightings.
+    pub async fn article_changes(
+        &self,
+        point: ReadPoint,
+        name: ArticleName,
+        before: Option<Seq>,
+        count_max: usize,
+    ) -> Result<ArticleChanges, ArchiveError> {
+        let read = move |reader: &Reader<'_>| article_changes(reader, &point, &name, before, count_max);
+        self.read_in(&self.pools.scans, read).await
+    }
+}
+
 /// The positions of the newest `count_max` changes of an article below `before`, without sightings.
-pub(crate) fn article_changes(
+fn article_changes(
     reader: &Reader<'_>,
     point: &ReadPoint,
     name: &ArticleName,

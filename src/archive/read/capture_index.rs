@@ -8,6 +8,7 @@ use crate::archive::read::captures::{Capture, CaptureOrder, CaptureQuery, Leads}
 use crate::archive::read::list::EXAMINED_MAX;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
+use crate::archive::{Archive, ArchiveError};
 use crate::model::{Change, Timestamp, UrlKey};
 use crate::store::address::UrlEntry;
 
@@ -85,6 +86,22 @@ impl IndexRange {
     }
 }
 
+/// For the layers above.
+#[doc(hidden)]
+impl Archive {
+    /// Lists the captures of a range of addresses, from `place` on, each with what the revision is.
+    pub async fn capture_index(
+        &self,
+        point: ReadPoint,
+        range: IndexRange,
+        place: Option<IndexPlace>,
+        query: CaptureQuery,
+    ) -> Result<IndexPage, ArchiveError> {
+        let read = move |reader: &Reader<'_>| capture_index(reader, &point, &range, place.as_ref(), &query);
+        self.read_in(&self.pools.scans, read).await
+    }
+}
+
 /// The host in a key, without its port.
 fn host(key: &UrlKey) -> &str {
     let host = key.as_str().split(')').next().unwrap_or_default();
@@ -95,7 +112,7 @@ fn host(key: &UrlKey) -> &str {
 }
 
 /// A page of the captures of a range of addresses, from `place` on. The order of `query` matters for one address only.
-pub(crate) fn capture_index(
+fn capture_index(
     reader: &Reader<'_>,
     point: &ReadPoint,
     range: &IndexRange,

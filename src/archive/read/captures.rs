@@ -17,6 +17,7 @@ use crate::archive::project::addresses;
 use crate::archive::read::list::EXAMINED_MAX;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
+use crate::archive::{Archive, ArchiveError};
 use crate::model::{ArticleKey, ArticleName, RevisionNumber, Seq, SourceScope, Timestamp, UrlKey};
 use crate::store::address::{AddressSteps, Period, UrlEntry};
 use crate::store::engine::Direction;
@@ -87,6 +88,26 @@ pub struct CapturesAround {
     pub first: Capture,
     /// The last of all.
     pub last: Capture,
+}
+
+/// For the layers above.
+#[doc(hidden)]
+impl Archive {
+    /// Lists the captures of an address: the looks at the articles that it led to.
+    pub async fn captures(&self, point: ReadPoint, url: UrlKey, query: CaptureQuery) -> Result<Captures, ArchiveError> {
+        self.read_in(&self.pools.scans, move |reader| captures(reader, &point, &url, &query)).await
+    }
+
+    /// Finds the captures of an address around an instant of the observe axis; `None` if it has none.
+    pub async fn captures_around(
+        &self,
+        point: ReadPoint,
+        url: UrlKey,
+        within: SourceScope,
+        at: Timestamp,
+    ) -> Result<Option<CapturesAround>, ArchiveError> {
+        self.read(move |reader| around(reader, &point, &url, &within, at)).await
+    }
 }
 
 /// The articles that an address led to, with the periods.
@@ -186,18 +207,13 @@ impl Leads {
 }
 
 /// A page of the captures of an address.
-pub(crate) fn captures(
-    reader: &Reader<'_>,
-    point: &ReadPoint,
-    url: &UrlKey,
-    query: &CaptureQuery,
-) -> Result<Captures, ReadError> {
+fn captures(reader: &Reader<'_>, point: &ReadPoint, url: &UrlKey, query: &CaptureQuery) -> Result<Captures, ReadError> {
     let leads = Leads::of(reader, point, url, &query.within)?;
     Ok(leads.captures(&reader.tables()?, point.below(), query)?)
 }
 
 /// The captures of an address around `at`; `None` if it has none.
-pub(crate) fn around(
+fn around(
     reader: &Reader<'_>,
     point: &ReadPoint,
     url: &UrlKey,

@@ -19,6 +19,7 @@
 //! A read runs on the async thread first, with the caches alone. If anything is missing there, the same code runs again
 //! on a blocking thread, with the engine ([`reader`]). It therefore must not have side effects.
 
+pub mod activity;
 pub mod article;
 pub mod article_changes;
 pub(crate) mod cache;

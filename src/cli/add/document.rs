@@ -14,7 +14,8 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::times;
 use crate::ingest::{self, DOCUMENT_BYTES_MAX, Format};
 use crate::model::{ArticleName, SourceId};
-use crate::wire::json::{from_json, in_plain_words};
+use crate::wire::in_plain_words;
+use crate::wire::json::from_json;
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
 /// The request for a document, and what to report about how it was read.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, ValueEnum};
 
 use super::values;
@@ -26,6 +27,13 @@ pub(in crate::cli) struct Globals {
     /// The private key of that certificate, in PEM
     #[arg(long, global = true, value_name = "FILE", env = "DATELINE_TLS_CLIENT_KEY", hide_short_help = true)]
     pub(in crate::cli) tls_client_key: Option<PathBuf>,
+    /// Write nothing to the archive's directory, and read a private copy of it: for a read-only mount, or the files of
+    /// another user. Commands that write are refused
+    #[arg(long, global = true, env = "DATELINE_READ_ONLY", value_parser = FalseyValueParser::new())]
+    pub(in crate::cli) read_only: bool,
+    /// With --read-only, make the copy in this directory, and remove it afterwards [default: $TMPDIR, or /tmp]
+    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    pub(in crate::cli) scratch: Option<PathBuf>,
     /// Wait up to this many seconds for another command that is using the archive
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = values::seconds)]
     pub(in crate::cli) wait: u32,

@@ -28,7 +28,7 @@ use self::cert::CertArgs;
 use self::evidence::EvidenceArgs;
 use self::export::ExportArgs;
 use self::expunge::ExpungeArgs;
-use self::feed::{SubscriptionsArgs, WatchArgs};
+use self::feed::{SubscriptionsAction, SubscriptionsArgs, WatchArgs};
 use self::globals::Globals;
 use self::import::ImportArgs;
 use self::proof::{KeyArgs, ProofArgs};
@@ -39,7 +39,7 @@ use self::values::{
     source_id, state,
 };
 use self::verify::VerifyArgs;
-use self::web::{FetchArgs, FollowArgs, OriginalArgs};
+use self::web::{FetchArgs, FollowArgs, OriginalArgs, is_address};
 use super::article::ArticleRef;
 use crate::config::Settings;
 use crate::model::{RevisionNumber, SourceId, Timestamp};
@@ -100,12 +100,63 @@ fn label_options_first(command: &clap::Command, words: &[OsString], count: usize
     options
 }
 
-const AFTER_HELP: &str = "\
+pub(in crate::cli) const AFTER_HELP: &str = "\
 ARTICLE is source/article, a resource name (sources/…/articles/…) or a URL.
 TIME is RFC 3339, a date (the end of that day in UTC; today means now), \"now\", \"yesterday\" or \"2 days ago\".
 DURATION is 500ms, 30s, 10m or 2h.
 Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 archive or server \
 unreachable, 6 damaged data, 7 not allowed.";
+
+impl Command {
+    /// Whether it may take long. Such a command listens for signals itself, and shares an archive that it has open with
+    /// other commands.
+    pub(in crate::cli) fn may_take_long(&self) -> bool {
+        matches!(self, Self::Follow(_) | Self::Import(_) | Self::Export(_) | Self::Watch(_) | Self::Backup(_))
+            || matches!(self, Self::Add(args) if args.documents.iter().any(|document| is_address(document)))
+    }
+
+    /// Whether it writes to an archive.
+    pub(in crate::cli) fn writes(&self) -> bool {
+        match self {
+            Self::Show(_)
+            | Self::Log(_)
+            | Self::Diff(_)
+            | Self::List(_)
+            | Self::Export(_)
+            | Self::Backup(_)
+            | Self::Status(_)
+            | Self::Whoami
+            | Self::Audit(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Cert(_)
+            | Self::Key(_)
+            | Self::Completions { .. }
+            | Self::Config(_)
+            | Self::Man { .. } => false,
+            // The archive keeps the checkpoints that it signs.
+            Self::Proof(args) => args.check.is_none(),
+            Self::Evidence(args) => args.check.is_none(),
+            Self::Verify(args) => args.rebuild,
+            Self::Watch(args) => args.durable.is_some(),
+            Self::Subscriptions(args) => !matches!(args.action, None | Some(SubscriptionsAction::Parked { .. })),
+            Self::Add(args) => !args.write.dry_run,
+            Self::Follow(args) => !args.dry_run,
+            Self::Import(args) => !args.dry_run,
+            Self::Label(_)
+            | Self::MoveUrl(_)
+            | Self::Withdraw(_)
+            | Self::Reinstate(_)
+            | Self::Absent(_)
+            | Self::Rollback(_)
+            | Self::Token(_)
+            | Self::Expunge(_)
+            | Self::Serve(_)
+            | Self::Compact
+            | Self::Restore(_) => true,
+        }
+    }
+}
 
 /// The commands, in the order in which `--help` lists them.
 #[derive(Debug, Subcommand)]
@@ -176,6 +227,15 @@ pub(in crate::cli) enum Command {
     Status(StatusArgs),
     /// Serve the archive over gRPC
     Serve(Box<ServeArgs>),
+    /// Show the settings that `serve` would use and where each comes from, or all settings with their defaults
+    Config(ConfigArgs),
+    /// Write the manual pages to a directory, for packages
+    #[command(hide = true)]
+    Man {
+        /// The directory to write to
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell to complete for
@@ -484,11 +544,25 @@ pub(in crate::cli) enum MissingHow {
 }
 
 /// The arguments of `serve`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct ServeArgs {
+    /// Check the settings and the files that they name, report everything that is wrong, and exit
+    #[arg(long)]
+    pub(in crate::cli) check_config: bool,
     /// Read settings from this TOML file; flags and environment variables override it
     #[arg(long, value_name = "FILE", env = "DATELINE_CONFIG")]
     pub(in crate::cli) config: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) settings: Settings,
+}
+
+/// The arguments of `config`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ConfigArgs {
+    /// Print a configuration file with every setting, commented out: what it does, its default and its range
+    #[arg(long)]
+    pub(in crate::cli) defaults: bool,
+    /// Read settings from this TOML file; environment variables override it
+    #[arg(long, value_name = "FILE", env = "DATELINE_CONFIG")]
+    pub(in crate::cli) config: Option<PathBuf>,
 }

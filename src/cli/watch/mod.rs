@@ -58,11 +58,6 @@ pub(super) async fn run(session: &Session, args: &WatchArgs, out: &mut Output) -
         Some(id) => Some(Durable::find_or_create(session, id, args, &filter, out).await?),
         None => None,
     };
-    // As with other reading commands, the reader may be another command on the same archive, so output is held back.
-    // With a durable subscription it is not, because a line must be written before its change is acknowledged.
-    if session.is_embedded() && durable.is_none() && args.exec.is_none() {
-        out.hold();
-    }
     let following = session.follow(request(args, filter, durable.as_ref()), trusted);
     let mut watch = Watch {
         following,
@@ -89,13 +84,10 @@ fn check(session: &Session, args: &WatchArgs, out: &Output) -> Result<(), Failur
     if args.view.is_some() && !out.json && args.exec.is_none() {
         return Err(Failure::new(Exit::Usage, "--view has an effect only with --json or --exec"));
     }
-    if session.is_embedded() && !args.until_caught_up {
-        let message = "no server holds this archive, and nothing can be written to it meanwhile, so there \
-                       is nothing to wait for";
-        return Err(Failure::new(Exit::Usage, message).hint(
-            "--until-caught-up shows what is already archived; if `dateline serve` serves the archive, `watch` \
-             connects to it",
-        ));
+    if session.is_copy() && !args.until_caught_up {
+        let message = "with --read-only, changes are read from a copy of the archive, and nothing is written to that, so \
+                       there is nothing to wait for";
+        return Err(Failure::new(Exit::Usage, message).hint("--until-caught-up shows what is already archived"));
     }
     Ok(())
 }

@@ -20,15 +20,18 @@
 //! killed before that, the directory counts as empty, since it contains only `LOCK` and `VERSION.new`; afterwards, it
 //! opens.
 
+mod copy;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{Access, CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use self::copy::CopyFolder;
 use super::lock::{Holder, Lock, LockError};
 use super::{OpenError, own_file, own_folder};
 
@@ -68,12 +71,28 @@ pub enum Inspection {
 pub struct Directory {
     path: PathBuf,
     lock: Lock,
+    /// Set if this is a private copy of an archive. Dropped last, which removes it.
+    _copy: Option<CopyFolder>,
 }
 
 impl Directory {
     /// Determines what is at `path`, without changing anything.
     pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         inspect(path).map_err(OpenError::io("look into", path))
+    }
+
+    /// Checks that an archive could be opened at `path`, or created there, as far as that shows without locking or
+    /// changing anything. The database is not opened, so neither its format nor its content is checked.
+    pub fn check(path: &Path) -> Result<(), OpenError> {
+        must_be_archive_or_empty(path)?;
+        // Of a path that does not exist yet, its closest parent is where it would be created.
+        let existing = std::iter::successors(Some(path), |path| Some(parent(path))).find(|path| path.exists());
+        let existing = existing.unwrap_or(path);
+        if existing == path {
+            own_folder::check(path).map_err(OpenError::io("open", path))?;
+        }
+        rustix::fs::access(existing, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|error| OpenError::io("write to", existing)(error.into()))
     }
 
     /// Locks the archive at `path`, which must exist.
@@ -107,7 +126,7 @@ impl Directory {
         let unfinished = path.join(UNFINISHED);
         remove_directory(&unfinished).map_err(OpenError::io("remove", &unfinished))?;
         create_directory(&unfinished).map_err(OpenError::io("create", &unfinished))?;
-        Ok(Self { path: unfinished, lock })
+        Ok(Self { path: unfinished, lock, _copy: None })
     }
 
     /// Checks, before anything is built, that the new archive can be renamed to `to`. If `to` is an empty directory, it
@@ -145,7 +164,7 @@ impl Directory {
         own_folder::claim(path).map_err(OpenError::io("open", path))?;
         let path = path.to_path_buf();
         match Lock::acquire(&path.join("LOCK"), &holder) {
-            Ok(lock) => Ok(Self { path, lock }),
+            Ok(lock) => Ok(Self { path, lock, _copy: None }),
             Err(LockError::Held(holder)) => Err(OpenError::InUse { path, holder: holder.map(Box::new) }),
             Err(LockError::Io(source)) => Err(OpenError::Io { action: "lock", path, source }),
         }

@@ -81,7 +81,7 @@ fn write_holder(file: &File, holder: &Holder) -> io::Result<()> {
 }
 
 /// Reads the first JSON value and ignores what follows it, which may be the rest of a longer, older content.
-fn read_holder(file: &File) -> Option<Holder> {
+pub(super) fn read_holder(file: &File) -> Option<Holder> {
     let content = io::read_to_string(file).ok()?;
     serde_json::Deserializer::from_str(&content).into_iter().next()?.ok()
 }

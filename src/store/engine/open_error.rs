@@ -37,6 +37,31 @@ pub enum OpenError {
         /// Dateline.
         holder: Option<Box<Holder>>,
     },
+    /// Another user's process wrote to the archive while this one copied it to read it.
+    #[error(
+        "{} was written to while it was being copied; try again when no process writes to it, or ask its owner for access \
+         to a server (`dateline serve`)",
+        .path.display()
+    )]
+    Changing {
+        /// The directory of the archive.
+        path: PathBuf,
+    },
+    /// The scratch folder has no space for the copy of an archive that is only to be read.
+    #[error(
+        "reading {} without writing to it needs {needed_bytes} bytes for a copy, and {free_bytes} bytes are free in {}",
+        .path.display(), .scratch.display()
+    )]
+    NoSpaceForCopy {
+        /// The directory of the archive.
+        path: PathBuf,
+        /// The folder in which the copy was to be made.
+        scratch: PathBuf,
+        /// The space that a copy needs, in bytes.
+        needed_bytes: u64,
+        /// The space that is free there, in bytes.
+        free_bytes: u64,
+    },
     /// The directory has a layout that only a newer Dateline knows.
     #[error(
         "the archive in {} has layout {layout}, and this version of Dateline supports layouts up to {known}; use a newer version",
@@ -87,14 +112,32 @@ impl OpenError {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
     }
+
+    /// The same error in words about the archive `original`, if it is about its copy at `copy`.
+    pub(crate) fn about(mut self, copy: &Path, original: &Path) -> Self {
+        let (Self::Missing { path }
+        | Self::Foreign { path, .. }
+        | Self::Exists { path }
+        | Self::InUse { path, .. }
+        | Self::Changing { path }
+        | Self::NoSpaceForCopy { path, .. }
+        | Self::UnknownLayout { path, .. }
+        | Self::Incompatible { path, .. }
+        | Self::Damaged { path, .. }
+        | Self::Io { path, .. }) = &mut self;
+        if let Ok(within) = path.strip_prefix(copy) {
+            *path = original.join(within);
+        }
+        self
+    }
 }
 
 fn describe(path: &Path, holder: Option<&Holder>) -> String {
     let Some(Holder { pid, command, since }) = holder else {
         let lock = path.join("LOCK");
         return format!(
-            "a process that has not written who it is: Dateline while it is starting, or another program that locked \
-             {0}; try again in a moment, and find the process with `fuser -v {0}` if the message persists",
+            "a process that has not written who it is: Dateline while it is starting or copies the archive to read it, or \
+             another program that locked {0}; try again in a moment, and find the process with `fuser -v {0}` if the message persists",
             lock.display()
         );
     };

@@ -40,28 +40,55 @@ const ENTRIES: [&str; 14] = [
 /// and removes the permissions of other users from the rest.
 pub(super) fn claim(path: &Path) -> io::Result<()> {
     let mut restricted = 0;
-    // The path itself may contain links: it is the caller's choice, not part of the archive.
-    let metadata = fs::metadata(path)?;
-    if is_ours(&metadata) {
-        restrict(path, &metadata, &mut restricted);
-    } else if metadata.uid() != ROOT {
-        return Err(owned_by_other(path, metadata.uid()));
-    } else if metadata.mode() & 0o022 != 0 {
-        // A mount point, for example. This process must not change root's directories.
-        tracing::warn!(archive = %path.display(), "other users can replace the archive: its directory belongs to root and is writable by others");
+    // This process must not change root's directories.
+    if owner_of(path)? == Owner::Us {
+        restrict(path, &fs::metadata(path)?, &mut restricted);
     }
-    for name in ENTRIES {
-        visit(&path.join(name), name, name != "quarantine", &mut restricted)?;
-    }
+    for_each_entry(path, &mut |path, metadata| restrict(path, metadata, &mut restricted))?;
     if restricted > 0 {
         tracing::warn!(archive = %path.display(), entries = restricted, "other users could access the archive's files; access is now limited to their owner");
     }
     Ok(())
 }
 
+/// Like [`claim`], but changes nothing.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    owner_of(path)?;
+    for_each_entry(path, &mut |_, _| {})
+}
+
+/// Who may own the directory of an archive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Us,
+    /// The superuser, for example of a mount point.
+    Root,
+}
+
+/// The owner of the archive directory at `path`. Fails if it belongs to another user.
+fn owner_of(path: &Path) -> io::Result<Owner> {
+    // The path itself may contain links: it is the caller's choice, not part of the archive.
+    let metadata = fs::metadata(path)?;
+    if is_ours(&metadata) {
+        return Ok(Owner::Us);
+    }
+    if metadata.uid() != ROOT {
+        return Err(owned_by_other(path, metadata.uid()));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        tracing::warn!(archive = %path.display(), "other users can replace the archive: its directory belongs to root and is writable by others");
+    }
+    Ok(Owner::Root)
+}
+
+/// Calls `on_entry` for each entry of an archive that this build opens. Fails if one is a link or belongs to another user.
+fn for_each_entry(path: &Path, on_entry: &mut dyn FnMut(&Path, &Metadata)) -> io::Result<()> {
+    ENTRIES.iter().try_for_each(|name| visit(&path.join(name), name, *name != "quarantine", on_entry))
+}
+
 /// Removes the permissions of other users from what another library has just created in `folder`, which is ours.
 pub(super) fn restrict_all(folder: &Path) -> io::Result<()> {
-    visit(folder, &name_of(folder), true, &mut 0)
+    visit(folder, &name_of(folder), true, &mut |path, metadata| restrict(path, metadata, &mut 0))
 }
 
 /// Creates a folder with mode 0700.
@@ -76,8 +103,8 @@ pub(crate) fn create_all(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path)
 }
 
-/// Checks an entry and restricts access to it and, if `with_entries` is set, does the same for everything in it.
-fn visit(path: &Path, name: &str, with_entries: bool, restricted: &mut usize) -> io::Result<()> {
+/// Checks an entry, calls `on_entry` for it and, if `with_entries` is set, does the same for everything in it.
+fn visit(path: &Path, name: &str, with_entries: bool, on_entry: &mut dyn FnMut(&Path, &Metadata)) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         // A file may disappear while others are checked.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -92,7 +119,7 @@ fn visit(path: &Path, name: &str, with_entries: bool, restricted: &mut usize) ->
     if !is_ours(&metadata) {
         return Err(owned_by_other(Path::new(name), metadata.uid()));
     }
-    restrict(path, &metadata, restricted);
+    on_entry(path, &metadata);
     if !metadata.is_dir() || !with_entries {
         return Ok(());
     }
@@ -102,7 +129,7 @@ fn visit(path: &Path, name: &str, with_entries: bool, restricted: &mut usize) ->
     };
     for entry in entries {
         let entry = entry?;
-        visit(&entry.path(), &format!("{name}/{}", entry.file_name().to_string_lossy()), true, restricted)?;
+        visit(&entry.path(), &format!("{name}/{}", entry.file_name().to_string_lossy()), true, on_entry)?;
     }
     Ok(())
 }

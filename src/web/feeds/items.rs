@@ -119,7 +119,6 @@ async fn of_log(site: &Site, query: &Arc<FeedQuery>, before: Option<u64>) -> Res
         (end, window) = (from, (window * 2).min(WINDOW_MAX));
     }
     // A wide window after narrow ones may have more than a document should.
-
     if found.len() > ITEMS_MAX {
         found.truncate(ITEMS_MAX);
         end = found.last().map_or(end, |last: &pb::Change| last.seq);

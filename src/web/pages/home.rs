@@ -13,7 +13,7 @@ use super::super::respond;
 use super::super::visit::{Form, Visit};
 use super::Frame;
 use super::changes::{Listed, Wanted, end_of_log, newest};
-use super::sources::SourceRow;
+use super::sources::{SourceRow, read_activity};
 use crate::wire::pb;
 
 /// The changes and the sources on the page.
@@ -37,6 +37,7 @@ pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<
     if visit.form == Form::Json {
         return Ok(respond::message_json(&visit, &sources));
     }
+    let activity = read_activity(&site).await?;
     let changes = newest(&site, &visit.caller, None, CHANGES, Wanted::All).await?.changes;
     let response = respond::page(&visit, sources, |sources| {
         Ok(HomePage {
@@ -44,7 +45,7 @@ pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<
             list: Listed::of(&changes),
             live_after,
             has_more_sources: !sources.next_page_token.is_empty(),
-            sources: sources.sources.iter().filter_map(SourceRow::of).collect(),
+            sources: sources.sources.iter().filter_map(|source| SourceRow::of(source, &activity)).collect(),
         })
     })?;
     Ok(respond::with_canonical(&site, response, "/"))

@@ -9,11 +9,13 @@ use http::Response;
 use url::form_urlencoded;
 
 use super::super::Site;
+use super::super::activity::Spark;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Tongue, When, grouped, page_of, path_of, path_of_source, text, when};
 use super::super::visit::Visit;
 use super::Frame;
+use crate::archive::read::activity::Activity;
 use crate::model::{ArticleName, SourceId};
 use crate::wire::pb;
 
@@ -48,6 +50,7 @@ pub(super) struct SourceRow {
     pub(super) articles: String,
     pub(super) first: Option<When>,
     pub(super) latest: Option<When>,
+    pub(super) spark: Spark,
 }
 
 /// An article in a list.
@@ -64,7 +67,7 @@ struct ArticleRow {
 }
 
 impl SourceRow {
-    pub(super) fn of(source: &pb::Source) -> Option<Self> {
+    pub(super) fn of(source: &pb::Source, activity: &Activity) -> Option<Self> {
         let id = SourceId::parse_name(&source.name).ok()?;
         Some(Self {
             path: path_of_source(&id),
@@ -72,6 +75,7 @@ impl SourceRow {
             articles: grouped(source.article_count),
             first: when(source.create_time.as_ref()),
             latest: when(source.update_time.as_ref()),
+            spark: Spark::of(activity, &id),
         })
     }
 }
@@ -107,16 +111,22 @@ fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
+/// The activity of all sources, of which a page shows that of those it lists.
+pub(super) async fn read_activity(site: &Site) -> Result<Arc<Activity>, Problem> {
+    site.activity.read(site.reads.archive()).await.map_err(|_| Problem::internal())
+}
+
 pub(super) async fn show_all(State(site): State<Arc<Site>>, visit: Visit) -> Result<Response<Body>, Problem> {
     let page_token = visit.parameter("page").unwrap_or_default().to_owned();
     let request = pb::ListSourcesRequest { page_size: SOURCES, page_token };
     let sources = site.reads.sources(&visit.caller, request).await?;
+    let activity = read_activity(&site).await?;
     let response = respond::page(&visit, sources, |sources| {
         let next = &sources.next_page_token;
         Ok(SourcesPage {
             frame: Frame::at("Sources", "/sources"),
             next: (!next.is_empty()).then(|| with_query("/sources", &[("page", next)])),
-            sources: sources.sources.iter().filter_map(SourceRow::of).collect(),
+            sources: sources.sources.iter().filter_map(|source| SourceRow::of(source, &activity)).collect(),
         })
     })?;
     Ok(respond::with_canonical(&site, response, "/sources"))

@@ -22,6 +22,7 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 pub use self::read::Readable;
 use super::DESCRIPTOR;
+use super::json_words::in_plain_words;
 use crate::model::unseen::in_json;
 
 /// JSON that could not be read as the message.
@@ -99,17 +100,6 @@ fn reason(error: &serde_json::Error) -> String {
         Some((reason, _)) => reason.to_owned(),
         None => text,
     }
-}
-
-/// The message of a JSON error, without the terms of the parser's implementation.
-pub(crate) fn in_plain_words(error: &serde_json::Error) -> String {
-    const TERMS: [(&str, &str); 4] = [
-        ("expected ident", "expected true, false or null"),
-        ("invalid type: sequence", "this is a list"),
-        ("expected a map", "expected an object"),
-        ("EOF while parsing", "the text ends inside"),
-    ];
-    TERMS.iter().fold(error.to_string(), |text, (term, words)| text.replace(term, words))
 }
 
 fn descriptor<M: Name>() -> Option<MessageDescriptor> {

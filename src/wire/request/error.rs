@@ -12,13 +12,18 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Why a message is rejected before it is decoded.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RequestError {
+pub(crate) enum RequestError {
     /// The bytes are not a message of the expected type.
     #[error("the message cannot be decoded: {0}")]
     Malformed(String),
     /// The message exceeds its method's limit.
     #[error("the message has {bytes} bytes; this method takes at most {bytes_max}")]
-    TooLong { bytes: usize, bytes_max: usize },
+    TooLong {
+        /// Its length, or as much of it as was received.
+        bytes: usize,
+        /// The limit.
+        bytes_max: usize,
+    },
     /// A repeated field has too many elements.
     #[error(transparent)]
     Field(#[from] FieldError),

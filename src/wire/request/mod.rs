@@ -20,4 +20,5 @@ pub use call::Incoming;
 #[cfg(feature = "internals")]
 pub use codec::read_request;
 pub use codec::{RequestCodec, RequestDecoder};
+pub(crate) use error::RequestError;
 pub use service::Bounded;

@@ -150,9 +150,13 @@ fn a_truncated_database_is_reported_and_not_written_to() {
 fn an_archive_of_another_format_is_rejected_with_advice() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
-    for format in [FORMAT_VERSION - 1, FORMAT_VERSION + 1] {
+    let advices = [
+        (FORMAT_VERSION - 1, "export it with the version that wrote it, and import that with this one"),
+        (FORMAT_VERSION + 1, "use the newer version that wrote it"),
+    ];
+    for (format, advice) in advices {
         crate::fixture::say_format(&cli.archive(), format);
-        cli.fails(&["show", "press/a"], 5, "export it with the version that wrote it, and import that with this one");
+        cli.fails(&["show", "press/a"], 5, advice);
         cli.fails(&["serve"], 5, &format!("the archive has format {format}"));
     }
     crate::fixture::say_format(&cli.archive(), FORMAT_VERSION);

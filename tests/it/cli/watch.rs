@@ -136,18 +136,6 @@ fn a_watch_begins_where_requested() {
 }
 
 #[test]
-fn an_archive_without_a_server_has_nothing_to_wait_for() {
-    let cli = Cli::new();
-    add(&cli, 0..1);
-    cli.fails(&["watch"], 2, "no server holds this archive");
-    cli.fails(
-        &["watch", "--from", "beginning"],
-        2,
-        "hint: --until-caught-up shows what is already archived; if `dateline serve`",
-    );
-}
-
-#[test]
 fn an_interrupted_watch_says_where_the_next_one_resumes() {
     let cli = Cli::new();
     let _server = Server::start(&cli, &[]);

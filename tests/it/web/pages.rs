@@ -266,7 +266,14 @@ async fn a_source_lists_its_articles_and_filters_them() {
     site.get("/s/express?label=nothing").await.shows(&["No article matches."]);
     assert_eq!(site.get("/s/nowhere").await.status, 404);
     assert_eq!(site.get("/s/express?state=odd").await.status, 400);
-    site.get("/sources").await.shows(&["<a href=\"/s/courier\">courier</a>", "<a href=\"/s/express\">express</a>"]);
+    let sources = site.get("/sources").await;
+    sources.shows(&["<a href=\"/s/courier\">courier</a>", "<a href=\"/s/express\">express</a>"]);
+    // The archive recorded the bridge on 10, 11 and 12 June, and the ferry on the last of these.
+    sources.shows(&[
+        "aria-label=\"4 revisions in 30 days\"",
+        "<rect x=\"108\" y=\"8\" width=\"3\" height=\"8\"/><rect x=\"112\" y=\"8\" width=\"3\" height=\"8\"/>\
+         <rect x=\"116\" y=\"0\" width=\"3\" height=\"16\"/>",
+    ]);
     let listed = site.archive.list(ArticleFilter::default(), dateline::AsOf::NEWEST).await.unwrap().next().await;
     assert!(listed.is_some());
 }

@@ -26,8 +26,8 @@ mod stats;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-pub use crate::archive::recover::verify::offline::verify_directory;
 pub(crate) use crate::archive::recover::verify::offline::verify_engine;
+pub use crate::archive::recover::verify::offline::{verify_copy, verify_directory};
 pub use crate::archive::recover::verify::rebuild::RebuildError;
 pub use crate::archive::recover::verify::rebuild::rebuild_directory;
 pub use crate::archive::recover::verify::report::Listener;

@@ -26,17 +26,36 @@ pub fn verify_directory(
     holder: Holder,
     listener: &mut Listener<'_>,
 ) -> Result<Option<Summary>, OpenArchiveError> {
-    let directory = Arc::new(Directory::open(path, holder)?);
-    let watermark = Watermark::open_in(path)?;
+    verify_locked(Directory::open(path, holder)?, options, listener)
+}
+
+/// As [`verify_directory`], but verifies `copy`, a private copy ([`Directory::copy_of`]) of the archive in `path`.
+pub fn verify_copy(
+    copy: Directory,
+    path: &Path,
+    options: &Options,
+    listener: &mut Listener<'_>,
+) -> Result<Option<Summary>, OpenArchiveError> {
+    let place = copy.path().to_path_buf();
+    verify_locked(copy, options, listener).map_err(|error| error.about(&place, path))
+}
+
+fn verify_locked(
+    directory: Directory,
+    options: &Options,
+    listener: &mut Listener<'_>,
+) -> Result<Option<Summary>, OpenArchiveError> {
+    let path = directory.path().to_path_buf();
+    let watermark = Watermark::open_in(&path)?;
     let mut outcome = None;
-    let opened = SledEngine::open_checked(directory, options.engine(), |engine| {
+    let opened = SledEngine::open_checked(Arc::new(directory), options.engine(), |engine| {
         let verified = verify_engine(engine, &watermark, listener);
         let is_intact = matches!(verified, Ok(Some(Summary { findings: 0, .. })));
         outcome = Some(verified);
         if is_intact { Ok(()) } else { Err("it was opened only to be verified".to_owned()) }
     });
     match (outcome, opened) {
-        (Some(verified), _) => verified.map_err(|source| OpenArchiveError::Format { path: path.to_path_buf(), source }),
+        (Some(verified), _) => verified.map_err(|source| OpenArchiveError::Format { path, source }),
         (None, Err(error)) => Err(error.into()),
         // An engine cannot open without having been verified.
         (None, Ok(_)) => Ok(None),

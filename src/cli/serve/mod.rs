@@ -1,43 +1,75 @@
 //! `serve`: serves an archive until a signal asks it to stop.
 
+mod check;
+mod pages;
+mod reload;
+mod supervisor;
+
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::{Origin, Url};
 
-use super::args::ServeArgs;
-use super::args::globals::Globals;
-use super::connect::{archive_directory, holder, open_to_serve, wait_deadline};
-use super::exit::{Exit, Failure};
-use super::key::signer;
-use super::signals::Signals;
+use self::reload::Reloadable;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
-use crate::config::{ConfigError, Settings};
+use crate::cli::args::ServeArgs;
+use crate::cli::args::globals::Globals;
+use crate::cli::connect::{archive_directory, holder, open_to_serve};
+use crate::cli::count;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::key::signer;
+use crate::cli::output::{Output, tell};
+use crate::cli::signals::{Hangups, Signals};
+use crate::cli::waiting::Waiting;
+use crate::config::{Bytes, ConfigError, LogFormat, Period, Settings};
+use crate::model::Limits;
 use crate::server::{Listener, Tls, TlsFiles, Witness};
 use crate::telemetry::Traces;
 use crate::{archive, metrics, server, telemetry, web, witness};
 
-pub(super) async fn run(globals: &Globals, args: &ServeArgs) -> Result<(), Failure> {
+/// What is logged by default.
+const LOG_FILTER: &str = "info";
+/// How long a shutdown takes at most on top of the grace period: a commit in flight is abandoned after 60 s, and closing
+/// the database takes at most 10 s.
+const CLOSING: Duration = Duration::from_secs(75);
+
+pub(super) async fn run(globals: &Globals, args: &ServeArgs, out: &mut Output) -> Result<(), Failure> {
     if globals.server.is_some() {
         return Err(Failure::new(Exit::Usage, "`serve` opens the archive itself; --server is for other commands"));
     }
     let settings = settings(args)?;
+    if args.check_config {
+        return check_config(globals, &settings, out);
+    }
     let traces = start_log(&settings)?;
-    let served = serve(globals, settings, traces.is_some()).await;
+    let served = serve(globals, args, settings, traces.is_some()).await;
     if let Some(traces) = traces {
         traces.finish().await;
     }
     served
 }
 
+/// Reports everything that is wrong with the settings.
+fn check_config(globals: &Globals, settings: &Settings, out: &mut Output) -> Result<(), Failure> {
+    let Err(problems) = check::run(globals, settings, out) else { return Ok(()) };
+    problems.iter().for_each(tell);
+    let problems = count(problems.len() as u64, "problem");
+    Err(Failure::new(Exit::Usage, format!("the server would not start: {problems} in its configuration")))
+}
+
 /// Starts the log, and traces if they are to be sent somewhere.
 fn start_log(settings: &Settings) -> Result<Option<Traces>, Failure> {
-    let (filter, format) = (settings.log_filter.as_deref().unwrap_or("info"), settings.log_format.unwrap_or_default());
+    let (filter, format) =
+        (settings.log_filter.as_deref().unwrap_or(LOG_FILTER), settings.log_format.unwrap_or_default());
     let started = match settings.otlp_endpoint()? {
         Some(endpoint) => telemetry::start_with_traces(filter, format, endpoint).map(Some),
         None => telemetry::start(filter, format).map(|()| None),
@@ -45,23 +77,24 @@ fn start_log(settings: &Settings) -> Result<Option<Traces>, Failure> {
     started.map_err(|error| Failure::new(Exit::Usage, format!("--log-filter: {error}")))
 }
 
-async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result<(), Failure> {
+async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_traced: bool) -> Result<(), Failure> {
     let addresses = settings.addresses()?;
     let metrics_address = settings.metrics_address()?;
     let web_address = settings.web_address()?;
-    let mut web_options = web_options(&settings)?;
+    let mut web_options = pages::options(&settings)?;
     let mut options = server_options(&settings)?;
     options.tls = tls(&settings)?;
     let witnesses = witnesses(&settings)?;
     options.continue_trace = is_traced.then_some(telemetry::continue_trace);
     let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
-    tracing::info!(version, format, settings = %settings.given(), "starting");
+    tracing::info!(version, format, settings = %serde_json::Value::Object(settings.given()), "starting");
     options.descriptors_max = server::raise_descriptor_limit();
     if web_address.is_some() {
-        share_descriptors(&mut options, &mut web_options);
+        pages::share_descriptors(&mut options, &mut web_options);
     }
     // Before the archive is opened, so that a signal in the meantime is not lost.
     let stopping = Signals::listen()?.token();
+    let hangups = Hangups::listen()?;
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone())?;
     check_access(&settings, &path)?;
     // If there is no archive yet, the ports are bound first, so that no archive is created if that fails. An existing
@@ -70,10 +103,13 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     let early_listeners = if is_new { Some(listen(&addresses).await?) } else { None };
     let early_metrics_listener = if is_new { listen_for_metrics(metrics_address).await? } else { None };
-    let early_web_listener = if is_new { listen_for_web(web_address).await? } else { None };
-    let Some((opened, directory)) = open(&path, &settings, globals, &stopping).await? else { return Ok(()) };
+    let early_web_listener = if is_new { pages::listen(web_address).await? } else { None };
+    let opening = open(&path, &settings, globals, &stopping);
+    let opened = supervisor::with_more_time("opening the archive", opening).await?;
+    let Some((opened, directory)) = opened else { return Ok(()) };
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
-    options.signer = signer(&settings.log_key.unwrap_or_default(), settings.log_origin, witnesses, opened.info())?;
+    let log_keys = settings.log_key.as_deref().unwrap_or_default();
+    options.signer = signer(log_keys, settings.log_origin.clone(), witnesses, opened.info())?;
     let mut listeners = match early_listeners {
         Some(listeners) => listeners,
         None => listen(&addresses).await?,
@@ -84,7 +120,7 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
     };
     let web_listener = match early_web_listener {
         Some(listener) => Some(listener),
-        None => listen_for_web(web_address).await?,
+        None => pages::listen(web_address).await?,
     };
     listeners.push(Listener::archive_socket(&opened).map_err(|error| {
         let socket = Directory::socket(&path);
@@ -103,15 +139,87 @@ async fn serve(globals: &Globals, settings: Settings, is_traced: bool) -> Result
         }
     };
     let showing = show_metrics(metrics_listener, &archive, &mut options);
-    let pages = show_web(web_listener, &archive, &options, web_options)?;
+    let pages = pages::show(web_listener, &archive, &options, web_options)?;
+    let (tls, access) = (options.tls.clone(), options.access.clone());
+    let reloadable = Reloadable { args: args.clone(), settings, tls, access };
+    let addresses = listeners.iter().filter_map(|listener| listener.address().ok()).collect::<Vec<_>>().join(", ");
+    let graces = Graces { stop: options.grace, failed: options.failed_grace };
+    let service = Service { archive: &archive, addresses: &addresses, last_reload: Cell::new("") };
+    let supervising =
+        async { tokio::join!(report(&service, graces, &stopping), reload(hangups, &reloadable, &service)).0 };
     let served = tokio::select! {
-        served = server::serve(listeners, Arc::clone(&archive), options, stopping.cancelled_owned()) => served,
+        served = server::serve(listeners, Arc::clone(&archive), options, stopping.clone().cancelled_owned()) => served,
         never = asking => match never {},
         never = showing => match never {},
         never = pages => match never {},
+        never = supervising => match never {},
     };
     drop((archive, directory));
     served.map_err(|error| Failure::new(Exit::Failed, error))
+}
+
+/// How long the server continues after it was asked to stop, and after its storage has failed.
+#[derive(Clone, Copy)]
+struct Graces {
+    stop: Duration,
+    failed: Duration,
+}
+
+/// What the service manager shows of the server.
+struct Service<'a> {
+    archive: &'a Archive,
+    addresses: &'a str,
+    /// The outcome of the last reload, if there was one.
+    last_reload: Cell<&'static str>,
+}
+
+impl Service<'_> {
+    fn status(&self) -> String {
+        let articles = count(self.archive.article_count(), "article");
+        format!("serving {articles} at {}{}", self.addresses, self.last_reload.get())
+    }
+}
+
+/// Reports to the service manager that the archive is served, how it is doing, and that the server stops. Does not return.
+async fn report(service: &Service<'_>, graces: Graces, stopping: &CancellationToken) -> Infallible {
+    if supervisor::is_present() {
+        supervisor::ready(&service.status());
+        let failing = async {
+            service.archive.failed().await;
+            supervisor::status("the storage failed; reads continue for a while, then the server ends");
+            tokio::time::sleep(graces.failed).await;
+        };
+        tokio::select! {
+            // Once it returns, the watchdog ends a server that does not end by itself.
+            () = failing => {}
+            () = stopping.cancelled() => {}
+            never = keep_alive(service) => match never {},
+        }
+        supervisor::stopping(graces.stop.saturating_add(CLOSING));
+    }
+    std::future::pending().await
+}
+
+/// Reports at intervals that the server works: its tasks run, and its disk answers.
+async fn keep_alive(service: &Service<'_>) -> Infallible {
+    let mut interval = tokio::time::interval(supervisor::alive_every());
+    loop {
+        interval.tick().await;
+        match service.archive.check_writable().await {
+            Ok(()) => supervisor::alive(&service.status()),
+            Err(error) => supervisor::alive(&format!("{}; {error}", service.status())),
+        }
+    }
+}
+
+/// Reloads at each SIGHUP. Does not return.
+async fn reload(mut hangups: Hangups, reloadable: &Reloadable, service: &Service<'_>) -> Infallible {
+    loop {
+        hangups.next().await;
+        supervisor::reloading();
+        service.last_reload.set(reloadable.reload().await);
+        supervisor::ready(&service.status());
+    }
 }
 
 /// Has the server count, and shows what it counts on `listener`, if there is one. Does not return.
@@ -143,41 +251,6 @@ async fn listen_for_metrics(address: Option<SocketAddr>) -> Result<Option<TcpLis
     Ok(Some(listener))
 }
 
-/// Listens where pages for readers are to be shown, if anywhere.
-async fn listen_for_web(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
-    let Some(address) = address else { return Ok(None) };
-    TcpListener::bind(address).await.map(Some).map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
-            .hint("--web-listen sets another address; port 0 selects a free port")
-    })
-}
-
-/// Shows pages for readers on `listener`, if there is one, and logs what they show. Does not return.
-fn show_web(
-    listener: Option<TcpListener>,
-    archive: &Arc<Archive>,
-    options: &server::Options,
-    web_options: web::Options,
-) -> Result<impl Future<Output = Infallible> + use<>, Failure> {
-    let sources = web::Sources {
-        archive: Arc::clone(archive),
-        access: options.access.clone(),
-        signer: options.signer.clone(),
-        limits: options.limits,
-    };
-    let pages = listener.map(|listener| web::Server::new(listener, sources, web_options)).transpose();
-    let pages = pages.map_err(|error| Failure::new(Exit::Failed, format!("--web-listen: {error}")))?;
-    if let Some(pages) = &pages {
-        tracing::info!(url = %pages.url(), visitors_see = pages.visibility(), "showing pages");
-    }
-    Ok(async move {
-        match pages {
-            Some(pages) => pages.run().await,
-            None => std::future::pending().await,
-        }
-    })
-}
-
 /// Opens the archive. If its files have text that was destroyed, takes it out of them first. `None` if a signal asked
 /// the server to stop meanwhile.
 async fn open(
@@ -187,12 +260,13 @@ async fn open(
     stopping: &CancellationToken,
 ) -> Result<Option<(Archive, Arc<Directory>)>, Failure> {
     let options = archive_options(settings);
-    let reopen = || open_to_serve(path, options.clone(), wait_deadline(globals));
+    let reopen = || open_to_serve(path, options.clone(), Waiting::new(globals));
     let (archive, directory) = reopen().await?;
     let pending = archive.destruction_pending().await.map_err(|error| Failure::new(Exit::Failed, error))?;
     let Some(since) = pending else { return Ok(Some((archive, directory))) };
     archive.close().await;
     drop((archive, directory));
+    supervisor::status("taking destroyed text out of the files of the archive");
     tracing::info!(%since, "taking destroyed text out of the files of the archive, before it is served");
     let (compacted_path, compact_options, stopped) = (path.to_path_buf(), options.clone(), stopping.clone());
     let compacting = tokio::task::spawn_blocking(move || {
@@ -273,6 +347,39 @@ impl From<ConfigError> for Failure {
     }
 }
 
+/// The settings that have a default, with it. Those whose default depends on another setting are left out.
+pub(super) fn defaults() -> Settings {
+    let (server, archive, limits) = (server::Options::default(), archive::Options::default(), Limits::default());
+    let size = |bytes: usize| Some(Bytes(bytes as u64));
+    Settings {
+        no_tls: Some(false),
+        no_auth: Some(false),
+        allow_expunge: Some(server.allow_expunge),
+        allow_clock_jump: Some(archive.clock_jump_allowed),
+        grace_period: Some(Period(server.grace)),
+        failed_grace_period: Some(Period(server.failed_grace)),
+        log_filter: Some(LOG_FILTER.to_owned()),
+        log_format: Some(LogFormat::default()),
+        engine_cache_bytes: Some(Bytes(archive.engine_cache_bytes)),
+        cache_bytes: Some(Bytes(archive.cache_bytes)),
+        free_space_floor_bytes: Some(Bytes(archive.free_space_floor_bytes)),
+        connections_max: Some(server.connections_max),
+        web_index: Some(web::Options::default().index),
+        web_connections_max: Some(web::Options::default().connections_max),
+        calls_per_connection_max: Some(server.calls_per_connection_max),
+        subscribers_max: Some(server.subscribers_max),
+        content_bytes_max: size(limits.content_bytes_max),
+        original_bytes_max: size(limits.original_bytes_max),
+        url_bytes_max: size(limits.url_bytes_max),
+        urls_max: Some(limits.urls_max),
+        batch_items_max: Some(limits.batch_items_max),
+        batch_bytes_max: size(limits.batch_bytes_max),
+        labels_max: Some(limits.labels_max),
+        page_size_max: Some(limits.page_size_max),
+        ..Settings::default()
+    }
+}
+
 fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
     let default = server::Options::default();
     Ok(server::Options {
@@ -282,6 +389,7 @@ fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
         subscribers_per_peer_max: settings.subscribers_per_peer_max,
         connections_max: settings.connections_max.unwrap_or(default.connections_max).max(1),
         connections_per_peer_max: settings.connections_per_peer_max,
+        allow_origin: allow_origin(settings)?,
         grace: settings.grace_period.map_or(default.grace, |period| period.0),
         allow_expunge: settings.allow_expunge.unwrap_or(default.allow_expunge),
         failed_grace: settings.failed_grace_period.map_or(default.failed_grace, |period| period.0),
@@ -289,29 +397,19 @@ fn server_options(settings: &Settings) -> Result<server::Options, Failure> {
     })
 }
 
-fn web_options(settings: &Settings) -> Result<web::Options, Failure> {
-    let default = web::Options::default();
-    let of_pages = [("--web-url", settings.web_url.is_some()), ("--web-index", settings.web_index == Some(true))];
-    if let Some((given, _)) = of_pages.iter().find(|(_, is_given)| *is_given && settings.web_listen.is_none()) {
-        let message = format!("{given}: no pages are shown; say where with --web-listen");
-        return Err(Failure::new(Exit::Usage, message));
-    }
-    let connections_max = settings.web_connections_max.unwrap_or(default.connections_max).max(1);
-    Ok(web::Options {
-        url: settings.web_url()?,
-        index: settings.web_index.unwrap_or(default.index),
-        connections_max,
-        streams_max: connections_max,
-        ..default
-    })
-}
-
-/// Gives the pages at most half of the file descriptors, so that the service and the storage keep theirs.
-fn share_descriptors(options: &mut server::Options, web_options: &mut web::Options) {
-    let Some(descriptors) = options.descriptors_max else { return };
-    let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX).max(1);
-    web_options.connections_max = web_options.connections_max.min(half);
-    options.descriptors_max = Some(descriptors.saturating_sub(web_options.connections_max as u64));
+/// The origins whose web pages may call, as browsers write them.
+fn allow_origin(settings: &Settings) -> Result<Vec<HeaderValue>, Failure> {
+    let origins = settings.allow_origin.iter().flatten().map(|text| {
+        let origin = Url::parse(text).ok().map(|url| url.origin()).filter(Origin::is_tuple);
+        let origin = origin.map(|origin| origin.ascii_serialization()).filter(|origin| origin == text);
+        origin.and_then(|origin| HeaderValue::try_from(origin).ok()).ok_or_else(|| {
+            let message = format!("--allow-origin: {text:?} is not an origin");
+            Failure::new(Exit::Usage, message).hint(
+                "an origin is the scheme, the host, and the port unless it is the usual one, such as https://news.example",
+            )
+        })
+    });
+    origins.collect()
 }
 
 fn archive_options(settings: &Settings) -> archive::Options {
