@@ -61,6 +61,9 @@ pub struct Settings {
     /// do not grant [default: the address of --web-listen]
     #[arg(long, value_name = "URL", env = "DATELINE_WEB_URL")]
     pub web_url: Option<String>,
+    /// Let search engines fetch the pages: robots.txt allows it, and names a sitemap of all articles that visitors may see
+    #[arg(long, env = "DATELINE_WEB_INDEX", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    pub web_index: Option<bool>,
     /// Maximum number of open connections to the pages [default: 10000]
     #[arg(long, value_name = "N", env = "DATELINE_WEB_CONNECTIONS_MAX", value_parser = number, hide_short_help = true)]
     pub web_connections_max: Option<usize>,
@@ -229,6 +232,7 @@ impl Settings {
             metrics_listen: self.metrics_listen.or(other.metrics_listen),
             web_listen: self.web_listen.or(other.web_listen),
             web_url: self.web_url.or(other.web_url),
+            web_index: self.web_index.or(other.web_index),
             web_connections_max: self.web_connections_max.or(other.web_connections_max),
             otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log_key: self.log_key.or(other.log_key),

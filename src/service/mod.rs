@@ -47,7 +47,7 @@ pub use methods::{is_stream, methods};
 pub use webhooks::{WebhookHold, WebhookStats, WebhookTest, WebhookTested, Webhooks};
 pub use witnesses::Witness;
 
-use self::status::Refusal;
+pub(crate) use self::status::Refusal;
 use crate::access::Access;
 use crate::archive::read::article::View;
 use crate::archive::{Archive, ReadPoint};

@@ -109,6 +109,24 @@ impl AddressSteps {
         steps.find(|(_, lead)| lead.leads).map(|(_, lead)| lead.article)
     }
 
+    /// The articles that it leads to over time, each with the period. Before the first step, it counts as leading where
+    /// it leads first.
+    pub fn leads(&self) -> Vec<(Period, ArticleKey)> {
+        let first = self.0.values().find(|lead| lead.leads).map(|lead| (Timestamp::MIN, *lead));
+        let mut leads: Vec<(Period, ArticleKey)> = Vec::new();
+        let mut current: Option<(Timestamp, Lead)> = None;
+        for (at, lead) in first.into_iter().chain(self.0.iter().map(|(at, lead)| (*at, *lead))) {
+            if current.is_some_and(|(_, before)| before == lead) {
+                continue;
+            }
+            let ended = current.replace((at, lead)).filter(|(_, before)| before.leads);
+            leads.extend(ended.map(|(since, before)| (Period { since, until: Some(at) }, before.article)));
+        }
+        let last = current.filter(|(_, lead)| lead.leads);
+        leads.extend(last.map(|(since, lead)| (Period { since, until: None }, lead.article)));
+        leads
+    }
+
     /// The end of a period that begins at `at`, over which the address leads to `article`: the next step that does not
     /// lead there.
     pub fn end_of(&self, article: ArticleKey, at: Timestamp) -> Option<Timestamp> {
@@ -165,6 +183,24 @@ mod tests {
         assert_eq!(ticks(&steps.periods(ArticleKey(1))), [(7, Some(10))]);
         assert_eq!(steps.at(at(12)), Some(Lead { article: ArticleKey(0), leads: false }));
         assert_eq!(steps.at(at(4)), None);
+    }
+
+    #[test]
+    fn before_its_first_step_an_address_leads_where_it_leads_first() {
+        let leads = |entries: &[(u64, bool, i64, Option<i64>)]| {
+            let entries: Vec<_> = entries.iter().copied().map(entry).collect();
+            let of_period = |(period, article): (Period, ArticleKey)| {
+                let since = Some(period.since).filter(|since| *since > Timestamp::MIN).map(Timestamp::micros);
+                (article.0, since, period.until.map(Timestamp::micros))
+            };
+            AddressSteps::of(&entries).leads().into_iter().map(of_period).collect::<Vec<_>>()
+        };
+        assert_eq!(leads(&[]), []);
+        assert_eq!(leads(&[(0, true, 5, None)]), [(0, None, None)]);
+        assert_eq!(leads(&[(0, false, 5, None)]), []);
+        let moved = [(0, true, 5, None), (0, false, 10, None), (1, true, 20, None)];
+        assert_eq!(leads(&moved), [(0, None, Some(10)), (1, Some(20), None)]);
+        assert_eq!(leads(&[(0, false, 5, None), (1, true, 7, None)]), [(1, None, Some(5)), (1, Some(7), None)]);
     }
 
     /// The entries of one article alone do not say what the address leads to after a period that ends.

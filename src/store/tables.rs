@@ -292,6 +292,24 @@ impl<'a> Tables<'a> {
         self.read.scan(UrlIndexKey::of_url(url), direction).filter_map(move |entry| url_entry(entry, bound).transpose())
     }
 
+    /// The entries of all URLs whose keys begin with `beginning`, from those of `from` on, below `bound`: by URL key, then
+    /// in log order.
+    pub fn url_entries_within(
+        &self,
+        beginning: &str,
+        from: Option<&UrlKey>,
+        bound: Seq,
+    ) -> impl Iterator<Item = Result<(UrlKey, UrlEntry), StoreError>> + use<'a> {
+        self.read.scan(UrlIndexKey::of_urls(beginning, from), Direction::Forward).filter_map(move |entry| {
+            let key = entry.as_ref().ok().and_then(|(key, _)| UrlIndexKey::decode(key)).map(|key| key.url);
+            let read = url_entry(entry, bound).transpose()?;
+            Some(read.and_then(|entry| {
+                let missing = || StoreError::damaged_at(entry.seq, "the key of a URL is malformed");
+                Ok((key.ok_or_else(missing)?, entry))
+            }))
+        })
+    }
+
     /// The entry that says where a URL leads at `at`, as known below `bound`: the latest that covers it, or the first
     /// on the observe axis if `at` is before that. `None` if nothing is known of the URL.
     pub fn url_at(&self, url: &UrlKey, at: Timestamp, bound: Seq) -> Result<Option<UrlEntry>, StoreError> {

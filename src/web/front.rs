@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::problem::Problem;
 use super::visit::Form;
-use super::{Site, pages};
+use super::{Site, memento, pages};
 
 /// The policy of all pages: nothing from elsewhere, nothing inline, no frames.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -96,9 +96,9 @@ impl Front {
 }
 
 impl Form {
-    /// The form that a path asks for.
+    /// The form that a path asks for. The address of a page of the web has its own end.
     fn of(path: &str) -> Self {
-        if path.ends_with(TWIN) { Self::Json } else { Self::Page }
+        if path.ends_with(TWIN) && !path.starts_with(memento::ROOT) { Self::Json } else { Self::Page }
     }
 }
 

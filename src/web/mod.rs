@@ -20,14 +20,19 @@
 mod activity;
 mod assets;
 mod budget;
+mod cdx;
 mod connections;
 mod events;
+mod feeds;
 mod front;
+mod log;
+mod memento;
 mod pages;
 mod problem;
 mod reads;
 mod respond;
 mod shown;
+mod sitemap;
 mod visit;
 mod visitors;
 
@@ -69,6 +74,8 @@ pub struct Options {
     /// The address under which readers know the pages, such as `https://archive.example.org/`. Without one, pages on
     /// loopback are for this machine alone.
     pub url: Option<Url>,
+    /// Whether search engines may fetch the pages. Default: no.
+    pub index: bool,
     /// Connections that may be open. Default 10,000.
     pub connections_max: usize,
     /// Connections that one peer may have open. Default: half of all.
@@ -87,6 +94,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: None,
+            index: false,
             connections_max: 10_000,
             connections_per_peer_max: None,
             streams_max: 10_000,

@@ -11,6 +11,8 @@ use tonic_types::StatusExt;
 use super::pages::problem::ProblemPage;
 use super::respond;
 use super::visit::Form;
+use crate::archive::ArchiveError;
+use crate::service::Refusal;
 
 /// The methods that are answered.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
@@ -113,6 +115,12 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> axum::response::Response {
         self.response()
+    }
+}
+
+impl From<ArchiveError> for Problem {
+    fn from(error: ArchiveError) -> Self {
+        Status::from(Refusal::from(error)).into()
     }
 }
 

@@ -21,9 +21,12 @@
 
 pub mod activity;
 pub mod article;
+pub mod article_changes;
 pub(crate) mod cache;
 pub mod calendar;
 pub(crate) mod candidates;
+pub mod capture_index;
+pub mod captures;
 pub mod compare;
 pub(crate) mod contents;
 pub(crate) mod counted_cache;

@@ -373,6 +373,7 @@ pub(super) fn defaults() -> Settings {
         cache_bytes: Some(Bytes(archive.cache_bytes)),
         free_space_floor_bytes: Some(Bytes(archive.free_space_floor_bytes)),
         connections_max: Some(server.connections_max),
+        web_index: Some(web::Options::default().index),
         web_connections_max: Some(web::Options::default().connections_max),
         calls_per_connection_max: Some(server.calls_per_connection_max),
         subscribers_max: Some(server.subscribers_max),

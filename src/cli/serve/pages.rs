@@ -18,13 +18,15 @@ use crate::{server, web};
 /// The options of the pages.
 pub(super) fn options(settings: &Settings) -> Result<web::Options, Failure> {
     let default = web::Options::default();
-    if settings.web_url.is_some() && settings.web_listen.is_none() {
-        let message = "--web-url: no pages are shown; say where with --web-listen";
+    let of_pages = [("--web-url", settings.web_url.is_some()), ("--web-index", settings.web_index == Some(true))];
+    if let Some((given, _)) = of_pages.iter().find(|(_, is_given)| *is_given && settings.web_listen.is_none()) {
+        let message = format!("{given}: no pages are shown; say where with --web-listen");
         return Err(Failure::new(Exit::Usage, message));
     }
     let url = settings.web_url.as_deref().map(site).transpose()?;
     let connections_max = settings.web_connections_max.unwrap_or(default.connections_max).max(1);
-    Ok(web::Options { url, connections_max, streams_max: connections_max, ..default })
+    let index = settings.web_index.unwrap_or(default.index);
+    Ok(web::Options { url, index, connections_max, streams_max: connections_max, ..default })
 }
 
 /// The address of a site, which has no path.

@@ -1,5 +1,7 @@
 //! URL key, `seq` → where the URL leads over a period, according to the change at `seq`.
 
+use std::ops::Bound;
+
 use super::{Fields, Kind, prefix_range};
 use crate::model::{Seq, UrlKey};
 use crate::store::engine::KeyRange;
@@ -32,6 +34,17 @@ impl UrlIndexKey {
         fields.kind(Kind::Url)?;
         let url = UrlKey::from_stored(std::str::from_utf8(fields.0).ok()?);
         (separator == SEPARATOR).then_some(Self { url, seq: Seq(u64::from_be_bytes(*seq)) })
+    }
+
+    /// The entries of all URLs whose keys begin with `beginning`, from those of `from` on if it is given.
+    pub fn of_urls(beginning: &str, from: Option<&UrlKey>) -> KeyRange {
+        let mut key = vec![Kind::Url as u8];
+        key.extend_from_slice(beginning.as_bytes());
+        let mut range = prefix_range(key);
+        if let Some(from) = from {
+            range.start = Bound::Included(prefix(from));
+        }
+        range
     }
 
     /// The entries of one URL, in log order.

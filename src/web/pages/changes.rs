@@ -220,7 +220,7 @@ impl Row {
         let content = revision.content.clone().unwrap_or_default();
         let path = path_of(&name);
         let (kind, class) = kind(change);
-        let is_text = matches!(change.kind(), pb::ChangeKind::Revised | pb::ChangeKind::RolledBack);
+        let is_text = is_text(change);
         let link = if is_text && revision.expunged.is_none() {
             format!("{path}/diff/..{}", revision.number)
         } else if change.kind() == pb::ChangeKind::Created {
@@ -244,6 +244,33 @@ impl Row {
             source_path: path_of_source(&name.source),
         })
     }
+}
+
+impl Row {
+    /// What happened, with the headline.
+    pub(in crate::web) fn title(&self) -> String {
+        if self.headline.is_empty() { self.kind.to_owned() } else { format!("{}: {}", self.kind, self.headline) }
+    }
+
+    /// What happened, in a word.
+    pub(in crate::web) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The path of the page that shows it.
+    pub(in crate::web) fn link(&self) -> &str {
+        &self.link
+    }
+
+    /// The reason that was given for it; empty if there is none.
+    pub(in crate::web) fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or_default()
+    }
+}
+
+/// Whether a change brought a further text.
+pub(in crate::web) fn is_text(change: &pb::Change) -> bool {
+    matches!(change.kind(), pb::ChangeKind::Revised | pb::ChangeKind::RolledBack)
 }
 
 /// What happened, in a word, and the class by which the stylesheet knows it.

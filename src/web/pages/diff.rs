@@ -43,6 +43,26 @@ struct DiffPage {
     later: Option<String>,
 }
 
+/// What changed, without a page around it, and without what did not change.
+#[derive(Template)]
+#[template(path = "brief_diff.html")]
+pub(in crate::web) struct BriefDiff {
+    delta: Option<Delta>,
+    fields: Vec<Field>,
+    parts: Vec<Part>,
+}
+
+impl BriefDiff {
+    pub(in crate::web) fn of(diff: &pb::DiffRevisionsResponse) -> Self {
+        let sides = sides(diff);
+        Self {
+            delta: diff.word_delta.map(Into::into),
+            fields: diff.field_changes.iter().map(|change| Field::of(change, sides, 0)).collect(),
+            parts: parts(&diff.hunks, sides, &mut || 0),
+        }
+    }
+}
+
 /// How both sides are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {

@@ -5,15 +5,14 @@ mod article;
 mod calendar;
 mod changes;
 mod cite;
-mod diff;
+pub(super) mod diff;
 mod heading;
 mod history;
 mod home;
 mod lookup;
-mod original;
+pub(super) mod original;
 pub(super) mod problem;
-mod revision;
-mod robots;
+pub(super) mod revision;
 mod sources;
 mod status;
 
@@ -22,9 +21,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::get;
 
-pub(super) use self::changes::Row;
+pub(super) use self::changes::{Row, is_text as page_is_text};
 use super::problem::Problem;
-use super::{Site, assets, events};
+use super::{Site, assets, cdx, events, feeds, memento, sitemap};
 use crate::model::{ArticleName, RevisionNumber};
 
 /// All addresses. docs/WEB.md lists them, and promises that they stay.
@@ -53,8 +52,21 @@ pub(super) fn routes(site: Arc<Site>) -> Router {
         .route("/a/{source}/{article}/diff/{range}", get(diff::show))
         .route("/a/{source}/{article}/calendar", get(calendar::newest))
         .route("/a/{source}/{article}/calendar/{year}", get(calendar::show))
+        .route("/cdx", get(cdx::show))
+        .route("/cdx/search/cdx", get(cdx::show))
+        .route("/feed", get(feeds::everything))
+        .route("/feed.atom", get(feeds::everything))
+        .route("/s/{source}/feed", get(feeds::of_source))
+        .route("/s/{source}/feed.atom", get(feeds::of_source))
+        .route("/l/{label}/feed", get(feeds::of_label))
+        .route("/l/{label}/feed.atom", get(feeds::of_label))
+        .route("/a/{source}/{article}/feed", get(feeds::of_article))
+        .route("/a/{source}/{article}/feed.atom", get(feeds::of_article))
+        .route("/web/{*capture}", get(memento::show))
         .route("/status", get(status::show))
-        .route("/robots.txt", get(robots::show))
+        .route("/robots.txt", get(sitemap::robots))
+        .route("/sitemap.xml", get(sitemap::index))
+        .route("/sitemap/{file}", get(sitemap::part))
         .route("/static/{digest}/{file}", get(assets::serve))
         .fallback(async || Problem::not_found())
         .with_state(site)
@@ -67,6 +79,8 @@ pub(super) struct Frame {
     canonical: String,
     /// The path of its JSON; empty if it has none.
     twin: String,
+    /// The path of the feed of what it shows.
+    feed: String,
     style: &'static str,
     script: &'static str,
     icon: &'static str,
@@ -78,7 +92,8 @@ impl Frame {
         let (path_alone, query) =
             path.split_once('?').map_or((path, String::new()), |(path, query)| (path, format!("?{query}")));
         let path_alone = if path_alone == "/" { "/index" } else { path_alone.trim_end_matches('/') };
-        Self { twin: format!("{path_alone}.json{query}"), canonical: path.to_owned(), ..Self::alone(title) }
+        let feed = feed_of(path_alone);
+        Self { twin: format!("{path_alone}.json{query}"), canonical: path.to_owned(), feed, ..Self::alone(title) }
     }
 
     /// The frame of a page without an address.
@@ -87,10 +102,21 @@ impl Frame {
             title: title.into(),
             canonical: String::new(),
             twin: String::new(),
+            feed: feed_of(""),
             style: assets::style(),
             script: assets::script(),
             icon: assets::icon(),
         }
+    }
+}
+
+/// The path of the feed of an article or a source whose page is at a path, or else of everything.
+fn feed_of(path: &str) -> String {
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match *segments.as_slice() {
+        ["a", source, article, ..] => format!("/a/{source}/{article}/feed.atom"),
+        ["s", source, ..] => format!("/s/{source}/feed.atom"),
+        _ => "/feed.atom".to_owned(),
     }
 }
 

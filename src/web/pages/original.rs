@@ -15,6 +15,7 @@ use super::super::Site;
 use super::super::problem::Problem;
 use super::super::visit::Visit;
 use super::{article_name, revision_number};
+use crate::model::{ArticleName, RevisionNumber};
 use crate::wire::pb::read_original_response::Part;
 
 const POLICY: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'");
@@ -26,7 +27,16 @@ pub(super) async fn show(
     Path((source, article, number)): Path<(String, String, String)>,
     visit: Visit,
 ) -> Result<Response<Body>, Problem> {
-    let (name, number) = (article_name(&source, &article)?, revision_number(&number)?);
+    read(&site, &visit, &article_name(&source, &article)?, revision_number(&number)?).await
+}
+
+/// The original of a revision.
+pub(in crate::web) async fn read(
+    site: &Site,
+    visit: &Visit,
+    name: &ArticleName,
+    number: RevisionNumber,
+) -> Result<Response<Body>, Problem> {
     let mut parts = site.reads.original(&visit.caller, name.revision(number)).await?;
     let first = parts.next().await.transpose()?.and_then(|response| response.part);
     let Some(Part::Begin(begin)) = first else { return Err(Problem::internal()) };

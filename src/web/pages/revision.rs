@@ -88,18 +88,27 @@ pub(super) async fn show(
     Path((source, article, number)): Path<(String, String, String)>,
     visit: Visit,
 ) -> Result<Response<Body>, Problem> {
-    let (name, number) = (article_name(&source, &article)?, revision_number(&number)?);
-    let (found, article) = read(&site, &visit, &name, number).await?;
+    page(&site, &visit, &article_name(&source, &article)?, revision_number(&number)?).await
+}
+
+/// The page of a revision.
+pub(in crate::web) async fn page(
+    site: &Site,
+    visit: &Visit,
+    name: &ArticleName,
+    number: RevisionNumber,
+) -> Result<Response<Body>, Problem> {
+    let (found, article) = read(site, visit, name, number).await?;
     let is_expunged = found.revision.as_ref().is_some_and(|revision| revision.expunged.is_some());
-    let path = format!("{}/r/{number}", path_of(&name));
-    let mut response = respond::page(&visit, found, |found| {
+    let path = format!("{}/r/{number}", path_of(name));
+    let mut response = respond::page(visit, found, |found| {
         let revision = found.revision.unwrap_or_default();
-        RevisionPage::new(&site, &name, &article, &revision)
+        RevisionPage::new(site, name, &article, &revision)
     })?;
     if is_expunged {
         *response.status_mut() = StatusCode::GONE;
     }
-    Ok(respond::with_canonical(&site, response, &path))
+    Ok(respond::with_canonical(site, response, &path))
 }
 
 /// A revision, and its article as known then.

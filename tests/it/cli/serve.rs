@@ -184,6 +184,7 @@ fn pages_are_shown_at_an_address_of_their_own_and_the_log_says_who_sees_what() {
     cli.fails(&["serve", "--web-listen", &address], 1, "--web-listen sets another");
     cli.fails(&["serve", "--web-listen", "8480"], 2, "--web-listen: \"8480\" is not an address with a port");
     cli.fails(&["serve", "--web-url", "https://a.example"], 2, "say where with --web-listen");
+    cli.fails(&["serve", "--web-index"], 2, "--web-index: no pages are shown");
     cli.fails(&["serve", "--web-listen", &address, "--web-url", "a.example"], 2, "is not the address of a site");
 }
 

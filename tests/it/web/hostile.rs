@@ -162,6 +162,12 @@ async fn no_part_of_an_address_runs_anything() {
             format!("/s/express?state={attack}"),
             format!("/lookup?url={attack}"),
             format!("/changes?before={attack}"),
+            format!("/feed.atom?before={attack}"),
+            format!("/web/{attack}"),
+            format!("/web/https://express.example/{attack}"),
+            format!("/web/timemap/link/https://express.example/{attack}"),
+            format!("/cdx?url={attack}&filter={attack}"),
+            format!("/cdx?url=https://express.example/&resumeKey={attack}"),
             format!("/{attack}"),
         ] {
             let page = site.get(&address).await;

@@ -1,11 +1,15 @@
 //! The web pages: a real listener, and HTTP as a browser speaks it.
 
 mod access;
+mod cdx;
 mod connections;
 mod events;
+mod feeds;
 mod headers;
 mod hostile;
+mod memento;
 mod pages;
+mod sitemap;
 mod states;
 
 use std::fs;

@@ -9,7 +9,7 @@ use dateline::model::{AbsenceLook, AbsenceReason, ExpungeReason, RevisionNumber}
 
 use super::{Site, name, time};
 
-async fn expunge(site: &Site, scope: ExpungeScope) {
+pub(super) async fn expunge(site: &Site, scope: ExpungeScope) {
     let (reason, reference) = (ExpungeReason::CourtOrder, "14 O 82/26".to_owned());
     let request = ExpungeRequest { article: name("express/harbour"), scope, reason, reference };
     let plan = site.archive.plan_expunge(request.clone()).await.unwrap();
