@@ -124,12 +124,12 @@ mod tests {
     /// A renamed option must be renamed here, too.
     #[test]
     fn every_option_that_is_named_exists() {
-        let command = Arguments::command();
-        let options: HashSet<String> = command
-            .get_subcommands()
-            .flat_map(clap::Command::get_arguments)
-            .filter_map(|argument| argument.get_long().map(|name| format!("--{name}")))
-            .collect();
+        fn add_options(command: &clap::Command, options: &mut HashSet<String>) {
+            options.extend(command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))));
+            command.get_subcommands().for_each(|command| add_options(command, options));
+        }
+        let mut options = HashSet::new();
+        add_options(&Arguments::command(), &mut options);
         let named = NAMES.iter().flat_map(|(_, name)| name.split(' ')).filter(|word| word.starts_with("--"));
         let missing: Vec<_> = named.filter(|option| !options.contains(*option)).collect();
         assert_eq!(missing, [""; 0]);
