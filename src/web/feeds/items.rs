@@ -22,7 +22,7 @@ use askama::Template;
 const ITEMS: usize = 25;
 /// The most items of a document.
 const ITEMS_MAX: usize = 64;
-/// The changes that the first window examines. Each later one examines twice as many, up to [`WINDOW_MAX`].
+/// The changes that a window examines. After one in which nothing matches, the next is twice as wide, up to [`WINDOW_MAX`].
 const WINDOW: u64 = 32;
 const WINDOW_MAX: u64 = 4_096;
 /// The changes that a document examines before it ends, even if few of them match.
@@ -113,10 +113,11 @@ async fn of_log(site: &Site, query: &Arc<FeedQuery>, before: Option<u64>) -> Res
     while end > 0 && found.len() < ITEMS && examined < EXAMINED_MAX {
         let from = (end - 1) / window * window;
         let mut changes = between(site, query, from, end).await?;
+        window = if changes.is_empty() { (window * 2).min(WINDOW_MAX) } else { WINDOW };
         changes.reverse();
         found.extend(changes);
         examined += end - from;
-        (end, window) = (from, (window * 2).min(WINDOW_MAX));
+        end = from;
     }
     // A wide window after narrow ones may have more than a document should.
     if found.len() > ITEMS_MAX {

@@ -1,6 +1,6 @@
 //! Times as web archives write them: 14 digits in addresses, or fewer, and HTTP dates in headers.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 use jiff::fmt::rfc2822::{DateTimeParser, DateTimePrinter};
 
 use crate::model::Timestamp;
@@ -32,8 +32,8 @@ fn padded(digits: &str, rest: &str) -> Option<Timestamp> {
     let (year, month, day) = (part(0, 4)?, small(4)?, small(6)?);
     let length = Date::new(year, month, 1).ok()?.days_in_month();
     let day = if digits.len() < 8 { day.min(length) } else { day };
-    let time = Date::new(year, month, day).ok()?.at(small(8)?, small(10)?, small(12)?, 0);
-    let time = jiff::tz::TimeZone::UTC.to_timestamp(time);
+    let time = Time::new(small(8)?, small(10)?, small(12)?, 0).ok()?;
+    let time = jiff::tz::TimeZone::UTC.to_timestamp(Date::new(year, month, day).ok()?.to_datetime(time));
     // The last days of the year 9999 are after the end of the axis.
     Some(time.map_or(Timestamp::MAX, Timestamp::from))
 }
