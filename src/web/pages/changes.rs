@@ -186,22 +186,24 @@ async fn between(
     wanted: Wanted,
 ) -> Result<Vec<pb::Change>, Problem> {
     let mut changes = Vec::new();
-    let mut from_next = from;
-    while from_next < end {
-        let request = pb::ListChangesRequest {
-            start: Some(pb::FeedStart { position: Some(pb::feed_start::Position::Seq(from_next)) }),
-            kinds: wanted.kinds(),
-            page_size: i32::try_from(end - from_next).unwrap_or(i32::MAX),
-            ..pb::ListChangesRequest::default()
-        };
-        let page = site.reads.changes(caller, request).await?;
-        // A page can begin earlier, with the atomic batch that it is in.
-        let is_within = |change: &pb::Change| (from_next..end).contains(&change.seq) && wanted.has(change);
+    let mut request = pb::ListChangesRequest {
+        start: Some(pb::FeedStart { position: Some(pb::feed_start::Position::Seq(from)) }),
+        kinds: wanted.kinds(),
+        page_size: i32::try_from(end.saturating_sub(from)).unwrap_or(i32::MAX),
+        ..pb::ListChangesRequest::default()
+    };
+    let mut next_seq = 0;
+    while next_seq < end {
+        let page = site.reads.changes(caller, request.clone()).await?;
+        // The first page begins earlier if `from` is inside an atomic batch, and may also end before it.
+        let is_within = |change: &pb::Change| (from..end).contains(&change.seq) && wanted.has(change);
         changes.extend(page.changes.into_iter().filter(is_within));
-        if page.next_seq <= from_next {
+        if page.next_seq <= next_seq {
             break;
         }
-        from_next = page.next_seq;
+        next_seq = page.next_seq;
+        request.start = None;
+        request.resume_token = page.resume_token;
     }
     Ok(changes)
 }

@@ -135,6 +135,8 @@ pub(super) fn bound(field: &str) -> Option<Bound> {
         "ExpungeRevisionsRequest.revision_numbers" => (|_| Limits::EXPUNGED_REVISIONS_MAX, FieldErrorKind::Invalid),
         "CreateTokenRequest.permissions" => (|_| ENUM_VALUES_MAX, FieldErrorKind::Invalid),
         "CreateTokenRequest.sources" => (|_| Limits::GRANTED_SOURCES_MAX, FieldErrorKind::Invalid),
+        // Only the server fills these in; a client that sends back what it read has them in its request.
+        "Webhook.keys" => (|_| Limits::WEBHOOK_KEYS_MAX, FieldErrorKind::Invalid),
         "FieldMask.paths" => (|_| ENUM_VALUES_MAX, FieldErrorKind::Invalid),
         "RecordObservationRequest.labels" | "LabelArticleRequest.add_labels" | "LabelArticleRequest.remove_labels" => {
             (|limits| limits.labels_max, FieldErrorKind::Invalid)

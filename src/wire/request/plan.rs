@@ -161,6 +161,7 @@ fn element_bytes(field: &FieldDescriptorProto) -> usize {
     let own_bytes = match message_of(field).map(last_part) {
         Some("RecordObservationRequest") => size_of::<pb::RecordObservationRequest>(),
         Some("Block") => size_of::<pb::Block>(),
+        Some("WebhookKey") => size_of::<pb::WebhookKey>(),
         // No other message is repeated in a request today. A future one may be as large as these.
         Some(_) => 1 << 10,
         None => size_of::<String>(),
@@ -205,6 +206,6 @@ mod tests {
         let repeated = messages.filter(|field| field.repeated.is_some() && field.message.is_some());
         let mut names: Vec<_> = repeated.map(|field| field.name.as_str()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["blocks", "requests", "requests"]);
+        assert_eq!(names, ["blocks", "keys", "requests", "requests"]);
     }
 }

@@ -1,9 +1,15 @@
 //! What pages show, and where their forms lead.
 
+use std::sync::Arc;
+
+use dateline::internals::client::Client;
+use dateline::internals::server;
+use dateline::internals::wire::pb;
 use dateline::model::Original;
 use dateline::{ArticleFilter, BlockKind, Content, Observation};
 
 use super::{Site, content, time, twin};
+use crate::server::publish;
 
 /// An ordinary article has 500 to 800 words.
 fn ordinary(headline: &str, words: usize) -> Content {
@@ -247,6 +253,20 @@ async fn lists_of_changes_lead_back_to_the_first() {
     let json = site.get("/changes.json?before=10").await.json();
     assert_eq!(json["changes"].as_array().unwrap().len(), 10);
     assert_eq!(site.get("/changes?before=x").await.status, 400);
+}
+
+#[tokio::test]
+async fn a_list_of_changes_may_begin_inside_an_atomic_batch() {
+    let site = Site::open().await;
+    let channel = server::in_process(Arc::clone(&site.archive), &server::Options::default()).await.unwrap();
+    let requests = (0..256).map(|number| publish(&format!("a{number}"), "It closes.")).collect();
+    let batch = pb::BatchRecordObservationsRequest { requests, ..Default::default() };
+    Client::over(channel).archive.batch_record_observations(batch).await.unwrap();
+    let json = site.get("/changes.json").await.json();
+    let changes = json["changes"].as_array().unwrap();
+    let seqs: Vec<_> = changes.iter().map(|change| change["seq"].as_str().unwrap()).collect();
+    let expected: Vec<_> = (206..256).map(|seq| seq.to_string()).collect();
+    assert_eq!(seqs, expected);
 }
 
 #[tokio::test]
