@@ -260,7 +260,7 @@ async fn a_list_of_changes_may_begin_inside_an_atomic_batch() {
     let site = Site::open().await;
     let channel = server::in_process(Arc::clone(&site.archive), &server::Options::default()).await.unwrap();
     let requests = (0..256).map(|number| publish(&format!("a{number}"), "It closes.")).collect();
-    let batch = pb::BatchRecordObservationsRequest { requests, ..Default::default() };
+    let batch = pb::BatchRecordObservationsRequest { requests };
     Client::over(channel).archive.batch_record_observations(batch).await.unwrap();
     let json = site.get("/changes.json").await.json();
     let changes = json["changes"].as_array().unwrap();
