@@ -46,7 +46,8 @@ class Server:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._log.append(line)
-            if match := re.search(r"serving address=(\S+)", line):
+            # The socket in the archive's directory comes after the port.
+            if self._address is None and (match := re.search(r"serving address=(\S+)", line)):
                 self._address = match[1]
                 self._serving.set()
         self._serving.set()
