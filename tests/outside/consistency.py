@@ -344,7 +344,7 @@ async def do_race(st, rnd):
             finding("RACE_REPLAYED", f"{op['name']} {op['rid']}: replayed is {op['resp'].replayed} in both")
         N["races compared"] += 1
     elif "error" in (op["status"], twin["status"]) and "ok" in (op["status"], twin["status"]):
-        finding("RACE_OK_AND_ERROR", f"{op['name']} {op['rid']}")
+        finding("RACE_OK_AND_ERROR", f"{op['name']} {op['rid']}: {op['method']} {op.get('errors')} {twin.get('errors')}")
     if op["status"] == "ok":
         BYID[(op["name"], op["rid"])] = op
 
