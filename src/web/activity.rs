@@ -18,7 +18,7 @@ const MINUTE_MICROS: i64 = 60_000_000;
 const HEIGHT: u32 = 16;
 const STEP: u32 = 4;
 
-/// The activity of the last minute in which somebody asked.
+/// The activity of the last minute in which a visitor asked.
 pub(super) struct SharedActivity(Cache<i64, Arc<Activity>>);
 
 impl Default for SharedActivity {

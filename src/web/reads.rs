@@ -10,12 +10,11 @@ use tonic::{Request, Response, Status};
 use super::problem::Problem;
 use super::{Options, Sources};
 use crate::archive::Archive;
-use crate::service::{AdminHandler, ArchiveHandler, Caller, Context, FeedHandler, IntegrityHandler, Memory};
+use crate::service::{AdminHandler, ArchiveHandler, Caller, Context, IntegrityHandler, Memory};
 use crate::wire::frame::{Frame, PageFrame, ResponseFrame};
 use crate::wire::pb;
 use crate::wire::pb::admin_service_server::AdminService;
 use crate::wire::pb::archive_service_server::ArchiveService;
-use crate::wire::pb::change_feed_service_server::ChangeFeedService;
 use crate::wire::pb::integrity_service_server::IntegrityService;
 
 /// The handlers of the service.
@@ -23,7 +22,6 @@ use crate::wire::pb::integrity_service_server::IntegrityService;
 pub(super) struct Reads {
     context: Context,
     archive: ArchiveHandler,
-    feed: FeedHandler,
     admin: AdminHandler,
     integrity: IntegrityHandler,
 }
@@ -58,8 +56,6 @@ impl Reads {
         };
         Self {
             archive: ArchiveHandler(context.clone()),
-            // Pages read the feed by page, and open none of its streams.
-            feed: FeedHandler::new(context.clone(), 0, 0, Arc::default()),
             admin: AdminHandler::new(context.clone(), false),
             integrity: IntegrityHandler(context.clone()),
             context,
@@ -136,14 +132,6 @@ impl Reads {
     ) -> Read<<ArchiveHandler as ArchiveService>::ReadOriginalStream> {
         let request = pb::ReadOriginalRequest { name, ..pb::ReadOriginalRequest::default() };
         Ok(read!(self.archive, read_original, caller, request))
-    }
-
-    pub(super) async fn changes(
-        &self,
-        caller: &Caller,
-        request: pb::ListChangesRequest,
-    ) -> Read<pb::ListChangesResponse> {
-        whole(read!(self.feed, list_changes, caller, request))
     }
 
     pub(super) async fn status(&self, caller: &Caller) -> Read<pb::GetStatusResponse> {

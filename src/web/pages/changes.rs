@@ -12,12 +12,14 @@ use axum::extract::State;
 use http::Response;
 
 use super::super::Site;
+use super::super::log::between;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Delta, When, page_of, parts, path_of, path_of_source, some_text, text, when};
 use super::super::visit::Visit;
 use super::Frame;
-use crate::model::{ArticleName, Position};
+use crate::access::Permission;
+use crate::model::{ArticleFilter, ArticleName, ChangeKind, ChangeKinds, FeedQuery, Position};
 use crate::service::Caller;
 use crate::wire::pb;
 
@@ -92,17 +94,12 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
-    fn kinds(self) -> Vec<i32> {
-        let kinds: &[pb::ChangeKind] = match self {
-            Self::All => &[],
-            Self::Takedowns => &[
-                pb::ChangeKind::Withdrawn,
-                pb::ChangeKind::Reinstated,
-                pb::ChangeKind::Absent,
-                pb::ChangeKind::Expunged,
-            ],
-        };
-        kinds.iter().map(|kind| i32::from(*kind)).collect()
+    fn kinds(self) -> ChangeKinds {
+        use ChangeKind::{Absent, Expunged, Reinstated, Withdrawn};
+        match self {
+            Self::All => ChangeKinds::default(),
+            Self::Takedowns => ChangeKinds::of([Withdrawn, Reinstated, Absent, Expunged]),
+        }
     }
 
     /// Whether a change of one of the kinds is listed. Of absences, it is those with which an article is gone.
@@ -161,12 +158,13 @@ pub(super) async fn newest(
     wanted: Wanted,
 ) -> Result<Found, Problem> {
     let mut end = before.unwrap_or(u64::MAX).min(site.reads.archive().tail().next_seq.0);
+    let filter = ArticleFilter { within: caller.scope(Permission::Read), ..ArticleFilter::default() };
+    let query = Arc::new(FeedQuery { filter, kinds: wanted.kinds() });
     let (mut found, mut examined, mut window) = (Vec::new(), 0, WINDOW);
     while end > 0 && found.len() < count && examined < EXAMINED_MAX {
         let from = end.saturating_sub(window);
-        let mut changes = between(site, caller, from, end, wanted).await?;
-        changes.reverse();
-        found.extend(changes);
+        let changes = between(site, &query, from, end).await?;
+        found.extend(changes.into_iter().rev().filter(|change| wanted.has(change)));
         examined += end - from;
         (end, window) = (from, (window * 2).min(WINDOW_MAX));
     }
@@ -175,37 +173,6 @@ pub(super) async fn newest(
         end = found.last().map_or(end, |last| last.seq);
     }
     Ok(Found { changes: found, before: (end > 0).then_some(end) })
-}
-
-/// The changes from `from` on and below `end`, in the order of the log.
-async fn between(
-    site: &Site,
-    caller: &Caller,
-    from: u64,
-    end: u64,
-    wanted: Wanted,
-) -> Result<Vec<pb::Change>, Problem> {
-    let mut changes = Vec::new();
-    let mut request = pb::ListChangesRequest {
-        start: Some(pb::FeedStart { position: Some(pb::feed_start::Position::Seq(from)) }),
-        kinds: wanted.kinds(),
-        page_size: i32::try_from(end.saturating_sub(from)).unwrap_or(i32::MAX),
-        ..pb::ListChangesRequest::default()
-    };
-    let mut next_seq = 0;
-    while next_seq < end {
-        let page = site.reads.changes(caller, request.clone()).await?;
-        // The first page begins earlier if `from` is inside an atomic batch, and may also end before it.
-        let is_within = |change: &pb::Change| (from..end).contains(&change.seq) && wanted.has(change);
-        changes.extend(page.changes.into_iter().filter(is_within));
-        if page.next_seq <= next_seq {
-            break;
-        }
-        next_seq = page.next_seq;
-        request.start = None;
-        request.resume_token = page.resume_token;
-    }
-    Ok(changes)
 }
 
 impl Listed {
@@ -294,7 +261,7 @@ fn kind(change: &pb::Change) -> (&'static str, &'static str) {
     }
 }
 
-/// Where the log ends, for a list that goes on live.
+/// Where the log ends, for a list that is updated live.
 pub(super) fn end_of_log(site: &Site) -> Position {
     site.reads.archive().tail().position()
 }
