@@ -3,7 +3,7 @@
 //! Only one process can have an archive open. A command that may take long (`follow --every`, an import) would keep all
 //! others from it, so it serves the archive on its socket meanwhile, to this user's processes only. They find it as they
 //! find `dateline serve`. When the command ends, it waits a while for those that still use the archive through it; after
-//! that, it ends as a server does. A command that goes on (`watch`) then opens the archive itself, and shares it in turn.
+//! that, it ends as a server does. A command that continues (`watch`) then opens the archive itself, and shares it in turn.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! Tables: aligned columns on a terminal, tab-separated fields otherwise.
 
+use prost::Name;
+
 use super::exit::Failure;
 use super::output::Output;
 use super::style;
@@ -10,6 +12,19 @@ const COLUMN_MAX: usize = 64;
 const LAST_COLUMN_MIN: usize = 20;
 /// The number of spaces between two columns.
 const GAP: usize = 2;
+
+/// Writes messages: a line of JSON for each, or a table with a `row` for each.
+pub(super) fn messages<M: Name, const N: usize>(
+    messages: &[M],
+    row: impl Fn(&M, &Output) -> [(String, anstyle::Style); N],
+    out: &mut Output,
+) -> Result<(), Failure> {
+    if out.json {
+        return messages.iter().try_for_each(|message| out.message(message));
+    }
+    let rows: Vec<_> = messages.iter().map(|message| row(message, out)).collect();
+    table(&rows, out)
+}
 
 /// Writes the rows of a table. A column is as wide as its widest cell, up to [`COLUMN_MAX`].
 pub(super) fn table<const N: usize>(rows: &[[(String, anstyle::Style); N]], out: &mut Output) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use super::args::webhook::{CreateArgs, NameArg, RotateArgs, WebhookAction, Webho
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::table::table;
+use super::table::messages;
 use super::{count, style};
 use crate::model::SubscriptionId;
 use crate::wire::{instant, pb};
@@ -143,11 +143,7 @@ async fn delete(session: &Session, id: &SubscriptionId, out: &mut Output) -> Res
 }
 
 fn print(subscriptions: &[pb::Subscription], out: &mut Output) -> Result<(), Failure> {
-    if out.json {
-        return subscriptions.iter().try_for_each(|subscription| out.message(subscription));
-    }
-    let rows: Vec<_> = subscriptions.iter().map(|subscription| row(subscription, out)).collect();
-    table(&rows, out)
+    messages(subscriptions, row, out)
 }
 
 /// The columns: name, state, position, lag in changes, URL, and why nothing is sent or the last attempt failed.

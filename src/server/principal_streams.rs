@@ -95,7 +95,7 @@ impl HttpBody for GuardedBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Some(grant) = &mut self.grant else { return Poll::Ready(None) };
         if let Err(refusal) = grant.poll_check(cx) {
-            // What produces the stream notices that nobody takes it.
+            // What produces the stream notices that its reader is gone.
             (self.grant, self.body) = (None, Body::empty());
             let mut trailers = HeaderMap::new();
             return Poll::Ready(match Status::from(refusal).add_header(&mut trailers) {

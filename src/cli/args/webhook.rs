@@ -45,7 +45,7 @@ pub(in crate::cli) struct NameArg {
 /// The arguments of `webhook create`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CreateArgs {
-    /// The name of the webhook, and of the durable subscription behind it
+    /// The name of the webhook, which is that of its durable subscription
     #[arg(value_name = "NAME", value_parser = subscription_id)]
     pub(in crate::cli) name: SubscriptionId,
     /// Where to send: an https address on the public internet, unless the server allows others

@@ -6,7 +6,7 @@ use super::args::feed::{Kind, Start, SubscriptionsAction, SubscriptionsArgs, Upd
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use super::table::table;
+use super::table::messages;
 use super::{count, style, times};
 use crate::model::SubscriptionId;
 use crate::wire::pb;
@@ -82,11 +82,7 @@ async fn update(session: &Session, args: &UpdateArgs, out: &mut Output) -> Resul
 }
 
 fn print(subscriptions: &[pb::Subscription], out: &mut Output) -> Result<(), Failure> {
-    if out.json {
-        return subscriptions.iter().try_for_each(|subscription| out.message(subscription));
-    }
-    let rows: Vec<_> = subscriptions.iter().map(|subscription| row(subscription, out)).collect();
-    table(&rows, out)
+    messages(subscriptions, row, out)
 }
 
 /// The columns: name, position, lag in changes, lag in time, parked changes, and consumer.

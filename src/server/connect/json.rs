@@ -8,7 +8,6 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, MethodDescriptor};
-use serde::Serialize;
 use tokio::sync::Semaphore;
 use tonic::Status;
 
@@ -33,18 +32,13 @@ pub(super) fn method(path: &str) -> Option<MethodDescriptor> {
 }
 
 /// Converts messages, long ones where they delay no other call, and only a few at once.
+#[derive(Clone)]
 pub(super) struct Converter(Arc<Semaphore>);
 
 impl Default for Converter {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self(Arc::new(Semaphore::new(cores)))
-    }
-}
-
-impl Clone for Converter {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
     }
 }
 
@@ -89,12 +83,8 @@ fn read(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
 }
 
 fn write(message: MessageDescriptor, proto: &[u8]) -> Result<Bytes, Status> {
-    let written = DynamicMessage::decode(message, proto).ok().and_then(|message| json_of(&message));
+    let written = DynamicMessage::decode(message, proto).ok().and_then(|message| serde_json::to_vec(&message).ok());
     written.map(Bytes::from).ok_or_else(|| Refusal::internal().into())
-}
-
-fn json_of(message: &impl Serialize) -> Option<Vec<u8>> {
-    serde_json::to_vec(message).ok()
 }
 
 /// The JSON of what an `Any` with this type has in it; `None` if the type is not in the contract.
