@@ -42,7 +42,7 @@ pub enum WebhookState {
     /// Changes are sent, and repeated after a failure.
     #[default]
     Active,
-    /// Nothing is sent until somebody makes it active.
+    /// Nothing is sent until its owner makes it active.
     Paused,
     /// Nothing is sent, because its receiver wants nothing any more, or its owner was revoked.
     Disabled,

@@ -1,4 +1,4 @@
-//! Sends the changes of one webhook, until somebody stops it.
+//! Sends the changes of one webhook, until it is stopped.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -103,7 +103,7 @@ pub async fn run(archive: &Arc<Archive>, webhooks: &Arc<Webhooks>, options: &Opt
             Some(ended) = deliveries.join_next() => match ended {
                 Ok(id) => drop(running.remove(&id)),
                 Err(error) => {
-                    // A panic would be a bug. The other webhooks go on; this one does after a restart.
+                    // A panic would be a bug. The other webhooks continue; this one does after a restart.
                     tracing::error!(%error, "a webhook ended unexpectedly");
                 }
             },

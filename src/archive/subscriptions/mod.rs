@@ -16,7 +16,7 @@
 //!   removes it.
 //! - After a restore, new epochs are above all that were ever assigned.
 //!
-//! A subscription may have a webhook; its consumer is then the server, and nobody else can attach.
+//! A subscription may have a webhook; its consumer is then the server, and no other consumer can attach.
 //!
 //! Delivering changes is not done here: a consumer reads the change feed like any other subscriber.
 
