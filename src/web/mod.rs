@@ -27,6 +27,7 @@ mod feeds;
 mod front;
 mod log;
 mod memento;
+mod origins;
 mod pages;
 pub mod paths;
 mod problem;

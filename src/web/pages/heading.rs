@@ -30,6 +30,7 @@ pub(super) enum Tab {
     History,
     Revision,
     Diff,
+    Blame,
     Calendar,
 }
 

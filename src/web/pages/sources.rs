@@ -40,6 +40,7 @@ struct SourcePage {
     path: String,
     state: String,
     label: String,
+    spark: Spark,
     articles: Vec<ArticleRow>,
     next: Option<String>,
 }
@@ -163,6 +164,7 @@ pub(super) async fn show(
     if listed.articles.is_empty() && listed.next_page_token.is_empty() && !is_filtered {
         return Err(Problem::not_found());
     }
+    let activity = read_activity(&site).await?;
     let path = path_of_source(&source);
     let canonical = with_query(&path, &[("state", &state), ("label", &label)]);
     let response = respond::page(&visit, listed, |listed| {
@@ -174,6 +176,7 @@ pub(super) async fn show(
             path: path.clone(),
             state: state.clone(),
             label: text(&label),
+            spark: Spark::of(&activity, &source),
             articles: listed.articles.iter().filter_map(ArticleRow::of).collect(),
             next: (!next.is_empty()).then_some(next_path),
         })
