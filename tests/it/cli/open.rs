@@ -50,7 +50,7 @@ fn without_a_server_the_command_shows_the_pages_itself_until_it_is_interrupted()
     assert!(url.ends_with("/a/press/a?at=2026-05-17T23%3A59%3A59.999999Z"), "{url}");
     assert!(page(&url).contains("It came in at seven."));
     opening.note("until you press Ctrl-C; users of this machine see: everything");
-    // Others use the archive meanwhile, and are told where the pages are.
+    // Others use the archive meanwhile, and find out where the pages are.
     cli.add("b", "Ferry sinks", "It did.", &["--wait", "0"]);
     let of_b = cli.ok(&["open", "press/b", "--print", "--wait", "0"]);
     assert!(page(of_b.trim()).contains("Ferry sinks"));
