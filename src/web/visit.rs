@@ -106,14 +106,16 @@ impl Visit {
         self.parameter(name).map(|text| text.trim().parse().map_err(|_| malformed(text))).transpose()
     }
 
+    /// A parameter that is a time, in any of the words that the command line reads.
+    pub(super) fn instant(&self, site: &Site, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let now = site.reads.archive().now();
+        let parsed = self.parameter(name).map(|text| parse(text, now, TimeEnd::Last)).transpose();
+        parsed.map_err(|error| Problem::malformed(format!("{name}: {error}.")))
+    }
+
     /// The point of both time axes that the parameters name.
     pub(super) fn point(&self, site: &Site) -> Result<Point, Problem> {
-        let now = site.reads.archive().now();
-        let instant = |name: &str| {
-            let parsed = self.parameter(name).map(|text| parse(text, now, TimeEnd::Last)).transpose();
-            parsed.map_err(|error| Problem::malformed(format!("{name}: {error}.")))
-        };
-        Ok(Point { at: instant("at")?, known_at: instant("known_at")? })
+        Ok(Point { at: self.instant(site, "at")?, known_at: self.instant(site, "known_at")? })
     }
 }
 

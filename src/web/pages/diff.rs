@@ -17,9 +17,9 @@ use super::heading::{Heading, Note, Tab};
 use super::history::known_with;
 use super::{Frame, article_name, revision_number};
 use crate::model::unseen::Sides;
-use crate::model::{ArticleName, RevisionNumber};
-use crate::wire::pb;
+use crate::model::{ArticleName, RevisionNumber, Timestamp};
 use crate::wire::pb::revision_selector::Selector;
+use crate::wire::{pb, timestamp_to_pb};
 
 /// Unchanged blocks in a row that are shown as they are; of more, the first and the last.
 const UNCHANGED_MAX: usize = 3;
@@ -103,7 +103,7 @@ struct Changed {
     new: Runs,
 }
 
-/// The address `…/diff?a=1&b=3`, to which the form of the history leads.
+/// The addresses `…/diff?a=1&b=3` and `…/diff?from=2026-05-16&to=yesterday`, to which the forms of the history lead.
 pub(super) async fn select(
     State(site): State<Arc<Site>>,
     Path((source, article)): Path<(String, String)>,
@@ -116,7 +116,14 @@ pub(super) async fn select(
         (Some(a), Some(b)) => diff_of(&name, Some(a.min(b)), a.max(b)),
         (Some(only), None) | (None, Some(only)) => diff_of(&name, None, only),
         (None, None) => {
-            let request = pb::DiffRevisionsRequest { name: name.to_string(), ..pb::DiffRevisionsRequest::default() };
+            let in_force =
+                |time: Timestamp| pb::RevisionSelector { selector: Some(Selector::ObserveTime(timestamp_to_pb(time))) };
+            let request = pb::DiffRevisionsRequest {
+                name: name.to_string(),
+                base: visit.instant(&site, "from")?.map(in_force),
+                target: visit.instant(&site, "to")?.map(in_force),
+                ..pb::DiffRevisionsRequest::default()
+            };
             let newest = site.reads.diff(&visit.caller, request).await?;
             path_of_diff(&name, &newest)
         }
