@@ -283,7 +283,7 @@ async fn compare(plan: &Plan, site: &Site, pair: &Pair, table: &mut Table) -> an
         let measured =
             format!("p50 {}, p99 {}; {method} p50 {}: {ratio:.2} ×", millis(shown), millis(worst), millis(called));
         table.fact(&what, &measured, pair.aim);
-        table.time(&format!("{what}: processor time, both sides, against {method}"), &processor);
+        table.time_against(&format!("{what}: processor time, both sides"), &processor, method);
     }
     Ok(())
 }

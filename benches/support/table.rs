@@ -27,6 +27,11 @@ impl Table {
 
     /// Adds a processor time and the echo's. Other load on the machine disturbs it less than it does a rate.
     pub(crate) fn time(&mut self, what: &str, rounds: &[(Duration, Duration)]) {
+        self.time_against(what, rounds, "echo");
+    }
+
+    /// Like [`Self::time`], with another floor than the echo.
+    pub(crate) fn time_against(&mut self, what: &str, rounds: &[(Duration, Duration)], against: &str) {
         let micros = |pick: fn(&(Duration, Duration)) -> Duration| {
             median(rounds.iter().map(|round| pick(round).as_secs_f64() * 1e6))
         };
@@ -34,7 +39,7 @@ impl Table {
         self.row([
             what.to_owned(),
             format!("{measured:.0} µs"),
-            format!("{floor:.0} µs echo"),
+            format!("{floor:.0} µs {against}"),
             format!("{:.0} %", floor / measured * 100.0),
             String::new(),
         ]);
