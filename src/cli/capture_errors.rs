@@ -4,9 +4,9 @@ use super::exit::{Exit, Failure};
 use super::short_name::short;
 use crate::capture::export::{ExportError, FileConflict};
 use crate::capture::import::{CollectionError, GitError};
-use crate::ingest::wacz::WaczError;
 use crate::capture::{CaptureError, PageError};
 use crate::fetch::FetchError;
+use crate::ingest::wacz::WaczError;
 
 impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {

@@ -259,7 +259,9 @@ impl<R: ReaderAt> Wacz<R> {
 
 /// Whether a file in a WACZ is a web archive.
 fn is_warc(name: &str) -> bool {
-    name.len() <= NAME_BYTES_MAX && name.starts_with(ARCHIVE) && [".warc", ".warc.gz"].iter().any(|end| name.ends_with(end))
+    name.len() <= NAME_BYTES_MAX
+        && name.starts_with(ARCHIVE)
+        && [".warc", ".warc.gz"].iter().any(|end| name.ends_with(end))
 }
 
 fn parse<'b, T: Deserialize<'b>>(file: &'static str, bytes: &'b [u8]) -> Result<T, WaczError> {

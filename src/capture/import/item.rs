@@ -105,7 +105,7 @@ pub enum ItemError {
     #[error("its URL is invalid: {0}")]
     Url(#[from] url::ParseError),
     /// A web archive in a WACZ is damaged, was altered, or cannot be checked.
-    #[error("nothing of it is imported: {0}")]
+    #[error("{0}; nothing of it is imported; to read it anyway, unpack the WACZ and import the WARC file")]
     Packed(WaczError),
     /// The rest of a file cannot be read: it is truncated, its compression is damaged, or the system reports an error.
     #[error("the file cannot be read from here on: {0}")]
