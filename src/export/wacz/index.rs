@@ -160,15 +160,18 @@ impl Blocks {
         if self.block.lines < BLOCK_LINES { Ok(None) } else { self.end() }
     }
 
-    /// The last block, if there are lines left.
+    /// The last block, if there are lines left. An index without lines is an empty block, because an empty file is no gzip.
     pub(super) fn end(&mut self) -> io::Result<Option<Block>> {
         let GzBlock { first, text, lines } = std::mem::take(&mut self.block);
-        if lines == 0 {
+        if lines == 0 && self.offset > 0 {
             return Ok(None);
         }
         let mut member = GzBuilder::new().write(Vec::new(), Compression::default());
         member.write_all(text.as_bytes())?;
         let bytes = member.finish()?;
+        if lines == 0 {
+            return Ok(Some(Block { bytes, first_line: String::new() }));
+        }
         let place = serde_json::json!({
             "offset": self.offset,
             "length": bytes.len(),
