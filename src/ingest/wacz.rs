@@ -129,11 +129,11 @@ pub enum WaczError {
 impl From<rawzip::Error> for WaczError {
     fn from(error: rawzip::Error) -> Self {
         let text = error.to_string();
-        match error.into_kind() {
-            rawzip::ErrorKind::IO(error) => Self::Read(error),
-            rawzip::ErrorKind::Eof => Self::Zip("it ends early".to_owned()),
-            _ => Self::Zip(text),
+        let kind = error.into_kind();
+        if let rawzip::ErrorKind::IO(error) = kind {
+            return Self::Read(error);
         }
+        Self::Zip(if matches!(kind, rawzip::ErrorKind::Eof) { "it ends early".to_owned() } else { text })
     }
 }
 
@@ -277,12 +277,8 @@ fn sha256(hash: &str) -> Result<Vec<u8>, WaczError> {
 
 /// The error of reading a compressed file: damage, or a failure of the system.
 fn damaged(error: io::Error) -> WaczError {
-    match error.kind() {
-        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => {
-            WaczError::Zip(format!("its compression is damaged: {error}"))
-        }
-        _ => WaczError::Read(error),
-    }
+    let is_damage = matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof);
+    if is_damage { WaczError::Zip(format!("its compression is damaged: {error}")) } else { WaczError::Read(error) }
 }
 
 /// The bytes of a web archive in a WACZ, in order.

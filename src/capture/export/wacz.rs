@@ -53,7 +53,7 @@ pub struct WaczExport<'a> {
 
 enum Source<'a> {
     History(Box<Changes<'a>>),
-    Newest(pb::ListArticlesRequest),
+    Newest(Box<pb::ListArticlesRequest>),
 }
 
 /// A complete export.
@@ -85,7 +85,7 @@ impl<'a> WaczExport<'a> {
         let (source, total) = if options.newest {
             let mut request = selection.list(pb::ArticleView::Basic);
             request.page_size = PAGE_SIZE;
-            (Source::Newest(request), selection.count(client).await?)
+            (Source::Newest(Box::new(request)), selection.count(client).await?)
         } else {
             let changes = Changes::new(client, selection, PAGE_SIZE, String::new()).await?;
             (Source::History(Box::new(changes)), selection.snapshot.next_seq)
@@ -132,7 +132,7 @@ impl<'a> WaczExport<'a> {
                 Ok(!page.is_last)
             }
             Source::Newest(request) => {
-                let listed = self.client.archive.clone().list_articles(request.clone()).await?.into_inner();
+                let listed = self.client.archive.clone().list_articles((**request).clone()).await?.into_inner();
                 request.page_token.clone_from(&listed.next_page_token);
                 for article in &listed.articles {
                     if let Some(revision) = &article.revision {

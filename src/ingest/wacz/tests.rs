@@ -42,8 +42,11 @@ fn wacz(files: &[(&str, &[u8])], method: CompressionMethod) -> Vec<u8> {
     zip(&all, method)
 }
 
+/// A web archive by its name, as it was read, or why it was not.
+type Found = (String, Result<Vec<u8>, String>);
+
 /// The web archives, each as it was read or why it was not; or why the file was not opened.
-fn read(file: &[u8]) -> Result<Vec<(String, Result<Vec<u8>, String>)>, String> {
+fn read(file: &[u8]) -> Result<Vec<Found>, String> {
     let wacz = Wacz::open(file, file.len() as u64).map_err(|error| error.to_string())?;
     let bytes = |warc: &Warc| {
         wacz.check(warc)?;
