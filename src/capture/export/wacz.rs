@@ -67,13 +67,6 @@ pub struct WaczDone {
     pub contents: Contents,
 }
 
-/// What an observation found: a new revision, or one that was recorded before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    New,
-    Again,
-}
-
 impl<'a> WaczExport<'a> {
     /// Begins an export. If the caller stops waiting before this returns, no file has been touched.
     pub async fn begin(
@@ -166,32 +159,33 @@ impl<'a> WaczExport<'a> {
         done
     }
 
-    /// Adds what a change recorded, if it is an observation.
+    /// Adds what a change recorded, if it is an observation. The request says so: an observation of a known content that
+    /// also adds a URL or a label is a change of another kind, and carries the newest revision.
     async fn add_change(&mut self, change: &pb::Change) -> Result<(), ExportError> {
-        let request = change.request.as_ref().and_then(|request| request.request.as_ref());
-        // Changes of other kinds, and labels of observations that are later than the time to read at, are left out.
-        if !matches!(request, Some(Request::Record(_) | Request::Rollback(_))) {
-            return Ok(());
-        }
-        let found = match change.kind() {
-            pb::ChangeKind::Created | pb::ChangeKind::Revised | pb::ChangeKind::RolledBack => Found::New,
-            pb::ChangeKind::Sighted => Found::Again,
-            pb::ChangeKind::Unspecified
-            | pb::ChangeKind::Withdrawn
-            | pb::ChangeKind::Reinstated
-            | pb::ChangeKind::Aliased
-            | pb::ChangeKind::Labelled
-            | pb::ChangeKind::Absent
-            | pb::ChangeKind::UrlMoved
-            | pb::ChangeKind::Expunged => return Ok(()),
+        let Some(pb::ReplayRequest { request, recorded: Some(recorded) }) = &change.request else { return Ok(()) };
+        let is_observation = match request {
+            // A request that only adds URLs to an observation recorded before would be coalesced with it.
+            Some(Request::Record(record)) => record.coalesce_within.is_none(),
+            Some(Request::Rollback(_)) => true,
+            Some(
+                Request::Withdraw(_)
+                | Request::Reinstate(_)
+                | Request::Label(_)
+                | Request::RecordAbsence(_)
+                | Request::MoveUrl(_)
+                | Request::Expunge(_),
+            )
+            | None => false,
         };
-        let Some(revision) = &change.revision else { return Ok(()) };
-        match found {
-            Found::New => self.add_revision(revision).await,
-            // The observation that created the revision came again, with another request id.
-            Found::Again if change.observe_time == revision.observe_time => Ok(()),
-            Found::Again => self.add_sighting(change, revision).await,
+        let Some(newest) = change.revision.as_ref().filter(|_| is_observation) else { return Ok(()) };
+        if matches!(change.kind(), pb::ChangeKind::Created | pb::ChangeKind::Revised | pb::ChangeKind::RolledBack) {
+            return self.add_revision(newest).await;
         }
+        if newest.number == recorded.revision_number {
+            return self.add_sighting(change, newest).await;
+        }
+        let revision = self.selection.revision(self.client, &change.article, recorded.revision_number).await?;
+        self.add_sighting(change, &revision).await
     }
 
     async fn add_revision(&mut self, revision: &pb::Revision) -> Result<(), ExportError> {
@@ -220,6 +214,10 @@ impl<'a> WaczExport<'a> {
     }
 
     async fn add_sighting(&mut self, change: &pb::Change, revision: &pb::Revision) -> Result<(), ExportError> {
+        // The observation that created the revision came again, with another request id.
+        if change.observe_time == revision.observe_time {
+            return Ok(());
+        }
         if self.leave_out_if_expunged(revision)? {
             return Ok(());
         }

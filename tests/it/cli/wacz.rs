@@ -1,5 +1,6 @@
 //! WACZ: what `export` writes and `import` reads, from and to real archives.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::process::Stdio;
@@ -11,6 +12,7 @@ use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
+use super::export::{end, large, random};
 use super::import::web_archive::page;
 use super::{Cli, Running, json_lines};
 
@@ -157,6 +159,58 @@ fn what_has_no_original_is_a_page_that_says_so() {
     assert!(!warc.contains("WARC-Type: revisit"), "{warc}");
     let done = Cli::new().run(&["import", &file]);
     assert!(done.err.contains("0 observations") && done.err.contains("not of web pages (1)"), "{done:?}");
+}
+
+/// Random writes of all kinds. JSON Lines have each observation, with the number of the revision that it found.
+#[test]
+fn every_observation_is_in_the_file() {
+    for seed in 0..4 {
+        let cli = random(seed);
+        let lines = json_lines(&cli.ok(&["export"]));
+        let mut found = Vec::new();
+        for line in &lines {
+            let request = line.get("record").or(line.get("rollback"));
+            // A request that only adds URLs is not an observation.
+            let Some(request) = request.filter(|request| request["coalesceWithin"].is_null()) else { continue };
+            let text = |name: &str| request[name].as_str().unwrap_or_default();
+            let article = match text("name") {
+                "" => format!("{}/articles/{}", text("parent"), text("articleId")),
+                name => name.to_owned(),
+            };
+            found.push((article, line["recorded"]["revisionNumber"].to_string(), request["observeTime"].to_string()));
+        }
+        let revisions: HashSet<_> = found.iter().map(|(article, number, _)| (article, number)).collect();
+        let file = cli.path("a.wacz");
+        let done = cli.ok(&["--json", "export", "--format", "wacz", "-o", file.to_str().unwrap()]);
+        let done: Value = done.parse().unwrap();
+        let number = |name: &str| done[name].as_str().unwrap().parse::<usize>().unwrap();
+        let captures = number("originals") + number("generatedPages");
+        assert!(captures <= revisions.len() && number("originals") > 0, "{seed}: {done}");
+        // What was recorded before and came again, with another request id, need not be there twice.
+        let all = captures + number("sightings");
+        let different = found.iter().collect::<HashSet<_>>().len();
+        assert!((different..=found.len()).contains(&all), "{seed}: {different}, {all}, {}", found.len());
+
+        let warc = read(file.to_str().unwrap(), "archive/data.warc.gz");
+        let ids: Vec<_> = warc.lines().filter(|line| line.starts_with("WARC-Record-ID: ")).collect();
+        assert_eq!(ids.len(), ids.iter().collect::<HashSet<_>>().len(), "{seed}: an id is of one record");
+    }
+}
+
+#[test]
+fn an_interrupted_export_leaves_nothing() {
+    let cli = large(24);
+    let file = cli.path("a.wacz");
+    let running = Running(cli.command(&["export", "--format", "wacz", "-o", file.to_str().unwrap()]).spawn().unwrap());
+    while !cli.path("a.wacz.part").exists() {
+        std::thread::yield_now();
+    }
+    running.signal("INT");
+    let done = end(running);
+    assert!(done.code == 1 && done.err.contains("interrupted; this run wrote nothing"), "{done:?}");
+    let left: Vec<_> = fs::read_dir(cli.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("wacz")), "{left:?}");
+    cli.wacz("a.wacz", &[]);
 }
 
 #[test]
