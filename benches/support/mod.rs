@@ -10,6 +10,7 @@ pub(crate) mod echo;
 pub(crate) mod encrypted;
 pub(crate) mod engine_alone;
 pub(crate) mod history;
+pub(crate) mod http;
 pub(crate) mod load;
 pub(crate) mod memory;
 pub(crate) mod pair;

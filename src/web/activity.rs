@@ -41,7 +41,8 @@ impl SharedActivity {
 pub(super) struct Spark {
     width: u32,
     height: u32,
-    label: String,
+    /// What it shows, in words.
+    pub(super) label: String,
     bars: Vec<Bar>,
 }
 

@@ -1,13 +1,13 @@
-//! Changes of the log between two positions, for pages that read it in windows.
+//! Changes of the log, for pages that read it in windows, and those of one article.
 
 use std::sync::Arc;
 
 use prost::Message;
 
-use super::Site;
 use super::problem::Problem;
+use super::{Site, memento};
 use crate::archive::changefeed::{FeedView, PagePlan};
-use crate::model::{FeedQuery, Seq};
+use crate::model::{ArticleName, FeedQuery, Seq};
 use crate::service::encode_change;
 use crate::wire::pb;
 
@@ -41,4 +41,22 @@ pub(super) async fn between(
         at = page.next;
     }
     Ok(changes)
+}
+
+/// Of the newest `count_max` changes of an article below `before` those that match, the newest first; and the position
+/// below which earlier ones are, if there are any. The article must be one that the visitor may see.
+pub(super) async fn of_article(
+    site: &Site,
+    query: &Arc<FeedQuery>,
+    name: &ArticleName,
+    before: Option<u64>,
+    count_max: usize,
+) -> Result<(Vec<pb::Change>, Option<u64>), Problem> {
+    let point = memento::newest(site).await?;
+    let found = site.reads.archive().article_changes(point, name.clone(), before.map(Seq), count_max).await?;
+    let mut changes = Vec::new();
+    for seq in found.seqs {
+        changes.extend(between(site, query, seq.0, seq.next().0).await?);
+    }
+    Ok((changes, found.before.map(|before| before.0)))
 }

@@ -27,7 +27,9 @@ mod feeds;
 mod front;
 mod log;
 mod memento;
+mod origins;
 mod pages;
+pub mod paths;
 mod problem;
 mod reads;
 mod respond;
@@ -138,7 +140,7 @@ impl Server {
             hosts: hosts(is_loopback, options.url.as_ref()),
             events: EventPages::new(options.streams_max),
             activity: SharedActivity::default(),
-            reads: Reads::new(sources, &options),
+            reads: Reads::new(sources, &options, origin.clone()),
             budget: Budget::default(),
             origin,
             options: options.clone(),

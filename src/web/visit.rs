@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
 use super::Site;
+use super::paths::point_query;
 use super::problem::Problem;
 use crate::archive::Archive;
 use crate::model::Timestamp;
@@ -105,14 +106,16 @@ impl Visit {
         self.parameter(name).map(|text| text.trim().parse().map_err(|_| malformed(text))).transpose()
     }
 
+    /// A parameter that is a time, in any of the words that the command line reads.
+    pub(super) fn instant(&self, site: &Site, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let now = site.reads.archive().now();
+        let parsed = self.parameter(name).map(|text| parse(text, now, TimeEnd::Last)).transpose();
+        parsed.map_err(|error| Problem::malformed(format!("{name}: {error}.")))
+    }
+
     /// The point of both time axes that the parameters name.
     pub(super) fn point(&self, site: &Site) -> Result<Point, Problem> {
-        let now = site.reads.archive().now();
-        let instant = |name: &str| {
-            let parsed = self.parameter(name).map(|text| parse(text, now, TimeEnd::Last)).transpose();
-            parsed.map_err(|error| Problem::malformed(format!("{name}: {error}.")))
-        };
-        Ok(Point { at: instant("at")?, known_at: instant("known_at")? })
+        Ok(Point { at: self.instant(site, "at")?, known_at: self.instant(site, "known_at")? })
     }
 }
 
@@ -143,11 +146,7 @@ impl Point {
 
     /// The query that names the point: empty, or from its question mark on.
     pub(super) fn query(&self) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        let given = [("at", self.at), ("known_at", self.known_at)];
-        query.extend_pairs(given.into_iter().filter_map(|(name, time)| Some((name, time?.to_string()))));
-        let query = query.finish();
-        if query.is_empty() { query } else { format!("?{query}") }
+        point_query(self.at, self.known_at)
     }
 }
 

@@ -107,6 +107,7 @@ export const addresses = [
   "/a/express/harbour/diff/1..3",
   "/a/express/harbour/diff/1..3?view=side",
   "/a/express/harbour/diff/..1",
+  "/a/express/harbour/blame",
   "/a/express/harbour/calendar/2026",
   "/a/courier/mayor",
   "/a/courier/ferry/history",

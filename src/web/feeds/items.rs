@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use super::super::log::between;
+use super::super::Site;
+use super::super::log::{between, of_article};
 use super::super::pages::diff::BriefDiff;
 use super::super::pages::{Row, page_is_text};
 use super::super::problem::Problem;
 use super::super::shown::expunge_reason;
 use super::super::visit::Visit;
-use super::super::{Site, memento};
 use super::{Subject, urn};
-use crate::model::{ArticleName, FeedQuery, Seq, Timestamp};
+use crate::model::{FeedQuery, Timestamp};
 use crate::wire::pb::revision_selector::Selector;
 use crate::wire::{instant, pb};
 use askama::Template;
@@ -64,7 +64,8 @@ pub(super) async fn newest(
 ) -> Result<Found, Problem> {
     let query = Arc::new(subject.query(visit));
     let (changes, before) = match subject {
-        Subject::Article(name) => of_article(site, &query, name, before).await?,
+        Subject::Article(name) if !query.filter.within.has(&name.source) => return Err(Problem::not_found()),
+        Subject::Article(name) => of_article(site, &query, name, before, ITEMS).await?,
         Subject::Everything | Subject::Source(_) | Subject::Label(_) => of_log(site, &query, before).await?,
     };
     if let Subject::Source(source) = subject
@@ -87,27 +88,11 @@ async fn must_exist(site: &Site, visit: &Visit, source: &str) -> Result<(), Prob
     if listed.articles.is_empty() && listed.next_page_token.is_empty() { Err(Problem::not_found()) } else { Ok(()) }
 }
 
-type Changes = (Vec<pb::Change>, Option<u64>);
-
-async fn of_article(
+async fn of_log(
     site: &Site,
     query: &Arc<FeedQuery>,
-    name: &ArticleName,
     before: Option<u64>,
-) -> Result<Changes, Problem> {
-    if !query.filter.within.has(&name.source) {
-        return Err(Problem::not_found());
-    }
-    let point = memento::newest(site).await?;
-    let found = site.reads.archive().article_changes(point, name.clone(), before.map(Seq), ITEMS).await?;
-    let mut changes = Vec::new();
-    for seq in found.seqs {
-        changes.extend(between(site, query, seq.0, seq.next().0).await?);
-    }
-    Ok((changes, found.before.map(|before| before.0)))
-}
-
-async fn of_log(site: &Site, query: &Arc<FeedQuery>, before: Option<u64>) -> Result<Changes, Problem> {
+) -> Result<(Vec<pb::Change>, Option<u64>), Problem> {
     let mut end = before.unwrap_or(u64::MAX).min(site.reads.archive().tail().next_seq.0);
     let (mut found, mut examined, mut window) = (Vec::new(), 0, WINDOW);
     while end > 0 && found.len() < ITEMS && examined < EXAMINED_MAX {

@@ -9,16 +9,22 @@ use http::Response;
 use url::form_urlencoded;
 
 use super::super::Site;
+use super::super::log::of_article;
+use super::super::paths::history_of;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Delta, When, parts, size, text, when};
-use super::super::visit::Visit;
+use super::super::visit::{Form, Visit};
+use super::changes::Listed;
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
+use crate::model::{ArticleName, ChangeKind, ChangeKinds, FeedQuery};
 use crate::wire::{instant, pb};
 
 /// The revisions on a page.
 const PAGE_SIZE: i32 = 100;
+/// The changes among which those without a text are looked for.
+const CHANGES_MAX: usize = 100;
 
 #[derive(Template)]
 #[template(path = "history.html")]
@@ -30,6 +36,8 @@ struct HistoryPage {
     base: u32,
     target: u32,
     older: Option<String>,
+    /// The newest changes that brought no text.
+    others: Listed,
 }
 
 /// A revision of a history.
@@ -69,12 +77,24 @@ pub(super) async fn show(
         min_next_seq: 0,
     };
     let found = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
-    let path = format!("{}/history", super::super::shown::path_of(&name));
+    let others = match (visit.form, visit.parameter("page")) {
+        (Form::Page, None) => other_changes(&site, &name).await?,
+        (Form::Page, Some(_)) | (Form::Json, _) => Vec::new(),
+    };
+    let path = history_of(&name);
     let response = respond::page(&visit, listed, |listed| {
         let heading = Heading::new(&name, &found, Tab::History);
-        Ok(HistoryPage::new(heading, &path, &listed))
+        Ok(HistoryPage::new(heading, &path, &listed, Listed::of(&others)))
     })?;
     Ok(respond::with_canonical(&site, response, &path))
+}
+
+/// The newest changes of an article that brought no text, such as that it was withdrawn.
+async fn other_changes(site: &Site, name: &ArticleName) -> Result<Vec<pb::Change>, Problem> {
+    use ChangeKind::{Absent, Aliased, Expunged, Labelled, Reinstated, UrlMoved, Withdrawn};
+    let kinds = ChangeKinds::of([Withdrawn, Reinstated, Absent, Aliased, UrlMoved, Labelled, Expunged]);
+    let query = Arc::new(FeedQuery { kinds, ..FeedQuery::default() });
+    Ok(of_article(site, &query, name, None, CHANGES_MAX).await?.0)
 }
 
 /// The newest state as known with a snapshot.
@@ -88,7 +108,7 @@ pub(super) fn known_with(snapshot: Option<&pb::Snapshot>) -> Option<pb::AsOf> {
 }
 
 impl HistoryPage {
-    fn new(heading: Heading, path: &str, listed: &pb::ListRevisionsResponse) -> Self {
+    fn new(heading: Heading, path: &str, listed: &pb::ListRevisionsResponse, others: Listed) -> Self {
         let mut entries: Vec<Entry> = listed.entries.iter().map(Entry::of).collect();
         // The newest are first, so those that were there before are after it.
         let times: Vec<_> = listed.entries.iter().map(observed).collect();
@@ -105,7 +125,7 @@ impl HistoryPage {
             format!("{path}?{query}")
         });
         let frame = Frame::at(format!("History of {}", heading.headline), path);
-        Self { frame, heading, entries, base, target, older }
+        Self { frame, heading, entries, base, target, older, others }
     }
 }
 

@@ -2,6 +2,7 @@
 //! all that its template knows.
 
 mod article;
+mod blame;
 mod calendar;
 mod changes;
 mod cite;
@@ -50,6 +51,7 @@ pub(super) fn routes(site: Arc<Site>) -> Router {
         .route("/a/{source}/{article}/r/{number}/cite.bib", get(cite::bibtex))
         .route("/a/{source}/{article}/diff", get(diff::select))
         .route("/a/{source}/{article}/diff/{range}", get(diff::show))
+        .route("/a/{source}/{article}/blame", get(blame::show))
         .route("/a/{source}/{article}/calendar", get(calendar::newest))
         .route("/a/{source}/{article}/calendar/{year}", get(calendar::show))
         .route("/cdx", get(cdx::show))

@@ -10,9 +10,10 @@ use url::form_urlencoded;
 
 use super::super::Site;
 use super::super::activity::Spark;
+use super::super::paths::{history_of, page_of, path_of_source};
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Tongue, When, grouped, page_of, path_of, path_of_source, text, when};
+use super::super::shown::{Tongue, When, grouped, text, when};
 use super::super::visit::Visit;
 use super::Frame;
 use crate::archive::read::activity::Activity;
@@ -39,6 +40,7 @@ struct SourcePage {
     path: String,
     state: String,
     label: String,
+    spark: Spark,
     articles: Vec<ArticleRow>,
     next: Option<String>,
 }
@@ -86,7 +88,7 @@ impl ArticleRow {
         let revision = article.revision.clone().unwrap_or_default();
         let content = revision.content.unwrap_or_default();
         Some(Self {
-            history: format!("{}/history", path_of(&name)),
+            history: history_of(&name),
             path: page_of(&name),
             headline: if revision.expunged.is_some() { "Expunged".to_owned() } else { text(&content.headline) },
             tongue: Tongue::of(&content.language),
@@ -162,6 +164,7 @@ pub(super) async fn show(
     if listed.articles.is_empty() && listed.next_page_token.is_empty() && !is_filtered {
         return Err(Problem::not_found());
     }
+    let activity = read_activity(&site).await?;
     let path = path_of_source(&source);
     let canonical = with_query(&path, &[("state", &state), ("label", &label)]);
     let response = respond::page(&visit, listed, |listed| {
@@ -173,6 +176,7 @@ pub(super) async fn show(
             path: path.clone(),
             state: state.clone(),
             label: text(&label),
+            spark: Spark::of(&activity, &source),
             articles: listed.articles.iter().filter_map(ArticleRow::of).collect(),
             next: (!next.is_empty()).then_some(next_path),
         })

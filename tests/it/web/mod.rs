@@ -1,6 +1,7 @@
 //! The web pages: a real listener, and HTTP as a browser speaks it.
 
 mod access;
+mod blame;
 mod cdx;
 mod connections;
 mod events;
@@ -177,7 +178,7 @@ impl Site {
     }
 
     /// All addresses of pages about the bridge and the archive.
-    pub(crate) fn addresses() -> [&'static str; 14] {
+    pub(crate) fn addresses() -> [&'static str; 15] {
         [
             "/",
             "/changes",
@@ -192,6 +193,7 @@ impl Site {
             "/a/express/harbour/diff/1..2",
             "/a/express/harbour/diff/1..2?view=side",
             "/a/express/harbour/diff/..3",
+            "/a/express/harbour/blame",
             "/a/express/harbour/calendar/2026",
         ]
     }

@@ -27,6 +27,7 @@ async fn a_withdrawn_article_keeps_its_history_and_says_why() {
     site.get("/a/express/harbour/r/2").await.shows(&["Lorries cross by ferry.", "Withdrawn since"]);
     site.get("/a/express/harbour?at=2026-06-04T00%3A00%3A00Z").await.shows(&["Lorries cross by ferry."]);
     site.get("/takedowns").await.shows(&["Withdrawn", "pending legal review"]);
+    site.get("/a/express/harbour/history").await.shows(&["What else happened", "Withdrawn", "pending legal review"]);
 }
 
 #[tokio::test]
