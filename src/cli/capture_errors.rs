@@ -6,6 +6,7 @@ use crate::capture::export::{ExportError, FileConflict};
 use crate::capture::import::{CollectionError, GitError};
 use crate::capture::{CaptureError, PageError};
 use crate::fetch::FetchError;
+use crate::ingest::wacz::WaczError;
 
 impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {
@@ -80,6 +81,13 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
         }
         CaptureError::Collection { error: CollectionError::UnknownFormat, .. } => "`dateline add` takes documents",
         CaptureError::Collection { error: CollectionError::Zstd, .. } => "`zstd -d` decompresses them",
+        CaptureError::Collection { error: CollectionError::WaczStream, .. } => "save it to a file first, and name that",
+        CaptureError::Collection { error: CollectionError::Wacz(WaczError::NoPackage), .. } => {
+            "unpack it, and import the files in it"
+        }
+        CaptureError::Collection { error: CollectionError::Wacz(WaczError::NoWarc), .. } => {
+            "if it contains other WACZ files, unpack it and import those"
+        }
         CaptureError::Overrides { .. } => "leave out --source, --label, --keep-original, --no-keep-original",
         CaptureError::State { .. } => {
             "--state-dir names another directory; without saved state the command starts over, and archives nothing \
@@ -92,7 +100,7 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
         | CaptureError::Page(_)
         | CaptureError::Item(_)
         | CaptureError::Git(_)
-        | CaptureError::Collection { error: CollectionError::Read(_), .. }
+        | CaptureError::Collection { error: CollectionError::Read(_) | CollectionError::Wacz(_), .. }
         | CaptureError::Reader(_) => return None,
     };
     Some(hint.to_owned())

@@ -1,6 +1,7 @@
-//! Writes articles as documents: an [`Item`] in, text out. Each format has a module of its own.
+//! Writes articles as documents: an [`Item`] in, text out. Each format has a module of its own. [`wacz`] writes the
+//! captures of many articles into one file.
 //!
-//! Writing is pure: it uses no clock, file, network or archive, and never fails. [`crate::ingest`] reads a document
+//! Writing a document is pure: it uses no clock, file, network or archive, and never fails. [`crate::ingest`] reads a document
 //! back as it was written, as far as the format can represent it; each module lists what its format loses. Article text
 //! is not trusted: it is escaped, and only http and https URLs become links.
 
@@ -10,6 +11,7 @@ mod markdown;
 mod markup;
 mod ninjs;
 mod text;
+pub mod wacz;
 
 use data_encoding::HEXLOWER;
 use url::Url;

@@ -18,6 +18,7 @@ mod ninjs;
 mod sanitize;
 mod text;
 pub mod times;
+pub mod wacz;
 pub mod warc;
 mod words;
 

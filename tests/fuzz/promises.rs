@@ -14,7 +14,7 @@ use bytes::Bytes;
 use dateline::internals::access::{Rules, TokenDigest, bearer_token};
 use dateline::internals::evidence::Evidence;
 use dateline::internals::fetch::Rules as RobotsRules;
-use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, warc};
+use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, wacz, warc};
 use dateline::internals::proof::TimeStamp;
 use dateline::internals::proof::{ProofFile, TimestampRequest, VerifierKey};
 use dateline::internals::wire::json::{from_json, to_json};
@@ -109,6 +109,28 @@ pub(crate) fn warc(input: &[u8]) {
     let places = records(warc::Reader::new(Cursor::new(input)).expect("bytes in memory can be read"));
     assert!(places.is_sorted() && places.last().is_none_or(|last| *last <= input.len() as u64), "{places:?}");
     records(warc::Reader::new(Once(input)).expect("bytes in memory can be read"));
+}
+
+/// A web archive in a WACZ that was found to be as its data package says is read twice alike, and its records end.
+pub(crate) fn wacz(input: &[u8]) {
+    let Ok(opened) = wacz::Wacz::open(input, input.len() as u64) else { return };
+    for archive in opened.warcs() {
+        let read = || {
+            let mut bytes = Vec::new();
+            // Some bytes may stand for very many.
+            let read = opened.read(archive).map(|from| from.take(1 << 24).read_to_end(&mut bytes));
+            matches!(read, Ok(Ok(_))).then_some(bytes)
+        };
+        if read().is_none_or(|bytes| bytes.len() >= 1 << 24) {
+            continue;
+        }
+        assert_eq!(read(), read());
+        if opened.check(archive).is_ok()
+            && let Ok(bytes) = opened.read(archive)
+        {
+            records(warc::Reader::new(bytes).expect("bytes in memory can be read"));
+        }
+    }
 }
 
 /// The offsets of all records. libFuzzer's inputs are too small for `RECORDS_MAX` records, so more would mean an

@@ -17,7 +17,7 @@ use super::selection::Selection;
 use super::{ExportError, FileConflict};
 use crate::capture::replace::replace;
 use crate::client::Client;
-use crate::export::Format;
+use crate::export::{Format, Item};
 use crate::model::{ArticleName, RevisionNumber};
 use crate::wire::pb;
 
@@ -40,6 +40,25 @@ pub async fn document(
     let number = number.map_or(in_force, RevisionNumber::get);
     let revision = selection.revision(client, &article.name, number).await?;
     Ok(format.write(&item(&article, revision, selection.at)?))
+}
+
+/// Reads what a document of a revision is written from.
+pub(super) async fn item_of(
+    client: &Client,
+    selection: &Selection,
+    article: &str,
+    number: u32,
+) -> Result<Item, ExportError> {
+    let request = pb::GetArticleRequest {
+        name: article.to_owned(),
+        as_of: selection.as_of(),
+        view: pb::ArticleView::Basic.into(),
+        ..pb::GetArticleRequest::default()
+    };
+    let mut article = client.archive.clone().get_article(request).await?.into_inner().article.unwrap_or_default();
+    selection.leave_foreign_urls(client, &mut article).await?;
+    let revision = selection.revision(client, &article.name, number).await?;
+    item(&article, revision, selection.at)
 }
 
 /// Writes a document to a file, and replaces an existing one. Its directory must exist. Durable when it returns.

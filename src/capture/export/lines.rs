@@ -121,7 +121,7 @@ impl<'a> LinesExport<'a> {
 
     /// Renames a complete file to its target, and returns the final state and the target; `None` if there is no file.
     pub fn complete(self) -> Result<(ExportState, Option<PathBuf>), ExportError> {
-        let target = self.file.map(PartialFile::complete).transpose()?;
+        let target = self.file.as_ref().map(PartialFile::complete).transpose()?;
         Ok((self.state, target))
     }
 }

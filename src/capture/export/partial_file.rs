@@ -188,7 +188,7 @@ impl PartialFile {
     }
 
     /// Renames the part to its target, unless another program has created that file since.
-    pub fn complete(self) -> Result<PathBuf, ExportError> {
+    pub fn complete(&self) -> Result<PathBuf, ExportError> {
         let (part, state) = (self.part(), self.state());
         if !self.overwrite && part.exists() && self.target.exists() {
             return Err(FileConflict::Exists(self.target.clone()).into());
@@ -202,7 +202,25 @@ impl PartialFile {
             remove_if_there(&state)
         };
         rename().map_err(ExportError::writing(&self.target))?;
-        Ok(self.target)
+        Ok(self.target.clone())
+    }
+
+    /// The target.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The open part, for an export that has no checkpoints.
+    pub(super) fn opened(&self) -> io::Result<File> {
+        self.file.as_ref().ok_or_else(|| io::Error::other("it is not open"))?.try_clone()
+    }
+
+    /// Removes the part of an export that cannot be continued, if it is open.
+    pub(super) fn discard(self) {
+        if self.file.is_some() {
+            // What is left can be overwritten with the next export.
+            drop(fs::remove_file(self.part()));
+        }
     }
 
     fn part(&self) -> PathBuf {

@@ -1,4 +1,4 @@
-//! Opens collections: JSON Lines, web archives, git repositories.
+//! Opens collections: JSON Lines, web archives by themselves or in a WACZ, git repositories.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -7,8 +7,11 @@ use super::git::Repository;
 use super::input::{self, Position, Raw};
 use super::item::{ItemSender, Stopped};
 use super::overrides::Overrides;
-use super::{ImportOptions, lines, web_archive};
+use super::wacz::WaczFile;
+use super::web_archive::Place;
+use super::{ImportOptions, lines, wacz, web_archive};
 use crate::capture::CaptureError;
+use crate::ingest::wacz::WaczError;
 
 /// Where a collection is.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub enum CollectionFormat {
     JsonLines,
     /// A web archive: WARC or ARC.
     WebArchive,
+    /// Web archives in a ZIP file: WACZ.
+    Wacz,
 }
 
 /// Why a collection could not be opened.
@@ -52,6 +57,12 @@ pub enum CollectionError {
     /// The file is a web archive that is compressed with zstd.
     #[error("web archives in zstd are not supported")]
     Zstd,
+    /// The file is not a WACZ, or is damaged.
+    #[error(transparent)]
+    Wacz(#[from] WaczError),
+    /// A WACZ comes from where it cannot be read in any order: standard input, or a pipe.
+    #[error("a WACZ is read from its end, which only a file has")]
+    WaczStream,
 }
 
 /// The size of a collection, in the unit of its progress.
@@ -77,6 +88,7 @@ pub(super) struct Collection {
 enum Contents {
     Lines(Raw, Position),
     WebArchive(Raw, Position),
+    Wacz(Box<WaczFile>),
     Repository(Box<Repository>),
 }
 
@@ -120,6 +132,8 @@ impl Collection {
             CollectionFormat::JsonLines => Contents::Lines(raw, position),
             CollectionFormat::WebArchive if input::is_zstd(&mut raw)? => return Err(CollectionError::Zstd),
             CollectionFormat::WebArchive => Contents::WebArchive(raw, position),
+            CollectionFormat::Wacz if state.is_none() => return Err(CollectionError::WaczStream),
+            CollectionFormat::Wacz => Contents::Wacz(Box::new(wacz::open(path, bytes)?)),
         };
         Ok(Self { name: name_of(path), state, size: Size::Bytes(bytes), contents })
     }
@@ -129,8 +143,10 @@ impl Collection {
         match self.contents {
             Contents::Lines(raw, position) => lines::read(&self.name, raw, &position, skip, items),
             Contents::WebArchive(raw, position) => {
-                web_archive::read(&self.name, raw, &position, overrides, skip, items)
+                let place = Place { name: &self.name, items: 0, position: &position };
+                web_archive::read(&place, raw, overrides, skip, items).map(drop)
             }
+            Contents::Wacz(file) => wacz::read(&self.name, &file, overrides, skip, items),
             Contents::Repository(repository) => repository.read(skip, items),
         }
     }
@@ -142,6 +158,9 @@ fn name_of(path: &Path) -> String {
 }
 
 fn detect(path: &Path, first_bytes: &[u8]) -> Result<CollectionFormat, CollectionError> {
+    if wacz::may_be_wacz(first_bytes) {
+        return Ok(CollectionFormat::Wacz);
+    }
     if web_archive::has_web_archive_name(path) || web_archive::is_web_archive(first_bytes) {
         return Ok(CollectionFormat::WebArchive);
     }

@@ -23,6 +23,10 @@ impl Position {
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    pub(super) fn set(&self, at: u64) {
+        self.0.store(at, Ordering::Relaxed);
+    }
 }
 
 /// A reader that counts the bytes that are read.
@@ -42,7 +46,7 @@ impl<R: Read> Read for Counted<R> {
 impl<R: Seek> Seek for Counted<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = self.from.seek(to)?;
-        self.position.0.store(at, Ordering::Relaxed);
+        self.position.set(at);
         Ok(at)
     }
 }

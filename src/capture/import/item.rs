@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::capture::CaptureError;
+use crate::ingest::wacz::WaczError;
 use crate::model::SourceId;
 use crate::wire::json_lines::LineError;
 use crate::wire::pb;
@@ -103,6 +104,9 @@ pub enum ItemError {
     /// A record of a web archive has an invalid URL.
     #[error("its URL is invalid: {0}")]
     Url(#[from] url::ParseError),
+    /// A web archive in a WACZ is damaged, was altered, or cannot be checked.
+    #[error("{0}; nothing of it is imported; to read it anyway, unpack the WACZ and import the WARC file")]
+    Packed(WaczError),
     /// The rest of a file cannot be read: it is truncated, its compression is damaged, or the system reports an error.
     #[error("the file cannot be read from here on: {0}")]
     CutOff(io::Error),
@@ -126,6 +130,8 @@ impl ItemError {
             Self::Line(LineError::TooLong { .. } | LineError::TooMany { .. }) | Self::TooLarge { .. } => "TOO_LARGE",
             Self::Line(LineError::NotUtf8 { .. } | LineError::Json(_) | LineError::Nothing) => "UNREADABLE",
             Self::Record(_) => "BROKEN_RECORD",
+            Self::Packed(WaczError::Digest(_) | WaczError::NotListed) => "DIGEST_MISMATCH",
+            Self::Packed(_) => "UNREADABLE",
             Self::Url(_) => "NOT_HTTP",
             Self::CutOff(_) => "CUT_OFF",
             Self::Missing { .. } => "MISSING",

@@ -1,6 +1,6 @@
 //! Imports whole collections.
 //!
-//! A reader on its own thread ([`lines`], [`web_archive`], [`git`]) turns a collection into items and sends them
+//! A reader on its own thread ([`lines`], [`web_archive`], [`wacz`], [`git`]) turns a collection into items and sends them
 //! through a channel with a bound in bytes ([`item`]). [`uploader`] sends them to the archive, [`tracker`] reports what
 //! happens as [`Event`]s, and [`checkpoint`] saves the progress.
 
@@ -14,6 +14,7 @@ mod lines;
 mod overrides;
 mod tracker;
 mod uploader;
+mod wacz;
 mod web_archive;
 
 use tokio_util::sync::CancellationToken;

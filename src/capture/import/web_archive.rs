@@ -1,12 +1,13 @@
 //! Reads web archives: each page that was returned is an observation, each visit that found it unchanged is a sighting,
 //! and each one that found it missing is an absence.
 
+use std::io::{BufRead, Seek};
 use std::path::Path;
 
 use bytes::Bytes;
 use url::Url;
 
-use super::input::{Position, Raw};
+use super::input::Position;
 use super::item::{Action, Done, Item, ItemError, ItemSender, MissedPage, Revisit, Stopped};
 use super::overrides::Overrides;
 use crate::capture::CaptureError;
@@ -16,30 +17,44 @@ use crate::ingest::{self, Format};
 use crate::model::Limits;
 use crate::wire::{content_to_pb, pb, timestamp_to_pb};
 
-/// Reads the records of a web archive and sends them on, starting after the first `skip` records.
+/// Where a web archive is in what is imported.
+pub(super) struct Place<'a> {
+    /// Its name, for people.
+    pub(super) name: &'a str,
+    /// The number of items before it.
+    pub(super) items: u64,
+    /// How far the file is read.
+    pub(super) position: &'a Position,
+}
+
+/// Reads the records of a web archive and sends them on, leaving out the first `skip` items of what is imported. Returns
+/// the number of items up to its end.
 pub(super) fn read(
-    name: &str,
-    raw: Raw,
-    position: &Position,
+    place: &Place<'_>,
+    bytes: impl BufRead + Seek,
     overrides: &Overrides,
     skip: u64,
     items: &ItemSender,
-) -> Result<(), Stopped> {
-    let mut reader = match Reader::new(raw) {
+) -> Result<u64, Stopped> {
+    let Place { name, items: mut count, position } = *place;
+    let done = |count| Done { items: count, measure: position.get() };
+    let mut reader = match Reader::new(bytes) {
         Ok(reader) => reader,
-        Err(error) => return items.send_cut_off(name.to_owned(), error, Done { items: 1, measure: position.get() }),
+        Err(error) => {
+            items.send_cut_off(name.to_owned(), error, done(count + 1))?;
+            return Ok(count + 1);
+        }
     };
-    let mut count = 0;
     loop {
-        count += 1;
         let record = match reader.next_record() {
             Ok(Some(record)) => record,
-            Ok(None) => return Ok(()),
+            Ok(None) => return Ok(count),
             Err(error) => {
-                let done = Done { items: count, measure: position.get() };
-                return items.send_cut_off(name.to_owned(), error, done);
+                items.send_cut_off(name.to_owned(), error, done(count + 1))?;
+                return Ok(count + 1);
             }
         };
+        count += 1;
         if count <= skip {
             continue;
         }
@@ -57,7 +72,7 @@ pub(super) fn read(
             Some(url) => format!("{name}, byte {}, {url}", record.offset),
             None => format!("{name}, byte {}", record.offset),
         };
-        items.send(Item { place, action, done: Done { items: count, measure: position.get() } }, bytes)?;
+        items.send(Item { place, action, done: done(count) }, bytes)?;
     }
 }
 

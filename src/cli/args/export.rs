@@ -17,7 +17,8 @@ pub(in crate::cli) struct ExportArgs {
     /// The articles to export [default: all that the options below select]
     #[arg(value_name = "ARTICLE")]
     pub(in crate::cli) articles: Vec<ArticleRef>,
-    /// Export in this format: jsonl loses nothing and can be imported, the others are for reading
+    /// Export in this format: jsonl loses nothing and can be imported, wacz is for readers of web archives, the others are
+    /// for reading
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
     pub(in crate::cli) format: ExportFormat,
     /// Write to this file, or to a file per article in this directory; - writes to standard output [default: standard
@@ -33,7 +34,7 @@ pub(in crate::cli) struct ExportArgs {
     /// Export this revision of the article, whether or not it is in force
     #[arg(long, short, value_name = "N", value_parser = revision_number, conflicts_with = "at")]
     pub(in crate::cli) revision: Option<RevisionNumber>,
-    /// With jsonl, export only what is in force, without the history
+    /// With jsonl and wacz, export only what is in force, without the history
     #[arg(long)]
     pub(in crate::cli) newest: bool,
     /// With jsonl, include the kept originals
@@ -59,13 +60,17 @@ Examples:
   dateline export --source courier --newest -o courier.jsonl
   dateline export --format html -o pages --label flood     a page for each article, in pages/SOURCE/
   dateline export courier/bridge --format markdown         one article, on standard output
-An interrupted export continues when the same command is run again.";
+  dateline export --format wacz -o courier.wacz --source courier
+                                                           a web archive, for ReplayWeb.page and others
+An interrupted export continues when the same command is run again; one of a web archive starts over.";
 
 /// The formats of exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum ExportFormat {
     /// JSON Lines: one observation or state change per line, with everything needed to reproduce it
     Jsonl,
+    /// A web archive in one file: the kept originals and when they were seen
+    Wacz,
     /// IPTC ninjs 3.1
     Ninjs,
     /// A schema.org NewsArticle, as JSON-LD
@@ -79,10 +84,10 @@ pub(in crate::cli) enum ExportFormat {
 }
 
 impl ExportFormat {
-    /// The format of one document; `None` for JSON Lines.
+    /// The format of one document; `None` for the formats that have all articles in one file.
     pub(in crate::cli) fn of_documents(self) -> Option<Format> {
         match self {
-            Self::Jsonl => None,
+            Self::Jsonl | Self::Wacz => None,
             Self::Ninjs => Some(Format::Ninjs),
             Self::JsonLd => Some(Format::JsonLd),
             Self::Markdown => Some(Format::Markdown),

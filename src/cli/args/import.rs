@@ -14,8 +14,8 @@ use crate::model::SourceId;
 /// The arguments of `import`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImportArgs {
-    /// The files to import: JSON Lines as `export` writes them, or web archives (WARC), plain or compressed; - reads
-    /// standard input
+    /// The files to import: JSON Lines as `export` writes them, or web archives (WARC), plain or compressed, or in a WACZ;
+    /// - reads standard input
     #[arg(required_unless_present = "git", conflicts_with = "git", value_name = "FILE")]
     pub(in crate::cli) files: Vec<PathBuf>,
     /// Read the files in this format [default: detected from their names and first bytes]
@@ -79,6 +79,8 @@ pub(in crate::cli) enum CollectionFormat {
     Jsonl,
     /// A web archive (WARC)
     Warc,
+    /// Web archives in one file (WACZ)
+    Wacz,
 }
 
 impl From<CollectionFormat> for import::CollectionFormat {
@@ -86,6 +88,7 @@ impl From<CollectionFormat> for import::CollectionFormat {
         match format {
             CollectionFormat::Jsonl => Self::JsonLines,
             CollectionFormat::Warc => Self::WebArchive,
+            CollectionFormat::Wacz => Self::Wacz,
         }
     }
 }

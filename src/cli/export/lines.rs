@@ -126,7 +126,7 @@ fn asked(args: &ExportArgs, encoding: Encoding) -> String {
 }
 
 /// Prints what `--dry-run` would export.
-async fn print_plan(
+pub(super) async fn print_plan(
     session: &Session,
     selection: &Selection,
     args: &ExportArgs,

@@ -1,17 +1,18 @@
-//! `export`: exports articles, either their whole history as JSON Lines ([`lines`]) or each one as a document
-//! ([`documents`]).
+//! `export`: exports articles: their whole history as JSON Lines ([`lines`]), their originals as a WACZ ([`wacz`]), or each
+//! one as a document ([`documents`]).
 
 mod destination;
 mod documents;
 mod lines;
 mod summary;
+mod wacz;
 
 use std::future::Future;
 
 use tokio_util::sync::CancellationToken;
 
 use self::destination::Destination;
-use super::args::export::ExportArgs;
+use super::args::export::{ExportArgs, ExportFormat};
 use super::args::globals::Globals;
 use super::connect::Session;
 use super::exit::{Exit, Failure, interrupted};
@@ -29,6 +30,7 @@ pub(super) async fn run(
     check(args)?;
     let destination = Destination::of(args, out)?;
     match args.format.of_documents() {
+        None if args.format == ExportFormat::Wacz => wacz::run(session, args, destination, globals, out).await,
         None => lines::run(session, args, destination, globals, out).await,
         Some(format) => documents::run(session, args, format, destination, globals, out).await,
     }
@@ -37,13 +39,19 @@ pub(super) async fn run(
 /// Rejects combinations of options that have no meaning.
 fn check(args: &ExportArgs) -> Result<(), Failure> {
     let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
-    let is_lines = args.format.of_documents().is_none();
+    let (is_lines, is_wacz) = (args.format == ExportFormat::Jsonl, args.format == ExportFormat::Wacz);
     match () {
-        () if is_lines && args.revision.is_some() => {
-            usage("--revision is for documents; JSON Lines have the whole history, or with --newest what is in force")
+        () if (is_lines || is_wacz) && args.revision.is_some() => usage(
+            "--revision is for documents; JSON Lines and WACZ have the whole history, or with --newest what is in force",
+        ),
+        () if !is_lines && !is_wacz && args.newest => {
+            usage("--newest is for JSON Lines and WACZ; documents always have what is in force")
         }
-        () if !is_lines && args.newest => usage("--newest is for JSON Lines; documents always have what is in force"),
+        () if is_wacz && args.originals => usage("--originals is for JSON Lines; a WACZ always has them"),
         () if !is_lines && args.originals => usage("--originals is for JSON Lines"),
+        () if is_wacz && (args.gzip || args.zstd) => {
+            usage("--gzip and --zstd are for JSON Lines; what is in a WACZ is compressed already")
+        }
         () if !is_lines && (args.gzip || args.zstd) => usage("--gzip and --zstd are for JSON Lines"),
         () if args.revision.is_some() && args.articles.len() != 1 => {
             usage("--revision is for one article; name exactly one")

@@ -312,14 +312,9 @@ fn archived_kind(header: &Header) -> Result<ArchivedKind, &'static str> {
 }
 
 fn read_block(kind: ArchivedKind, header: &Header, block: &RecordBlock) -> RecordContent {
-    let time = match header.field("warc-date").parse::<Timestamp>() {
-        Ok(time) => time,
-        Err(_) => {
-            return RecordContent::Broken(format!(
-                "its WARC-Date is not a valid time: {:?}",
-                header.field("warc-date")
-            ));
-        }
+    let Some(time) = date(header.field("warc-date")) else {
+        let reason = format!("its WARC-Date is not a valid time: {:?}", header.field("warc-date"));
+        return RecordContent::Broken(reason);
     };
     let url = header.address("warc-target-uri").to_owned();
     if let ArchivedKind::Revisit = kind {
@@ -329,7 +324,7 @@ fn read_block(kind: ArchivedKind, header: &Header, block: &RecordBlock) -> Recor
         let refers_to = header.address("warc-refers-to-target-uri");
         return RecordContent::Revisit(Revisit {
             refers_to_url: if refers_to.is_empty() { url.clone() } else { refers_to.to_owned() },
-            refers_to_time: header.field("warc-refers-to-date").parse().ok(),
+            refers_to_time: date(header.field("warc-refers-to-date")),
             url,
             time,
         });
@@ -348,6 +343,17 @@ fn read_block(kind: ArchivedKind, header: &Header, block: &RecordBlock) -> Recor
             last_modified: String::new(),
         }),
     }
+}
+
+/// The time in a field. WARC 1.1 allows a year, a month or a day alone (W3C-DTF), which then stands for its beginning.
+fn date(text: &str) -> Option<Timestamp> {
+    let rest = match text.len() {
+        4 => "-01-01T00:00:00Z",
+        7 => "-01T00:00:00Z",
+        10 => "T00:00:00Z",
+        _ => "",
+    };
+    format!("{text}{rest}").parse().ok()
 }
 
 /// Why a record does not contain the complete response; `None` if it does.

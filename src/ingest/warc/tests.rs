@@ -77,6 +77,25 @@ fn a_leap_second_keeps_its_order_and_is_valid_only_in_the_last_minute_of_a_day()
     assert!(at("2016-12-31T12:00:00+24:00").starts_with("its WARC-Date is not a valid time"));
 }
 
+/// W3C-DTF, as WARC 1.1 has it.
+#[test]
+fn a_date_without_a_time_of_day_is_its_beginning() {
+    for (stated, expected) in [
+        ("2025", "2025-01-01T00:00:00Z"),
+        ("2025-11", "2025-11-01T00:00:00Z"),
+        ("2025-11-08", "2025-11-08T00:00:00Z"),
+        ("2025-11-08T10:30Z", "2025-11-08T10:30:00Z"),
+    ] {
+        let text = String::from_utf8(response("http://q.example/a")).unwrap();
+        let RecordContent::Page(page) =
+            read(text.replace("2025-11-08T10:00:00.25Z", stated).as_bytes()).remove(0).found
+        else {
+            panic!("it is a page: {stated}")
+        };
+        assert_eq!(page.time.to_string(), expected);
+    }
+}
+
 #[test]
 fn a_response_without_a_page_is_told_from_one_that_is_no_page() {
     let found = |status: &str, kind: &str| {

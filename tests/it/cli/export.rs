@@ -27,7 +27,7 @@ use crate::faults::noise;
 use crate::{model, support};
 
 /// An archive filled by random writes.
-fn random(seed: u64) -> Cli {
+pub(super) fn random(seed: u64) -> Cli {
     let cli = Cli::new();
     let archive =
         support::open_directory(&cli.archive(), &Options::default(), &Arc::new(ManualClock::new(support::now())));
@@ -236,7 +236,7 @@ fn an_export_ends_quietly_when_its_reader_closes_the_pipe() {
 }
 
 /// An archive with this many articles of about a megabyte.
-fn large(articles: u64) -> Cli {
+pub(super) fn large(articles: u64) -> Cli {
     filled(articles, 900_000)
 }
 
@@ -473,7 +473,7 @@ fn a_dry_run_prints_json_on_request() {
     assert_eq!(told[0]["dryRun"], false);
 }
 
-fn end(mut running: Running) -> Done {
+pub(super) fn end(mut running: Running) -> Done {
     let (mut out, mut err) = (String::new(), String::new());
     running.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     running.0.stderr.take().unwrap().read_to_string(&mut err).unwrap();

@@ -37,6 +37,7 @@ mod tour;
 mod traces;
 mod upgrade;
 mod verify;
+mod wacz;
 mod watch;
 mod watching;
 mod web;

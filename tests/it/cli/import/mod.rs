@@ -3,7 +3,7 @@
 mod git;
 mod interrupted;
 mod lines;
-mod web_archive;
+pub(super) mod web_archive;
 
 use serde_json::{Value, json};
 

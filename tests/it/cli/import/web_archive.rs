@@ -13,7 +13,7 @@ fn record(kind: &str, url: &str, time: &str, more: &str, block: &str) -> String 
     )
 }
 
-fn page(url: &str, time: &str, headline: &str) -> String {
+pub(in crate::cli) fn page(url: &str, time: &str, headline: &str) -> String {
     let body = format!(
         "<!doctype html><html><head><title>{headline}</title></head><body><article><h1>{headline}</h1>\
          <p>The city closes the old bridge on Monday, and nobody can say for how long it will be.</p></article></body></html>"
