@@ -48,7 +48,7 @@ pub use self::stats::Stats;
 pub use self::tls::{Tls, TlsError, TlsFiles};
 use self::unread_responses::UnreadResponses;
 pub use crate::access::audit::{AuditLine, CODES_DENIED as AUDIT_CODES_DENIED, files as audit_files};
-pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE};
+pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE, PrivateFileError};
 use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;

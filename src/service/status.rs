@@ -189,7 +189,7 @@ impl Refusal {
             AccessError::Unknown(name) => {
                 Self::new(Code::NotFound, "PRINCIPAL_UNKNOWN", &error).with("principal", name.as_str())
             }
-            AccessError::Io { .. } | AccessError::Mode { .. } | AccessError::Rules { .. } => {
+            AccessError::File(_) | AccessError::Rules { .. } => {
                 // The path is the operator's.
                 tracing::error!(%error, "the rules could not be changed");
                 let message = "the rules cannot be read or changed; the server's log says why";

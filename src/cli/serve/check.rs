@@ -43,6 +43,7 @@ pub(super) fn run(globals: &Globals, settings: &Settings, out: &mut Output) -> R
         Ok(path) => {
             check(Directory::check(path).map_err(usage));
             check(access(settings, path));
+            check(server::Webhooks::check(path).map_err(usage));
         }
         Err(failure) => problems.push(failure.clone()),
     }
