@@ -10,6 +10,7 @@
 //! call needs, and on which source, is the service's to say.
 
 pub mod audit;
+mod call_rate;
 mod last_used;
 mod principal;
 mod rules;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
 use self::audit::Audit;
+pub use self::call_rate::{CallRate, TooManyCalls};
 use self::last_used::LastUsed;
 pub use self::principal::{Permission, Principal};
 use self::rules::RULES_BYTES_MAX;
