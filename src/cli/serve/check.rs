@@ -38,6 +38,7 @@ pub(super) fn run(globals: &Globals, settings: &Settings, out: &mut Output) -> R
         check(is_of_this_machine(address, "web-listen"));
     }
     check(pages::options(settings).map(drop));
+    check(pages::tls(settings).map(drop));
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone());
     match &path {
         Ok(path) => {
