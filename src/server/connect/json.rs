@@ -11,7 +11,7 @@ use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageD
 use tokio::sync::Semaphore;
 use tonic::Status;
 
-use super::FREE_BYTES;
+use super::SHORT_BYTES;
 use crate::service::status::Refusal;
 use crate::wire::request::RequestError;
 use crate::wire::{DESCRIPTOR, in_plain_words};
@@ -58,7 +58,7 @@ impl Converter {
         bytes: usize,
         convert: impl FnOnce() -> Result<Bytes, Status> + Send + 'static,
     ) -> Result<Bytes, Status> {
-        if bytes <= FREE_BYTES {
+        if bytes <= SHORT_BYTES {
             return convert();
         }
         // It is never closed.
