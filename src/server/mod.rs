@@ -40,6 +40,9 @@ use self::authentication::AuthenticationLayer;
 use self::calls::CountCallsLayer;
 pub(crate) use self::calls::MethodStats;
 use self::connect::ConnectLayer;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub use self::connect::conversions as connect_conversions;
 pub use self::connections::raise_descriptor_limit;
 use self::connections::{Connection, ConnectionLimits};
 use self::health::HealthHandler;

@@ -67,7 +67,7 @@ impl Converter {
     }
 }
 
-fn read(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
+pub(super) fn read(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
     // As many as commas and opening brackets, or fewer, if these are in texts.
     let values = json.iter().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count();
     if values > VALUES_MAX {
@@ -82,7 +82,7 @@ fn read(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
     Ok(message.encode_to_vec().into())
 }
 
-fn write(message: MessageDescriptor, proto: &[u8]) -> Result<Bytes, Status> {
+pub(super) fn write(message: MessageDescriptor, proto: &[u8]) -> Result<Bytes, Status> {
     let written = DynamicMessage::decode(message, proto).ok().and_then(|message| serde_json::to_vec(&message).ok());
     written.map(Bytes::from).ok_or_else(|| Refusal::internal().into())
 }

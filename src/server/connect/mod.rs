@@ -8,6 +8,8 @@
 //! A call is translated in front of all other layers, so that each rule and limit applies to it as to any other call.
 //! What is not a Connect request passes unchanged. Messages are not compressed. A client cannot send a stream.
 
+#[cfg(feature = "internals")]
+pub mod conversions;
 mod get;
 mod json;
 mod memory;

@@ -88,7 +88,7 @@ pub(super) fn envelope(flags: u8, message: &[u8]) -> Bytes {
 }
 
 /// The message in the body of a request for a stream, which has one envelope.
-fn only_message(mut body: Bytes) -> Result<Bytes, Status> {
+pub(super) fn only_message(mut body: Bytes) -> Result<Bytes, Status> {
     let malformed = |what: &str| Err(RequestError::Malformed(what.to_owned()).into());
     let Some((&[flags, a, b, c, d], _)) = body.split_first_chunk::<PREFIX_BYTES>() else {
         return malformed("the body has no message");
