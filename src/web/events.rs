@@ -174,8 +174,9 @@ async fn begin(site: Arc<Site>, headers: &HeaderMap, visit: &Visit, kind: Kind) 
     let open = site.options.stats.stream(streams_max).ok_or_else(Problem::busy)?;
     let archive = site.reads.archive();
     // What the browser has counts more than what its page had when it was loaded.
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let from = match last.or_else(|| visit.parameter("after")) {
+    let last =
+        headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes())).filter(|id| !id.is_empty());
+    let from = match last.as_deref().or_else(|| visit.parameter("after")) {
         None => archive.tail(),
         Some(position) => {
             let position: Position = position

@@ -47,10 +47,10 @@ impl Front {
         let (form, is_head) = (Form::of(request.uri().path()), request.method() == Method::HEAD);
         let mut response = match self.check(&request, peer) {
             Err(problem) => problem.response(),
-            Ok(()) => {
-                let _turn = self.site.budget.turn().await;
-                self.route(request, form).await
-            }
+            Ok(()) => match self.site.budget.turn(peer).await {
+                Err(problem) => problem.response(),
+                Ok(_turn) => self.route(request, form).await,
+            },
         };
         let route = response.extensions_mut().remove::<MatchedPath>();
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
