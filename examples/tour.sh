@@ -26,4 +26,7 @@ The archive is in $DATELINE_ARCHIVE. Try a time of your own:
   export DATELINE_ARCHIVE=$DATELINE_ARCHIVE
   target/release/dateline show $article --at "2026-05-20T12:00:00Z"
   target/release/dateline --help
+
+The article with its history, and what changed, in your browser:
+  target/release/dateline open $article
 NEXT

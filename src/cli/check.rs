@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::args::globals::Globals;
 use super::args::status::StatusArgs;
-use super::connect::{Access, Session, archive_directory, options, server_url};
+use super::connect::{Access, Session, options, server_url};
 use super::exit::{Exit, Failure};
+use super::folders::archive_directory;
 use super::output::Output;
 use super::status::size;
 use super::{count, style, times};

@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::globals::Globals;
 use super::backup::took;
-use super::connect;
 use super::count;
 use super::exit::{Exit, Failure, interrupted};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals::Signals;
 use super::waiting::{LockedBy, Waiting, locked_by};
+use super::{connect, folders};
 use crate::archive::recover::compact::{
     CompactError, CompactMode, CompactPhase, CompactProgress, Compacted, compact_directory,
 };
@@ -24,7 +24,7 @@ pub(super) async fn run(globals: &Globals, out: &mut Output) -> Result<(), Failu
     if connect::server_url(globals)?.is_some() {
         return Err(served());
     }
-    let path = connect::archive_directory(globals.archive.as_deref(), None)?;
+    let path = folders::archive_directory(globals.archive.as_deref(), None)?;
     let stopping = Signals::listen()?.token();
     let began = Clock::now();
     let mut progress = Progress::new(globals);

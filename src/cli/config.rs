@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::args::ConfigArgs;
 use super::args::globals::Globals;
-use super::connect::archive_directory;
 use super::exit::{Exit, Failure};
+use super::folders::archive_directory;
 use super::output::Output;
 use super::serve::defaults;
 use crate::config::Settings;

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcetera::{AppStrategy, AppStrategyArgs, choose_app_strategy};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -16,19 +15,21 @@ use url::Url;
 use super::args::globals::Globals;
 use super::credentials;
 use super::exit::{Exit, Failure, interrupted};
+use super::folders::archive_directory;
 use super::key::signer;
+use super::pages::Pages;
 use super::sharing::{Sharing, Successor};
 use super::signals::Signals;
 use super::status::size;
 use super::times;
 use super::waiting::{LockedBy, Waiting, locked_by};
 use crate::archive::{Archive, Directory, Holder, OpenArchiveError, OpenError, Options};
-use crate::capture::state_file::StateDir;
-use crate::client::{Client, ClientCertificate, ConnectOptions, Connection, Following, TrustedLog};
+use crate::client::{Client, ClientCertificate, ConnectOptions, Connection, Following, TrustedLog, is_on_this_machine};
 use crate::clock::SystemClock;
 use crate::config::Bytes;
 use crate::model::url_key::without_credentials;
 use crate::server;
+use crate::web;
 use crate::wire::pb;
 use crate::wire::pb::admin_service_client::AdminServiceClient;
 use crate::wire::pb::archive_service_client::ArchiveServiceClient;
@@ -95,6 +96,8 @@ pub(super) struct Session {
     sharing: Option<Sharing>,
     /// Set if this process uses the archive through another command, which may end before it.
     successor: Option<Arc<Successor>>,
+    /// Set while this process shows web pages of the archive that it has open.
+    pages: Option<Pages>,
 }
 
 impl Session {
@@ -113,9 +116,40 @@ impl Session {
     /// find a server. For commands that may take long. Does nothing if this process has no archive open in its directory.
     pub(super) fn share(&mut self, globals: &Globals) -> Result<(), Failure> {
         if let Some(archive) = self.embedded.as_ref().filter(|_| self.copying.is_none()) {
-            self.sharing = Sharing::start(archive, server_options(archive)?, globals.quiet);
+            let web_url = self.pages.as_ref().map(|pages| pages.url().clone());
+            let options = server::Options { web_url, ..server_options(archive)? };
+            self.sharing = Sharing::start(archive, options, globals.quiet);
         }
         Ok(())
+    }
+
+    /// Shows web pages of the archive to this machine, until the session is closed. Does nothing if a server has the
+    /// archive, which may have pages of its own.
+    pub(super) async fn show_pages(&mut self) -> Result<(), Failure> {
+        if let Some(archive) = &self.embedded {
+            let server::Options { access, signer, limits, .. } = server_options(archive)?;
+            let sources = web::Sources { archive: Arc::clone(archive), access, signer, limits };
+            self.pages = Some(Pages::show(sources).await?);
+        }
+        Ok(())
+    }
+
+    /// The pages that this process shows.
+    pub(super) fn pages(&self) -> Option<&Pages> {
+        self.pages.as_ref()
+    }
+
+    /// The address of the archive's web pages; `None` if nobody shows any to this machine.
+    pub(super) async fn web_url(&self) -> Option<Url> {
+        if let Some(pages) = &self.pages {
+            return Some(pages.url().clone());
+        }
+        let server = self.server.as_ref()?;
+        // It is shown in addition to what a command is for, which does without it.
+        let status = self.admin().get_status(pb::GetStatusRequest {}).await.ok()?.into_inner();
+        let url = Url::parse(&status.web_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let is_local = Url::parse(server).is_ok_and(|server| is_on_this_machine(&server));
+        (is_local || !is_on_this_machine(&url)).then_some(url)
     }
 
     /// Completes when a signal asks a command to stop that does not listen for signals itself. It does so only if a
@@ -173,7 +207,7 @@ impl Session {
 
     /// Closes an archive opened in this process and releases its lock, so that the next command can open it.
     pub(super) async fn close(self) {
-        drop(self.client);
+        drop((self.client, self.pages));
         let succeeded = self.successor.and_then(|successor| successor.take()).unzip();
         let (embedded, sharing) = (self.embedded.or(succeeded.0), self.sharing.or(succeeded.1));
         if let Some(sharing) = sharing {
@@ -200,7 +234,15 @@ impl Session {
             None => client,
             Some(token) => client.with_token(&token).map_err(|error| Failure::new(Exit::Usage, error))?,
         };
-        Ok(Self { client, embedded: None, server: Some(url.to_owned()), copying: None, sharing: None, successor: None })
+        Ok(Self {
+            client,
+            embedded: None,
+            server: Some(url.to_owned()),
+            copying: None,
+            sharing: None,
+            successor: None,
+            pages: None,
+        })
     }
 
     /// Opens an archive, or connects to the process that holds and serves it. Waits for any other process that holds it.
@@ -266,7 +308,8 @@ impl Session {
     /// A session on the socket of the archive in `path`, once the server there has reported the archive's `id`.
     async fn on_socket(path: &Path, client: Client, id: [u8; 16]) -> Result<Self, Option<Failure>> {
         let server = Some(format!("unix:{}", Directory::socket(path).display()));
-        let session = Self { client, embedded: None, server, copying: None, sharing: None, successor: None };
+        let session =
+            Self { client, embedded: None, server, copying: None, sharing: None, successor: None, pages: None };
         let reply = tokio::time::timeout(STATUS_TIMEOUT, session.admin().get_status(pb::GetStatusRequest {})).await;
         let Ok(Ok(status)) = reply else { return Err(None) };
         if status.into_inner().archive_id != id {
@@ -291,6 +334,7 @@ impl Session {
             copying,
             sharing: None,
             successor: None,
+            pages: None,
         })
     }
 }
@@ -492,60 +536,6 @@ fn check_server_url(url: &str) -> Result<(), Failure> {
         return Err(invalid("it names something on the server").hint(format!("give {server}")));
     }
     Ok(())
-}
-
-/// The archive's directory: from the flag, the environment, the configuration, or the platform.
-pub(super) fn archive_directory(flag: Option<&Path>, configured: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    if let Some(flag) = flag {
-        return Ok(flag.to_path_buf());
-    }
-    if let Some(path) = std::env::var_os("DATELINE_ARCHIVE").filter(|path| !path.is_empty()) {
-        return Ok(path.into());
-    }
-    if let Some(configured) = configured {
-        return Ok(configured);
-    }
-    let no_home = Failure::new(Exit::Usage, "there is no home directory to keep an archive in")
-        .hint("name a directory with --archive DIR, or in DATELINE_ARCHIVE");
-    platform_dirs().map(|dirs| dirs.data_dir()).ok_or(no_home)
-}
-
-/// The state directory of the platform, for what commands keep outside the archive.
-fn state_folder() -> Result<PathBuf, Failure> {
-    let no_home = Failure::new(Exit::Usage, "there is no home directory to keep state in")
-        .hint("name a directory with --state-dir DIR");
-    platform_dirs().map(|dirs| dirs.state_dir().unwrap_or_else(|| dirs.data_dir())).ok_or(no_home)
-}
-
-/// Rejects a `--state-dir` that is not a directory. Called before the archive is opened, since opening may create the
-/// archive.
-pub(super) fn check_state_dir(flag: Option<&Path>) -> Result<(), Failure> {
-    match flag {
-        Some(folder) if folder.exists() && !folder.is_dir() => {
-            Err(Failure::new(Exit::Usage, format!("--state-dir: {} is not a directory", folder.display())))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// The directory of a command's state files for this archive: that of `--state-dir`, or the command's own in the
-/// platform's state directory.
-pub(super) async fn state_dir(session: &Session, flag: Option<&Path>, command: &str) -> Result<StateDir, Failure> {
-    let folder = match flag {
-        Some(folder) => folder.to_owned(),
-        None => state_folder()?.join(command),
-    };
-    Ok(StateDir::of(session.client(), folder).await?)
-}
-
-/// The directories that the platform assigns to this program; `None` without a home directory.
-pub(super) fn platform_dirs() -> Option<impl AppStrategy> {
-    let names = AppStrategyArgs {
-        top_level_domain: "org".to_owned(),
-        author: "dateline".to_owned(),
-        app_name: "dateline".to_owned(),
-    };
-    choose_app_strategy(names).ok()
 }
 
 /// The options for an archive that a command opens itself. The free-space floor comes from the same environment

@@ -13,8 +13,8 @@ use etcetera::AppStrategy;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::connect::platform_dirs;
 use super::exit::{Exit, Failure};
+use super::folders::platform_dirs;
 use crate::capture::replace::replace_privately;
 use crate::client::is_safe_for_secrets;
 

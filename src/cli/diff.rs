@@ -4,11 +4,14 @@
 //! as wdiff does: `[-deleted-]{+inserted+}`. The marks are for readers, and a text that contains them is ambiguous;
 //! `--json` is always exact.
 
+use url::Url;
+
 use super::args::DiffArgs;
 use super::args::values::State;
 use super::connect::Session;
 use super::exit::Failure;
 use super::output::Output;
+use super::pages::address;
 use super::style::{self, Painter};
 use super::{count, words};
 use crate::capture::article_of_revision;
@@ -16,6 +19,7 @@ use crate::capture::export::{OriginalBytes, item, revision_at};
 use crate::client::{as_of, as_of_snapshot};
 use crate::export::html;
 use crate::model::unseen::{Sides, visible_change};
+use crate::web::paths::diff_of;
 use crate::wire::{instant, pb, timestamp_to_pb};
 
 pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) -> Result<(), Failure> {
@@ -41,7 +45,11 @@ pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) ->
     if !changed && !args.full {
         return Ok(());
     }
-    print(&diff, args.full, out)
+    let numbers = |revision: &pb::Revision| revision.number;
+    let (base, target) = (diff.base.as_ref().map(numbers), diff.target.as_ref().map_or(0, numbers));
+    let article = article_of_revision(diff.target.as_ref().map_or("", |target| &target.name));
+    let address = address(session, article, |name| diff_of(name, base, target)).await;
+    print(&diff, args.full, address, out)
 }
 
 /// Writes an HTML page with the full text of both states.
@@ -75,7 +83,7 @@ fn selector(state: State) -> pb::RevisionSelector {
     pb::RevisionSelector { selector: Some(selector) }
 }
 
-fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Result<(), Failure> {
+fn print(diff: &pb::DiffRevisionsResponse, full: bool, address: Option<Url>, out: &mut Output) -> Result<(), Failure> {
     let (painter, sides) = (out.painter(), sides(diff));
     let side = |revision: Option<&pb::Revision>| match revision {
         Some(revision) => {
@@ -88,6 +96,9 @@ fn print(diff: &pb::DiffRevisionsResponse, full: bool, out: &mut Output) -> Resu
     out.line(painter.paint(style::STRONG, &format!("--- {base}")))?;
     out.line(painter.paint(style::STRONG, &format!("+++ {target}")))?;
     out.line(painter.paint(style::FAINT, &words(diff.word_delta.unwrap_or_default())))?;
+    if let Some(address) = address {
+        out.line(painter.paint(style::FAINT, &format!("view {address}")))?;
+    }
     for change in &diff.field_changes {
         let label = painter.paint(style::NAME, &format!("{}:", change.field.replace('_', " ")));
         out.line("")?;

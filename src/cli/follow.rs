@@ -4,8 +4,9 @@ use tokio::sync::mpsc;
 
 use super::args::globals::Globals;
 use super::args::web::FollowArgs;
-use super::connect::{Session, state_dir};
+use super::connect::Session;
 use super::exit::{Failure, interrupted};
+use super::folders::state_dir;
 use super::output::Output;
 use super::report::Report;
 use super::signals::Signals;

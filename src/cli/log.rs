@@ -7,10 +7,12 @@ use super::exit::Failure;
 use super::expunge::headline;
 use super::missing::{missing, verb};
 use super::output::Output;
+use super::pages::address;
 use super::short_name::short;
 use super::{status, style, words};
 use crate::client::{as_of, as_of_snapshot};
 use crate::model::Timestamp;
+use crate::web::paths::history_of;
 use crate::wire::{instant, pb};
 
 const PAGE_SIZE: usize = 100;
@@ -47,8 +49,8 @@ pub(super) async fn run(session: &Session, args: &LogArgs, out: &mut Output) -> 
     Ok(())
 }
 
-/// Prints a line if the article is withdrawn, one if its page is missing, one for each former URL, and one if it has
-/// labels, and returns the point at which to list the revisions.
+/// Prints a line if the article is withdrawn, one if its page is missing, one for each former URL, one if it has labels,
+/// and one with the address of its history on the web, and returns the point at which to list the revisions.
 async fn print_state(
     session: &Session,
     name: &str,
@@ -75,6 +77,9 @@ async fn print_state(
     }
     if !article.labels.is_empty() {
         out.line(format_args!("labels {}", style::safe_line(&article.labels.join(", "))))?;
+    }
+    if let Some(address) = address(session, name, history_of).await {
+        out.line(format_args!("view {address}"))?;
     }
     Ok(as_of_snapshot(found.snapshot.as_ref(), args.as_of.at()))
 }

@@ -25,6 +25,7 @@ mod export;
 mod expunge;
 mod failures;
 mod field_names;
+mod folders;
 mod follow;
 mod import;
 mod key;
@@ -34,8 +35,10 @@ mod log;
 mod man;
 mod missing;
 mod move_url;
+mod open;
 mod outcomes;
 mod output;
+mod pages;
 mod progress;
 mod proof;
 mod reinstate;
@@ -65,8 +68,9 @@ use std::time::Duration;
 
 use self::args::globals::Globals;
 use self::args::{Arguments, Command, WriteArgs};
-use self::connect::{Access, Session, check_state_dir};
+use self::connect::{Access, Session};
 use self::exit::{Exit, Failure, interrupted};
+use self::folders::check_state_dir;
 use self::output::{Output, say, say_panics, tell};
 use crate::config::LogFormat;
 use crate::telemetry;
@@ -175,6 +179,7 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
             ("import", if args.dry_run { Access::Validate } else { Access::Create })
         }
         Command::Show(_) => ("show", Access::Existing),
+        Command::Open(_) => ("open", Access::Existing),
         Command::Log(_) => ("log", Access::Existing),
         Command::Diff(_) => ("diff", Access::Existing),
         Command::List(_) => ("list", Access::Existing),
@@ -226,6 +231,9 @@ async fn run(globals: &Globals, mut command: Command) -> Result<(), Failure> {
     };
     start_log(globals);
     let mut session = Session::open(globals, name, access).await?;
+    if matches!(command, Command::Open(_)) {
+        session.show_pages().await?;
+    }
     if command.may_take_long() {
         session.share(globals)?;
     }
@@ -257,6 +265,7 @@ async fn dispatch(session: &Session, command: Command, globals: &Globals, out: &
         Command::Follow(args) => follow::run(session, &args, globals, out).await,
         Command::Import(args) => import::run(session, &args, globals, out).await,
         Command::Show(args) => show::run(session, &args, out).await,
+        Command::Open(args) => open::run(session, &args, out).await,
         Command::Log(args) => log::run(session, &args, out).await,
         Command::Diff(args) => diff::run(session, &args, out).await,
         Command::List(args) => list::run(session, &args, out).await,

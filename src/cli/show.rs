@@ -4,6 +4,7 @@ use crate::capture::originals;
 use crate::client::{as_of, as_of_snapshot};
 use crate::wire::instant;
 use bytes::Bytes;
+use url::Url;
 
 use super::args::ShowArgs;
 use super::connect::Session;
@@ -11,10 +12,12 @@ use super::exit::{Exit, Failure};
 use super::expunge::headline;
 use super::missing::missing;
 use super::output::Output;
+use super::pages::address;
 use super::{log, status, style};
 use crate::cli::short_name::short;
 use crate::ingest::times::describe;
 use crate::model::{Precision, Timestamp};
+use crate::web::paths::{page_of, point_query, revision_of};
 use crate::wire::{self, pb};
 
 pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) -> Result<(), Failure> {
@@ -31,7 +34,12 @@ pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) ->
     let found = session.archive().get_article(request).await?.into_inner();
     let mut article = found.article.unwrap_or_default();
     let Some(number) = args.revision else {
-        return if out.json { out.message(&article) } else { print(&article, args.as_of.at(), true, out) };
+        if out.json {
+            return out.message(&article);
+        }
+        let (at, known_at) = (args.as_of.at(), args.as_of.known_at());
+        let address = address(session, &name, |name| page_of(name) + &point_query(at, known_at)).await;
+        return print(&article, at, true, address, out);
     };
     let request = pb::GetRevisionRequest {
         name: format!("{name}/revisions/{number}"),
@@ -45,7 +53,8 @@ pub(super) async fn run(session: &Session, args: &ShowArgs, out: &mut Output) ->
     }
     let in_force = article.revision.as_ref().map_or(0, |revision| revision.number) == revision.number;
     article.revision = Some(revision);
-    print(&article, args.as_of.at(), in_force, out)
+    let address = address(session, &name, |name| revision_of(name, number.get())).await;
+    print(&article, args.as_of.at(), in_force, address, out)
 }
 
 /// Writes the original that the content was extracted from.
@@ -83,8 +92,15 @@ async fn original(session: &Session, name: &str, args: &ShowArgs, out: &mut Outp
     }
 }
 
-/// Prints an article that was read at `at`. `in_force` says whether its revision is the one in force at that point.
-fn print(article: &pb::Article, at: Option<Timestamp>, in_force: bool, out: &mut Output) -> Result<(), Failure> {
+/// Prints an article that was read at `at`. `in_force` says whether its revision is the one in force at that point,
+/// `address` where its web page is.
+fn print(
+    article: &pb::Article,
+    at: Option<Timestamp>,
+    in_force: bool,
+    address: Option<Url>,
+    out: &mut Output,
+) -> Result<(), Failure> {
     let painter = out.painter();
     let revision = article.revision.clone().unwrap_or_default();
     let content = revision.content.clone().unwrap_or_default();
@@ -97,6 +113,9 @@ fn print(article: &pb::Article, at: Option<Timestamp>, in_force: bool, out: &mut
     }
     out.line("")?;
     facts(article, &revision, &content, at, in_force, out)?;
+    if let Some(address) = address {
+        fact("View", address.as_str(), out)?;
+    }
     let stub = article.state() == pb::ArticleState::Withdrawn && in_force && content.blocks.is_empty();
     if stub {
         let command = format!("dateline show {} --revision {}", short(&article.name), revision.number);
@@ -164,15 +183,19 @@ fn facts(
         ("Original", original),
         ("Words", (!content.blocks.is_empty()).then(|| revision.word_count.to_string())),
     ];
-    let painter = out.painter();
-    let indent = " ".repeat(11);
     for (label, value) in rows {
-        let Some(value) = value else { continue };
-        let label = painter.paint(style::FAINT, &style::pad(label, 11));
-        let wrapped = style::wrap(&value, &indent, &indent, out.width);
-        out.line(format_args!("{label}{}", wrapped.strip_prefix(&indent).unwrap_or(&wrapped)))?;
+        if let Some(value) = value {
+            fact(label, &value, out)?;
+        }
     }
     Ok(())
+}
+
+/// Prints an attribute.
+fn fact(label: &str, value: &str, out: &mut Output) -> Result<(), Failure> {
+    let (label, indent) = (out.painter().paint(style::FAINT, &style::pad(label, 11)), " ".repeat(11));
+    let wrapped = style::wrap(value, &indent, &indent, out.width);
+    out.line(format_args!("{label}{}", wrapped.strip_prefix(&indent).unwrap_or(&wrapped)))
 }
 
 /// Formats a claimed time at its stated precision, with the words that it was read from.

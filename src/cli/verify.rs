@@ -13,6 +13,7 @@ use super::args::globals::Globals;
 use super::args::verify::VerifyArgs;
 use super::connect::{self, Copying, Session};
 use super::exit::{Exit, Failure, interrupted};
+use super::folders;
 use super::output::Output;
 use super::progress::Progress;
 use super::waiting::{LockedBy, Waiting, locked_by};
@@ -34,7 +35,7 @@ pub(super) async fn run(globals: &Globals, args: &VerifyArgs, out: &mut Output) 
         Some(_) if args.rebuild => return Err(served()),
         Some(url) => verification.on_server(&Session::remote(&url, globals).await?).await?,
         None => {
-            let path = connect::archive_directory(globals.archive.as_deref(), None)?;
+            let path = folders::archive_directory(globals.archive.as_deref(), None)?;
             let copying = globals.read_only.then(|| Copying::new(globals)).transpose()?;
             verification.offline(&path, copying.as_ref(), Waiting::new(globals)).await?;
         }

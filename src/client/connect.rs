@@ -112,17 +112,22 @@ fn socket_path(url: &str) -> Option<PathBuf> {
 /// Whether what is sent to a URL stays unread by others on its way: it is encrypted, or does not leave this machine.
 pub fn is_safe_for_secrets(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
-    let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
     match url.scheme() {
-        "https" | "unix" => true,
-        "http" => match url.host() {
-            // RFC 6761, section 6.3.
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(ip)) => is_loopback(ip.into()),
-            Some(Host::Ipv6(ip)) => is_loopback(ip.into()),
-            None => false,
-        },
+        "https" => true,
+        "http" | "unix" => is_on_this_machine(&url),
         _ => false,
+    }
+}
+
+/// Whether a URL leads to this machine: to a Unix socket, or to an address of loopback.
+pub fn is_on_this_machine(url: &Url) -> bool {
+    let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
+    match url.host() {
+        // RFC 6761, section 6.3.
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => is_loopback(ip.into()),
+        Some(Host::Ipv6(ip)) => is_loopback(ip.into()),
+        None => url.scheme() == "unix",
     }
 }
 

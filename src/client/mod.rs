@@ -23,7 +23,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-pub use self::connect::{ClientCertificate, ConnectOptions, is_safe_for_secrets};
+pub use self::connect::{ClientCertificate, ConnectOptions, is_on_this_machine, is_safe_for_secrets};
 pub use self::follow::{Followed, Following};
 pub use self::points::{as_of, as_of_snapshot};
 pub use self::trusted_log::{TrustError, TrustedLog};

@@ -34,6 +34,7 @@ use tower::service_fn;
 use tower_http::cors::CorsLayer;
 use tracing::Span;
 use tracing::field::Empty;
+use url::Url;
 
 use self::admission::AdmissionLayer;
 use self::authentication::AuthenticationLayer;
@@ -112,6 +113,8 @@ pub struct Options {
     pub webhooks: Option<Arc<Webhooks>>,
     /// Where to count connections, calls and subscribers; calls are then logged, too. Default: nowhere.
     pub stats: Option<Arc<Stats>>,
+    /// Where the process shows web pages, for the status. Default: nowhere.
+    pub web_url: Option<Url>,
     /// The origins whose web pages may call the server. Default: none.
     pub allow_origin: Vec<http::HeaderValue>,
     /// Makes the span of a call a part of the trace that its headers name. Default: calls are parts of no trace.
@@ -140,6 +143,7 @@ impl Default for Options {
             access: None,
             webhooks: None,
             stats: None,
+            web_url: None,
             allow_origin: Vec::new(),
             continue_trace: None,
         }
@@ -374,6 +378,7 @@ fn context(archive: Arc<Archive>, options: &Options, weakenings: Arc<[pb::Weaken
         signer: options.signer.clone(),
         access: options.access.clone(),
         webhooks: options.webhooks.clone(),
+        web_url: options.web_url.clone(),
         weakenings,
     }
 }

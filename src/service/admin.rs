@@ -112,6 +112,7 @@ impl AdminService for AdminHandler {
             weakenings: self.context.weakenings.iter().map(|weakening| i32::from(*weakening)).collect(),
             webhook_count: webhooks.active + webhooks.stopped,
             stopped_webhook_count: webhooks.stopped,
+            web_url: self.context.web_url.as_ref().map(ToString::to_string).unwrap_or_default(),
         };
         if is_administrator {
             return Ok(Response::new(status));
@@ -124,6 +125,7 @@ impl AdminService for AdminHandler {
             snapshot: status.snapshot,
             storage_state: status.storage_state,
             limits: status.limits,
+            web_url: status.web_url,
             ..pb::GetStatusResponse::default()
         }))
     }

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 pub use access::AccessHandler;
 pub use admin::AdminHandler;
@@ -78,6 +79,8 @@ pub struct Context {
     pub access: Option<Arc<Access>>,
     /// The webhooks; `None` if nobody sends to them.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// Where the process shows web pages, for its status; `None` if it shows none.
+    pub web_url: Option<Url>,
     /// What the server leaves open to others, for its status.
     pub weakenings: Arc<[pb::Weakening]>,
 }
@@ -107,6 +110,7 @@ impl Context {
             signer: None,
             access: None,
             webhooks: None,
+            web_url: None,
             weakenings: Arc::default(),
         }
     }

@@ -28,6 +28,7 @@ mod front;
 mod log;
 mod memento;
 mod pages;
+pub mod paths;
 mod problem;
 mod rates;
 mod reads;
@@ -156,7 +157,7 @@ impl Server {
             hosts: hosts(is_loopback, options.url.as_ref()),
             events: EventPages::default(),
             activity: SharedActivity::default(),
-            reads: Reads::new(sources, &options),
+            reads: Reads::new(sources, &options, origin.clone()),
             budget: Budget::default(),
             rates: Rates::new(options.requests_per_second_max),
             origin,

@@ -6,6 +6,7 @@ use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status};
+use url::Url;
 
 use super::problem::Problem;
 use super::{Options, Sources};
@@ -39,7 +40,7 @@ macro_rules! read {
 type Read<T> = Result<T, Problem>;
 
 impl Reads {
-    pub(super) fn new(sources: Sources, options: &Options) -> Self {
+    pub(super) fn new(sources: Sources, options: &Options, origin: Url) -> Self {
         let Sources { archive, access, signer, limits } = sources;
         let context = Context {
             archive,
@@ -52,6 +53,7 @@ impl Reads {
             access,
             // Pages change nothing.
             webhooks: None,
+            web_url: Some(origin),
             weakenings: Arc::default(),
         };
         Self {

@@ -8,7 +8,7 @@ use super::problem::Problem;
 pub(super) use crate::export::html::parts::{Link, Runs, Side, Text, Tongue, When, named as text};
 use crate::model::diff::{Span, SpanKind};
 use crate::model::unseen::Sides;
-use crate::model::{ArticleName, Content, Limits, SourceId};
+use crate::model::{Content, Limits};
 use crate::wire::{self, instant, pb};
 
 /// A text from elsewhere; `None` if it is empty.
@@ -99,23 +99,6 @@ pub(super) fn parts(changed: impl Iterator<Item = pb::ContentPart>) -> String {
 /// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
-}
-
-/// The path of an article's page, from which those of its other pages continue.
-pub(super) fn path_of(name: &ArticleName) -> String {
-    format!("/a/{}/{}", name.source.as_str(), name.article.as_str())
-}
-
-/// The path of an article's page itself. A slash keeps an id from being taken for the address of JSON.
-pub(super) fn page_of(name: &ArticleName) -> String {
-    let path = path_of(name);
-    if path.ends_with(".json") { format!("{path}/") } else { path }
-}
-
-/// The path of a source's page. A slash keeps an id from being taken for the address of JSON.
-pub(super) fn path_of_source(id: &SourceId) -> String {
-    let slash = if id.as_str().ends_with(".json") { "/" } else { "" };
-    format!("/s/{}{slash}", id.as_str())
 }
 
 /// Why a text was destroyed, in words.

@@ -12,8 +12,8 @@ use axum::extract::{Path, State};
 use http::{HeaderValue, Response};
 
 use super::log::between;
+use super::paths::page_of;
 use super::problem::Problem;
-use super::shown::page_of;
 use super::visit::Visit;
 use super::{Site, respond};
 use crate::access::Permission;

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
 use super::Site;
+use super::paths::point_query;
 use super::problem::Problem;
 use crate::archive::Archive;
 use crate::model::Timestamp;
@@ -143,11 +144,7 @@ impl Point {
 
     /// The query that names the point: empty, or from its question mark on.
     pub(super) fn query(&self) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        let given = [("at", self.at), ("known_at", self.known_at)];
-        query.extend_pairs(given.into_iter().filter_map(|(name, time)| Some((name, time?.to_string()))));
-        let query = query.finish();
-        if query.is_empty() { query } else { format!("?{query}") }
+        point_query(self.at, self.known_at)
     }
 }
 

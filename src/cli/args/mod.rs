@@ -113,14 +113,17 @@ impl Command {
     /// Whether it may take long. Such a command listens for signals itself, and shares an archive that it has open with
     /// other commands.
     pub(in crate::cli) fn may_take_long(&self) -> bool {
-        matches!(self, Self::Follow(_) | Self::Import(_) | Self::Export(_) | Self::Watch(_) | Self::Backup(_))
-            || matches!(self, Self::Add(args) if args.documents.iter().any(|document| is_address(document)))
+        matches!(
+            self,
+            Self::Follow(_) | Self::Import(_) | Self::Export(_) | Self::Watch(_) | Self::Backup(_) | Self::Open(_)
+        ) || matches!(self, Self::Add(args) if args.documents.iter().any(|document| is_address(document)))
     }
 
     /// Whether it writes to an archive.
     pub(in crate::cli) fn writes(&self) -> bool {
         match self {
             Self::Show(_)
+            | Self::Open(_)
             | Self::Log(_)
             | Self::Diff(_)
             | Self::List(_)
@@ -172,6 +175,12 @@ pub(in crate::cli) enum Command {
     Import(Box<ImportArgs>),
     /// Show what an article says, or said at a given time
     Show(ShowArgs),
+    /// Open the web page of an article in the browser
+    #[command(mut_args(|arg| match arg.get_id().as_str() {
+        "at" | "known_at" | "revision" => arg.requires("article"),
+        _ => arg,
+    }))]
+    Open(OpenArgs),
     /// List the revisions of an article
     Log(LogArgs),
     /// Show what changed between two states of an article, word by word
@@ -336,6 +345,22 @@ pub(in crate::cli) struct ShowArgs {
     /// Write the bytes of the kept original, and nothing else
     #[arg(long, conflicts_with = "json")]
     pub(in crate::cli) original: bool,
+}
+
+/// The arguments of `open`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct OpenArgs {
+    /// The article to open [default: the newest changes]
+    #[arg(value_name = "ARTICLE")]
+    pub(in crate::cli) article: Option<ArticleRef>,
+    #[command(flatten)]
+    pub(in crate::cli) as_of: AsOfArgs,
+    /// Open the permalink of this revision
+    #[arg(long, short, value_name = "N", value_parser = revision_number, conflicts_with_all = ["at", "known_at"])]
+    pub(in crate::cli) revision: Option<RevisionNumber>,
+    /// Print the address, and start no browser
+    #[arg(long)]
+    pub(in crate::cli) print: bool,
 }
 
 /// The arguments of `log`.

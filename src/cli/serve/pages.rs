@@ -74,11 +74,11 @@ pub(super) async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpList
     })
 }
 
-/// Shows pages on `listener`, if there is one, and logs what they show. Does not return.
+/// Shows pages on `listener`, if there is one, logs what they show, and has the server say where. Does not return.
 pub(super) fn show(
     listener: Option<TcpListener>,
     archive: &Arc<Archive>,
-    options: &server::Options,
+    options: &mut server::Options,
     web_options: web::Options,
 ) -> Result<impl Future<Output = Infallible> + use<>, Failure> {
     let sources = web::Sources {
@@ -92,6 +92,7 @@ pub(super) fn show(
     let pages = pages.map_err(|error: io::Error| Failure::new(Exit::Failed, format!("--web-listen: {error}")))?;
     if let Some((pages, _)) = &pages {
         tracing::info!(url = %pages.url(), visitors_see = pages.visibility(), "showing pages");
+        options.web_url = Some(pages.url().clone());
     }
     Ok(async move {
         if let Some((pages, threads)) = pages {

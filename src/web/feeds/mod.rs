@@ -23,8 +23,9 @@ use url::form_urlencoded;
 
 use self::items::Item;
 use super::Site;
+use super::paths::{page_of, path_of, path_of_source};
 use super::problem::Problem;
-use super::shown::{page_of, path_of, path_of_source, text};
+use super::shown::text;
 use super::visit::{Form, Visit};
 use crate::access::Permission;
 use crate::model::{ArticleFilter, ArticleName, ChangeKinds, FeedQuery, SourceId, Timestamp};

@@ -25,8 +25,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 pub(super) use self::address::Original;
 use self::address::{Format, Wanted};
+use super::paths::path_of;
 use super::problem::Problem;
-use super::shown::path_of;
 use super::visit::Visit;
 use super::{Site, pages, respond};
 use crate::access::Permission;

@@ -11,9 +11,10 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::super::Site;
+use super::super::paths::path_of;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{count, path_of};
+use super::super::shown::count;
 use super::super::visit::{Form, Visit};
 use super::heading::{Heading, Note, Tab};
 use super::history::known_with;

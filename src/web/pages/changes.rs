@@ -13,9 +13,10 @@ use http::Response;
 
 use super::super::Site;
 use super::super::log::between;
+use super::super::paths::{page_of, path_of, path_of_source};
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Delta, When, page_of, parts, path_of, path_of_source, some_text, text, when};
+use super::super::shown::{Delta, When, parts, some_text, text, when};
 use super::super::visit::Visit;
 use super::Frame;
 use crate::access::Permission;

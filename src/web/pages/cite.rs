@@ -11,9 +11,9 @@ use http::Response;
 use serde_json::json;
 
 use super::super::Site;
+use super::super::paths::revision_of;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::path_of;
 use super::super::visit::{Form, Visit};
 use super::{article_name, revision, revision_number};
 use crate::model::{ArticleName, ClaimedTime, RevisionNumber, Timestamp};
@@ -57,7 +57,7 @@ impl Citation {
             url,
             language: content.language,
             observed: instant(revision.observe_time.as_ref()).ok_or_else(Problem::internal)?,
-            permalink: site.address(&format!("{}/r/{number}", path_of(name))),
+            permalink: site.address(&revision_of(name, number.get())),
             number,
             digest: super::super::shown::hex(&revision.content_digest),
         })

@@ -8,9 +8,10 @@ use axum::extract::{Path, State};
 use http::Response;
 
 use super::super::Site;
+use super::super::paths::diff_of;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Delta, Runs, Side, When, field_runs, path_of, runs, text, when};
+use super::super::shown::{Delta, Runs, Side, When, field_runs, runs, text, when};
 use super::super::visit::{Form, Visit};
 use super::heading::{Heading, Note, Tab};
 use super::history::known_with;
@@ -111,23 +112,22 @@ pub(super) async fn select(
     let name = article_name(&source, &article)?;
     let (a, b) = (visit.number::<u32>("a")?, visit.number::<u32>("b")?);
     let end = if visit.form == Form::Json { ".json" } else { "" };
-    let range = match (a, b) {
-        (Some(a), Some(b)) => format!("{}..{}", a.min(b), a.max(b)),
-        (Some(only), None) | (None, Some(only)) => format!("..{only}"),
+    let path = match (a, b) {
+        (Some(a), Some(b)) => diff_of(&name, Some(a.min(b)), a.max(b)),
+        (Some(only), None) | (None, Some(only)) => diff_of(&name, None, only),
         (None, None) => {
             let request = pb::DiffRevisionsRequest { name: name.to_string(), ..pb::DiffRevisionsRequest::default() };
             let newest = site.reads.diff(&visit.caller, request).await?;
-            range_of(&newest)
+            path_of_diff(&name, &newest)
         }
     };
-    Ok(respond::redirect(&format!("{}/diff/{range}{end}", path_of(&name))))
+    Ok(respond::redirect(&format!("{path}{end}")))
 }
 
-/// The range in the address of a comparison.
-fn range_of(diff: &pb::DiffRevisionsResponse) -> String {
-    let number = |revision: &pb::Revision| revision.number.to_string();
-    let base = diff.base.as_ref().map(number).unwrap_or_default();
-    format!("{base}..{}", diff.target.as_ref().map(number).unwrap_or_default())
+/// The path of a comparison that was made.
+fn path_of_diff(name: &ArticleName, diff: &pb::DiffRevisionsResponse) -> String {
+    let number = |revision: &pb::Revision| revision.number;
+    diff_of(name, diff.base.as_ref().map(number), diff.target.as_ref().map_or(0, number))
 }
 
 /// The two revisions in the range of a path: `2..3`, or `..3` for what was in force before 3.
@@ -160,7 +160,7 @@ pub(super) async fn show(
         min_next_seq: 0,
     };
     let article = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
-    let path = format!("{}/diff/{}", path_of(&name), range_of(&diff));
+    let path = path_of_diff(&name, &diff);
     let layout = if visit.parameter("view") == Some("side") { Layout::Side } else { Layout::Inline };
     let response = respond::page(&visit, diff, |diff| Ok(DiffPage::new(&name, &article, diff, &path, layout)))?;
     Ok(respond::with_canonical(&site, response, &path))

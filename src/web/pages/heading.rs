@@ -1,6 +1,7 @@
 //! What the pages of one article have in common: its name, its headline, its state, and the way to the other pages.
 
-use super::super::shown::{Tongue, When, page_of, path_of, path_of_source, some_text, text, when};
+use super::super::paths::{page_of, path_of, path_of_source};
+use super::super::shown::{Tongue, When, some_text, text, when};
 use crate::model::ArticleName;
 use crate::wire::pb;
 

@@ -9,6 +9,7 @@ use http::Response;
 use url::form_urlencoded;
 
 use super::super::Site;
+use super::super::paths::history_of;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Delta, When, parts, size, text, when};
@@ -69,7 +70,7 @@ pub(super) async fn show(
         min_next_seq: 0,
     };
     let found = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
-    let path = format!("{}/history", super::super::shown::path_of(&name));
+    let path = history_of(&name);
     let response = respond::page(&visit, listed, |listed| {
         let heading = Heading::new(&name, &found, Tab::History);
         Ok(HistoryPage::new(heading, &path, &listed))

@@ -7,9 +7,9 @@ use axum::extract::State;
 use http::Response;
 
 use super::super::Site;
+use super::super::paths::page_of;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::page_of;
 use super::super::visit::{Form, Visit};
 use crate::model::ArticleName;
 

@@ -8,10 +8,11 @@ use axum::extract::{Path, State};
 use http::{Response, StatusCode};
 
 use super::super::Site;
+use super::super::paths::revision_of;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{
-    Delta, Link, Text, Tongue, When, content, count, exactly, grouped, hex, parts, path_of, size, some_text, text,
+    Delta, Link, Text, Tongue, When, content, count, exactly, grouped, hex, parts, size, some_text, text,
 };
 use super::super::visit::{Form, Visit};
 use super::article::{Claims, Tombstone};
@@ -80,7 +81,7 @@ pub(super) async fn select(
         }
     };
     let end = if visit.form == Form::Json { ".json" } else { "" };
-    Ok(respond::redirect(&format!("{}/r/{number}{end}", path_of(&name))))
+    Ok(respond::redirect(&format!("{}{end}", revision_of(&name, number))))
 }
 
 pub(super) async fn show(
@@ -100,7 +101,7 @@ pub(in crate::web) async fn page(
 ) -> Result<Response<Body>, Problem> {
     let (found, article) = read(site, visit, name, number).await?;
     let is_expunged = found.revision.as_ref().is_some_and(|revision| revision.expunged.is_some());
-    let path = format!("{}/r/{number}", path_of(name));
+    let path = revision_of(name, number.get());
     let mut response = respond::page(visit, found, |found| {
         let revision = found.revision.unwrap_or_default();
         RevisionPage::new(site, name, &article, &revision)

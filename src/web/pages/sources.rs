@@ -10,9 +10,10 @@ use url::form_urlencoded;
 
 use super::super::Site;
 use super::super::activity::Spark;
+use super::super::paths::{history_of, page_of, path_of_source};
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Tongue, When, grouped, page_of, path_of, path_of_source, text, when};
+use super::super::shown::{Tongue, When, grouped, text, when};
 use super::super::visit::Visit;
 use super::Frame;
 use crate::archive::read::activity::Activity;
@@ -86,7 +87,7 @@ impl ArticleRow {
         let revision = article.revision.clone().unwrap_or_default();
         let content = revision.content.unwrap_or_default();
         Some(Self {
-            history: format!("{}/history", path_of(&name)),
+            history: history_of(&name),
             path: page_of(&name),
             headline: if revision.expunged.is_some() { "Expunged".to_owned() } else { text(&content.headline) },
             tongue: Tongue::of(&content.language),

@@ -18,6 +18,7 @@ mod import;
 mod killed;
 mod label;
 mod move_url;
+mod open;
 mod piped;
 mod places;
 mod proof;

@@ -1,7 +1,7 @@
-//! A running `watch`, whose lines are read as they come.
+//! A running command, such as `watch`, whose lines are read as they come.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{Cli, Running};
 /// Longer than anything here takes; what has not arrived by then will not arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running `watch` and its output.
+/// A running command and its output.
 pub(super) struct Watching {
     process: Running,
     out: Receiver<String>,
@@ -26,8 +26,14 @@ pub(super) struct Ended {
 }
 
 impl Watching {
+    /// Starts `watch`.
     pub(super) fn start(cli: &Cli, args: &[&str]) -> Self {
-        let mut child = cli.command(&[&["watch"], args].concat()).stdin(Stdio::null()).spawn().unwrap();
+        Self::of(&mut cli.command(&[&["watch"], args].concat()))
+    }
+
+    /// Starts a command.
+    pub(super) fn of(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
         let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
         Self { process: Running(child), out, err }
     }
