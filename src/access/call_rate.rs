@@ -21,7 +21,7 @@ pub struct TooManyCalls {
 }
 
 impl CallRate {
-    /// Counts a call of a principal that may now make so many in a second, or any number of them.
+    /// Counts a call of a principal that may now make at most this many in a second, or any number.
     pub fn count(&mut self, calls_per_second_max: Option<u32>) -> Result<(), TooManyCalls> {
         let max = calls_per_second_max.and_then(NonZeroU32::new);
         if self.0.as_ref().map(|(max, _)| *max) != max {

@@ -292,9 +292,9 @@ def flood(link, piece, seconds, answers=True):
     stop = threading.Event()
 
     def drain():
-        link.settimeout(0.5)
         while not stop.is_set():
             try:
+                link.settimeout(0.5)
                 if not link.recv(1 << 16):
                     return
             except TimeoutError:
@@ -378,6 +378,25 @@ def pages_slow_readers():
             links.append(link)
         time.sleep(8)
         server.figure(f"{len(links)} clients that read nothing of 9,050 responses")
+        for link in links:
+            link.close()
+
+
+@check
+def pages_unread_pages():
+    """A thousand clients that each ask for one long page and do not read it: what waits for them is counted and bounded"""
+    with Attack(more_mib=250) as server:
+        for number in range(2):                # every word is another one, so that the page of what changed is long
+            server.publish("long", "".join(f"<{number}{word}> " for word in range(80_000)))
+        path = "/a/press/long/diff/1..2"
+        size, links = len(server.get(path)[2]), []
+        for _ in range(1_000):
+            link = server.connect()
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            link.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+            links.append(link)
+        time.sleep(10)
+        server.figure(f"1,000 clients that do not read a page of {size / (1 << 20):.1f} MiB")
         for link in links:
             link.close()
 
@@ -544,7 +563,7 @@ def pages_methods_and_hosts():
 
 @check
 def pages_events():
-    """Streams with positions that are none, and a thousand streams that are open at once"""
+    """Streams from positions of no log, and a thousand streams that are open at once"""
     with Attack() as server:
         newest = server.call("/dateline.v1.AdminService/GetStatus", {})["snapshot"]["nextSeq"]
         for value in ("x", "-1", "0", "99999999999999999999", "0-" + "00" * 16, f"{newest}-" + "ff" * 16, "1-" + "0" * 5000, "%00", "1-zz", "١"):
