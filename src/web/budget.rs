@@ -1,9 +1,6 @@
-//! What all requests together may use: the pages that are made at once, and the memory of responses until their clients
-//! have read them.
+//! The memory of responses until their clients have read them.
 //!
-//! A page is in memory while it is made, and its response until it is read. Neither may grow with the number of clients, and
-//! one client must not take what is there for all: a peer may have half of the memory of responses, and others wait for a
-//! bounded number of its pages.
+//! It may not grow with the number of clients, and one client must not take what is there for all: a peer may have half of it.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -13,58 +10,36 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use http::Response;
 use hyper::body::{Body as _, Bytes, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
 use crate::service::{PeerPlace, PerPeer};
 
 /// The memory of responses in KiB: 128 MiB.
 const MEMORY_KIB: u32 = 128 << 10;
-/// The pages that are made at once. Others wait for their turn, in order. A long one takes some MiB meanwhile.
-const PAGES_MAX: usize = 32;
-/// The pages of one peer that are made or wait for their turn.
-const PAGES_PER_PEER_MAX: usize = 256;
 /// The bytes of a response that the transport takes at once. It keeps them until the client has read them, and does not
 /// count them.
 const PIECE_BYTES: usize = 32 << 10;
 
 /// Counts what is in use.
 pub(super) struct Budget {
-    pages: Semaphore,
-    asking: PerPeer,
     memory: Arc<Semaphore>,
-    reading: PerPeer,
-}
-
-/// The turn to make a page, until it is dropped.
-pub(super) struct Turn<'a> {
-    _page: SemaphorePermit<'a>,
-    _place: PeerPlace,
+    peers: PerPeer,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        let (pages, memory) = (Semaphore::new(PAGES_MAX), Arc::new(Semaphore::new(MEMORY_KIB as usize)));
-        Self { pages, asking: PerPeer::default(), memory, reading: PerPeer::default() }
+        Self { memory: Arc::new(Semaphore::new(MEMORY_KIB as usize)), peers: PerPeer::default() }
     }
 }
 
 impl Budget {
-    /// Waits for the turn to make a page. Fails if too many pages of the peer wait already.
-    pub(super) async fn turn(&self, peer: IpAddr) -> Result<Turn<'_>, Problem> {
-        let place = self.asking.take(peer, PAGES_PER_PEER_MAX).ok_or_else(Problem::busy)?;
-        // It is never closed.
-        let page = self.pages.acquire().await.map_err(|_| Problem::internal())?;
-        Ok(Turn { _page: page, _place: place })
-    }
-
     /// The same response, which counts until it is dropped. Streams have limits of their own.
     pub(super) fn counted(&self, response: Response<Body>, peer: IpAddr) -> Result<Response<Body>, Problem> {
         let bytes = response.body().size_hint().exact().filter(|bytes| *bytes > 0);
         let Some(bytes) = bytes else { return Ok(response) };
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB / 2);
-        let peer_place =
-            self.reading.take_many(peer, kib as usize, MEMORY_KIB as usize / 2).ok_or_else(Problem::busy)?;
+        let peer_place = self.peers.take_many(peer, kib as usize, MEMORY_KIB as usize / 2).ok_or_else(Problem::busy)?;
         let memory = Arc::clone(&self.memory).try_acquire_many_owned(kib).map_err(|_| Problem::busy())?;
         let places = (memory, peer_place);
         Ok(response.map(|body| Body::new(CountedBody { body, rest: Bytes::new(), _places: places })))
@@ -116,24 +91,6 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-
-    /// Otherwise one peer could have the others wait for all that it asks for.
-    #[tokio::test]
-    async fn a_peer_has_only_so_many_pages_made_or_waiting() {
-        let budget = Budget::default();
-        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let mut turns = futures_util::future::join_all((0..PAGES_MAX).map(|_| budget.turn(one))).await;
-        let mut waiting: Vec<_> = (PAGES_MAX..PAGES_PER_PEER_MAX).map(|_| Box::pin(budget.turn(one))).collect();
-        for turn in &mut waiting {
-            assert!(futures_util::poll!(turn).is_pending());
-        }
-        assert!(budget.turn(one).await.is_err());
-        let mut others = Box::pin(budget.turn(other));
-        assert!(futures_util::poll!(&mut others).is_pending(), "it waits for those that came first");
-        drop(waiting);
-        turns.clear();
-        assert!(others.await.is_ok() && budget.turn(one).await.is_ok());
-    }
 
     /// The transport keeps a frame that its client does not read after the body has ended, and nothing counted it then.
     #[tokio::test]

@@ -47,7 +47,7 @@ impl Front {
         let (form, is_head) = (Form::of(request.uri().path()), request.method() == Method::HEAD);
         let mut response = match self.check(&request, peer) {
             Err(problem) => problem.response(),
-            Ok(()) => match self.site.budget.turn(peer).await {
+            Ok(()) => match self.site.turns.wait(peer).await {
                 Err(problem) => problem.response(),
                 Ok(_turn) => self.route(request, form).await,
             },

@@ -36,6 +36,7 @@ mod respond;
 mod shown;
 mod sitemap;
 mod stats;
+mod turns;
 mod visit;
 mod visitors;
 
@@ -54,6 +55,7 @@ use self::events::EventPages;
 use self::rates::Rates;
 use self::reads::Reads;
 pub use self::stats::Stats;
+use self::turns::Turns;
 use self::visitors::Visitors;
 use crate::access::Access;
 use crate::archive::Archive;
@@ -136,6 +138,7 @@ struct Site {
     visitors: Visitors,
     events: EventPages,
     activity: SharedActivity,
+    turns: Turns,
     budget: Budget,
     rates: Rates,
     options: Options,
@@ -158,6 +161,7 @@ impl Server {
             events: EventPages::default(),
             activity: SharedActivity::default(),
             reads: Reads::new(sources, &options, origin.clone()),
+            turns: Turns::default(),
             budget: Budget::default(),
             rates: Rates::new(options.requests_per_second_max),
             origin,
