@@ -163,6 +163,11 @@ consistency *ARGS: release _outside
 hostile *ARGS: release _outside
     {{ python }} tests/outside/hostile.py --binary target/release/dateline --proto proto --dir "$PWD/target/hostile-$(date +%s)" {{ ARGS }}
 
+# Attack the web pages, Connect and webhooks; `just hostile-http --list` names the checks
+[group('long')]
+hostile-http *ARGS: release _outside
+    {{ python }} tests/outside/hostile_http.py --binary target/release/dateline --dir "$PWD/target/hostile-http-$(date +%s)" {{ ARGS }}
+
 # Every random test at length, one after the other; this takes hours
 [group('long')]
 soak: model torture damage (consistency '--kills' '300')

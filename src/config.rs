@@ -4,16 +4,15 @@
 //! `DATELINE_CONTENT_BYTES_MAX`. An unknown key in a file is an error that names the line: a misspelt limit that is
 //! silently ignored is worse than a server that does not start.
 
-use std::fmt;
+mod units;
+
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
+pub use self::units::{Bytes, Period};
 use crate::model::Limits;
 
 /// An address to listen on, as an example; no other program is known to use its port.
@@ -64,6 +63,17 @@ pub struct Settings {
     /// Let search engines fetch the pages: robots.txt allows it, and names a sitemap of all articles that visitors may see
     #[arg(long, env = "DATELINE_WEB_INDEX", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub web_index: Option<bool>,
+    /// Encrypt connections to the pages with this certificate, in PEM, followed by those of intermediate authorities: they are
+    /// then at https://ADDRESS/. Read again when it changes [default: not encrypted]
+    #[arg(long, value_name = "FILE", env = "DATELINE_WEB_TLS_CERT")]
+    pub web_tls_cert: Option<PathBuf>,
+    /// The private key of the certificate of the pages, in PEM
+    #[arg(long, value_name = "FILE", env = "DATELINE_WEB_TLS_KEY")]
+    pub web_tls_key: Option<PathBuf>,
+    /// Maximum number of requests for pages that one address may make in a second, on average over ten; a feed, an index
+    /// or a sitemap counts as ten. Addresses of this machine are not limited; 0 limits none [default: 100]
+    #[arg(long, value_name = "N", env = "DATELINE_WEB_REQUESTS_PER_SECOND_MAX", value_parser = number)]
+    pub web_requests_per_second_max: Option<usize>,
     /// Maximum number of open connections to the pages [default: 10000]
     #[arg(long, value_name = "N", env = "DATELINE_WEB_CONNECTIONS_MAX", value_parser = number, hide_short_help = true)]
     pub web_connections_max: Option<usize>,
@@ -233,6 +243,9 @@ impl Settings {
             web_listen: self.web_listen.or(other.web_listen),
             web_url: self.web_url.or(other.web_url),
             web_index: self.web_index.or(other.web_index),
+            web_tls_cert: self.web_tls_cert.or(other.web_tls_cert),
+            web_tls_key: self.web_tls_key.or(other.web_tls_key),
+            web_requests_per_second_max: self.web_requests_per_second_max.or(other.web_requests_per_second_max),
             web_connections_max: self.web_connections_max.or(other.web_connections_max),
             otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log_key: self.log_key.or(other.log_key),
@@ -408,102 +421,10 @@ fn number(text: &str) -> Result<usize, &'static str> {
     text.parse().map_err(|_| "expected a whole number")
 }
 
-/// A number of bytes: `1048576`, `512KiB`, `64MiB` or `2GiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes(pub u64);
-
-impl FromStr for Bytes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted =
-            || format!("{text:?} is not a number of bytes; expected a value such as 1048576, 512KiB, 64MiB or 2GiB");
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
-        let shift = match text.get(digits.len()..).unwrap_or_default().trim() {
-            "" | "B" => 0,
-            "KiB" => 10,
-            "MiB" => 20,
-            "GiB" => 30,
-            _ => return Err(wanted()),
-        };
-        let number: u64 = digits.parse().map_err(|_| wanted())?;
-        number.checked_mul(1 << shift).map(Self).ok_or_else(wanted)
-    }
-}
-
-/// In the largest unit of which it is a whole number.
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-        let unit = units.into_iter().find(|(shift, _)| self.0 != 0 && self.0.is_multiple_of(1 << shift));
-        let (shift, unit) = unit.unwrap_or((0, ""));
-        write!(f, "{}{unit}", self.0 >> shift)
-    }
-}
-
-/// A duration: `30s`, `2m` or `1h 30m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Period(pub Duration);
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let length = text.parse::<jiff::SignedDuration>().ok().and_then(|length| Duration::try_from(length).ok());
-        length.map(Self).ok_or_else(|| format!("{text:?} is not a duration; expected a value such as 500ms, 30s or 2m"))
-    }
-}
-
-/// Deserializes a value that a file may give as a string, or as a number if no unit is needed.
-struct ParsedText<T>(std::marker::PhantomData<T>, &'static str);
-
-impl<T: FromStr<Err = String>> Visitor<'_> for ParsedText<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.1)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        self.visit_str(&number.to_string())
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_any(ParsedText(std::marker::PhantomData, "a number of bytes, such as 1048576 or \"64MiB\""))
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ParsedText(std::marker::PhantomData, "a duration, such as \"30s\""))
-    }
-}
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl Serialize for Period {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:?}", self.0))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn read(text: &str) -> Result<Settings, String> {

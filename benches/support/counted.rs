@@ -34,7 +34,8 @@ pub(crate) async fn measure(folder: &Path, rounds: usize, length: Duration, tabl
 
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let sources = Sources { archive: Arc::clone(&servers[0].archive), stats, signer: None, webhooks: None };
+    let sources =
+        Sources { archive: Arc::clone(&servers[0].archive), stats, signer: None, webhooks: None, pages: None };
     let serving = tokio::spawn(async move { match metrics::serve(listener, sources).await {} });
     let busy = tokio::spawn(load(pair.publishers[0].take().unwrap_or_default(), WARM_UP, length));
     tokio::time::sleep(WARM_UP).await;

@@ -10,13 +10,14 @@
 //! call needs, and on which source, is the service's to say.
 
 pub mod audit;
+mod call_rate;
 mod last_used;
 mod principal;
 mod rules;
 mod token;
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
 
 use self::audit::Audit;
+pub use self::call_rate::{CallRate, TooManyCalls};
 use self::last_used::LastUsed;
 pub use self::principal::{Permission, Principal};
 use self::rules::RULES_BYTES_MAX;
@@ -32,7 +34,8 @@ pub use self::rules::{Rules, RulesError};
 pub use self::token::{TokenDigest, bearer_token};
 use crate::clock::Clock;
 use crate::model::{PrincipalName, SourcePattern, Timestamp};
-use crate::store::engine::own_file;
+pub use crate::store::engine::private_file::PrivateFileError;
+use crate::store::engine::private_file::{self, PrivateFile};
 
 /// The name of the rules file in the archive's directory.
 pub const FILE: &str = "access.toml";
@@ -40,22 +43,9 @@ pub const FILE: &str = "access.toml";
 /// Why rules cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// The file cannot be read or written.
-    #[error("{} cannot be used: {source}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's error.
-        source: io::Error,
-    },
-    /// Others can read or write the file.
-    #[error("{} can be read or written by others (mode {mode:o}); run `chmod 600 {}`", .path.display(), .path.display())]
-    Mode {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
+    /// The file cannot be read or written, or others can read or write it.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// The file has a mistake.
     #[error("{}, {source}", .path.display())]
     Rules {
@@ -341,8 +331,7 @@ impl Access {
         edit(principals.as_array_of_tables_mut().ok_or_else(malformed)?)?;
         let text = document.to_string();
         parse(&self.path, &text)?;
-        own_file::replace(&self.path, text.as_bytes())
-            .map_err(|source| AccessError::Io { path: self.path.clone(), source })?;
+        private_file::replace(&self.path, &text)?;
         self.replace(read(&self.path)?);
         Ok(())
     }
@@ -375,21 +364,8 @@ fn parse(path: &Path, text: &str) -> Result<Rules, AccessError> {
 
 /// The text of the file; `None` if it does not exist.
 fn read_text(path: &Path) -> Result<Option<(String, FileVersion)>, AccessError> {
-    let unusable = |source| AccessError::Io { path: path.to_path_buf(), source };
-    let file = match own_file::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(unusable)?,
-    };
-    let version = FileVersion::of(&file.metadata().map_err(unusable)?);
-    if version.mode & 0o077 != 0 {
-        return Err(AccessError::Mode { path: path.to_path_buf(), mode: version.mode });
-    }
-    if version.bytes > RULES_BYTES_MAX {
-        return Err(unusable(io::Error::other(format!("it has more than {RULES_BYTES_MAX} bytes"))));
-    }
-    let mut text = String::new();
-    file.take(RULES_BYTES_MAX).read_to_string(&mut text).map_err(unusable)?;
-    Ok(Some((text, version)))
+    let file = private_file::read(path, RULES_BYTES_MAX)?;
+    Ok(file.map(|PrivateFile { text, metadata }| (text, FileVersion::of(&metadata))))
 }
 
 /// The version of the file; `None` if it does not exist.

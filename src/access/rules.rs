@@ -101,9 +101,9 @@ impl Rules {
             if principal.name.as_str() == ANONYMOUS {
                 let has_credentials = entry.token.is_some() || !entry.san.is_empty();
                 let reads_only = principal.grants.keys().all(|permission| *permission == Permission::Read);
-                if has_credentials || !reads_only || principal.calls_per_second_max.is_some() {
+                if has_credentials || !reads_only {
                     let detail = format!(
-                        "{ANONYMOUS:?} stands for visitors of the web pages: it has no credentials and no rate, and may only read"
+                        "{ANONYMOUS:?} stands for visitors of the web pages: it has no credentials, and may only read"
                     );
                     return Err(at(entry.name.span(), detail));
                 }

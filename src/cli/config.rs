@@ -90,6 +90,8 @@ fn examples() -> Settings {
         metrics_listen: text("127.0.0.1:9411"),
         web_listen: text("127.0.0.1:8480"),
         web_url: text("https://archive.example.org"),
+        web_tls_cert: path("/etc/dateline/web.crt"),
+        web_tls_key: path("/etc/dateline/web.key"),
         otlp_endpoint: text("http://127.0.0.1:4317"),
         log_key: Some(vec![PathBuf::from("/etc/dateline/log.pem")]),
         log_origin: text("example.org/news"),

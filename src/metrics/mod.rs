@@ -30,6 +30,7 @@ use crate::archive::Archive;
 use crate::archive::stats::DiskStats;
 use crate::server::Stats;
 use crate::service::{Signer, Webhooks};
+use crate::web;
 
 /// The connections that may be open at once. More are closed at once.
 const CONNECTIONS_MAX: usize = 16;
@@ -56,6 +57,8 @@ pub struct Sources {
     pub signer: Option<Arc<Signer>>,
     /// Its webhooks.
     pub webhooks: Option<Arc<Webhooks>>,
+    /// What its pages count; `None` if it shows none.
+    pub pages: Option<Arc<web::Stats>>,
 }
 
 /// Answers requests on `listener`. Does not return.

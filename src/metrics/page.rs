@@ -20,6 +20,7 @@ use crate::model::{Snapshot, Timestamp};
 use crate::server::{MethodStats, Stats};
 use crate::service::code_name;
 use crate::service::{Signer, SubscriberKind, Webhooks};
+use crate::web;
 
 const MICROS_PER_SECOND: f64 = 1e6;
 /// The codes that each method always has a count of, even if that is 0: OK, and those that an alert watches. A count that
@@ -41,6 +42,7 @@ pub(super) struct Page {
     server: Arc<Stats>,
     signer: Option<Arc<Signer>>,
     webhooks: Option<Arc<Webhooks>>,
+    pages: Option<Arc<web::Stats>>,
     process: Process,
 }
 
@@ -59,6 +61,7 @@ impl Page {
             server: Arc::clone(&sources.stats),
             signer: sources.signer.clone(),
             webhooks: sources.webhooks.clone(),
+            pages: sources.pages.clone(),
             process: Process::now(),
         }
     }
@@ -152,6 +155,35 @@ impl Page {
         let Some(disk) = &self.disk else { return Ok(()) };
         let help = "Age of the oldest change that a webhook has not been able to send";
         to.gauge("dateline_webhook_lag_seconds", help, &self.seconds_since(disk.undelivered_since))
+    }
+
+    fn encode_pages(&self, to: &mut Encoder<'_>) -> fmt::Result {
+        let Some(pages) = &self.pages else { return Ok(()) };
+        let routes: Vec<_> = pages.routes().collect();
+        let help = "Requests for pages that were answered";
+        let mut family = to.family("dateline_web_requests", help, MetricType::Counter)?;
+        for route in &routes {
+            for (class, count) in &route.by_class {
+                // A failure that appears with the first one has not increased in the eyes of Prometheus.
+                if *count > 0 || *class == "5xx" {
+                    family.counter(&[("route", route.route), ("status", class)], count)?;
+                }
+            }
+        }
+        let help = "How long it took until a response began";
+        let mut family = to.family("dateline_web_request_duration_seconds", help, MetricType::Histogram)?;
+        for route in routes.iter().filter(|route| route.duration.total() > 0) {
+            family.histogram(&[("route", route.route)], &route.duration, MICROS_PER_SECOND)?;
+        }
+        let help = "Requests over the rate of their address or of all visitors";
+        to.counter("dateline_web_requests_limited", help, &pages.rate_limited())?;
+        let connections = &pages.connections;
+        to.gauge("dateline_web_connections", "Open connections to the pages", &connections.open())?;
+        let help = "Connections to the pages that were accepted";
+        to.counter("dateline_web_connections_accepted", help, &connections.accepted())?;
+        let help = "Connections to the pages over a limit";
+        to.counter("dateline_web_connections_rejected", help, &connections.rejected())?;
+        to.gauge("dateline_web_streams", "Open streams of changes", &pages.streams())
     }
 
     fn encode_writes(&self, to: &mut Encoder<'_>) -> fmt::Result {
@@ -285,6 +317,7 @@ impl Collector for Page {
         self.encode_calls(to)?;
         self.encode_clients(to)?;
         self.encode_webhooks(to)?;
+        self.encode_pages(to)?;
         self.encode_writes(to)?;
         self.encode_caches(to)?;
         self.encode_storage(to)?;

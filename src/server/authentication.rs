@@ -11,14 +11,10 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use tonic::Status;
@@ -29,7 +25,7 @@ use tower_service::Service;
 use super::Options;
 use super::calls::CalledBy;
 use super::principal_streams::{PrincipalStreams, StreamGrant};
-use crate::access::{Access, Credentials, Principal, Unauthenticated, bearer_token};
+use crate::access::{Access, CallRate, Credentials, Principal, Unauthenticated, bearer_token};
 use crate::archive::QueueShare;
 use crate::model::PrincipalName;
 use crate::service::status::Refusal;
@@ -50,8 +46,7 @@ struct Gate {
 struct Used {
     queue_share: Arc<QueueShare>,
     streams: PrincipalStreams,
-    /// With the rate that it enforces.
-    limiter: Option<(u32, Arc<DefaultDirectRateLimiter>)>,
+    rate: CallRate,
 }
 
 impl AuthenticationLayer {
@@ -154,19 +149,9 @@ impl Gate {
     fn used_by(&self, principal: &Principal) -> Result<Used, Refusal> {
         let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
         let used = principals.entry(principal.name.clone()).or_default();
-        let max = principal.calls_per_second_max.and_then(NonZeroU32::new);
-        if used.limiter.as_ref().map(|(max, _)| *max) != max.map(NonZeroU32::get) {
-            used.limiter = max.map(|max| (max.get(), Arc::new(RateLimiter::direct(Quota::per_second(max)))));
-        }
-        let used = used.clone();
-        drop(principals);
-        if let Some((max, limiter)) = &used.limiter
-            && let Err(not_until) = limiter.check()
-        {
-            let retry_after: Duration = not_until.wait_time_from(DefaultClock::default().now());
-            return Err(Refusal::rate_limited(principal.name.as_str(), *max, retry_after));
-        }
-        Ok(used)
+        let counted = used.rate.count(principal.calls_per_second_max);
+        counted.map_err(|too_many| Refusal::rate_limited(principal.name.as_str(), too_many))?;
+        Ok(used.clone())
     }
 }
 

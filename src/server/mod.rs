@@ -41,15 +41,19 @@ use self::authentication::AuthenticationLayer;
 use self::calls::CountCallsLayer;
 pub(crate) use self::calls::MethodStats;
 use self::connect::ConnectLayer;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub use self::connect::conversions as connect_conversions;
 pub use self::connections::raise_descriptor_limit;
 use self::connections::{Connection, ConnectionLimits};
 use self::health::HealthHandler;
 pub use self::listener::Listener;
 pub use self::stats::Stats;
+pub(crate) use self::stats::{ConnectionStats, OpenConnection};
 pub use self::tls::{Tls, TlsError, TlsFiles};
 use self::unread_responses::UnreadResponses;
 pub use crate::access::audit::{AuditLine, CODES_DENIED as AUDIT_CODES_DENIED, files as audit_files};
-pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE};
+pub use crate::access::{Access, AccessError, FILE as ACCESS_FILE, PrivateFileError};
 use crate::archive::Archive;
 use crate::model::Limits;
 pub use crate::proof::KeyError;
@@ -244,7 +248,7 @@ pub async fn serve(
         never = watch_destruction(&archive) => match never {},
         never = watch_rules(access) => match never {},
         never = watch_weakenings(&weakenings) => match never {},
-        never = follow_certificate(options.tls.as_ref(), options.tls_files_every) => match never {},
+        never = Tls::follow(options.tls.as_ref(), options.tls_files_every) => match never {},
         served = &mut serving => Some(joined(served)),
     };
     tracing::info!("shutting down");
@@ -326,13 +330,6 @@ fn weakenings(listeners: &[Listener], options: &Options) -> Vec<pb::Weakening> {
     let no_tls = options.tls.is_none() && listeners.iter().any(Listener::is_remote);
     let found = [(no_auth, pb::Weakening::NoAuth), (no_tls, pb::Weakening::NoTls)];
     found.into_iter().filter_map(|(is_found, weakening)| is_found.then_some(weakening)).collect()
-}
-
-async fn follow_certificate(tls: Option<&Tls>, every: Duration) -> Infallible {
-    match tls {
-        Some(tls) => tls.follow(every).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Logs what is left open to others, now and at intervals, so that nobody forgets it.

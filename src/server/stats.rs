@@ -42,19 +42,21 @@ impl ConnectionStats {
         self.rejected.load(Ordering::Relaxed)
     }
 
-    pub(super) fn reject(&self) {
+    /// Counts a connection over a limit.
+    pub(crate) fn reject(&self) {
         self.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a connection as open until the result is dropped.
-    pub(super) fn accept(self: &Arc<Self>) -> OpenConnection {
+    pub(crate) fn accept(self: &Arc<Self>) -> OpenConnection {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         OpenConnection(Arc::clone(self))
     }
 }
 
 /// An open connection.
-pub(super) struct OpenConnection(Arc<ConnectionStats>);
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Arc<ConnectionStats>);
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {

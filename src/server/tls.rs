@@ -1,7 +1,9 @@
 //! TLS of a server: its certificate, which is read again when its file changes, and handshakes.
 //!
-//! Only TLS 1.3 (RFC 8446) and HTTP/2 (ALPN `h2`) are spoken. A client may have a certificate; the names in it are then its
-//! identity, and what they may do is for the access rules to say.
+//! Only TLS 1.3 (RFC 8446) is spoken, and over it HTTP/2 or HTTP/1.1 (ALPN `h2` and `http/1.1`). A client may have a
+//! certificate; the names in it are then its identity, and what they may do is for the access rules to say.
+//!
+//! The service and the pages each have a [`Tls`], whose files may be the same. A browser is never asked for a certificate.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -16,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use rustls::version::TLS13;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use webpki::EndEntityCert;
@@ -104,13 +106,14 @@ impl Tls {
         Ok(true)
     }
 
-    /// Reads the files again at intervals. An error is logged once.
-    pub(super) async fn follow(&self, every: Duration) -> Infallible {
+    /// Reads the files of `tls`, if there is one, again at intervals. An error is logged once.
+    pub(crate) async fn follow(tls: Option<&Self>, every: Duration) -> Infallible {
+        let Some(tls) = tls else { return std::future::pending().await };
         let mut interval = tokio::time::interval(every);
         let mut last_error = None;
         loop {
             interval.tick().await;
-            let tls = self.clone();
+            let tls = tls.clone();
             let reloaded = tokio::task::spawn_blocking(move || tls.reload().map_err(|error| error.to_string()));
             // A panic would be a bug there; the certificate then stays as it is.
             let Ok(reloaded) = reloaded.await else { continue };
@@ -128,7 +131,10 @@ impl Tls {
 
     /// Completes the handshake of a connection, and returns who is at its other end. It takes as long as the client
     /// likes.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, PeerIdentity)> {
+    pub(crate) async fn accept<S>(&self, stream: S) -> io::Result<(TlsStream<S>, PeerIdentity)>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let stream = TlsAcceptor::from(self.in_use().config).accept(stream).await?;
         let (_, session) = stream.get_ref();
         let identity = match session.peer_certificates() {

@@ -103,8 +103,9 @@ impl Caller {
     }
 }
 
-/// The owner of an IPv6 network has 2^64 addresses in it (RFC 4291, section 2.5.1), so all of them count as one peer.
-fn counted_as(peer: IpAddr) -> IpAddr {
+/// The address under which a peer is counted. The owner of an IPv6 network has 2^64 addresses in it (RFC 4291, section
+/// 2.5.1), so all of them count as one peer.
+pub fn counted_as(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from(u128::from(ip) >> 64 << 64).into(),
         ip @ IpAddr::V4(_) => ip,

@@ -39,7 +39,7 @@ pub use admin::AdminHandler;
 pub use archive::ArchiveHandler;
 pub use audit::{code_name, note_call};
 pub use authority::{Required, required};
-pub use caller::{Caller, PeerIdentity, PeerPlace, PerPeer};
+pub use caller::{Caller, PeerIdentity, PeerPlace, PerPeer, counted_as};
 pub use checkpoints::Signer;
 pub(crate) use feed::encode_change;
 pub use feed::{FeedHandler, FeedStats, Memory, NextChanges, SubscriberKind, WebhookConsumer};

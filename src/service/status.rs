@@ -11,7 +11,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::access::{AccessError, Permission, Unauthenticated};
+use crate::access::{AccessError, Permission, TooManyCalls, Unauthenticated};
 use crate::archive::ArchiveError;
 use crate::archive::error::{Conflict, InvalidReadPoint, Missing, SubscriptionError, Unavailable, excerpt};
 use crate::model::{Limits, SubscriptionId};
@@ -137,7 +137,8 @@ impl Refusal {
     }
 
     /// The principal makes more calls than it may.
-    pub(crate) fn rate_limited(principal: &str, calls_per_second_max: u32, retry_after: Duration) -> Self {
+    pub(crate) fn rate_limited(principal: &str, too_many: TooManyCalls) -> Self {
+        let TooManyCalls { calls_per_second_max, retry_after } = too_many;
         let message = format!(
             "{principal} makes more than {calls_per_second_max} calls a second; wait {} ms",
             retry_after.as_millis().max(1)
@@ -189,7 +190,7 @@ impl Refusal {
             AccessError::Unknown(name) => {
                 Self::new(Code::NotFound, "PRINCIPAL_UNKNOWN", &error).with("principal", name.as_str())
             }
-            AccessError::Io { .. } | AccessError::Mode { .. } | AccessError::Rules { .. } => {
+            AccessError::File(_) | AccessError::Rules { .. } => {
                 // The path is the operator's.
                 tracing::error!(%error, "the rules could not be changed");
                 let message = "the rules cannot be read or changed; the server's log says why";

@@ -92,6 +92,11 @@ impl Webhooks {
         }))
     }
 
+    /// Checks that the keys of the archive in `directory` can be read.
+    pub fn check(directory: &Path) -> Result<(), WebhookKeysError> {
+        WebhookKeys::check(directory)
+    }
+
     /// The tests that are asked for. Only the first caller gets them.
     pub fn tests(&self) -> Option<mpsc::Receiver<WebhookTest>> {
         self.waiting_tests.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -1,48 +1,39 @@
-//! What all requests together may use: the pages that are made at once, and the memory of responses until their clients
-//! have read them.
+//! The memory of responses until their clients have read them.
 //!
-//! A page is in memory while it is made, and its response until it is read. Neither may grow with the number of clients, and
-//! one client must not take what is there for all: a peer may have half of the memory of responses.
+//! It may not grow with the number of clients, and one client must not take what is there for all: a peer may have half of it.
 
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use http::Response;
 use hyper::body::{Body as _, Bytes, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
 use crate::service::{PeerPlace, PerPeer};
 
 /// The memory of responses in KiB: 128 MiB.
 const MEMORY_KIB: u32 = 128 << 10;
-/// The pages that are made at once. Others wait for their turn, in order.
-const PAGES_MAX: usize = 64;
+/// The bytes of a response that the transport takes at once. It keeps them until the client has read them, and does not
+/// count them.
+const PIECE_BYTES: usize = 32 << 10;
 
 /// Counts what is in use.
 pub(super) struct Budget {
-    pages: Semaphore,
     memory: Arc<Semaphore>,
     peers: PerPeer,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        let (pages, memory) = (Semaphore::new(PAGES_MAX), Arc::new(Semaphore::new(MEMORY_KIB as usize)));
-        Self { pages, memory, peers: PerPeer::default() }
+        Self { memory: Arc::new(Semaphore::new(MEMORY_KIB as usize)), peers: PerPeer::default() }
     }
 }
 
 impl Budget {
-    /// Waits for the turn to make a page.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        // It is never closed.
-        self.pages.acquire().await.ok()
-    }
-
     /// The same response, which counts until it is dropped. Streams have limits of their own.
     pub(super) fn counted(&self, response: Response<Body>, peer: IpAddr) -> Result<Response<Body>, Problem> {
         let bytes = response.body().size_hint().exact().filter(|bytes| *bytes > 0);
@@ -50,13 +41,16 @@ impl Budget {
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB / 2);
         let peer_place = self.peers.take_many(peer, kib as usize, MEMORY_KIB as usize / 2).ok_or_else(Problem::busy)?;
         let memory = Arc::clone(&self.memory).try_acquire_many_owned(kib).map_err(|_| Problem::busy())?;
-        Ok(response.map(|body| Body::new(CountedBody { body, _places: (memory, peer_place) })))
+        let places = (memory, peer_place);
+        Ok(response.map(|body| Body::new(CountedBody { body, rest: Bytes::new(), _places: places })))
     }
 }
 
-/// A body that counts until it is dropped.
+/// A body that counts until its last piece is taken.
 struct CountedBody {
     body: Body,
+    /// What is left of the frame that is being taken.
+    rest: Bytes,
     _places: (OwnedSemaphorePermit, PeerPlace),
 }
 
@@ -65,21 +59,59 @@ impl hyper::body::Body for CountedBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let bytes = self.rest.len().min(PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(bytes)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut all = SizeHint::new();
+        all.set_lower(hint.lower().saturating_add(rest));
+        if let Some(upper) = hint.upper() {
+            all.set_upper(upper.saturating_add(rest));
+        }
+        all
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
+
     use super::*;
+
+    /// The transport keeps a frame that its client does not read after the body has ended, and nothing counted it then.
+    #[tokio::test]
+    async fn a_response_counts_until_its_last_piece_is_taken() {
+        let budget = Budget::default();
+        let text: Vec<u8> = (0..=250).cycle().take(3 * PIECE_BYTES + 7).collect();
+        let left = || MEMORY_KIB as usize - budget.memory.available_permits();
+        let mut body =
+            budget.counted(Response::new(Body::from(text.clone())), [10, 0, 0, 1].into()).unwrap().into_body();
+        let mut taken = Vec::new();
+        while !body.is_end_stream() {
+            assert_eq!(body.size_hint().exact(), Some((text.len() - taken.len()) as u64));
+            assert!(left() > 96, "it counts as a whole");
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert!((1..=PIECE_BYTES).contains(&piece.len()));
+            taken.extend_from_slice(&piece);
+        }
+        assert!(body.frame().await.is_none() && taken == text);
+        drop(body);
+        assert_eq!(left(), 0);
+    }
 
     #[test]
     fn a_peer_may_have_half_of_the_memory_until_its_responses_are_read() {

@@ -1,8 +1,9 @@
 //! Accepts connections, and closes those whose client is silent or takes nothing.
 //!
 //! Connections are limited, in total and for each peer; one over a limit is closed at once. A client has a time to send
-//! its first request, and each later one. One that takes nothing of a response for too long is disconnected, so that it
-//! cannot hold memory by not reading.
+//! its first request, TLS handshake included, and each later one. One that takes nothing of a response for too long is
+//! disconnected, so that it cannot hold memory by not reading; since it takes nothing of the connection itself, this is
+//! noticed below TLS.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,10 +21,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio_util::either::Either;
 
 use super::Options;
 use super::front::Front;
+use super::stats::Stats;
+use crate::server::{OpenConnection, Tls};
 use crate::service::{PeerPlace, PerPeer};
 
 /// The pause after a failed accept, so that a process without free descriptors does not retry in a busy loop.
@@ -38,13 +42,15 @@ const REQUESTS_MAX: u32 = 32;
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The limits on connections.
+/// The limits on connections, and what encrypts them.
 pub(super) struct Connections {
     places: Arc<Semaphore>,
     peers: PerPeer,
     per_peer_max: usize,
     request_within: Duration,
     stalled_after: Duration,
+    tls: Option<Tls>,
+    stats: Arc<Stats>,
 }
 
 /// A connection with its places.
@@ -53,6 +59,7 @@ struct Accepted {
     peer: IpAddr,
     _place: OwnedSemaphorePermit,
     _peer_place: PeerPlace,
+    _counted: OpenConnection,
 }
 
 impl Connections {
@@ -64,27 +71,24 @@ impl Connections {
             per_peer_max: options.connections_per_peer_max.unwrap_or(places_max / 2).clamp(1, places_max),
             request_within: options.request_within,
             stalled_after: options.stalled_after,
+            tls: options.tls.clone(),
+            stats: Arc::clone(&options.stats),
         }
     }
 
     /// Serves the connections of `listener`. Does not return; connections end when this is dropped.
     pub(super) async fn serve(self, listener: TcpListener, front: Front) -> Infallible {
-        let mut open = JoinSet::new();
+        let (this, mut open) = (Arc::new(self), JoinSet::new());
         loop {
             let accepted = tokio::select! {
                 Some(_) = open.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    let place = Arc::clone(&self.places).try_acquire_owned().ok();
-                    let Some((place, peer_place)) = place.zip(self.peers.take(peer.ip(), self.per_peer_max)) else {
-                        tracing::debug!(%peer, "a connection to the web pages was over a limit");
-                        continue;
-                    };
-                    let accepted = Accepted { stream, peer: peer.ip(), _place: place, _peer_place: peer_place };
-                    open.spawn(answer(accepted, front.clone(), self.request_within, self.stalled_after));
-                }
+                Ok((stream, peer)) => match this.admit(stream, peer.ip()) {
+                    Some(accepted) => drop(open.spawn(Arc::clone(&this).answer(accepted, front.clone()))),
+                    None => tracing::debug!(%peer, "a connection to the web pages was over a limit"),
+                },
                 Err(error) => {
                     tracing::debug!(%error, "a connection to the web pages was not accepted");
                     tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
@@ -92,42 +96,69 @@ impl Connections {
             }
         }
     }
-}
 
-/// Answers the requests of a connection, until it ends.
-async fn answer(accepted: Accepted, front: Front, request_within: Duration, stalled_after: Duration) {
-    let Accepted { stream, peer, _place, _peer_place } = accepted;
-    // A small response must not wait for the next one to fill a packet. Without that it is only slower.
-    drop(stream.set_nodelay(true));
-    let has_asked = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&has_asked);
-    let service = service_fn(move |request| {
-        asked.store(true, Ordering::Relaxed);
-        let front = front.clone();
-        async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
-    });
-    let mut http = auto::Builder::new(TokioExecutor::new());
-    http.http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(request_within)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_BYTES_MAX as usize);
-    http.http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(REQUESTS_MAX)
-        .max_header_list_size(HEAD_BYTES_MAX)
-        .keep_alive_interval(KEEPALIVE_EVERY)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    let io = TokioIo::new(Impatient { stream, stalled_after, deadline: None });
-    let mut connection = pin!(http.serve_connection(io, service));
-    // A connection whose client says nothing belongs to neither protocol yet, so no timer of theirs runs.
-    tokio::select! {
-        _ = &mut connection => return,
-        () = tokio::time::sleep(request_within) => {}
+    /// The connection with its places; `None` if there is none for it.
+    fn admit(&self, stream: TcpStream, peer: IpAddr) -> Option<Accepted> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        let places = place.zip(self.peers.take(peer, self.per_peer_max));
+        let Some((place, peer_place)) = places else {
+            self.stats.connections.reject();
+            return None;
+        };
+        let counted = self.stats.connections.accept();
+        Some(Accepted { stream, peer, _place: place, _peer_place: peer_place, _counted: counted })
     }
-    if has_asked.load(Ordering::Relaxed) {
-        // An error is that of a client which is gone or broke the protocol.
-        drop(connection.await);
+
+    /// Answers the requests of a connection, until it ends.
+    async fn answer(self: Arc<Self>, accepted: Accepted, front: Front) {
+        let Accepted { stream, peer, .. } = accepted;
+        // A small response must not wait for the next one to fill a packet. Without that it is only slower.
+        drop(stream.set_nodelay(true));
+        let stream = Impatient { stream, stalled_after: self.stalled_after, deadline: None };
+        let ask_until = Instant::now() + self.request_within;
+        let stream = match &self.tls {
+            None => Either::Left(stream),
+            Some(tls) => match timeout_at(ask_until, tls.accept(stream)).await {
+                Ok(Ok((stream, _))) => Either::Right(stream),
+                Ok(Err(error)) => return tracing::debug!(%peer, %error, "a TLS handshake with the web pages failed"),
+                Err(_) => return,
+            },
+        };
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&has_asked);
+        let service = service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
+            let front = front.clone();
+            async move { Ok::<_, Infallible>(front.answer(request, peer).await) }
+        });
+        let http = self.http();
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        // A connection whose client says nothing belongs to neither protocol yet, so no timer of theirs runs.
+        tokio::select! {
+            _ = &mut connection => return,
+            () = sleep_until(ask_until) => {}
+        }
+        if has_asked.load(Ordering::Relaxed) {
+            // An error is that of a client which is gone or broke the protocol.
+            drop(connection.await);
+        }
+    }
+
+    /// Both protocols, with their limits.
+    fn http(&self) -> auto::Builder<TokioExecutor> {
+        let mut http = auto::Builder::new(TokioExecutor::new());
+        http.http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.request_within)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEAD_BYTES_MAX as usize);
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(REQUESTS_MAX)
+            .max_header_list_size(HEAD_BYTES_MAX)
+            .keep_alive_interval(KEEPALIVE_EVERY)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        http
     }
 }
 

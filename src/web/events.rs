@@ -24,11 +24,11 @@ use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Bytes;
 use prost::Message;
 use quick_cache::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Site;
 use super::pages::Row;
 use super::problem::Problem;
+use super::stats::OpenStream;
 use super::visit::Visit;
 use crate::access::Permission;
 use crate::archive::changefeed::{FeedEnd, FeedPage, FeedStart, FeedView, PagePlan};
@@ -50,9 +50,12 @@ const BYTES_MAX: usize = 256 << 10;
 const EXAMINED_MAX: usize = 4_096;
 
 /// The pages that streams share.
-pub(super) struct EventPages {
-    places: Arc<Semaphore>,
-    pages: Cache<PageKey, Arc<EventPage>>,
+pub(super) struct EventPages(Cache<PageKey, Arc<EventPage>>);
+
+impl Default for EventPages {
+    fn default() -> Self {
+        Self(Cache::new(PAGES_KEPT))
+    }
 }
 
 /// A page is the same for all streams that are at the same position, and may see the same.
@@ -78,11 +81,6 @@ enum Kind {
 }
 
 impl EventPages {
-    pub(super) fn new(streams_max: usize) -> Self {
-        let places = Arc::new(Semaphore::new(streams_max.min(Semaphore::MAX_PERMITS)));
-        Self { places, pages: Cache::new(PAGES_KEPT) }
-    }
-
     /// The changes from `from` on and below `end`, at most a page of them.
     async fn page(
         &self,
@@ -105,7 +103,7 @@ impl EventPages {
             };
             Ok(Arc::new(EventPage::of(archive.feed_page(from, end, plan).await?)))
         };
-        self.pages.get_or_insert_async(&key, read).await
+        self.0.get_or_insert_async(&key, read).await
     }
 }
 
@@ -151,7 +149,7 @@ struct Events {
     epoch: u64,
     heartbeat_every: Duration,
     has_begun: bool,
-    _place: OwnedSemaphorePermit,
+    _open: OpenStream,
 }
 
 pub(super) async fn messages(
@@ -171,11 +169,14 @@ pub(super) async fn rows(
 }
 
 async fn begin(site: Arc<Site>, headers: &HeaderMap, visit: &Visit, kind: Kind) -> Result<Response<Body>, Problem> {
-    let place = Arc::clone(&site.events.places).try_acquire_owned().map_err(|_| Problem::busy())?;
+    let streams_max = site.visitors.streams_max().map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
+    let streams_max = streams_max.min(site.options.streams_max) as u64;
+    let open = site.options.stats.stream(streams_max).ok_or_else(Problem::busy)?;
     let archive = site.reads.archive();
     // What the browser has counts more than what its page had when it was loaded.
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let from = match last.or_else(|| visit.parameter("after")) {
+    let last =
+        headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes())).filter(|id| !id.is_empty());
+    let from = match last.as_deref().or_else(|| visit.parameter("after")) {
         None => archive.tail(),
         Some(position) => {
             let position: Position = position
@@ -197,7 +198,7 @@ async fn begin(site: Arc<Site>, headers: &HeaderMap, visit: &Visit, kind: Kind) 
         heartbeat_every: site.options.heartbeat_every,
         has_begun: false,
         site,
-        _place: place,
+        _open: open,
     };
     let mut response = Response::new(Body::from_stream(events.into_stream()));
     response.headers_mut().insert(CONTENT_TYPE, EVENT_STREAM);

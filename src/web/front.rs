@@ -3,9 +3,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::MatchedPath;
 use http::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, Uri};
@@ -41,14 +43,16 @@ impl Front {
 
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+        let begun = Instant::now();
         let (form, is_head) = (Form::of(request.uri().path()), request.method() == Method::HEAD);
-        let mut response = match self.check(&request) {
+        let mut response = match self.check(&request, peer) {
             Err(problem) => problem.response(),
-            Ok(()) => {
-                let _turn = self.site.budget.turn().await;
-                self.route(request, form).await
-            }
+            Ok(()) => match self.site.turns.wait(peer).await {
+                Err(problem) => problem.response(),
+                Ok(_turn) => self.route(request, form).await,
+            },
         };
+        let route = response.extensions_mut().remove::<MatchedPath>();
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             response = problem.written(form);
         }
@@ -62,14 +66,16 @@ impl Front {
         headers.insert(REFERRER_POLICY, NO_REFERRER);
         headers.insert(HeaderName::from_static("cross-origin-opener-policy"), SAME_ORIGIN);
         headers.insert(HeaderName::from_static("cross-origin-resource-policy"), SAME_ORIGIN);
+        self.site.options.stats.count(route.as_ref().map(MatchedPath::as_str), response.status(), begun.elapsed());
         response
     }
 
-    /// Fails if the request is not for this site, or does more than read.
-    fn check(&self, request: &Request<Incoming>) -> Result<(), Problem> {
+    /// Fails if the request is not for this site, is one too many, or does more than read.
+    fn check(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<(), Problem> {
         if !self.site.hosts.is_empty() && !host(request).is_some_and(|host| self.is_known(&host)) {
             return Err(Problem::misdirected());
         }
+        self.site.rates.count(peer, request.uri().path(), self.site.visitors.calls_per_second_max())?;
         match *request.method() {
             Method::GET | Method::HEAD => Ok(()),
             _ => Err(Problem::read_only()),

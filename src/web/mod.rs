@@ -31,10 +31,13 @@ mod origins;
 mod pages;
 pub mod paths;
 mod problem;
+mod rates;
 mod reads;
 mod respond;
 mod shown;
 mod sitemap;
+mod stats;
+mod turns;
 mod visit;
 mod visitors;
 
@@ -50,11 +53,15 @@ use self::activity::SharedActivity;
 use self::budget::Budget;
 use self::connections::Connections;
 use self::events::EventPages;
+use self::rates::Rates;
 use self::reads::Reads;
+pub use self::stats::Stats;
+use self::turns::Turns;
 use self::visitors::Visitors;
 use crate::access::Access;
 use crate::archive::Archive;
 use crate::model::Limits;
+use crate::server::Tls;
 use crate::service::Signer;
 
 /// What the pages are made from.
@@ -78,18 +85,26 @@ pub struct Options {
     pub url: Option<Url>,
     /// Whether search engines may fetch the pages. Default: no.
     pub index: bool,
+    /// Encrypts the connections. Default: nothing does.
+    pub tls: Option<Tls>,
+    /// How often the files of [`Self::tls`] are read again. Default 10 s.
+    pub tls_files_every: Duration,
+    /// Requests that one peer may make in a second, on average; 0 for any number. Default 100.
+    pub requests_per_second_max: u32,
     /// Connections that may be open. Default 10,000.
     pub connections_max: usize,
     /// Connections that one peer may have open. Default: half of all.
     pub connections_per_peer_max: Option<usize>,
     /// Streams of changes that may be open, over all connections. Default 10,000.
     pub streams_max: usize,
-    /// How long a client may take to send a request. Default 10 s.
+    /// How long a client may take to send a request, its first one with the TLS handshake. Default 10 s.
     pub request_within: Duration,
     /// How long a client may take nothing of a response before its connection is closed. Default 60 s.
     pub stalled_after: Duration,
     /// How often a stream of changes without a change sends where it is. Default 20 s.
     pub heartbeat_every: Duration,
+    /// Where to count connections, requests and streams.
+    pub stats: Arc<Stats>,
 }
 
 impl Default for Options {
@@ -97,12 +112,16 @@ impl Default for Options {
         Self {
             url: None,
             index: false,
+            tls: None,
+            tls_files_every: Duration::from_secs(10),
+            requests_per_second_max: 100,
             connections_max: 10_000,
             connections_per_peer_max: None,
             streams_max: 10_000,
             request_within: Duration::from_secs(10),
             stalled_after: Duration::from_secs(60),
             heartbeat_every: Duration::from_secs(20),
+            stats: Arc::default(),
         }
     }
 }
@@ -120,7 +139,9 @@ struct Site {
     visitors: Visitors,
     events: EventPages,
     activity: SharedActivity,
+    turns: Turns,
     budget: Budget,
+    rates: Rates,
     options: Options,
     /// The address of the pages, with a slash at its end.
     origin: Url,
@@ -132,16 +153,18 @@ impl Server {
     /// Prepares pages on `listener`. Fails if the listener has no address.
     pub fn new(listener: TcpListener, sources: Sources, options: Options) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
-        let origin = options.url.clone().map_or_else(|| local_origin(address), Ok)?;
+        let origin = options.url.clone().map_or_else(|| local_origin(address, options.tls.is_some()), Ok)?;
         let is_loopback = address.ip().to_canonical().is_loopback();
         let shows_all = is_loopback && options.url.is_none();
         let site = Site {
             visitors: Visitors::new(sources.access.clone(), shows_all),
             hosts: hosts(is_loopback, options.url.as_ref()),
-            events: EventPages::new(options.streams_max),
+            events: EventPages::default(),
             activity: SharedActivity::default(),
             reads: Reads::new(sources, &options, origin.clone()),
+            turns: Turns::default(),
             budget: Budget::default(),
+            rates: Rates::new(options.requests_per_second_max),
             origin,
             options: options.clone(),
         };
@@ -161,17 +184,22 @@ impl Server {
     /// Answers requests. Does not return; connections end when this is dropped.
     pub async fn run(self) -> Infallible {
         let Self { listener, connections, site } = self;
-        connections.serve(listener, front::Front::new(site)).await
+        let front = front::Front::new(Arc::clone(&site));
+        tokio::select! {
+            never = connections.serve(listener, front) => never,
+            never = Tls::follow(site.options.tls.as_ref(), site.options.tls_files_every) => never,
+        }
     }
 }
 
 /// The address of pages that have no public one.
-fn local_origin(address: SocketAddr) -> std::io::Result<Url> {
-    let address = match address.ip() {
-        ip if ip.is_unspecified() => format!("http://localhost:{}/", address.port()),
-        IpAddr::V4(_) | IpAddr::V6(_) => format!("http://{address}/"),
+fn local_origin(address: SocketAddr, is_encrypted: bool) -> std::io::Result<Url> {
+    let scheme = if is_encrypted { "https" } else { "http" };
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => format!("localhost:{}", address.port()),
+        IpAddr::V4(_) | IpAddr::V6(_) => address.to_string(),
     };
-    Url::parse(&address).map_err(std::io::Error::other)
+    Url::parse(&format!("{scheme}://{host}/")).map_err(std::io::Error::other)
 }
 
 /// The hosts that a request may name. Without this check on loopback, a page on the web could have its own host name

@@ -1,6 +1,7 @@
 //! Why a page cannot be shown, in words for its reader.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::IntoResponse;
 use http::header::{ALLOW, RETRY_AFTER};
@@ -17,7 +18,7 @@ use crate::service::Refusal;
 /// The methods that are answered.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 /// When to try again, in seconds.
-const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("5");
+const RETRY_AFTER_S: u64 = 5;
 
 /// An error, in words for readers.
 #[derive(Clone, Debug)]
@@ -28,11 +29,18 @@ struct Details {
     status: StatusCode,
     title: &'static str,
     detail: String,
+    /// When to try again, in seconds.
+    retry_after_s: Option<u64>,
 }
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self(Arc::new(Details { status, title, detail: detail.into() }))
+        Self(Arc::new(Details { status, title, detail: detail.into(), retry_after_s: None }))
+    }
+
+    /// A problem that passes.
+    fn passing(status: StatusCode, title: &'static str, detail: String, retry_after_s: u64) -> Self {
+        Self(Arc::new(Details { status, title, detail, retry_after_s: Some(retry_after_s) }))
     }
 
     /// There is no such thing, or the visitor may not see it. Both look the same.
@@ -79,7 +87,17 @@ impl Problem {
     /// Something is used up, for now.
     pub(super) fn busy() -> Self {
         let detail = "The server has as much to do as it can. Try again in a few seconds.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Busy", detail)
+        Self::passing(StatusCode::SERVICE_UNAVAILABLE, "Busy", detail.to_owned(), RETRY_AFTER_S)
+    }
+
+    /// Too many requests were made.
+    pub(super) fn too_many(retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs().saturating_add(1);
+        let detail = format!(
+            "More pages were asked for, from your network or by all readers together, than this server shows in that time. Try \
+             again in {seconds} s."
+        );
+        Self::passing(StatusCode::TOO_MANY_REQUESTS, "Too many requests", detail, seconds)
     }
 
     /// A broken invariant of the server.
@@ -94,7 +112,7 @@ impl Problem {
 
     /// The response, in the form that was asked for.
     pub(super) fn written(&self, form: Form) -> Response<axum::body::Body> {
-        let Details { status, title, detail } = &*self.0;
+        let Details { status, title, detail, retry_after_s } = &*self.0;
         let mut response = match form {
             Form::Json => {
                 let json = serde_json::json!({ "status": status.as_u16(), "title": title, "detail": detail });
@@ -103,10 +121,11 @@ impl Problem {
             Form::Page => respond::html(&ProblemPage::new(status.as_u16(), title, detail)),
         };
         *response.status_mut() = *status;
-        match *status {
-            StatusCode::SERVICE_UNAVAILABLE => drop(response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S)),
-            StatusCode::METHOD_NOT_ALLOWED => drop(response.headers_mut().insert(ALLOW, METHODS)),
-            _ => {}
+        if let Some(seconds) = retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, (*seconds).into());
+        }
+        if *status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(ALLOW, METHODS);
         }
         response
     }

@@ -35,6 +35,16 @@ impl Visitors {
         }
     }
 
+    /// How many requests all visitors together may make in a second; `None` for any number.
+    pub(super) fn calls_per_second_max(&self) -> Option<u32> {
+        self.access.as_ref()?.anonymous()?.calls_per_second_max
+    }
+
+    /// How many streams all visitors together may have open; `None` for any number.
+    pub(super) fn streams_max(&self) -> Option<u32> {
+        self.access.as_ref()?.anonymous()?.streams_max
+    }
+
     /// Changes whenever the rules do.
     pub(super) fn epoch(&self) -> u64 {
         self.access.as_ref().map_or(0, |access| *access.watch().borrow())

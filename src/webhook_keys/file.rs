@@ -1,8 +1,6 @@
 //! The file that has the keys, as TOML.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +8,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
 use super::{Keys, SigningKey, WebhookKeysError};
 use crate::model::{Limits, SubscriptionId, Timestamp};
-use crate::store::engine::own_file;
+use crate::store::engine::private_file;
 
 /// The longest file that is read, in bytes: far more than all keys need.
 const BYTES_MAX: u64 = 4 << 20;
@@ -19,18 +17,8 @@ const HEADER: &str = "# The keys that sign webhooks. Whoever has one can sign in
 
 /// Reads the file; no keys if it does not exist.
 pub(super) fn read(path: &Path) -> Result<Keys, WebhookKeysError> {
-    let unusable = |source| WebhookKeysError::Io { path: path.to_path_buf(), source };
-    let file = match own_file::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Keys::new()),
-        file => file.map_err(unusable)?,
-    };
-    let mode = file.metadata().map_err(unusable)?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(WebhookKeysError::Mode { path: path.to_path_buf(), mode });
-    }
-    let mut text = String::new();
-    file.take(BYTES_MAX).read_to_string(&mut text).map_err(unusable)?;
-    parse(&text).map_err(|detail| WebhookKeysError::Malformed { path: path.to_path_buf(), detail })
+    let Some(file) = private_file::read(path, BYTES_MAX)? else { return Ok(Keys::new()) };
+    parse(&file.text).map_err(|detail| WebhookKeysError::Malformed { path: path.to_path_buf(), detail })
 }
 
 fn parse(text: &str) -> Result<Keys, String> {

@@ -7,13 +7,12 @@ mod file;
 mod key;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use self::key::SigningKey;
 use crate::model::{SubscriptionId, Timestamp};
-use crate::store::engine::own_file;
+use crate::store::engine::private_file::{self, PrivateFileError};
 
 /// The name of the file in the archive's directory.
 pub const FILE: &str = "webhook-keys.toml";
@@ -21,22 +20,9 @@ pub const FILE: &str = "webhook-keys.toml";
 /// Why the keys cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookKeysError {
-    /// The file cannot be read or written.
-    #[error("{} cannot be used: {source}", .path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's error.
-        source: io::Error,
-    },
-    /// Others can read or write the file.
-    #[error("{} can be read or written by others (mode {mode:o}); run `chmod 600 {}`", .path.display(), .path.display())]
-    Mode {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
+    /// The file cannot be read or written, or others can read or write it.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
     /// The file has a mistake.
     #[error("{}: {detail}; correct it, or delete it and make new keys with `dateline webhook rotate-key`", .path.display())]
     Malformed {
@@ -62,6 +48,11 @@ impl WebhookKeys {
         let path = directory.join(FILE);
         let keys = RwLock::new(file::read(&path)?);
         Ok(Self { path, keys })
+    }
+
+    /// Checks that the keys of the archive in `directory` can be read.
+    pub fn check(directory: &Path) -> Result<(), WebhookKeysError> {
+        file::read(&directory.join(FILE)).map(drop)
     }
 
     /// The keys that sign for a webhook at `now`, the newest first.
@@ -91,8 +82,7 @@ impl WebhookKeys {
         if edited == *keys {
             return Ok(());
         }
-        own_file::replace(&self.path, file::write(&edited).as_bytes())
-            .map_err(|source| WebhookKeysError::Io { path: self.path.clone(), source })?;
+        private_file::replace(&self.path, &file::write(&edited))?;
         *keys = edited;
         Ok(())
     }
@@ -142,7 +132,7 @@ mod tests {
         let path = directory.path().join(FILE);
         for text in ["key = 1", "[[key]]\nwebhook = \"a b\"", "[[key]]\nwebhook = \"a\"\nsecret = \"whsec_AAAA\"", "["]
         {
-            own_file::replace(&path, text.as_bytes()).unwrap();
+            private_file::replace(&path, text).unwrap();
             let error = WebhookKeys::open(directory.path()).unwrap_err();
             assert!(matches!(error, WebhookKeysError::Malformed { .. }), "{text}: {error}");
         }

@@ -17,6 +17,9 @@ use dateline::internals::fetch::Rules as RobotsRules;
 use dateline::internals::ingest::{self, Document, Format, IngestError, Options, times, wacz, warc};
 use dateline::internals::proof::TimeStamp;
 use dateline::internals::proof::{ProofFile, TimestampRequest, VerifierKey};
+use dateline::internals::server::connect_conversions::{
+    json_of_proto, message_of_get, message_of_stream, proto_of_json,
+};
 use dateline::internals::wire::json::{from_json, to_json};
 use dateline::internals::wire::json_lines::Lines;
 use dateline::internals::wire::request::{Bounds, read_request};
@@ -321,6 +324,50 @@ const MESSAGE_BYTES_MAX: usize = 20 << 20;
 pub(crate) fn requests(input: &[u8]) {
     requests_within(input, |_, read| read());
 }
+
+/// What clients of the Connect protocol send: JSON to the method that the first byte selects, the query of a GET to it, and
+/// the body of a request for a stream. JSON that is read can be written, and reads back equal. Anything else is rejected
+/// as the caller's mistake.
+pub(crate) fn connect(input: &[u8]) {
+    let Some((which, sent)) = input.split_first() else { return };
+    let Some(path) = METHODS.get(usize::from(*which) % METHODS.len()) else { return };
+    let rejects = |status: tonic::Status| {
+        let codes = [tonic::Code::InvalidArgument, tonic::Code::Unimplemented];
+        assert!(codes.contains(&status.code()), "{status}");
+    };
+    let from_json = |json: &[u8]| match proto_of_json(path, json).expect("it is a method of the contract") {
+        Ok(proto) => {
+            let written = json_of_proto(path, &proto).expect("it is a method of the contract");
+            let written = written.expect("a message that was read can be written");
+            let again = proto_of_json(path, &written).and_then(Result::ok);
+            assert_eq!(again.as_ref(), Some(&proto), "{}", String::from_utf8_lossy(&written));
+        }
+        Err(status) => rejects(status),
+    };
+    from_json(sent);
+    match message_of_stream(Bytes::copy_from_slice(sent)) {
+        Ok(message) => from_json(&message),
+        Err(status) => rejects(status),
+    }
+    let query = std::str::from_utf8(sent).ok().and_then(|query| format!("{path}?{query}").parse::<http::Uri>().ok());
+    match query.as_ref().and_then(message_of_get) {
+        Some(Ok(message)) => from_json(&message),
+        Some(Err(status)) => rejects(status),
+        None => {}
+    }
+}
+
+/// Methods whose messages have, together, all kinds of fields; two of them can be called by GET.
+const METHODS: [&str; 8] = [
+    "/dateline.v1.ArchiveService/RecordObservation",
+    "/dateline.v1.ArchiveService/GetArticle",
+    "/dateline.v1.ArchiveService/ListArticles",
+    "/dateline.v1.ArchiveService/BatchRecordObservations",
+    "/dateline.v1.ChangeFeedService/Subscribe",
+    "/dateline.v1.ChangeFeedService/UpdateSubscription",
+    "/dateline.v1.ChangeFeedService/RotateWebhookKey",
+    "/dateline.v1.AccessService/CreateToken",
+];
 
 /// Like [`requests`]; `within` receives the memory limit in bytes, and runs the read under it.
 pub(crate) fn requests_within(input: &[u8], within: impl FnOnce(usize, &mut dyn FnMut())) {

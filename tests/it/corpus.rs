@@ -38,7 +38,7 @@ macro_rules! targets {
 }
 
 targets! {
-    news_text markdown html news_article ninjs json json_lines warc wacz detect feed times robots proof evidence access_rules authorization url_key requests
+    news_text markdown html news_article ninjs json json_lines warc wacz detect feed times robots proof evidence access_rules authorization url_key connect requests
 }
 
 /// A new request of the contract that is missing here would not be fuzzed.

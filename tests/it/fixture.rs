@@ -106,6 +106,10 @@ fn the_fixture_has_every_kind_of_change_and_key() {
     {
         assert!(portrait.lines().any(|line| line.trim_start().starts_with(words)), "there is no {words}");
     }
+    for state in ["state: Active", "state: Paused"] {
+        let is_so = |line: &str| line.starts_with("  sends to Webhook {") && line.contains(state);
+        assert!(portrait.lines().any(is_so), "there is no webhook with {state}");
+    }
     let directory = unpacked();
     let engine = open_engine(directory.path());
     let mut keys: BTreeMap<(u8, u8), usize> = BTreeMap::new();

@@ -11,6 +11,7 @@ use dateline::internals::metrics::{self, Sources};
 use dateline::internals::proof::LogKey;
 use dateline::internals::server::{self, Signer, WebhookUrls, Webhooks};
 use dateline::internals::store::engine::memory::{Fault, MemoryEngine};
+use dateline::internals::web;
 use dateline::internals::wire::pb;
 use dateline::internals::witness;
 use tempfile::TempDir;
@@ -18,12 +19,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::{TestServer, name, publish};
+use crate::web::{Rules, Site};
 use crate::witnesses;
 
 /// A server, and where its metrics are.
 struct Monitored {
     server: TestServer,
     address: SocketAddr,
+    pages: Arc<web::Stats>,
 }
 
 impl Monitored {
@@ -34,9 +37,11 @@ impl Monitored {
         let server = TestServer::over(archive, options).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let sources = Sources { archive: Arc::clone(&server.archive), stats, signer, webhooks };
+        let pages: Arc<web::Stats> = Arc::default();
+        let shown = Some(Arc::clone(&pages));
+        let sources = Sources { archive: Arc::clone(&server.archive), stats, signer, webhooks, pages: shown };
         tokio::spawn(metrics::serve(listener, sources));
-        Self { server, address }
+        Self { server, address, pages }
     }
 
     async fn in_memory() -> Self {
@@ -55,6 +60,10 @@ impl Monitored {
 
     async fn get(&self, path: &str) -> String {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
+    }
+
+    async fn pages_rejected(&self) -> f64 {
+        self.scrape().await.value("dateline_web_connections_rejected_total")
     }
 
     async fn scrape(&self) -> Scrape {
@@ -130,6 +139,8 @@ async fn the_table_of_metrics_has_what_a_scrape_has_and_nothing_else() {
     let mut client = monitored.server.client().await;
     client.archive.record_observation(publish("bridge", "It closes.")).await.unwrap();
     client.integrity.get_checkpoint(pb::GetCheckpointRequest::default()).await.unwrap();
+    let pages = web::Options { stats: Arc::clone(&monitored.pages), ..web::Options::default() };
+    assert_eq!(Site::with(Rules::Off, pages).await.get("/").await.status, 200);
     assert_eq!(monitored.scrape().await.metrics, documented());
 }
 
@@ -189,6 +200,53 @@ async fn unknown_methods_count_as_one_and_what_is_not_grpc_as_well() {
     assert!(!scrape.samples.keys().any(|sample| sample.contains("Invented")));
 }
 
+/// What a visitor makes up as an address must not become a name in the memory of the server, and of Prometheus.
+#[tokio::test]
+async fn requests_for_pages_are_counted_by_route_and_never_by_address() {
+    let monitored = Monitored::in_memory().await;
+    let stats = Arc::clone(&monitored.pages);
+    let options = web::Options { stats, connections_per_peer_max: Some(2), ..web::Options::default() };
+    let site = Site::with(Rules::Off, options).await.with_bridge().await;
+    for (path, status) in [
+        ("/a/express/harbour", 200),
+        ("/a/express/harbour.json", 200),
+        ("/a/express/secret", 404),
+        ("/secret", 404),
+        ("/lookup?url=https://secret.example/", 404),
+    ] {
+        assert_eq!(site.get(path).await.status, status, "{path}");
+    }
+    assert_eq!(site.ask("POST", "/", &[]).await.status, 405);
+    let mut stream = site.connect().await;
+    stream.write_all(b"GET /changes/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    stream.read_exact(&mut [0; 8]).await.unwrap();
+    let idle = site.connect().await;
+    // Each is closed at once, as soon as the server has accepted both of the others.
+    while monitored.pages_rejected().await == 0.0 {
+        drop(site.connect().await.read(&mut [0]).await);
+    }
+    let scrape = monitored.scrape().await;
+    for (sample, expected) in [
+        ("dateline_web_requests_total{route=\"/a/{source}/{article}\",status=\"2xx\"}", 2.0),
+        ("dateline_web_requests_total{route=\"/a/{source}/{article}\",status=\"4xx\"}", 1.0),
+        ("dateline_web_requests_total{route=\"/a/{source}/{article}\",status=\"5xx\"}", 0.0),
+        ("dateline_web_requests_total{route=\"/lookup\",status=\"4xx\"}", 1.0),
+        ("dateline_web_requests_total{route=\"other\",status=\"4xx\"}", 2.0),
+        ("dateline_web_request_duration_seconds_count{route=\"/a/{source}/{article}\"}", 3.0),
+        ("dateline_web_requests_limited_total", 0.0),
+        ("dateline_web_connections", 2.0),
+        ("dateline_web_streams", 1.0),
+    ] {
+        assert_eq!(scrape.value(sample), expected, "{sample}");
+    }
+    assert!(scrape.value("dateline_web_connections_accepted_total") >= 8.0);
+    assert!(!scrape.samples.keys().any(|sample| sample.contains("secret")), "{scrape:?}");
+    drop((stream, idle));
+    while monitored.scrape().await.value("dateline_web_streams") > 0.0 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_stream_is_in_progress_until_its_client_goes_and_has_no_duration() {
     let monitored = Monitored::in_memory().await;
@@ -220,7 +278,7 @@ async fn the_lag_of_a_durable_subscription_is_shown_without_its_name() {
     let monitored = Monitored::in_memory().await;
     let mut client = monitored.server.client().await;
     let request = pb::CreateSubscriptionRequest {
-        subscription_id: "index".into(),
+        subscription_id: "search-engine".into(),
         subscription: Some(pb::Subscription::default()),
         ..Default::default()
     };
@@ -232,7 +290,7 @@ async fn the_lag_of_a_durable_subscription_is_shown_without_its_name() {
     assert_eq!(scrape.value("dateline_subscriptions"), 1.0);
     assert_eq!(scrape.value("dateline_subscription_lag_changes"), 2.0);
     assert!(scrape.value("dateline_subscription_lag_seconds") > 0.0);
-    assert!(!monitored.get("/metrics").await.contains("index"));
+    assert!(!monitored.get("/metrics").await.contains("search-engine"));
 }
 
 #[tokio::test]

@@ -25,10 +25,10 @@ use crate::server::{TestServer, publish};
 const CRAWLER: &str = "spiffe://news.example/crawler";
 
 /// An authority that signs certificates.
-struct Authority(Issuer<'static, KeyPair>, Vec<u8>);
+pub(crate) struct Authority(Issuer<'static, KeyPair>, Vec<u8>);
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -47,12 +47,29 @@ impl Authority {
         ClientCertificate { chain: certificate.pem().into_bytes(), key: key.serialize_pem().into_bytes() }
     }
 
-    fn of_server(&self) -> ClientCertificate {
+    pub(crate) fn of_server(&self) -> ClientCertificate {
         self.sign(&of_server())
     }
 
     fn of_client(&self) -> ClientCertificate {
         self.sign(&of_client())
+    }
+
+    /// Connects to a server whose certificate it has signed.
+    pub(crate) async fn handshake(
+        &self,
+        address: &str,
+        versions: &[&'static SupportedProtocolVersion],
+        alpn: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(&self.pem()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        let stream = TcpStream::connect(address).await.unwrap();
+        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await
     }
 }
 
@@ -122,34 +139,27 @@ impl TlsServer {
         versions: &[&'static SupportedProtocolVersion],
         alpn: &[&[u8]],
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(&self.authority.pem()).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        let stream = TcpStream::connect(self.address()).await.unwrap();
-        TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await
+        self.authority.handshake(self.address(), versions, alpn).await
     }
 }
 
-fn files(dir: &Path) -> [PathBuf; 2] {
+pub(crate) fn files(dir: &Path) -> [PathBuf; 2] {
     ["server.pem", "server.key"].map(|name| dir.join(name))
 }
 
-fn write(dir: &Path, certificate: &ClientCertificate) {
+pub(crate) fn write(dir: &Path, certificate: &ClientCertificate) {
     let [chain, key] = files(dir);
     std::fs::write(chain, &certificate.chain).unwrap();
     std::fs::write(key, &certificate.key).unwrap();
 }
 
 /// Waits until the server has closed a connection, whatever it sent before.
-async fn closed(mut connection: impl AsyncReadExt + Unpin) {
+pub(crate) async fn closed(mut connection: impl AsyncReadExt + Unpin) {
     let mut bytes = [0; 1024];
     while connection.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
 }
 
-const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
+pub(crate) const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 #[tokio::test]
 async fn each_side_trusts_only_its_authorities_and_valid_certificates() {

@@ -38,11 +38,13 @@ pub(super) fn run(globals: &Globals, settings: &Settings, out: &mut Output) -> R
         check(is_of_this_machine(address, "web-listen"));
     }
     check(pages::options(settings).map(drop));
+    check(pages::tls(settings).map(drop));
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone());
     match &path {
         Ok(path) => {
             check(Directory::check(path).map_err(usage));
             check(access(settings, path));
+            check(server::Webhooks::check(path).map_err(usage));
         }
         Err(failure) => problems.push(failure.clone()),
     }

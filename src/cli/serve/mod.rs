@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +85,7 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let mut web_options = pages::options(&settings)?;
     let mut options = server_options(&settings)?;
     options.tls = tls(&settings)?;
+    web_options.tls = pages::tls(&settings)?;
     let witnesses = witnesses(&settings)?;
     options.continue_trace = is_traced.then_some(telemetry::continue_trace);
     let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
@@ -145,10 +146,12 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     };
     let sending_options = webhook::Options::default();
     let sending = webhook::run(&archive, &webhooks, &sending_options);
-    let showing = show_metrics(metrics_listener, &archive, &mut options);
+    let page_stats = web_listener.is_some().then(|| Arc::clone(&web_options.stats));
+    let showing = show_metrics(metrics_listener, &archive, &mut options, page_stats);
+    let web_tls = web_options.tls.clone();
     let pages = pages::show(web_listener, &archive, &mut options, web_options)?;
-    let (tls, access) = (options.tls.clone(), options.access.clone());
-    let reloadable = Reloadable { args: args.clone(), settings, tls, access };
+    let certificates = options.tls.clone().into_iter().chain(web_tls).collect();
+    let reloadable = Reloadable { args: args.clone(), settings, certificates, access: options.access.clone() };
     let addresses = listeners.iter().filter_map(|listener| listener.address().ok()).collect::<Vec<_>>().join(", ");
     let graces = Graces { stop: options.grace, failed: options.failed_grace };
     let service = Service { archive: &archive, addresses: &addresses, last_reload: Cell::new("") };
@@ -235,10 +238,11 @@ fn show_metrics(
     listener: Option<TcpListener>,
     archive: &Arc<Archive>,
     options: &mut server::Options,
+    pages: Option<Arc<web::Stats>>,
 ) -> impl Future<Output = Infallible> + use<> {
     let stats = Arc::clone(options.stats.get_or_insert_default());
     let (signer, webhooks) = (options.signer.clone(), options.webhooks.clone());
-    let sources = metrics::Sources { archive: Arc::clone(archive), stats, signer, webhooks };
+    let sources = metrics::Sources { archive: Arc::clone(archive), stats, signer, webhooks, pages };
     async move {
         match listener {
             Some(listener) => metrics::serve(listener, sources).await,
@@ -296,20 +300,36 @@ async fn open(
 /// The TLS of the server, if it has a certificate.
 fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
     let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
-    let (certificate, key) = match (settings.tls_cert.clone(), settings.tls_key.clone()) {
-        (Some(certificate), Some(key)) => (certificate, key),
-        (None, None) if settings.tls_client_ca.is_none() => return Ok(None),
-        (None, None) => {
-            return usage("--tls-client-ca: clients can have certificates only if the server has one (--tls-cert)");
-        }
-        (Some(_), None) => return usage("--tls-cert: the private key is missing; name its file with --tls-key"),
-        (None, Some(_)) => return usage("--tls-key: the certificate is missing; name its file with --tls-cert"),
+    let Some(files) = tls_files(["--tls-cert", "--tls-key"], [&settings.tls_cert, &settings.tls_key])? else {
+        return match settings.tls_client_ca {
+            None => Ok(None),
+            Some(_) => usage("--tls-client-ca: clients can have certificates only if the server has one (--tls-cert)"),
+        };
     };
     if settings.no_tls == Some(true) {
         return usage("--no-tls and --tls-cert contradict each other; pass one of them");
     }
-    let files = TlsFiles { certificate, key, client_ca: settings.tls_client_ca.clone() };
-    Tls::read(files).map(Some).map_err(|error| {
+    read_tls(TlsFiles { client_ca: settings.tls_client_ca.clone(), ..files }).map(Some)
+}
+
+/// The files of a certificate and of its private key, by their options; `None` if neither is given.
+fn tls_files(options: [&str; 2], given: [&Option<PathBuf>; 2]) -> Result<Option<TlsFiles>, Failure> {
+    let usage = |message: String| Err(Failure::new(Exit::Usage, message));
+    let [certificate_option, key_option] = options;
+    match given.map(Option::clone) {
+        [Some(certificate), Some(key)] => Ok(Some(TlsFiles { certificate, key, client_ca: None })),
+        [None, None] => Ok(None),
+        [Some(_), None] => {
+            usage(format!("{certificate_option}: the private key is missing; name its file with {key_option}"))
+        }
+        [None, Some(_)] => {
+            usage(format!("{key_option}: the certificate is missing; name its file with {certificate_option}"))
+        }
+    }
+}
+
+fn read_tls(files: TlsFiles) -> Result<Tls, Failure> {
+    Tls::read(files).map_err(|error| {
         Failure::new(Exit::Usage, error).hint("`dateline cert server` makes a certificate to try TLS with")
     })
 }
@@ -375,6 +395,7 @@ pub(super) fn defaults() -> Settings {
         free_space_floor_bytes: Some(Bytes(archive.free_space_floor_bytes)),
         connections_max: Some(server.connections_max),
         web_index: Some(web::Options::default().index),
+        web_requests_per_second_max: Some(web::Options::default().requests_per_second_max as usize),
         web_connections_max: Some(web::Options::default().connections_max),
         calls_per_connection_max: Some(server.calls_per_connection_max),
         subscribers_max: Some(server.subscribers_max),

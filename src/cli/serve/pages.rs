@@ -10,15 +10,22 @@ use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use url::Url;
 
+use super::{read_tls, tls_files};
 use crate::archive::Archive;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::Settings;
+use crate::server::Tls;
 use crate::{server, web};
 
 /// The options of the pages.
 pub(super) fn options(settings: &Settings) -> Result<web::Options, Failure> {
     let default = web::Options::default();
-    let of_pages = [("--web-url", settings.web_url.is_some()), ("--web-index", settings.web_index == Some(true))];
+    let of_pages = [
+        ("--web-url", settings.web_url.is_some()),
+        ("--web-index", settings.web_index == Some(true)),
+        ("--web-tls-cert", settings.web_tls_cert.is_some()),
+        ("--web-tls-key", settings.web_tls_key.is_some()),
+    ];
     if let Some((given, _)) = of_pages.iter().find(|(_, is_given)| *is_given && settings.web_listen.is_none()) {
         let message = format!("{given}: no pages are shown; say where with --web-listen");
         return Err(Failure::new(Exit::Usage, message));
@@ -26,7 +33,16 @@ pub(super) fn options(settings: &Settings) -> Result<web::Options, Failure> {
     let url = settings.web_url.as_deref().map(site).transpose()?;
     let connections_max = settings.web_connections_max.unwrap_or(default.connections_max).max(1);
     let index = settings.web_index.unwrap_or(default.index);
-    Ok(web::Options { url, index, connections_max, streams_max: connections_max, ..default })
+    let requests = settings.web_requests_per_second_max.map(|max| u32::try_from(max).unwrap_or(u32::MAX));
+    let requests_per_second_max = requests.unwrap_or(default.requests_per_second_max);
+    let streams_max = connections_max;
+    Ok(web::Options { url, index, requests_per_second_max, connections_max, streams_max, ..default })
+}
+
+/// The TLS of the pages, if they have a certificate.
+pub(super) fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
+    let files = tls_files(["--web-tls-cert", "--web-tls-key"], [&settings.web_tls_cert, &settings.web_tls_key])?;
+    files.map(read_tls).transpose()
 }
 
 /// The address of a site, which has no path.

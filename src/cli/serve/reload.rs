@@ -1,4 +1,4 @@
-//! What SIGHUP has a server read again: its certificate and its access rules. Everything else takes a restart.
+//! What SIGHUP has a server read again: its certificates and its access rules. Everything else takes a restart.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ pub(super) struct Reloadable {
     pub(super) args: ServeArgs,
     /// The settings that the server runs with.
     pub(super) settings: Settings,
-    pub(super) tls: Option<Tls>,
+    /// Those of the service and of the pages, if they have any.
+    pub(super) certificates: Vec<Tls>,
     pub(super) access: Option<Arc<Access>>,
 }
 
@@ -34,13 +35,15 @@ impl Reloadable {
 
     /// Reads everything, even after a failure. Returns whether all of it could be used.
     fn read(&self) -> bool {
-        let certificate = self.tls.as_ref().is_none_or(|tls| {
+        let is_refused = |tls: &&Tls| {
             let read = tls.reload();
             read.inspect_err(|error| {
                 tracing::error!(%error, "the certificate was not replaced; the old one stays in use");
             })
-            .is_ok()
-        });
+            .is_err()
+        };
+        // Each is read, even after a failure.
+        let certificates = self.certificates.iter().filter(is_refused).count() == 0;
         let rules = self.access.as_ref().is_none_or(|access| {
             let read = access.reload();
             read.inspect_err(|error| {
@@ -49,10 +52,10 @@ impl Reloadable {
             .is_ok()
         });
         let settings = self.check_settings();
-        if certificate && rules && settings {
-            tracing::info!("reloaded the certificate and the access rules");
+        if certificates && rules && settings {
+            tracing::info!("reloaded the certificates and the access rules");
         }
-        certificate && rules && settings
+        certificates && rules && settings
     }
 
     /// Reads the configuration file again, to say which settings need a restart. Returns whether it could be read.

@@ -11,7 +11,7 @@ use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageD
 use tokio::sync::Semaphore;
 use tonic::Status;
 
-use super::FREE_BYTES;
+use super::SHORT_BYTES;
 use crate::service::status::Refusal;
 use crate::wire::request::RequestError;
 use crate::wire::{DESCRIPTOR, in_plain_words};
@@ -58,7 +58,7 @@ impl Converter {
         bytes: usize,
         convert: impl FnOnce() -> Result<Bytes, Status> + Send + 'static,
     ) -> Result<Bytes, Status> {
-        if bytes <= FREE_BYTES {
+        if bytes <= SHORT_BYTES {
             return convert();
         }
         // It is never closed.
@@ -67,7 +67,7 @@ impl Converter {
     }
 }
 
-fn read(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
+pub(super) fn read(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
     // As many as commas and opening brackets, or fewer, if these are in texts.
     let values = json.iter().filter(|byte| matches!(byte, b',' | b'{' | b'[')).count();
     if values > VALUES_MAX {
@@ -82,7 +82,7 @@ fn read(message: MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
     Ok(message.encode_to_vec().into())
 }
 
-fn write(message: MessageDescriptor, proto: &[u8]) -> Result<Bytes, Status> {
+pub(super) fn write(message: MessageDescriptor, proto: &[u8]) -> Result<Bytes, Status> {
     let written = DynamicMessage::decode(message, proto).ok().and_then(|message| serde_json::to_vec(&message).ok());
     written.map(Bytes::from).ok_or_else(|| Refusal::internal().into())
 }

@@ -8,8 +8,11 @@
 //! A call is translated in front of all other layers, so that each rule and limit applies to it as to any other call.
 //! What is not a Connect request passes unchanged. Messages are not compressed. A client cannot send a stream.
 
+#[cfg(feature = "internals")]
+pub mod conversions;
 mod get;
 mod json;
+mod memory;
 mod request;
 mod response;
 mod status;
@@ -23,23 +26,21 @@ use std::time::Duration;
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 use prost_reflect::MethodDescriptor;
-use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Layer;
 use tower_service::Service;
 
 use self::json::Converter;
+use self::memory::MessageMemory;
 use super::Options;
 use super::unread_responses::UnreadResponses;
 
 /// The longest message that a client may send, in bytes. That is the default of gRPC clients for what they receive; larger
 /// messages need gRPC.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
-/// Messages up to this length are received and converted without reserving memory.
-const FREE_BYTES: usize = 64 << 10;
-/// How many longer messages may be in memory at once: 64 MiB.
-const LONG_MESSAGES_MAX: usize = 16;
+/// Messages up to this length are converted where they arrive, and delay no other call noticeably.
+const SHORT_BYTES: usize = 64 << 10;
 
 /// How the messages of a call are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,8 +92,8 @@ pub(super) struct ConnectLayer(Arc<Translator>);
 /// Translates calls.
 struct Translator {
     responses: UnreadResponses,
-    /// The places for long messages that are being received.
-    long_messages: Arc<Semaphore>,
+    /// The memory of messages that are being received.
+    memory: MessageMemory,
     converter: Converter,
     /// How long a message may take to arrive.
     arrives_within: Duration,
@@ -104,7 +105,7 @@ impl ConnectLayer {
     pub(super) fn new(responses: UnreadResponses, options: &Options) -> Self {
         Self(Arc::new(Translator {
             responses,
-            long_messages: Arc::new(Semaphore::new(LONG_MESSAGES_MAX)),
+            memory: MessageMemory::default(),
             converter: Converter::default(),
             arrives_within: options.stalled_after,
             is_open: options.access.is_none(),

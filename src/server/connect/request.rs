@@ -1,5 +1,7 @@
 //! Translates a Connect request to a gRPC request.
 
+use std::net::IpAddr;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING,
@@ -10,7 +12,9 @@ use prost_reflect::MethodDescriptor;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{CallKind, Encoding, FREE_BYTES, MESSAGE_BYTES_MAX, Translator, get};
+use super::memory::MessageSpace;
+use super::{CallKind, Encoding, MESSAGE_BYTES_MAX, Translator, get};
+use crate::service::Caller;
 use crate::service::status::Refusal;
 use crate::wire::request::RequestError;
 
@@ -31,14 +35,15 @@ impl Translator {
     ) -> Result<Request<Body>, Status> {
         let (mut head, body) = request.into_parts();
         let headers = headers(&head.headers)?;
-        let (message, _place) = if head.method == Method::GET {
+        let peer = head.extensions.get::<Caller>().and_then(|caller| caller.peer);
+        let (message, _space) = if head.method == Method::GET {
             if self.is_open && !get::is_to_an_address(&head) {
                 return Err(Refusal::host_not_allowed().into());
             }
-            (get::message(&head.uri, method)?, None)
+            (get::message(&head.uri, method)?, MessageSpace::default())
         } else {
-            let (body, place) = self.receive(body).await?;
-            (if kind.is_stream { only_message(body)? } else { body }, place)
+            let (body, space) = self.receive(body, peer).await?;
+            (if kind.is_stream { only_message(body)? } else { body }, space)
         };
         let message = match kind.encoding {
             Encoding::Json => self.converter.read(method.input(), message).await?,
@@ -51,23 +56,22 @@ impl Translator {
         Ok(Request::from_parts(head, Body::new(Full::new(envelope(0, &message)))))
     }
 
-    /// Receives a body. A long one has one of the places for such messages, until the place that is returned is dropped.
-    async fn receive(&self, mut body: Body) -> Result<(Bytes, Option<tokio::sync::OwnedSemaphorePermit>), Status> {
+    /// Receives a body, which has its space in memory until that is dropped.
+    async fn receive(&self, mut body: Body, peer: Option<IpAddr>) -> Result<(Bytes, MessageSpace), Status> {
         let receiving = async {
-            let (mut received, mut place) = (BytesMut::new(), None);
+            let (mut received, mut space) = (BytesMut::new(), MessageSpace::default());
             while let Some(frame) = body.frame().await {
                 let Ok(data) = frame?.into_data() else { continue };
                 let bytes = received.len() + data.len();
                 if bytes > MESSAGE_BYTES_MAX {
                     return Err(RequestError::TooLong { bytes, bytes_max: MESSAGE_BYTES_MAX }.into());
                 }
-                if bytes > FREE_BYTES && place.is_none() {
-                    let free = std::sync::Arc::clone(&self.long_messages).try_acquire_owned();
-                    place = Some(free.map_err(|_| RequestError::Busy)?);
+                if !self.memory.make_room(&mut space, bytes, peer) {
+                    return Err(RequestError::Busy.into());
                 }
                 received.extend_from_slice(&data);
             }
-            Ok((received.freeze(), place))
+            Ok((received.freeze(), space))
         };
         let received = tokio::time::timeout(self.arrives_within, receiving).await;
         received.unwrap_or_else(|_| Err(RequestError::Stalled(self.arrives_within).into()))
@@ -84,7 +88,7 @@ pub(super) fn envelope(flags: u8, message: &[u8]) -> Bytes {
 }
 
 /// The message in the body of a request for a stream, which has one envelope.
-fn only_message(mut body: Bytes) -> Result<Bytes, Status> {
+pub(super) fn only_message(mut body: Bytes) -> Result<Bytes, Status> {
     let malformed = |what: &str| Err(RequestError::Malformed(what.to_owned()).into());
     let Some((&[flags, a, b, c, d], _)) = body.split_first_chunk::<PREFIX_BYTES>() else {
         return malformed("the body has no message");

@@ -20,6 +20,7 @@ mod open_error;
 pub(crate) mod own_file;
 pub(crate) mod own_folder;
 mod poison;
+pub(crate) mod private_file;
 pub mod sled;
 #[cfg(test)]
 mod tests;

@@ -20,58 +20,73 @@ mod status;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
 
 pub(super) use self::changes::{Row, is_text as page_is_text};
 use super::problem::Problem;
 use super::{Site, assets, cdx, events, feeds, memento, sitemap};
 use crate::model::{ArticleName, RevisionNumber};
 
-/// All addresses. docs/WEB.md lists them, and promises that they stay.
+/// All addresses, with what is there. docs/WEB.md lists them, and promises that they stay.
+pub(super) fn table() -> [(&'static str, MethodRouter<Arc<Site>>); 40] {
+    [
+        ("/", get(home::show)),
+        ("/index", get(home::show)),
+        ("/changes", get(changes::show)),
+        ("/changes/events", get(events::messages)),
+        ("/changes/rows", get(events::rows)),
+        ("/takedowns", get(changes::takedowns)),
+        ("/sources", get(sources::show_all)),
+        ("/s/{source}", get(sources::show)),
+        ("/s/{source}/", get(sources::show)),
+        ("/lookup", get(lookup::show)),
+        ("/a/{source}/{article}", get(article::show)),
+        ("/a/{source}/{article}/", get(article::show)),
+        ("/a/{source}/{article}/history", get(history::show)),
+        ("/a/{source}/{article}/r", get(revision::select)),
+        ("/a/{source}/{article}/r/{number}", get(revision::show)),
+        ("/a/{source}/{article}/r/{number}/id_", get(original::show)),
+        ("/a/{source}/{article}/r/{number}/proof", get(revision::proof)),
+        ("/a/{source}/{article}/r/{number}/cite", get(cite::plain)),
+        ("/a/{source}/{article}/r/{number}/cite.bib", get(cite::bibtex)),
+        ("/a/{source}/{article}/diff", get(diff::select)),
+        ("/a/{source}/{article}/diff/{range}", get(diff::show)),
+        ("/a/{source}/{article}/blame", get(blame::show)),
+        ("/a/{source}/{article}/calendar", get(calendar::newest)),
+        ("/a/{source}/{article}/calendar/{year}", get(calendar::show)),
+        ("/cdx", get(cdx::show)),
+        ("/cdx/search/cdx", get(cdx::show)),
+        ("/feed", get(feeds::everything)),
+        ("/feed.atom", get(feeds::everything)),
+        ("/s/{source}/feed", get(feeds::of_source)),
+        ("/s/{source}/feed.atom", get(feeds::of_source)),
+        ("/l/{label}/feed", get(feeds::of_label)),
+        ("/l/{label}/feed.atom", get(feeds::of_label)),
+        ("/a/{source}/{article}/feed", get(feeds::of_article)),
+        ("/a/{source}/{article}/feed.atom", get(feeds::of_article)),
+        ("/web/{*capture}", get(memento::show)),
+        ("/status", get(status::show)),
+        ("/robots.txt", get(sitemap::robots)),
+        ("/sitemap.xml", get(sitemap::index)),
+        ("/sitemap/{file}", get(sitemap::part)),
+        ("/static/{digest}/{file}", get(assets::serve)),
+    ]
+}
+
+/// Answers the requests of all addresses, and notes at each response which it was.
 pub(super) fn routes(site: Arc<Site>) -> Router {
-    Router::new()
-        .route("/", get(home::show))
-        .route("/index", get(home::show))
-        .route("/changes", get(changes::show))
-        .route("/changes/events", get(events::messages))
-        .route("/changes/rows", get(events::rows))
-        .route("/takedowns", get(changes::takedowns))
-        .route("/sources", get(sources::show_all))
-        .route("/s/{source}", get(sources::show))
-        .route("/s/{source}/", get(sources::show))
-        .route("/lookup", get(lookup::show))
-        .route("/a/{source}/{article}", get(article::show))
-        .route("/a/{source}/{article}/", get(article::show))
-        .route("/a/{source}/{article}/history", get(history::show))
-        .route("/a/{source}/{article}/r", get(revision::select))
-        .route("/a/{source}/{article}/r/{number}", get(revision::show))
-        .route("/a/{source}/{article}/r/{number}/id_", get(original::show))
-        .route("/a/{source}/{article}/r/{number}/proof", get(revision::proof))
-        .route("/a/{source}/{article}/r/{number}/cite", get(cite::plain))
-        .route("/a/{source}/{article}/r/{number}/cite.bib", get(cite::bibtex))
-        .route("/a/{source}/{article}/diff", get(diff::select))
-        .route("/a/{source}/{article}/diff/{range}", get(diff::show))
-        .route("/a/{source}/{article}/blame", get(blame::show))
-        .route("/a/{source}/{article}/calendar", get(calendar::newest))
-        .route("/a/{source}/{article}/calendar/{year}", get(calendar::show))
-        .route("/cdx", get(cdx::show))
-        .route("/cdx/search/cdx", get(cdx::show))
-        .route("/feed", get(feeds::everything))
-        .route("/feed.atom", get(feeds::everything))
-        .route("/s/{source}/feed", get(feeds::of_source))
-        .route("/s/{source}/feed.atom", get(feeds::of_source))
-        .route("/l/{label}/feed", get(feeds::of_label))
-        .route("/l/{label}/feed.atom", get(feeds::of_label))
-        .route("/a/{source}/{article}/feed", get(feeds::of_article))
-        .route("/a/{source}/{article}/feed.atom", get(feeds::of_article))
-        .route("/web/{*capture}", get(memento::show))
-        .route("/status", get(status::show))
-        .route("/robots.txt", get(sitemap::robots))
-        .route("/sitemap.xml", get(sitemap::index))
-        .route("/sitemap/{file}", get(sitemap::part))
-        .route("/static/{digest}/{file}", get(assets::serve))
-        .fallback(async || Problem::not_found())
-        .with_state(site)
+    let routes = table().into_iter().fold(Router::new(), |routes, (address, page)| routes.route(address, page));
+    let routes = routes.route_layer(from_fn(note_route));
+    routes.fallback(async || Problem::not_found()).with_state(site)
+}
+
+async fn note_route(route: MatchedPath, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(route);
+    response
 }
 
 /// What every page has around its own part.

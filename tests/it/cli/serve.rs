@@ -179,6 +179,17 @@ fn pages_are_shown_at_an_address_of_their_own_and_the_log_says_who_sees_what() {
     assert!(line.contains("url=https://archive.example.org/ visitors_see=\"nothing; grant sources"), "{line}");
     assert_eq!(server.terminate(), Some(0));
 
+    let dir = cli.path("certificates").to_str().unwrap().to_owned();
+    cli.ok(&["cert", "ca", &dir]);
+    cli.ok(&["cert", "server", &dir, "--host", "127.0.0.1"]);
+    let (certificate, key) = (format!("{dir}/server.pem"), format!("{dir}/server.key"));
+    let encrypted = ["--web-listen", "127.0.0.1:0", "--web-tls-cert", &certificate, "--web-tls-key", &key];
+    let server = Server::start(&cli, &encrypted);
+    let line = server.opening.lines().find(|line| line.contains("showing pages")).unwrap();
+    assert!(line.contains("url=https://127.0.0.1:"), "{line}");
+    assert_eq!(server.terminate(), Some(0));
+    cli.fails(&["serve", "--web-tls-key", &key], 2, "--web-tls-key: no pages are shown");
+
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     cli.fails(&["serve", "--web-listen", &address], 1, "--web-listen sets another");

@@ -32,10 +32,13 @@ fn a_configuration_that_a_server_starts_with_is_valid_and_checking_it_changes_no
 fn everything_that_is_wrong_with_a_configuration_is_reported_at_once() {
     let cli = Cli::new();
     cli.add("a", "Ferry returns", "It did.", &[]);
-    let rules = cli.archive().join("access.toml");
-    std::fs::write(&rules, "").unwrap();
-    std::fs::set_permissions(&rules, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let (rules, keys) = (cli.archive().join("access.toml"), cli.archive().join("webhook-keys.toml"));
+    for (file, text, mode) in [(&rules, "", 0o644), (&keys, "key = 1", 0o600)] {
+        std::fs::write(file, text).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
     let text = "listen = [\"7411\"]\nmetrics_listen = \"192.0.2.1:9411\"\nweb_url = \"a.example\"\nweb_listen = \"192.0.2.1:1\"\notlp_endpoint = \"collector\"\n\
+                web_tls_cert = \"/nowhere/web.pem\"\n\
                 tls_cert = \"/nowhere.pem\"\ntls_key = \"/nowhere.key\"\nlog_key = [\"/nowhere/log.pem\"]\n\
                 witness = [\"x\"]\nlog_filter = \"x=y=z\"\nurls_max = 1000\ncontent_bytes_max = \"2MiB\"\n";
     let config = cli.file("dateline.toml", text);
@@ -54,7 +57,9 @@ fn everything_that_is_wrong_with_a_configuration_is_reported_at_once() {
         "--urls-max: 1000 is not between 0 and 256",
         "--content-bytes-max: 2MiB is not between 1 and 1536KiB",
         "chmod 600",
-        "the server would not start: 12 problems in its configuration",
+        "--web-tls-cert: the private key is missing; name its file with --web-tls-key",
+        "webhook-keys.toml: keys are written as [[key]]",
+        "the server would not start: 14 problems in its configuration",
     ] {
         assert!(done.err.contains(problem), "no {problem} in\n{}", done.err);
     }

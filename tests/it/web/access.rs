@@ -94,3 +94,24 @@ async fn a_grant_ends_when_the_rules_say_so() {
     let site = site(&rules(&directory, &expired), Options::default()).await;
     assert_eq!(site.get("/a/courier/mayor").await.status, 403);
 }
+
+/// The rate of the principal `anonymous` is that of all visitors together.
+#[tokio::test]
+async fn visitors_over_their_rate_are_told_when_to_ask_again() {
+    let directory = TempDir::new().unwrap();
+    let limited = "[[principal]]\nname = \"anonymous\"\ncalls_per_second_max = 1\n\
+                   grant = [{ may = [\"read\"], sources = [\"*\"] }]\n";
+    let site = Site::with(Rules::Of(rules(&directory, limited)), Options::default()).await.with_bridge().await;
+    assert_eq!(site.get("/a/express/harbour").await.status, 200);
+    for (path, media_type) in [("/", "text/html; charset=utf-8"), ("/index.json", "application/json")] {
+        let refused = loop {
+            let answer = site.get(path).await;
+            if answer.status == 429 {
+                break answer;
+            }
+        };
+        assert_eq!(refused.header("content-type"), Some(media_type));
+        assert_eq!(refused.header("retry-after"), Some("1"), "{refused:?}");
+        refused.shows(&["Too many requests"]);
+    }
+}

@@ -144,6 +144,9 @@ async fn a_place_in_another_log_is_refused() {
         let answer = site.get(&format!("/changes/events?after={after}")).await;
         assert_eq!(answer.status, 400, "{after}");
     }
+    // A header that is no ASCII was taken for none, so that a client missed changes and was not told.
+    let answer = site.ask("GET", "/changes/events", &[("last-event-id", "\u{661}")]).await;
+    assert_eq!(answer.status, 400);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod memento;
 mod pages;
 mod sitemap;
 mod states;
+mod tls;
 
 use std::fs;
 use std::net::SocketAddr;

@@ -6,6 +6,7 @@ mod delivery;
 mod failures;
 mod keys;
 mod owners;
+mod random;
 pub(crate) mod receiver;
 
 use std::path::Path;

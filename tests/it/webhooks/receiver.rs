@@ -39,6 +39,8 @@ pub(crate) struct Received {
     pub(crate) path: String,
     headers: HashMap<String, String>,
     pub(crate) body: String,
+    /// How the receiver treated it.
+    pub(crate) manner: Manner,
 }
 
 impl Received {
@@ -48,6 +50,12 @@ impl Received {
 
     pub(crate) fn id(&self) -> &str {
         self.header("webhook-id")
+    }
+
+    /// The same message under another id.
+    pub(crate) fn with_id(mut self, id: &str) -> Self {
+        self.headers.insert("webhook-id".to_owned(), id.to_owned());
+        self
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -99,6 +107,7 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
 pub(crate) struct Receiver {
     pub(crate) url: String,
     received: Arc<watch::Sender<Vec<Received>>>,
+    script: Arc<Mutex<VecDeque<Manner>>>,
     serving: JoinHandle<()>,
 }
 
@@ -115,13 +124,23 @@ impl Receiver {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let received = Arc::new(watch::Sender::new(Vec::new()));
         let script = Arc::new(Mutex::new(script.iter().copied().collect::<VecDeque<_>>()));
-        let sender = Arc::clone(&received);
+        let (sender, manners) = (Arc::clone(&received), Arc::clone(&script));
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, Arc::clone(&sender), Arc::clone(&script)));
+                tokio::spawn(answer(stream, Arc::clone(&sender), Arc::clone(&manners)));
             }
         });
-        Self { url, received, serving }
+        Self { url, received, script, serving }
+    }
+
+    /// Has the receiver treat one more message like that.
+    pub(crate) fn will(&self, manner: Manner) {
+        self.script.lock().unwrap().push_back(manner);
+    }
+
+    /// Has the receiver accept everything from now on.
+    pub(crate) fn will_accept(&self) {
+        self.script.lock().unwrap().clear();
     }
 
     /// All messages, once there are this many.
@@ -143,7 +162,7 @@ async fn answer(
 ) {
     let Some(message) = request(&mut stream).await else { return };
     let manner = script.lock().unwrap().pop_front().unwrap_or(Manner::Status(204));
-    received.send_modify(|received| received.push(message));
+    received.send_modify(|received| received.push(Received { manner, ..message }));
     let head = |status: u16, headers: &str| format!("HTTP/1.1 {status} Any\r\nConnection: close\r\n{headers}\r\n");
     let (reply, then) = match manner {
         Manner::Status(status) => (head(status, "Content-Length: 0\r\n"), Then::Close),
@@ -195,7 +214,7 @@ async fn request(stream: &mut TcpStream) -> Option<Received> {
         let length: usize = headers["content-length"].parse().unwrap();
         if bytes.len() == end + 4 + length {
             let body = String::from_utf8(bytes[end + 4..].to_vec()).unwrap();
-            return Some(Received { path, headers, body });
+            return Some(Received { path, headers, body, manner: Manner::Silent });
         }
     }
 }
