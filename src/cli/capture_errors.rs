@@ -8,6 +8,9 @@ use crate::capture::{CaptureError, PageError};
 use crate::fetch::FetchError;
 use crate::ingest::wacz::WaczError;
 
+/// Files that a hint names.
+const NAMES_MAX: usize = 3;
+
 impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {
         if let CaptureError::Server(error) = error {
@@ -82,8 +85,14 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
         CaptureError::Collection { error: CollectionError::UnknownFormat, .. } => "`dateline add` takes documents",
         CaptureError::Collection { error: CollectionError::Zstd, .. } => "`zstd -d` decompresses them",
         CaptureError::Collection { error: CollectionError::WaczStream, .. } => "save it to a file first, and name that",
-        CaptureError::Collection { error: CollectionError::Wacz(WaczError::NoPackage), .. } => {
-            "unpack it, and import the files in it"
+        CaptureError::Collection { error: CollectionError::Wacz(WaczError::NotZip), .. } => {
+            "if it is JSON Lines or a WARC file, say so: --format jsonl, --format warc"
+        }
+        CaptureError::Collection { error: CollectionError::Wacz(WaczError::NoPackage { warcs }), .. } => {
+            return Some(unpack(warcs));
+        }
+        CaptureError::Collection { error: CollectionError::Wacz(WaczError::Name { .. }), .. } => {
+            "unpack it, and import the WARC files in it"
         }
         CaptureError::Collection { error: CollectionError::Wacz(WaczError::NoWarc), .. } => {
             "if it contains other WACZ files, unpack it and import those"
@@ -106,6 +115,16 @@ fn hint_of_capture(error: &CaptureError) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// What to do with a ZIP file that is not a WACZ.
+fn unpack(warcs: &[String]) -> String {
+    let named: Vec<_> = warcs.iter().take(NAMES_MAX).map(String::as_str).collect();
+    match warcs.len().saturating_sub(NAMES_MAX) {
+        _ if named.is_empty() => "unpack it, and import the files in it".to_owned(),
+        0 => format!("unpack it, and import {}", named.join(", ")),
+        more => format!("unpack it, and import {} and {more} more", named.join(", ")),
+    }
+}
+
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         let (exit, hint) = match &error {
@@ -123,9 +142,10 @@ impl From<ExportError> for Failure {
             ExportError::Conflict(FileConflict::OtherOptions(_)) => {
                 (Exit::Conflict, Some("run the command that began it, or give --force to start over"))
             }
-            ExportError::Conflict(FileConflict::Exists(_) | FileConflict::NoState(_)) => {
+            ExportError::Conflict(FileConflict::Exists(_)) => {
                 (Exit::Conflict, Some("name another file, or give --force to overwrite it"))
             }
+            ExportError::Conflict(FileConflict::NoState(_)) => (Exit::Conflict, Some("--force overwrites it")),
             ExportError::Conflict(FileConflict::Foreign(_)) => {
                 // One document of many is reported without its hint, so the remedy is part of the message.
                 let message = format!("{error}; --force overwrites it");

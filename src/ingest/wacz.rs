@@ -39,7 +39,7 @@ const ARCHIVE: &str = "archive/";
 #[derive(Debug)]
 pub struct Wacz<R> {
     zip: ZipArchive<R>,
-    /// In the order in which they are in the file.
+    /// In the order in which they are in the file, and then those that are not in it.
     warcs: Vec<Warc>,
 }
 
@@ -48,7 +48,8 @@ pub struct Wacz<R> {
 pub struct Warc {
     /// Its name, such as `archive/data.warc.gz`.
     pub name: String,
-    file: ZippedFile,
+    /// `None` if the data package lists it, but it is not in the ZIP file.
+    file: Option<ZippedFile>,
     /// What the data package says about it; `None` if it does not list it.
     listed: Option<Listed>,
 }
@@ -86,6 +87,9 @@ pub enum WaczError {
     /// The operating system reported an error.
     #[error(transparent)]
     Read(#[from] io::Error),
+    /// The file is of another kind.
+    #[error("it is not a ZIP file, and so not a WACZ")]
+    NotZip,
     /// The ZIP file is damaged.
     #[error("it is not a complete ZIP file: {0}")]
     Zip(String),
@@ -95,9 +99,20 @@ pub enum WaczError {
     /// Two files have the same name.
     #[error("it has two files named {0}")]
     Twice(String),
+    /// The name of a web archive is too long, or is not text.
+    #[error("it has a WARC file whose name {problem}: {start}…")]
+    Name {
+        /// What is wrong with the name.
+        problem: String,
+        /// What the name begins with.
+        start: String,
+    },
     /// There is no data package.
     #[error("it is a ZIP file without a {PACKAGE}, and so not a WACZ")]
-    NoPackage,
+    NoPackage {
+        /// The names of files in it that may be web archives.
+        warcs: Vec<String>,
+    },
     /// The data package or the file with its digest is not what the format asks for.
     #[error("its {file} cannot be read: {problem}")]
     Package {
@@ -109,6 +124,9 @@ pub enum WaczError {
     /// There is no web archive.
     #[error("it has no WARC file in {ARCHIVE}")]
     NoWarc,
+    /// The data package lists a web archive that is not there.
+    #[error("{PACKAGE} lists it, but it is not in the ZIP file")]
+    Missing,
     /// The data package does not list a web archive, so it cannot be checked.
     #[error("{PACKAGE} does not list it, so it may have been added later")]
     NotListed,
@@ -141,10 +159,13 @@ impl<R: ReaderAt> Wacz<R> {
     /// Opens a ZIP file of `bytes` bytes, and checks its data package.
     pub fn open(file: R, bytes: u64) -> Result<Self, WaczError> {
         let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
-        let zip = ZipLocator::new().locate_in_reader(file, &mut buffer, bytes).map_err(|(_, error)| error)?;
+        let located = ZipLocator::new().locate_in_reader(file, &mut buffer, bytes);
+        let zip = located.map_err(|(file, error)| not_located(&file, error))?;
         let mut files = Self::files(&zip, &mut buffer)?;
-        let package_file = files.remove(PACKAGE).ok_or(WaczError::NoPackage)?;
-        let digest_file = files.remove(PACKAGE_DIGEST);
+        let (package_file, digest_file) = (files.remove(PACKAGE), files.remove(PACKAGE_DIGEST));
+        let Some(package_file) = package_file else {
+            return Err(WaczError::NoPackage { warcs: files.into_keys().collect() });
+        };
         let mut wacz = Self { zip, warcs: Vec::new() };
 
         let package = wacz.small(package_file, PACKAGE)?;
@@ -156,23 +177,29 @@ impl<R: ReaderAt> Wacz<R> {
             }
         }
         let DataPackage { resources } = parse(PACKAGE, &package)?;
-        let mut listed: BTreeMap<String, Listed> =
-            resources.into_iter().map(|listed| (listed.path.clone(), listed)).collect();
-        let warc = |(name, file)| Warc { listed: listed.remove(&name), name, file };
+        let mut listed = BTreeMap::new();
+        for warc in resources {
+            if is_warc(warc.path.as_bytes()) {
+                listed.insert(warc_name(warc.path.as_bytes())?.to_owned(), warc);
+            }
+        }
+        let warc = |(name, file)| Warc { listed: listed.remove(&name), name, file: Some(file) };
         wacz.warcs = files.into_iter().map(warc).collect();
-        wacz.warcs.sort_by_key(|warc| warc.file.offset);
+        wacz.warcs.sort_by_key(|warc| warc.file.map(|file| file.offset));
+        let missing = listed.into_iter().map(|(name, listed)| Warc { name, file: None, listed: Some(listed) });
+        wacz.warcs.extend(missing);
         if wacz.warcs.is_empty() { Err(WaczError::NoWarc) } else { Ok(wacz) }
     }
 
-    /// The web archives, in the order in which they are in the file.
+    /// The web archives, in the order in which they are in the file; then those that are listed and not in it.
     pub fn warcs(&self) -> &[Warc] {
         &self.warcs
     }
 
     /// Reads all of a web archive, and checks it against the data package.
     pub fn check(&self, warc: &Warc) -> Result<(), WaczError> {
-        let expected = sha256(&warc.listed.as_ref().ok_or(WaczError::NotListed)?.hash)?;
         let mut reader = self.read(warc)?;
+        let expected = sha256(&warc.listed.as_ref().ok_or(WaczError::NotListed)?.hash)?;
         let mut digest = Sha256::new();
         loop {
             let part = reader.fill_buf().map_err(damaged)?;
@@ -188,7 +215,7 @@ impl<R: ReaderAt> Wacz<R> {
 
     /// The bytes of a web archive. Only those that are stored as they are can seek.
     pub fn read(&self, warc: &Warc) -> Result<WarcBytes<'_, R>, WaczError> {
-        self.bytes(warc.file)
+        self.bytes(warc.file.ok_or(WaczError::Missing)?)
     }
 
     /// The files of a ZIP file that are of use: the data package, its digest, and the web archives.
@@ -201,10 +228,12 @@ impl<R: ReaderAt> Wacz<R> {
                 return Err(WaczError::TooMuch(format!("more than {FILES_MAX} files")));
             }
             let path = entry.file_path();
-            let Ok(name) = std::str::from_utf8(path.as_bytes()) else { continue };
-            if ![PACKAGE, PACKAGE_DIGEST].contains(&name) && !is_warc(name) {
-                continue;
-            }
+            let name = match path.as_bytes() {
+                name if is_warc(name) => warc_name(name)?,
+                name if name == PACKAGE.as_bytes() => PACKAGE,
+                name if name == PACKAGE_DIGEST.as_bytes() => PACKAGE_DIGEST,
+                _ => continue,
+            };
             if files.len() > WARCS_MAX {
                 return Err(WaczError::TooMuch(format!("more than {WARCS_MAX} web archives")));
             }
@@ -257,11 +286,31 @@ impl<R: ReaderAt> Wacz<R> {
     }
 }
 
-/// Whether a file in a WACZ is a web archive.
-fn is_warc(name: &str) -> bool {
-    name.len() <= NAME_BYTES_MAX
-        && name.starts_with(ARCHIVE)
-        && [".warc", ".warc.gz"].iter().any(|end| name.ends_with(end))
+/// The error for a file that is not, or not all of, a ZIP file.
+fn not_located<R: ReaderAt>(file: &R, error: rawzip::Error) -> WaczError {
+    let mut start = [0; ZIP_START.len()];
+    match (WaczError::from(error), file.read_at(&mut start, 0)) {
+        (WaczError::Zip(_), Ok(_)) if !start.starts_with(b"PK") => WaczError::NotZip,
+        (error, Ok(_) | Err(_)) => error,
+    }
+}
+
+/// Whether a file in a WACZ is a web archive, by its name.
+fn is_warc(name: &[u8]) -> bool {
+    let ends_with = |end: &str| name.to_ascii_lowercase().ends_with(end.as_bytes());
+    name.starts_with(ARCHIVE.as_bytes()) && [".warc", ".warc.gz"].into_iter().any(ends_with)
+}
+
+/// The name of a web archive, if it can be kept.
+fn warc_name(name: &[u8]) -> Result<&str, WaczError> {
+    let invalid = |problem: String| {
+        let start = String::from_utf8_lossy(name).chars().take(60).collect();
+        WaczError::Name { problem, start }
+    };
+    if name.len() > NAME_BYTES_MAX {
+        return Err(invalid(format!("has more than {NAME_BYTES_MAX} bytes")));
+    }
+    std::str::from_utf8(name).map_err(|_| invalid("is not UTF-8".to_owned()))
 }
 
 fn parse<'b, T: Deserialize<'b>>(file: &'static str, bytes: &'b [u8]) -> Result<T, WaczError> {

@@ -158,7 +158,7 @@ fn name_of(path: &Path) -> String {
 }
 
 fn detect(path: &Path, first_bytes: &[u8]) -> Result<CollectionFormat, CollectionError> {
-    if wacz::may_be_wacz(first_bytes) {
+    if wacz::may_be_wacz(path, first_bytes) {
         return Ok(CollectionFormat::Wacz);
     }
     if web_archive::has_web_archive_name(path) || web_archive::is_web_archive(first_bytes) {

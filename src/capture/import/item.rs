@@ -107,6 +107,9 @@ pub enum ItemError {
     /// A web archive in a WACZ is damaged, was altered, or cannot be checked.
     #[error("{0}; nothing of it is imported; to read it anyway, unpack the WACZ and import the WARC file")]
     Packed(WaczError),
+    /// A web archive is not in the WACZ that lists it.
+    #[error("{0}; the WACZ is incomplete")]
+    NotPacked(WaczError),
     /// The rest of a file cannot be read: it is truncated, its compression is damaged, or the system reports an error.
     #[error("the file cannot be read from here on: {0}")]
     CutOff(io::Error),
@@ -134,7 +137,7 @@ impl ItemError {
             Self::Packed(_) => "UNREADABLE",
             Self::Url(_) => "NOT_HTTP",
             Self::CutOff(_) => "CUT_OFF",
-            Self::Missing { .. } => "MISSING",
+            Self::NotPacked(_) | Self::Missing { .. } => "MISSING",
         }
     }
 }

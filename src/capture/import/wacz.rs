@@ -40,9 +40,9 @@ pub(super) fn open(path: &Path, bytes: u64) -> Result<WaczFile, WaczError> {
     Ok(WaczFile { wacz: Wacz::open(file, bytes)?, position })
 }
 
-/// Whether a file begins as a WACZ does.
-pub(super) fn may_be_wacz(first_bytes: &[u8]) -> bool {
-    first_bytes.starts_with(ZIP_START)
+/// Whether a file begins as a WACZ does, or has the name of one.
+pub(super) fn may_be_wacz(path: &Path, first_bytes: &[u8]) -> bool {
+    first_bytes.starts_with(ZIP_START) || path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("wacz"))
 }
 
 /// Reads the records of all web archives and sends them on, starting after the first `skip` items. A web archive that is
@@ -80,10 +80,13 @@ pub(super) fn read(
 fn item_error(error: WaczError) -> ItemError {
     match error {
         WaczError::Read(error) => ItemError::CutOff(error),
-        other @ (WaczError::Zip(_)
+        WaczError::Missing => ItemError::NotPacked(WaczError::Missing),
+        other @ (WaczError::NotZip
+        | WaczError::Zip(_)
         | WaczError::TooMuch(_)
         | WaczError::Twice(_)
-        | WaczError::NoPackage
+        | WaczError::Name { .. }
+        | WaczError::NoPackage { .. }
         | WaczError::Package { .. }
         | WaczError::NoWarc
         | WaczError::NotListed

@@ -111,6 +111,36 @@ fn an_altered_web_archive_is_not_read() {
 }
 
 #[test]
+fn what_is_listed_and_not_there_is_reported() {
+    let listed: [(&str, &[u8]); 3] =
+        [("archive/A.WARC.GZ", b"a"), ("archive/gone.warc", b"b"), ("archive/x.txt", b"x")];
+    let found = read(&stored(&[listed[0], (PACKAGE, &package(&listed))])).unwrap();
+    let missing = "datapackage.json lists it, but it is not in the ZIP file".to_owned();
+    assert_eq!(
+        found,
+        [("archive/A.WARC.GZ".to_owned(), Ok(b"a".to_vec())), ("archive/gone.warc".to_owned(), Err(missing.clone()))]
+    );
+    assert_eq!(one(&stored(&[(PACKAGE, &package(&listed[1..]))])).unwrap_err(), missing);
+}
+
+#[test]
+fn names_that_cannot_be_kept_are_reported() {
+    let long = format!("archive/{}.warc", "a".repeat(NAME_BYTES_MAX));
+    let expected = format!("it has a WARC file whose name has more than 1000 bytes: {}…", &long[..60]);
+    let listed = package(&[(long.as_str(), b"b")]);
+    for files in [vec![(long.as_str(), &b"b"[..]), (PACKAGE, &package(&[]))], vec![(PACKAGE, listed.as_slice())]] {
+        assert_eq!(read(&stored(&files)).unwrap_err(), expected);
+    }
+    let mut file = wacz(&[(WARC, b"a")], CompressionMethod::Stored);
+    let end = file.windows(WARC.len()).rposition(|part| part == WARC.as_bytes()).unwrap();
+    file[end + 8] = 0xe9;
+    assert_eq!(read(&file).unwrap_err(), "it has a WARC file whose name is not UTF-8: archive/\u{fffd}ata.warc…");
+    // Files of no use may have any name.
+    let (other, package) = (format!("pages/{}", "a".repeat(2_000)), package(&[(WARC, b"a")]));
+    assert_eq!(one(&stored(&[(WARC, b"a"), (other.as_str(), b""), (PACKAGE, &package)])).unwrap(), b"a");
+}
+
+#[test]
 fn an_altered_data_package_is_not_believed() {
     let digest = json!({ "path": PACKAGE, "hash": hash(b"another") }).to_string();
     let files: [(&str, &[u8]); 1] = [(WARC, b"a")];
@@ -127,6 +157,12 @@ fn other_zip_files_are_told_apart() {
     let error = |files: &[(&str, &[u8])]| read(&stored(files)).unwrap_err();
     assert_eq!(error(&[]), "it is a ZIP file without a datapackage.json, and so not a WACZ");
     assert_eq!(error(&[("a.txt", b"")]), "it is a ZIP file without a datapackage.json, and so not a WACZ");
+    let file = stored(&[("archive/b.warc.gz", b""), ("archive/a.warc", b""), ("archive/c.txt", b"")]);
+    let found = Wacz::open(file.as_slice(), file.len() as u64).unwrap_err();
+    assert!(matches!(found, WaczError::NoPackage { warcs } if warcs == ["archive/a.warc", "archive/b.warc.gz"]));
+    for bytes in [&b""[..], b"{}", b"WARC/1.1\r\n"] {
+        assert_eq!(read(bytes).unwrap_err(), "it is not a ZIP file, and so not a WACZ");
+    }
     // A collection of WACZ.
     assert_eq!(error(&[("a.wacz", b""), (PACKAGE, &package(&[]))]), "it has no WARC file in archive/");
     let broken = error(&[(WARC, b""), (PACKAGE, b"{\"resources\": 1}")]);

@@ -301,6 +301,9 @@ fn archived_kind(header: &Header) -> Result<ArchivedKind, &'static str> {
     let url = header.address("warc-target-uri");
     let is_web_url = url.starts_with("http://") || url.starts_with("https://");
     match header.field("warc-type") {
+        "resource" if url.starts_with("urn:dateline:") => {
+            Err("pages that Dateline exported without an original or a URL, to import from JSON Lines instead")
+        }
         "response" | "resource" | "revisit" if !is_web_url => Err("records that are not of web pages"),
         "response" => Ok(ArchivedKind::Response),
         "resource" if http::is_html(header.field("content-type")) => Ok(ArchivedKind::Resource),

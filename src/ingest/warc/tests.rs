@@ -142,6 +142,7 @@ fn records_that_are_not_pages_are_named_by_kind() {
         record("response", "https://example.org/404", error),
         record("response", "https://example.org/x.png", image),
         record("response", "dns:example.org", b"x"),
+        record("resource", "urn:dateline:sources/a/articles/b/revisions/1", PAGE.as_bytes()),
         record("revisit", "<https://example.org/a>", b""),
         record("resource", "https://example.org/saved", PAGE.as_bytes()),
     ]
@@ -154,6 +155,7 @@ fn records_that_are_not_pages_are_named_by_kind() {
             "missing 404 https://example.org/404",
             "files that are not pages",
             "records that are not of web pages",
+            "pages that Dateline exported without an original or a URL, to import from JSON Lines instead",
             "again https://example.org/a",
             "saved"
         ]
