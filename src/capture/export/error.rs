@@ -77,7 +77,7 @@ pub enum FileConflict {
     #[error("{} exists", .0.display())]
     Exists(PathBuf),
     /// There is an unfinished export, without the state from which it could be continued.
-    #[error("{} exists without a state file", .0.display())]
+    #[error("{} is left from an export that was killed, and cannot be continued", .0.display())]
     NoState(PathBuf),
     /// The state file of an unfinished export is damaged, or is another file.
     #[error("{} is not the state of an export", .0.display())]

@@ -113,9 +113,19 @@ impl PartialFile {
             _ if self.target.exists() && !self.overwrite => Err(FileConflict::Exists(self.target.clone()).into()),
             Some(state) => Ok(EarlierExport::Unfinished(state)),
             None if !self.overwrite && fs::metadata(self.part()).is_ok_and(|part| part.len() > 0) => {
-                Err(FileConflict::NoState(self.part()).into())
+                Err(self.without_state())
             }
             None => Ok(EarlierExport::Nothing),
+        }
+    }
+
+    /// The error for a part without a state: another export is writing it, or was killed.
+    fn without_state(&self) -> ExportError {
+        let path = self.part();
+        let opened = OpenOptions::new().read(true).custom_flags(open_flags()).open(&path);
+        match opened.map(|part| part.try_lock_shared()) {
+            Ok(Err(TryLockError::WouldBlock)) => ExportError::writing(&path)(is_in_use()),
+            Ok(_) | Err(_) => FileConflict::NoState(path).into(),
         }
     }
 
@@ -150,7 +160,7 @@ impl PartialFile {
             check_regular(&file)?;
             // A file system without locks is accepted.
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
-                return Err(io::Error::other("another export is writing it"));
+                return Err(is_in_use());
             }
             // The previous holder of the lock may have renamed the file.
             if file.metadata()?.len() < valid_bytes || !is_at(&file, &path) {
@@ -230,6 +240,10 @@ impl PartialFile {
     fn state(&self) -> PathBuf {
         with_ending(&self.target, ".part.state")
     }
+}
+
+fn is_in_use() -> io::Error {
+    io::Error::other("another export is writing it")
 }
 
 /// Flags that reject links, which could make us write elsewhere, and that do not wait for the other end of a pipe.
@@ -342,9 +356,17 @@ mod tests {
     #[test]
     fn a_part_without_a_state_file_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(part(&folder).part(), "mine").unwrap();
+        let mut running = part(&folder);
+        running.open(0).unwrap();
+        fs::write(running.part(), "mine").unwrap();
+        let error = part(&folder).find(ASKED).err().unwrap();
+        assert!(error.to_string().contains("another export is writing it"), "{error:?}");
+        drop(running);
         let error = part(&folder).find(ASKED).err().unwrap();
         assert_eq!(error.reason(), "EXISTS");
+        assert!(
+            error.to_string().ends_with("a.jsonl.part is left from an export that was killed, and cannot be continued")
+        );
         assert!(matches!(forced(&folder).find(ASKED).unwrap(), EarlierExport::Nothing));
     }
 

@@ -17,10 +17,10 @@ pub(in crate::cli) struct ExportArgs {
     /// The articles to export [default: all that the options below select]
     #[arg(value_name = "ARTICLE")]
     pub(in crate::cli) articles: Vec<ArticleRef>,
-    /// Export in this format: jsonl loses nothing and can be imported, wacz is for readers of web archives, the others are
-    /// for reading
-    #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
-    pub(in crate::cli) format: ExportFormat,
+    /// Export in this format: jsonl loses nothing, wacz is for readers of web archives, the others are for reading; import
+    /// reads jsonl and wacz [default: wacz if the file name ends in .wacz, or else jsonl]
+    #[arg(long, value_enum)]
+    pub(in crate::cli) format: Option<ExportFormat>,
     /// Write to this file, or to a file per article in this directory; - writes to standard output [default: standard
     /// output]
     #[arg(long, short, value_name = "FILE|DIR")]
@@ -60,8 +60,7 @@ Examples:
   dateline export --source courier --newest -o courier.jsonl
   dateline export --format html -o pages --label flood     a page for each article, in pages/SOURCE/
   dateline export courier/bridge --format markdown         one article, on standard output
-  dateline export --format wacz -o courier.wacz --source courier
-                                                           a web archive, for ReplayWeb.page and others
+  dateline export --source courier -o courier.wacz         a web archive, for ReplayWeb.page and others
 An interrupted export continues when the same command is run again; one of a web archive starts over.";
 
 /// The formats of exports.
@@ -69,7 +68,8 @@ An interrupted export continues when the same command is run again; one of a web
 pub(in crate::cli) enum ExportFormat {
     /// JSON Lines: one observation or state change per line, with everything needed to reproduce it
     Jsonl,
-    /// A web archive in one file: the kept originals and when they were seen
+    /// A web archive in one file: the kept originals, pages written from the text where there is none, and when they were
+    /// seen
     Wacz,
     /// IPTC ninjs 3.1
     Ninjs,

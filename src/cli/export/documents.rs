@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::destination::Documents;
 use super::summary::Summary;
-use super::{Destination, select, unless_stopped};
+use super::{select, unless_stopped};
 use crate::capture::export::{
     DocumentEvent, DocumentsExport, DocumentsOptions, ExportError, FileConflict, Selection, check_parent, document,
     write_document,
@@ -25,15 +26,15 @@ pub(super) async fn run(
     session: &Session,
     args: &ExportArgs,
     format: Format,
-    destination: Destination,
+    destination: Documents,
     globals: &Globals,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let selection = select(session, args).await?;
     let read_document = async || document(session.client(), &selection, format, args.revision).await;
     match destination {
-        Destination::Folder(folder) => to_folder(session, args, format, &selection, &folder, globals, out).await,
-        Destination::Stdout(_) if args.articles.len() == 1 => {
+        Documents::Folder(folder) => to_folder(session, args, format, &selection, &folder, globals, out).await,
+        Documents::Stdout if args.articles.len() == 1 => {
             let document = read_document().await?;
             if args.dry_run {
                 if out.json {
@@ -43,7 +44,7 @@ pub(super) async fn run(
             }
             out.document(document.as_bytes())
         }
-        Destination::Stdout(_) => {
+        Documents::Stdout => {
             let articles = selection.count(session.client()).await?;
             if out.json {
                 return out.line(json!({ "folder": null, "articles": articles.to_string(), "dryRun": true }));
@@ -51,7 +52,7 @@ pub(super) async fn run(
             let articles = count(articles, "article");
             out.line(format_args!("would write documents of {articles}; name a directory for them with --output"))
         }
-        Destination::File(path, _) => to_file(&path, &read_document().await?, args, out),
+        Documents::File(path) => to_file(&path, &read_document().await?, args, out),
     }
 }
 

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Destination, select, unless_stopped};
+use super::{select, unless_stopped};
 use crate::capture::export::{
     EarlierExport, Encoding, ExportError, ExportState, LinesExport, LinesOptions, PartialFile, Selection,
 };
@@ -14,7 +14,7 @@ use crate::cli::args::export::ExportArgs;
 use crate::cli::args::globals::Globals;
 use crate::cli::connect::Session;
 use crate::cli::count;
-use crate::cli::exit::{Exit, Failure, interrupted};
+use crate::cli::exit::{Failure, interrupted};
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
@@ -23,21 +23,16 @@ use crate::cli::status::size;
 pub(super) async fn run(
     session: &Session,
     args: &ExportArgs,
-    destination: Destination,
+    file: Option<PathBuf>,
+    encoding: Encoding,
     globals: &Globals,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let stopping = Signals::listen()?.token();
-    let (file, encoding) = match destination {
-        Destination::Stdout(encoding) => (None, encoding),
-        Destination::File(path, encoding) => {
-            let file = PartialFile::new(path, encoding);
-            (Some(if args.force { file.overwriting() } else { file }), encoding)
-        }
-        Destination::Folder(folder) => {
-            return Err(Failure::new(Exit::Usage, format!("{} is a directory", folder.display())));
-        }
-    };
+    let file = file.map(|path| {
+        let file = PartialFile::new(path, encoding);
+        if args.force { file.overwriting() } else { file }
+    });
     let asked = asked(args, encoding);
     let earlier = file.as_ref().map_or(Ok(EarlierExport::Nothing), |file| file.find(&asked))?;
     let earlier = match earlier {

@@ -11,7 +11,6 @@ use std::future::Future;
 
 use tokio_util::sync::CancellationToken;
 
-use self::destination::Destination;
 use super::args::export::{ExportArgs, ExportFormat};
 use super::args::globals::Globals;
 use super::connect::Session;
@@ -27,19 +26,25 @@ pub(super) async fn run(
     globals: &Globals,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    check(args)?;
-    let destination = Destination::of(args, out)?;
-    match args.format.of_documents() {
-        None if args.format == ExportFormat::Wacz => wacz::run(session, args, destination, globals, out).await,
-        None => lines::run(session, args, destination, globals, out).await,
-        Some(format) => documents::run(session, args, format, destination, globals, out).await,
+    let format = args.format();
+    check(args, format)?;
+    match format.of_documents() {
+        None if format == ExportFormat::Wacz => wacz::run(session, args, destination::wacz(args)?, globals, out).await,
+        None => {
+            let (file, encoding) = destination::lines(args, out)?;
+            lines::run(session, args, file, encoding, globals, out).await
+        }
+        Some(format) => {
+            let destination = destination::documents(args, out)?;
+            documents::run(session, args, format, destination, globals, out).await
+        }
     }
 }
 
 /// Rejects combinations of options that have no meaning.
-fn check(args: &ExportArgs) -> Result<(), Failure> {
+fn check(args: &ExportArgs, format: ExportFormat) -> Result<(), Failure> {
     let usage = |message: &str| Err(Failure::new(Exit::Usage, message));
-    let (is_lines, is_wacz) = (args.format == ExportFormat::Jsonl, args.format == ExportFormat::Wacz);
+    let (is_lines, is_wacz) = (format == ExportFormat::Jsonl, format == ExportFormat::Wacz);
     match () {
         () if (is_lines || is_wacz) && args.revision.is_some() => usage(
             "--revision is for documents; JSON Lines and WACZ have the whole history, or with --newest what is in force",

@@ -1,15 +1,17 @@
 //! Exports a WACZ, and prints the progress and a summary.
 
+use std::path::PathBuf;
+
 use data_encoding::HEXLOWER;
 use serde_json::json;
 
-use super::{Destination, lines, select, unless_stopped};
-use crate::capture::export::{Contents, PartialFile, WaczDone, WaczExport, WaczOptions};
+use super::{lines, select, unless_stopped};
+use crate::capture::export::{Contents, Encoding, PartialFile, WaczDone, WaczExport, WaczOptions};
 use crate::cli::args::export::ExportArgs;
 use crate::cli::args::globals::Globals;
 use crate::cli::connect::Session;
 use crate::cli::count;
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::Failure;
 use crate::cli::output::Output;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
@@ -22,27 +24,18 @@ const ASKED: &str = "wacz";
 pub(super) async fn run(
     session: &Session,
     args: &ExportArgs,
-    destination: Destination,
+    path: PathBuf,
     globals: &Globals,
     out: &mut Output,
 ) -> Result<(), Failure> {
     let stopping = Signals::listen()?.token();
-    let file = match destination {
-        Destination::File(path, encoding) => {
-            let file = PartialFile::new(path, encoding);
-            let file = if args.force { file.overwriting() } else { file };
-            file.find(ASKED)?;
-            Some(file)
-        }
-        Destination::Stdout(_) => None,
-        Destination::Folder(folder) => {
-            return Err(Failure::new(Exit::Usage, format!("{} is a directory", folder.display())));
-        }
-    };
+    let file = PartialFile::new(path, Encoding::Plain);
+    let file = if args.force { file.overwriting() } else { file };
+    file.find(ASKED)?;
     let selection = unless_stopped(&stopping, select(session, args)).await?;
-    let Some(file) = file.filter(|_| !args.dry_run) else {
+    if args.dry_run {
         return unless_stopped(&stopping, lines::print_plan(session, &selection, args, None, out)).await;
-    };
+    }
     let export = WaczExport::begin(session.client(), &selection, WaczOptions { newest: args.newest }, file);
     let mut export = unless_stopped(&stopping, export).await?;
     let (mut progress, total) = (Progress::new(globals), export.total());

@@ -82,6 +82,15 @@ fn packed(warcs: &[(&str, &str)]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// A ZIP file with web archives that nothing lists.
+fn unlisted() -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for name in ["archive/a.warc", "archive/b.warc.gz", "archive/c.warc", "archive/d.warc", "notes.txt"] {
+        zip.start_file(name, SimpleFileOptions::DEFAULT).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
 /// An archive with an article that changed, changed back, and was seen again in between.
 fn with_history() -> Cli {
     let cli = Cli::new();
@@ -158,7 +167,8 @@ fn what_has_no_original_is_a_page_that_says_so() {
     assert!(pages.contains("Ferry returns (archived text; the original was not kept)"), "{pages}");
     assert!(!warc.contains("WARC-Type: revisit"), "{warc}");
     let done = Cli::new().run(&["import", &file]);
-    assert!(done.err.contains("0 observations") && done.err.contains("not of web pages (1)"), "{done:?}");
+    assert!(done.err.contains("0 observations"), "{done:?}");
+    assert!(done.err.contains("skipped: pages that Dateline exported without an original"), "{done:?}");
 }
 
 /// Random writes of all kinds. JSON Lines have each observation, with the number of the revision that it found.
@@ -201,8 +211,10 @@ fn every_observation_is_in_the_file() {
 fn an_interrupted_export_leaves_nothing() {
     let cli = large(24);
     let file = cli.path("a.wacz");
-    let running = Running(cli.command(&["export", "--format", "wacz", "-o", file.to_str().unwrap()]).spawn().unwrap());
+    let mut running =
+        Running(cli.command(&["export", "--format", "wacz", "-o", file.to_str().unwrap()]).spawn().unwrap());
     while !cli.path("a.wacz.part").exists() {
+        assert_eq!(running.0.try_wait().unwrap(), None, "it ended before it could be interrupted");
         std::thread::yield_now();
     }
     running.signal("INT");
@@ -237,6 +249,10 @@ fn options_that_mean_nothing_for_a_wacz_are_rejected() {
     let cli = with_history();
     for (args, code, words) in [
         (&[][..], 2, "a WACZ cannot be written to standard output"),
+        (&["--dry-run"], 2, "a WACZ cannot be written to standard output"),
+        (&["-o", "-", "--dry-run"], 2, "a WACZ cannot be written to standard output"),
+        (&["-o", "a.jsonl"], 2, "a.jsonl has the name of JSON Lines, not a WACZ"),
+        (&["-o", "a.jsonl.gz", "--dry-run"], 2, "a.jsonl.gz has the name of JSON Lines, not a WACZ"),
         (&["-o", "."], 2, "a WACZ is one file"),
         (&["-o", "a.wacz", "--originals"], 2, "a WACZ always has them"),
         (&["-o", "a.wacz", "--gzip"], 2, "is compressed already"),
@@ -245,6 +261,36 @@ fn options_that_mean_nothing_for_a_wacz_are_rejected() {
     ] {
         cli.fails(&[&["export", "--format", "wacz"], args].concat(), code, words);
     }
+}
+
+#[test]
+fn the_name_of_the_file_chooses_the_format() {
+    let cli = with_history();
+    let file = cli.wacz("a.wacz", &[]);
+    let named = cli.path("B.WACZ");
+    cli.ok(&["export", "-o", named.to_str().unwrap()]);
+    assert!(fs::read(&file).unwrap() == fs::read(&named).unwrap());
+    let fails = |args: &[&str], words: &str| cli.fails(&[&["export", "-o", "c.wacz"], args].concat(), 2, words);
+    fails(&["--format", "jsonl"], "c.wacz has the name of a WACZ, not JSON Lines");
+    fails(&["--format", "html", BRIDGE], "c.wacz has the name of a WACZ, not a document");
+    fails(&["--gzip"], "is compressed already");
+    fails(&["--originals"], "a WACZ always has them");
+    assert!(!cli.path("c.wacz").exists());
+}
+
+#[test]
+fn a_killed_export_is_named_and_can_be_overwritten() {
+    let cli = with_history();
+    let part = cli.path("a.wacz.part");
+    fs::write(&part, "PK").unwrap();
+    let file = cli.path("a.wacz");
+    let export = ["export", "-o", file.to_str().unwrap()];
+    let done = cli.run(&export);
+    assert_eq!(done.code, 4, "{done:?}");
+    assert!(done.err.contains("a.wacz.part is left from an export that was killed"), "{done:?}");
+    assert!(done.err.contains("--force overwrites it"), "{done:?}");
+    cli.ok(&[&export[..], &["--force"]].concat());
+    assert!(!part.exists() && file.exists());
 }
 
 /// The web archives of a WACZ stand for themselves: one that was altered keeps none of the others out.
@@ -265,6 +311,23 @@ fn an_altered_web_archive_is_not_imported() {
 }
 
 #[test]
+fn a_web_archive_that_is_only_listed_is_a_failure() {
+    let cli = Cli::new();
+    let a = page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close");
+    let mut file = packed(&[("archive/a.warc", &a), ("archive/b.warc", &a)]);
+    // In the directory and in the header of the file, but not in the data package.
+    let header = |file: &[u8]| file.windows(14).position(|part| part == b"archive/b.warc").unwrap();
+    let directory = file.windows(14).rposition(|part| part == b"archive/b.warc").unwrap();
+    for at in [header(&file), directory] {
+        file[at..at + 14].copy_from_slice(b"archive/b.text");
+    }
+    let done = cli.run(&["import", &cli.file("a.wacz", &file)]);
+    assert_eq!(done.code, 1, "{done:?}");
+    assert!(done.err.contains("archive/b.warc: datapackage.json lists it, but it is not in the ZIP file"), "{done:?}");
+    assert!(done.err.contains("1 created, 0 revised, 0 unchanged, 1 failed (1 MISSING)"), "{done:?}");
+}
+
+#[test]
 fn what_is_not_a_whole_wacz_is_rejected() {
     let cli = Cli::new();
     let file = packed(&[("archive/a.warc", &page(BRIDGE, "2025-11-01T10:00:00Z", "Bridge to close"))]);
@@ -272,10 +335,14 @@ fn what_is_not_a_whole_wacz_is_rejected() {
         ("cut.wacz", &file[..file.len() - 30], "it is not a complete ZIP file"),
         ("other.zip", &packed(&[])[..], "it has no WARC file in archive/"),
         ("start", b"PK\x03\x04", "it is not a complete ZIP file"),
+        ("empty.wacz", b"", "it is not a ZIP file, and so not a WACZ"),
+        ("lines.WACZ", b"{}\n", "it is not a ZIP file, and so not a WACZ"),
     ] {
         let done = cli.run(&["import", &cli.file(name, bytes)]);
-        assert!(done.code != 0 && done.err.contains(words), "{name}: {done:?}");
+        assert!(done.code == 1 && done.err.contains(words), "{name}: {done:?}");
     }
+    let done = cli.run(&["import", &cli.file("unlisted.zip", unlisted())]);
+    assert!(done.err.contains("unpack it, and import archive/a.warc, archive/b.warc.gz, archive/c.warc and 1 more"));
     let piped = cli.feed(&["import", "-"], &file);
     assert!(piped.code != 0 && piped.err.contains("save it to a file first"), "{piped:?}");
 }
