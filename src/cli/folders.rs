@@ -1,4 +1,4 @@
-//! The directories in which commands keep the archive, and what they remember of it.
+//! The directories of the archive, and of what commands keep outside it for their next run.
 
 use std::path::{Path, PathBuf};
 

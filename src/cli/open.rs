@@ -6,7 +6,7 @@
 use serde_json::json;
 use url::Url;
 
-use super::args::OpenArgs;
+use super::args::open::OpenArgs;
 use super::connect::Session;
 use super::exit::{Exit, Failure};
 use super::output::Output;
@@ -22,8 +22,9 @@ pub(super) async fn run(session: &Session, args: &OpenArgs, out: &mut Output) ->
     let stopping = Signals::listen()?.token();
     let path = path(session, args).await?;
     let root = session.web_url().await.ok_or_else(|| {
-        Failure::new(Exit::NotFound, "the server shows no web pages to this machine")
-            .hint("start it with `dateline serve --web-listen 127.0.0.1:8480`; docs/WEB.md says what visitors see")
+        let message = "the server shows no web pages, or only to its own machine";
+        Failure::new(Exit::NotFound, message)
+            .hint("its operator can restart it with --web-listen, such as `dateline serve --web-listen 127.0.0.1:8480`")
     })?;
     let url = root.join(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
     if out.json {

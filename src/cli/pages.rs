@@ -42,7 +42,11 @@ impl Pages {
 }
 
 /// The address of a page of an article, of which `path` makes the path; `None` if the archive shows no pages.
-pub(super) async fn address(session: &Session, article: &str, path: impl Fn(&ArticleName) -> String) -> Option<Url> {
+pub(super) async fn address(
+    session: &Session,
+    article: &str,
+    path: impl FnOnce(&ArticleName) -> String,
+) -> Option<Url> {
     let name = ArticleName::parse(article).ok()?;
     session.web_url().await?.join(&path(&name)).ok()
 }

@@ -31,6 +31,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic_health::pb::health_server::HealthServer;
 use tower::layer::util::{Identity, Stack};
 use tower::service_fn;
+use tower::util::{Either, option_layer};
 use tower_http::cors::CorsLayer;
 use tracing::Span;
 use tracing::field::Empty;
@@ -386,7 +387,7 @@ fn context(archive: Arc<Archive>, options: &Options, weakenings: Arc<[pb::Weaken
 /// What each call passes before its service, the outermost layer last.
 type Layers = Stack<
     AuthenticationLayer,
-    Stack<AdmissionLayer, Stack<CountCallsLayer, Stack<ConnectLayer, Stack<CorsLayer, Identity>>>>,
+    Stack<AdmissionLayer, Stack<CountCallsLayer, Stack<ConnectLayer, Stack<Either<CorsLayer, Identity>, Identity>>>>,
 >;
 
 fn router(context: Context, options: &Options, health: Option<HealthServer<HealthHandler>>) -> Router<Layers> {
@@ -424,7 +425,7 @@ fn router(context: Context, options: &Options, health: Option<HealthServer<Healt
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(u32::try_from(options.calls_per_connection_max).unwrap_or(u32::MAX))
-        .layer(cors(&options.allow_origin))
+        .layer(option_layer(cors(&options.allow_origin)))
         .layer(ConnectLayer::new(responses.clone(), options))
         .layer(CountCallsLayer(stats.map(|stats| Arc::clone(&stats.calls))))
         .layer(AdmissionLayer { responses, allow_origin: options.allow_origin.clone().into() })
@@ -440,15 +441,19 @@ fn router(context: Context, options: &Options, health: Option<HealthServer<Healt
         .add_optional_service(is_public.then(reflection_v1alpha).flatten())
 }
 
-/// Lets the web pages of some origins call the server, and read its responses.
-fn cors(allow_origin: &[http::HeaderValue]) -> CorsLayer {
+/// Lets the web pages of some origins call the server, and read its responses; `None` for no origin.
+fn cors(allow_origin: &[http::HeaderValue]) -> Option<CorsLayer> {
     use http::header::{AUTHORIZATION, CONTENT_TYPE};
+    if allow_origin.is_empty() {
+        return None;
+    }
     let headers = ["connect-protocol-version", "connect-timeout-ms"].map(HeaderName::from_static);
-    CorsLayer::new()
+    let layer = CorsLayer::new()
         .allow_origin(allow_origin.to_vec())
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE].into_iter().chain(headers).collect::<Vec<_>>())
-        .max_age(PREFLIGHT_KEPT)
+        .max_age(PREFLIGHT_KEPT);
+    Some(layer)
 }
 
 /// The span of a call, which is a part of its caller's trace if traces are exported. What is empty is set later, if they

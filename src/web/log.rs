@@ -43,8 +43,8 @@ pub(super) async fn between(
     Ok(changes)
 }
 
-/// Of the newest `count_max` changes of an article below `before` those that match, the newest first; and the position
-/// below which earlier ones are, if there are any. The article must be one that the visitor may see.
+/// The newest `count_max` changes of an article below `before` that match, the newest first; and the position below which
+/// earlier ones are, if there are any. The article must be one that the visitor may see.
 pub(super) async fn of_article(
     site: &Site,
     query: &Arc<FeedQuery>,
@@ -53,7 +53,8 @@ pub(super) async fn of_article(
     count_max: usize,
 ) -> Result<(Vec<pb::Change>, Option<u64>), Problem> {
     let point = memento::newest(site).await?;
-    let found = site.reads.archive().article_changes(point, name.clone(), before.map(Seq), count_max).await?;
+    let found =
+        site.reads.archive().article_changes(point, name.clone(), query.kinds, before.map(Seq), count_max).await?;
     let mut changes = Vec::new();
     for seq in found.seqs {
         changes.extend(between(site, query, seq.0, seq.next().0).await?);

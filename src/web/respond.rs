@@ -8,7 +8,7 @@ use prost::Name;
 
 use super::Site;
 use super::problem::Problem;
-use super::visit::{Form, REVALIDATE, Visit};
+use super::visit::{Form, Point, REVALIDATE, Visit};
 use crate::wire::json::to_pretty_json;
 
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
@@ -89,6 +89,13 @@ pub(super) fn redirect(path: &str) -> Response<Body> {
     }
     response.headers_mut().insert(CACHE_CONTROL, REVALIDATE);
     response
+}
+
+/// A redirect to the same page at a point in instants. Readers type times as they like, and forms send empty fields; but
+/// today's words mean something else tomorrow.
+pub(super) fn redirect_to_instants(visit: &Visit, point: &Point) -> Response<Body> {
+    let end = if visit.form == Form::Json { ".json" } else { "" };
+    redirect(&format!("{}{end}{}", visit.path, point.query()))
 }
 
 /// A response without a body.

@@ -6,7 +6,7 @@ use crate::archive::read::list::EXAMINED_MAX;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
 use crate::archive::{Archive, ArchiveError};
-use crate::model::{ArticleName, ChangeKind, Seq};
+use crate::model::{ArticleName, ChangeKind, ChangeKinds, Seq};
 
 /// A page of the changes of an article.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,24 +20,26 @@ pub struct ArticleChanges {
 /// For the layers above.
 #[doc(hidden)]
 impl Archive {
-    /// Finds the newest `count_max` changes of an article below `before`, without sightings.
+    /// Finds the newest `count_max` changes of an article below `before` of these kinds.
     pub async fn article_changes(
         &self,
         point: ReadPoint,
         name: ArticleName,
+        kinds: ChangeKinds,
         before: Option<Seq>,
         count_max: usize,
     ) -> Result<ArticleChanges, ArchiveError> {
-        let read = move |reader: &Reader<'_>| article_changes(reader, &point, &name, before, count_max);
+        let read = move |reader: &Reader<'_>| article_changes(reader, &point, &name, kinds, before, count_max);
         self.read_in(&self.pools.scans, read).await
     }
 }
 
-/// The positions of the newest `count_max` changes of an article below `before`, without sightings.
+/// The positions of the newest `count_max` changes of an article below `before` of these kinds.
 fn article_changes(
     reader: &Reader<'_>,
     point: &ReadPoint,
     name: &ArticleName,
+    kinds: ChangeKinds,
     before: Option<Seq>,
     count_max: usize,
 ) -> Result<ArticleChanges, ReadError> {
@@ -50,7 +52,7 @@ fn article_changes(
     let mut seqs = Vec::new();
     let mut change = latest_below(&scan, &entry, below)?;
     for _ in 0..EXAMINED_MAX {
-        if ChangeKind::of(&change) != ChangeKind::Sighted {
+        if kinds.contains(ChangeKind::of(&change)) {
             if seqs.len() == count_max {
                 return Ok(ArticleChanges { seqs, before: Some(change.seq.next()) });
             }

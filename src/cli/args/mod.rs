@@ -9,6 +9,7 @@ pub(in crate::cli) mod expunge;
 pub(in crate::cli) mod feed;
 pub(in crate::cli) mod globals;
 pub(in crate::cli) mod import;
+pub(in crate::cli) mod open;
 pub(in crate::cli) mod proof;
 pub(in crate::cli) mod selection;
 pub(in crate::cli) mod status;
@@ -32,6 +33,7 @@ use self::expunge::ExpungeArgs;
 use self::feed::{SubscriptionsAction, SubscriptionsArgs, WatchArgs};
 use self::globals::Globals;
 use self::import::ImportArgs;
+use self::open::OpenArgs;
 use self::proof::{KeyArgs, ProofArgs};
 use self::selection::{AsOfArgs, ChangedPart, FilterArgs, RangeArgs};
 use self::status::StatusArgs;
@@ -176,6 +178,9 @@ pub(in crate::cli) enum Command {
     /// Show what an article says, or said at a given time
     Show(ShowArgs),
     /// Open the web page of an article in the browser
+    ///
+    /// Opens the pages of the server that has the archive. If no server has it, shows the pages itself, on a free port of
+    /// this machine, until it is interrupted.
     #[command(mut_args(|arg| match arg.get_id().as_str() {
         "at" | "known_at" | "revision" => arg.requires("article"),
         _ => arg,
@@ -345,22 +350,6 @@ pub(in crate::cli) struct ShowArgs {
     /// Write the bytes of the kept original, and nothing else
     #[arg(long, conflicts_with = "json")]
     pub(in crate::cli) original: bool,
-}
-
-/// The arguments of `open`.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct OpenArgs {
-    /// The article to open [default: the newest changes]
-    #[arg(value_name = "ARTICLE")]
-    pub(in crate::cli) article: Option<ArticleRef>,
-    #[command(flatten)]
-    pub(in crate::cli) as_of: AsOfArgs,
-    /// Open the permalink of this revision
-    #[arg(long, short, value_name = "N", value_parser = revision_number, conflicts_with_all = ["at", "known_at"])]
-    pub(in crate::cli) revision: Option<RevisionNumber>,
-    /// Print the address, and start no browser
-    #[arg(long)]
-    pub(in crate::cli) print: bool,
 }
 
 /// The arguments of `log`.

@@ -18,11 +18,11 @@ mod response;
 mod status;
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, Either};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 use prost_reflect::MethodDescriptor;
@@ -135,19 +135,19 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Either<S::Future, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(kind) = CallKind::of(&request) else { return Box::pin(self.inner.call(request)) };
+        let Some(kind) = CallKind::of(&request) else { return Either::Left(self.inner.call(request)) };
         // The one that is ready makes the call.
         let ready = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, ready);
         let translator = Arc::clone(&self.translator);
-        Box::pin(async move { translator.answer(inner, kind, request).await })
+        Either::Right(Box::pin(async move { translator.answer(inner, kind, request).await }))
     }
 }
 

@@ -11,7 +11,7 @@ use super::super::Site;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Link, Text, When, content, count, expunge_reason, some_text, text, when};
-use super::super::visit::{Form, Point, Visit};
+use super::super::visit::{Point, Visit};
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
 use crate::model::{ArticleName, Content};
@@ -80,10 +80,7 @@ pub(super) async fn show(
     let name = article_name(&source, &article)?;
     let point = visit.point(&site)?;
     if visit.query != point.query() {
-        // Readers type times as they like, and forms send empty fields. Today's words mean something else tomorrow, so the
-        // address of a page has instants.
-        let end = if visit.form == Form::Json { ".json" } else { "" };
-        return Ok(respond::redirect(&format!("{}{end}{}", visit.path, point.query())));
+        return Ok(respond::redirect_to_instants(&visit, &point));
     }
     let request = pb::GetArticleRequest {
         name: name.to_string(),

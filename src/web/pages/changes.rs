@@ -244,7 +244,7 @@ pub(in crate::web) fn is_text(change: &pb::Change) -> bool {
 }
 
 /// What happened, in a word, and the class by which the stylesheet knows it.
-fn kind(change: &pb::Change) -> (&'static str, &'static str) {
+pub(super) fn kind(change: &pb::Change) -> (&'static str, &'static str) {
     match change.kind() {
         pb::ChangeKind::Created => ("New", "new"),
         pb::ChangeKind::Revised => ("Revised", "revised"),

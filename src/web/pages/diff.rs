@@ -111,6 +111,14 @@ pub(super) async fn select(
 ) -> Result<Response<Body>, Problem> {
     let name = article_name(&source, &article)?;
     let (a, b) = (visit.number::<u32>("a")?, visit.number::<u32>("b")?);
+    let (from, to) = (visit.instant(&site, "from")?, visit.instant(&site, "to")?);
+    if (a.is_some() || b.is_some()) && (from.is_some() || to.is_some()) {
+        return Err(Problem::malformed("Compare either two revisions, a and b, or two times, from and to."));
+    }
+    let (from, to) = match (from, to) {
+        (Some(from), Some(to)) => (Some(from.min(to)), Some(from.max(to))),
+        other => other,
+    };
     let end = if visit.form == Form::Json { ".json" } else { "" };
     let path = match (a, b) {
         (Some(a), Some(b)) => diff_of(&name, Some(a.min(b)), a.max(b)),
@@ -120,8 +128,8 @@ pub(super) async fn select(
                 |time: Timestamp| pb::RevisionSelector { selector: Some(Selector::ObserveTime(timestamp_to_pb(time))) };
             let request = pb::DiffRevisionsRequest {
                 name: name.to_string(),
-                base: visit.instant(&site, "from")?.map(in_force),
-                target: visit.instant(&site, "to")?.map(in_force),
+                base: from.map(in_force),
+                target: to.map(in_force),
                 ..pb::DiffRevisionsRequest::default()
             };
             let newest = site.reads.diff(&visit.caller, request).await?;

@@ -15,7 +15,7 @@ use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Delta, When, parts, size, text, when};
 use super::super::visit::{Form, Visit};
-use super::changes::Listed;
+use super::changes::kind;
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
 use crate::model::{ArticleName, ChangeKind, ChangeKinds, FeedQuery};
@@ -23,8 +23,8 @@ use crate::wire::{instant, pb};
 
 /// The revisions on a page.
 const PAGE_SIZE: i32 = 100;
-/// The changes among which those without a text are looked for.
-const CHANGES_MAX: usize = 100;
+/// The changes without a text on a page.
+const OTHERS_MAX: usize = 50;
 
 #[derive(Template)]
 #[template(path = "history.html")]
@@ -37,7 +37,19 @@ struct HistoryPage {
     target: u32,
     older: Option<String>,
     /// The newest changes that brought no text.
-    others: Listed,
+    others: Vec<Other>,
+    has_more_others: bool,
+}
+
+/// A change that brought no text.
+struct Other {
+    seq: u64,
+    kind: &'static str,
+    class: &'static str,
+    observed: Option<When>,
+    archived: Option<When>,
+    /// What is known about it: the reason, labels, the status of a page that is missing, or an address.
+    details: Vec<String>,
 }
 
 /// A revision of a history.
@@ -79,22 +91,23 @@ pub(super) async fn show(
     let found = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
     let others = match (visit.form, visit.parameter("page")) {
         (Form::Page, None) => other_changes(&site, &name).await?,
-        (Form::Page, Some(_)) | (Form::Json, _) => Vec::new(),
+        (Form::Page, Some(_)) | (Form::Json, _) => (Vec::new(), false),
     };
     let path = history_of(&name);
     let response = respond::page(&visit, listed, |listed| {
         let heading = Heading::new(&name, &found, Tab::History);
-        Ok(HistoryPage::new(heading, &path, &listed, Listed::of(&others)))
+        Ok(HistoryPage::new(heading, &path, &listed, others))
     })?;
     Ok(respond::with_canonical(&site, response, &path))
 }
 
-/// The newest changes of an article that brought no text, such as that it was withdrawn.
-async fn other_changes(site: &Site, name: &ArticleName) -> Result<Vec<pb::Change>, Problem> {
+/// The newest changes of an article that brought no text, such as that it was withdrawn; and whether there are more.
+async fn other_changes(site: &Site, name: &ArticleName) -> Result<(Vec<Other>, bool), Problem> {
     use ChangeKind::{Absent, Aliased, Expunged, Labelled, Reinstated, UrlMoved, Withdrawn};
     let kinds = ChangeKinds::of([Withdrawn, Reinstated, Absent, Aliased, UrlMoved, Labelled, Expunged]);
     let query = Arc::new(FeedQuery { kinds, ..FeedQuery::default() });
-    Ok(of_article(site, &query, name, None, CHANGES_MAX).await?.0)
+    let (changes, before) = of_article(site, &query, name, None, OTHERS_MAX).await?;
+    Ok((changes.iter().map(Other::of).collect(), before.is_some()))
 }
 
 /// The newest state as known with a snapshot.
@@ -108,7 +121,12 @@ pub(super) fn known_with(snapshot: Option<&pb::Snapshot>) -> Option<pb::AsOf> {
 }
 
 impl HistoryPage {
-    fn new(heading: Heading, path: &str, listed: &pb::ListRevisionsResponse, others: Listed) -> Self {
+    fn new(
+        heading: Heading,
+        path: &str,
+        listed: &pb::ListRevisionsResponse,
+        (others, has_more_others): (Vec<Other>, bool),
+    ) -> Self {
         let mut entries: Vec<Entry> = listed.entries.iter().map(Entry::of).collect();
         // The newest are first, so those that were there before are after it.
         let times: Vec<_> = listed.entries.iter().map(observed).collect();
@@ -125,7 +143,28 @@ impl HistoryPage {
             format!("{path}?{query}")
         });
         let frame = Frame::at(format!("History of {}", heading.headline), path);
-        Self { frame, heading, entries, base, target, older, others }
+        Self { frame, heading, entries, base, target, older, others, has_more_others }
+    }
+}
+
+impl Other {
+    fn of(change: &pb::Change) -> Self {
+        let (kind, class) = kind(change);
+        let status = change.absence.as_ref().map(|absence| absence.http_status).filter(|status| *status > 0);
+        let labels = change.labels_added.iter().map(|label| format!("+{label}"));
+        let labels = labels.chain(change.labels_removed.iter().map(|label| format!("−{label}")));
+        let urls = change.urls.iter().chain(&change.urls_ended).map(|url| url.url.clone());
+        let addresses = matches!(change.kind(), pb::ChangeKind::Aliased | pb::ChangeKind::UrlMoved);
+        let details = status.map(|status| format!("status {status}")).into_iter();
+        let details = details.chain(labels).chain(urls.filter(|_| addresses)).chain([change.reason.clone()]);
+        Self {
+            seq: change.seq,
+            kind,
+            class,
+            observed: when(change.observe_time.as_ref()),
+            archived: when(change.archive_time.as_ref()),
+            details: details.filter(|detail| !detail.is_empty()).map(|detail| text(&detail)).collect(),
+        }
     }
 }
 

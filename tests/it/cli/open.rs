@@ -109,7 +109,7 @@ fn commands_print_the_address_of_the_page_if_their_server_has_one() {
 fn a_server_without_pages_says_how_to_get_them() {
     let cli = archive();
     let server = Server::start(&cli, &[]);
-    cli.fails(&["open", "press/a"], 3, "`dateline serve --web-listen");
+    cli.fails(&["open", "press/a"], 3, "restart it with --web-listen");
     assert!(!cli.ok(&["show", "press/a"]).contains("View"));
     assert_eq!(server.terminate(), Some(0));
 }

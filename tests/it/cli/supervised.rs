@@ -151,7 +151,7 @@ fn a_reload_uses_a_new_certificate_and_new_rules_and_keeps_the_old_ones_if_they_
         "access.toml, line 2",
         "these settings have changed; restart the server to apply them settings=\"labels_max\"",
         "line 1: unknown field `lisen`",
-        "reloaded the certificate and the access rules",
+        "reloaded the certificates and the access rules",
     ] {
         assert!(log.contains(words), "no {words} in\n{log}");
     }

@@ -32,6 +32,9 @@ async fn words_are_marked_with_the_revision_that_brought_them() {
     let expected = [[words("Lorries will cross by ferry.", 1)], [words("It will close on 2 June.", 3)]];
     assert_eq!(runs(&between), expected);
     assert_eq!(site.get("/a/express/nothing/blame").await.status, 404);
+    let redirect = site.get("/a/express/harbour/blame?at=2026-05-25").await;
+    let instant = "/a/express/harbour/blame?at=2026-05-25T23%3A59%3A59.999999Z";
+    assert_eq!((redirect.status, redirect.header("location")), (302, Some(instant)));
 }
 
 #[tokio::test]
@@ -47,10 +50,10 @@ async fn what_was_destroyed_hides_what_came_before_it() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Every word of the newest text is in the text of the revision that is said to have brought it, and a word that was not
-    /// in the text before that one came with it.
+    /// Every word of the newest text is in the text of the revision that is said to have brought it, and in all that
+    /// followed.
     #[test]
-    fn each_word_was_there_from_its_revision_on(
+    fn no_word_is_said_to_be_older_than_it_is(
         texts in prop::collection::vec(prop::collection::vec(prop::collection::vec(0..6_u8, 1..6), 1..4), 2..7),
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -82,6 +85,36 @@ proptest! {
             }
         });
     }
+
+    /// Each word is in one place, and has the number of the revision that brings it.
+    #[test]
+    fn each_word_is_said_to_be_of_the_revision_that_brought_it(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let site = Site::open().await;
+            let mut words: Vec<String> = (0..20).map(|word| format!("r1w{word}")).collect();
+            site.record("express/words", content("Headline of r1", &words.join(" ")), "2026-05-01T00:00:00Z").await;
+            for (number, (place, taken)) in (2..).zip(&edits) {
+                words.remove(taken.index(words.len()));
+                words.insert(place.index(words.len() + 1), format!("r{number}new"));
+                words.insert(place.index(words.len() + 1), format!("r{number}more"));
+                let at = format!("2026-05-{number:02}T00:00:00Z");
+                site.record("express/words", content(&format!("Headline of r{number}"), &words.join(" ")), &at).await;
+            }
+            let json = site.get("/a/express/words/blame.json").await.json();
+            let last = u64::try_from(edits.len() + 1).unwrap();
+            for (text, revision) in runs(&json).iter().flatten() {
+                for word in text.split_whitespace() {
+                    assert!(word.starts_with(&format!("r{revision}w")) || word == format!("r{revision}new")
+                        || word == format!("r{revision}more"), "{word} is said to be of {revision}: {json}");
+                }
+            }
+            let headline = json["headline"].as_array().unwrap();
+            assert_eq!((&headline[0]["revision"], &headline[1]["revision"]), (&1.into(), &last.into()), "{json}");
+        });
+    }
 }
 
 #[tokio::test]
@@ -94,4 +127,11 @@ async fn words_older_than_the_revisions_looked_at_are_said_to_be() {
     }
     let json = site.get("/a/express/long/blame.json").await.json();
     assert_eq!((&json["oldest"], &json["isCutOff"]), (&21.into(), &true.into()), "{json}");
+    // A long text is followed through fewer.
+    for number in 0..8_u32 {
+        let text = format!("{} Now it is {number}.", "It began so. ".repeat(70_000));
+        site.record("express/longer", content("Longer", &text), &format!("2026-05-{:02}T00:00:00Z", number + 1)).await;
+    }
+    let json = site.get("/a/express/longer/blame.json").await.json();
+    assert_eq!((&json["oldest"], &json["isCutOff"]), (&4.into(), &true.into()));
 }

@@ -101,7 +101,11 @@ async fn a_history_offers_its_revisions_for_comparison() {
     assert_eq!(site.get("/a/express/harbour/diff?a=x&b=1").await.status, 400);
     let between = site.get("/a/express/harbour/diff?from=2026-05-10&to=2026-05-25").await;
     assert_eq!((between.status, between.header("location")), (302, Some("/a/express/harbour/diff/1..3")));
-    assert_eq!(site.get("/a/express/harbour/diff?from=soon").await.status, 400);
+    let reversed = site.get("/a/express/harbour/diff?from=2026-05-25&to=2026-05-10").await;
+    assert_eq!(reversed.header("location"), between.header("location"));
+    for malformed in ["from=soon", "a=1&from=2026-05-10"] {
+        assert_eq!(site.get(&format!("/a/express/harbour/diff?{malformed}")).await.status, 400);
+    }
     site.get("/a/express/harbour/history").await.shows(&["name=\"from\""]);
 }
 

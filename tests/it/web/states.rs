@@ -7,7 +7,7 @@ use dateline::internals::archive::request::{
 };
 use dateline::model::{AbsenceLook, AbsenceReason, ExpungeReason, RevisionNumber};
 
-use super::{Site, name, time};
+use super::{Site, content, name, time};
 
 pub(super) async fn expunge(site: &Site, scope: ExpungeScope) {
     let (reason, reference) = (ExpungeReason::CourtOrder, "14 O 82/26".to_owned());
@@ -27,7 +27,17 @@ async fn a_withdrawn_article_keeps_its_history_and_says_why() {
     site.get("/a/express/harbour/r/2").await.shows(&["Lorries cross by ferry.", "Withdrawn since"]);
     site.get("/a/express/harbour?at=2026-06-04T00%3A00%3A00Z").await.shows(&["Lorries cross by ferry."]);
     site.get("/takedowns").await.shows(&["Withdrawn", "pending legal review"]);
-    site.get("/a/express/harbour/history").await.shows(&["What else happened", "Withdrawn", "pending legal review"]);
+    let withdrawn = "2026-06-05T00:00:00Z\">5 June 2026, 00:00</time> · <bdi>pending legal review</bdi>";
+    site.get("/a/express/harbour/history").await.shows(&["What else happened", "Withdrawn", withdrawn]);
+    // However many revisions follow.
+    site.clock.set(time("2026-08-01T00:00:00Z"));
+    let again = EditOptions::because("settled").observed_at(time("2026-06-30T00:00:00Z"));
+    site.archive.reinstate(&name("express/harbour"), again).await.unwrap();
+    for number in 0..105 {
+        let at = format!("2026-07-{:02}T{:02}:00:00Z", 1 + number / 24, number % 24);
+        site.record("express/harbour", content(&format!("Update {number}"), "It goes on."), &at).await;
+    }
+    site.get("/a/express/harbour/history").await.shows(&[withdrawn]);
 }
 
 #[tokio::test]
