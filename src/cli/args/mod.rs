@@ -173,7 +173,7 @@ pub(in crate::cli) enum Command {
     Add(Box<AddArgs>),
     /// Archive the entries of syndication feeds (RSS, Atom, JSON Feed), once or repeatedly
     Follow(Box<FollowArgs>),
-    /// Import a whole collection: JSON Lines, web archives (WARC) or the history of a git repository
+    /// Import a whole collection: JSON Lines, web archives (WARC, WACZ) or the history of a git repository
     Import(Box<ImportArgs>),
     /// Show what an article says, or said at a given time
     Show(ShowArgs),
@@ -206,7 +206,7 @@ pub(in crate::cli) enum Command {
     Absent(AbsentArgs),
     /// Record an earlier revision's content again
     Rollback(RollbackArgs),
-    /// Export articles: their whole history to one file, or each one as a document
+    /// Export articles: their whole history to one file, a web archive (WACZ), or each one as a document
     Export(Box<ExportArgs>),
     /// Watch the change feed, and print a line or run a command for each change
     Watch(Box<WatchArgs>),
