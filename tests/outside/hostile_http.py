@@ -383,6 +383,18 @@ def pages_slow_readers():
 
 
 @check
+def pages_age_of_words():
+    """Long texts of which every second word changes, followed back by many clients at once: others are served meanwhile"""
+    with Attack(more_mib=400) as server:
+        for number in range(8):
+            text = "".join(f"w{word} v{number if word % 2 else 0}x{word} " for word in range(40_000))
+            server.publish("changing", text)
+        begun = time.time()
+        at_once(lambda _: must(server.get("/a/press/changing/blame", seconds=120)[0] in (200, 503), "no age of words"), range(8), 8)
+        server.figure(f"8 at once after {time.time() - begun:.1f} s")
+
+
+@check
 def pages_unread_pages():
     """A thousand clients that each ask for one long page and do not read it: what waits for them is counted and bounded"""
     with Attack(more_mib=250) as server:
