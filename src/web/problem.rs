@@ -13,6 +13,7 @@ use super::pages::problem::ProblemPage;
 use super::respond;
 use super::visit::Form;
 use crate::archive::ArchiveError;
+use crate::model::ArticleName;
 use crate::service::Refusal;
 
 /// The methods that are answered.
@@ -176,9 +177,29 @@ impl From<Status> for Problem {
     }
 }
 
-/// A message as a sentence.
+/// A message as a sentence, with the names of articles as pages show them.
 fn sentence(message: &str) -> String {
+    let word = |word: &str| match ArticleName::parse(word) {
+        Ok(name) => format!("{}/{}", name.source.as_str(), name.article.as_str()),
+        Err(_) => word.to_owned(),
+    };
+    let message = message.split(' ').map(word).collect::<Vec<_>>().join(" ");
     let mut characters = message.chars();
-    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let begins_with_name = message.split(' ').next().is_some_and(|word| word.contains('/'));
+    let first = match characters.next() {
+        Some(first) if begins_with_name => first.to_string(),
+        first => first.map(|first| first.to_uppercase().to_string()).unwrap_or_default(),
+    };
     format!("{first}{}.", characters.as_str().trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_a_sentence_with_short_names() {
+        assert_eq!(sentence("there is nothing"), "There is nothing.");
+        assert_eq!(sentence("sources/press/articles/a was first observed at 9."), "press/a was first observed at 9.");
+    }
 }
