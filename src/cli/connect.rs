@@ -139,14 +139,20 @@ impl Session {
         self.pages.as_ref()
     }
 
-    /// The address of the archive's web pages; `None` if nobody shows any to this machine.
+    /// The address of the archive's web pages; `None` if this machine is shown none.
     pub(super) async fn web_url(&self) -> Option<Url> {
         if let Some(pages) = &self.pages {
             return Some(pages.url().clone());
         }
-        let server = self.server.as_ref()?;
+        self.server.as_ref()?;
         // It is shown in addition to what a command is for, which does without it.
         let status = self.admin().get_status(pb::GetStatusRequest {}).await.ok()?.into_inner();
+        self.web_url_in(&status)
+    }
+
+    /// The address of the web pages of the server with this status; `None` if it shows none to this machine.
+    pub(super) fn web_url_in(&self, status: &pb::GetStatusResponse) -> Option<Url> {
+        let server = self.server.as_ref()?;
         let url = Url::parse(&status.web_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
         let is_local = Url::parse(server).is_ok_and(|server| is_on_this_machine(&server));
         (is_local || !is_on_this_machine(&url)).then_some(url)

@@ -27,11 +27,8 @@ pub(super) async fn run(session: &Session, args: &OpenArgs, out: &mut Output) ->
             .hint("its operator can restart it with --web-listen, such as `dateline serve --web-listen 127.0.0.1:8480`")
     })?;
     let url = root.join(&path).map_err(|error| Failure::new(Exit::Failed, error))?;
-    if out.json {
-        out.line(json!({ "url": url.as_str() }))?
-    } else {
-        out.line(&url)?
-    }
+    let shown = if out.json { json!({ "url": url.as_str() }).to_string() } else { url.to_string() };
+    out.line(shown)?;
     let opened = if args.print { Ok(()) } else { browse(url).await };
     let Some(pages) = session.pages() else { return opened };
     if let Err(failure) = opened {

@@ -68,7 +68,7 @@ pub(super) async fn run(session: &Session, out: &mut Output) -> Result<(), Failu
         ("On disk", Some(size(status.disk_bytes))),
         ("Writes", Some(writes)),
         ("Server", server.map(|(url, since)| format!("{url}, since {}", out.time(since)))),
-        ("Pages", session.web_url().await.map(|url| url.to_string())),
+        ("Pages", session.web_url_in(&status).map(|url| url.to_string())),
         ("Open", weakenings),
         ("Version", Some(format!("{}, format {}", status.version, status.format_version))),
     ];

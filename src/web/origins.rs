@@ -33,7 +33,7 @@ struct Piece {
 enum Origin {
     /// The revision with this number.
     Revision(u32),
-    /// Not known so far: it is also in this part of the oldest revision compared, from this byte on.
+    /// Not known yet: it is also in this part of the oldest revision compared, from this byte on.
     At(Place, usize),
 }
 
@@ -66,7 +66,7 @@ impl Origins {
         Self { parts: fields.into_iter().chain(blocks).map(whole).collect() }
     }
 
-    /// Follows what is left through the comparison of the oldest revision so far with the one before it.
+    /// Follows what is left through the comparison of the oldest revision reached with the one before it.
     pub(super) fn follow(&mut self, diff: &pb::DiffRevisionsResponse) {
         let target = diff.target.as_ref().map_or(0, |target| target.number);
         let blocks = diff.hunks.iter().filter_map(|hunk| {

@@ -72,6 +72,22 @@ impl Tombstone {
     }
 }
 
+/// An article with its text, at a point.
+pub(super) async fn read(
+    site: &Site,
+    visit: &Visit,
+    name: &ArticleName,
+    point: &Point,
+) -> Result<pb::GetArticleResponse, Problem> {
+    let request = pb::GetArticleRequest {
+        name: name.to_string(),
+        as_of: point.as_of(site.reads.archive()),
+        view: pb::ArticleView::Full.into(),
+        min_next_seq: 0,
+    };
+    site.reads.article(&visit.caller, request).await
+}
+
 pub(super) async fn show(
     State(site): State<Arc<Site>>,
     Path((source, article)): Path<(String, String)>,
@@ -82,13 +98,7 @@ pub(super) async fn show(
     if visit.query != point.query() {
         return Ok(respond::redirect_to_instants(&visit, &point));
     }
-    let request = pb::GetArticleRequest {
-        name: name.to_string(),
-        as_of: point.as_of(site.reads.archive()),
-        view: pb::ArticleView::Full.into(),
-        min_next_seq: 0,
-    };
-    let found = site.reads.article(&visit.caller, request).await?;
+    let found = read(&site, &visit, &name, &point).await?;
     let is_expunged = found.article.as_ref().and_then(|article| article.revision.as_ref()?.expunged.as_ref()).is_some();
     let mut response = respond::page(&visit, found, |found| ArticlePage::new(&name, &point, found))?;
     if is_expunged {

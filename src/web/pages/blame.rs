@@ -19,7 +19,7 @@ use super::super::shown::{When, count, text, when};
 use super::super::visit::{Form, Visit};
 use super::heading::{Heading, Note, Tab};
 use super::history::known_with;
-use super::{Frame, article_name};
+use super::{Frame, article, article_name};
 use crate::model::ArticleName;
 use crate::wire::pb::revision_selector::Selector;
 use crate::wire::{instant, pb};
@@ -82,21 +82,15 @@ struct Blame {
 
 pub(super) async fn show(
     State(site): State<Arc<Site>>,
-    Path((source, article)): Path<(String, String)>,
+    Path((source, id)): Path<(String, String)>,
     visit: Visit,
 ) -> Result<Response<Body>, Problem> {
-    let name = article_name(&source, &article)?;
+    let name = article_name(&source, &id)?;
     let point = visit.point(&site)?;
     if visit.query != point.query() {
         return Ok(respond::redirect_to_instants(&visit, &point));
     }
-    let request = pb::GetArticleRequest {
-        name: name.to_string(),
-        as_of: point.as_of(site.reads.archive()),
-        view: pb::ArticleView::Full.into(),
-        min_next_seq: 0,
-    };
-    let response = site.reads.article(&visit.caller, request).await?;
+    let response = article::read(&site, &visit, &name, &point).await?;
     let article = response.article.unwrap_or_default();
     let revision = article.revision.clone().unwrap_or_default();
     let blame = follow(&site, &visit, &name, &revision, known_with(response.snapshot.as_ref())).await?;
