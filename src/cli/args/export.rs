@@ -68,8 +68,8 @@ An interrupted export continues when the same command is run again; one of a web
 pub(in crate::cli) enum ExportFormat {
     /// JSON Lines: one observation or state change per line, with everything needed to reproduce it
     Jsonl,
-    /// A web archive in one file: the kept originals, pages written from the text where there is none, and when they were
-    /// seen
+    /// A web archive in one file: the kept originals, pages written from the text of revisions without one, and when they
+    /// were seen
     Wacz,
     /// IPTC ninjs 3.1
     Ninjs,

@@ -120,7 +120,7 @@ fn merge(files: Vec<File>, mut write: impl FnMut(&str) -> io::Result<()>) -> io:
 /// Makes blocks of lines that come in order.
 pub(super) struct Blocks {
     block: GzBlock,
-    /// The size of the blocks so far.
+    /// The size of the blocks already written.
     offset: u64,
 }
 

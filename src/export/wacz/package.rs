@@ -11,7 +11,7 @@ use zip::{CompressionMethod, ZipWriter};
 /// A WACZ that is being written.
 pub(super) struct Package<W: Write + Seek> {
     zip: ZipWriter<UntilFailure<W>>,
-    /// The files so far, as the data package lists them.
+    /// The files already written, as the data package lists them.
     resources: Vec<Value>,
     /// The file that is being written.
     current: Current,
@@ -90,7 +90,7 @@ impl<W: Write + Seek> Package<W> {
         self.zip.write_all(bytes)
     }
 
-    /// The size of the present file so far, in bytes.
+    /// How much of the present file is written, in bytes.
     pub(super) fn offset(&self) -> u64 {
         self.current.bytes
     }

@@ -1,4 +1,4 @@
-//! Files next to the database that have rules or secrets, as text: nobody but their owner may read or write them.
+//! Files next to the database that have rules or secrets, as text: only their owner may read or write them.
 
 use std::fs::Metadata;
 use std::io::{self, Read};
