@@ -35,6 +35,7 @@ use dateline::internals::wire::pb::feed_start::Position;
 use dateline::internals::wire::pb::subscribe_response::Event;
 use dateline::model::Seq;
 use prost::Message;
+use support::arguments;
 use support::bare_stream;
 use support::callers::Publisher;
 use support::child::ChildServer;
@@ -51,55 +52,44 @@ use tonic::transport::{Channel, Endpoint};
 const SAMPLE_EVENTS: usize = 400;
 const REPLAYS: usize = 3;
 
+/// Measures what the change feed costs.
+#[derive(clap::Parser)]
 struct Plan {
+    /// What to measure [default: everything]
+    #[arg(value_name = "PART", value_parser = ["replay", "fanout", "idle", "nomatch", "stalled"])]
     parts: Vec<String>,
+    /// The changes that a replay has
+    #[arg(long, default_value = "1000000", conflicts_with = "archive")]
     changes: usize,
+    /// An archive whose changes are replayed
+    #[arg(long)]
     archive: Option<PathBuf>,
-    length: Duration,
+    /// The length of a measurement
+    #[arg(long, default_value = "10")]
+    seconds: u64,
+    /// Writes per second
+    #[arg(long, default_value = "20")]
     rate: u32,
+    /// The folder for the archives.
+    #[arg(skip)]
     folder: PathBuf,
 }
 
 impl Plan {
-    fn from_arguments(folder: &Path) -> anyhow::Result<Self> {
-        let mut plan = Self {
-            parts: Vec::new(),
-            changes: 1_000_000,
-            archive: None,
-            length: Duration::from_secs(10),
-            rate: 20,
-            folder: folder.to_owned(),
-        };
-        let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-        while let Some(argument) = arguments.next() {
-            if argument == "--archive" {
-                plan.archive = arguments.next().map(PathBuf::from);
-                continue;
-            }
-            let mut value = || arguments.next().unwrap_or_default().parse::<u32>();
-            match argument.as_str() {
-                "--changes" => plan.changes = value()? as usize,
-                "--seconds" => plan.length = Duration::from_secs(value()?.into()),
-                "--rate" => plan.rate = value()?,
-                _ => plan.parts.push(argument),
-            }
-        }
-        Ok(plan)
+    fn has(&self, part: &str) -> bool {
+        arguments::has(&self.parts, part)
     }
 
-    fn has(&self, part: &str) -> bool {
-        self.parts.is_empty() || self.parts.iter().any(|chosen| chosen == part)
+    fn length(&self) -> Duration {
+        Duration::from_secs(self.seconds)
     }
 }
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return Ok(());
-    }
+    let Some(mut plan) = arguments::arguments::<Plan>() else { return Ok(()) };
     telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
     let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
-    let plan = Plan::from_arguments(folder.path())?;
+    folder.path().clone_into(&mut plan.folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut table = Table::default();
     runtime.block_on(async {
@@ -247,7 +237,7 @@ impl FanOut {
 /// Sends live changes to many subscribers, and the same messages over as many bare streams.
 async fn fan_out(plan: &Plan, subscribers: usize, table: &mut Table) -> anyhow::Result<()> {
     let running = Running::start(&plan.folder.join(format!("fanout-{subscribers}"))).await?;
-    let writes = u32::try_from(plan.length.as_secs())? * plan.rate;
+    let writes = u32::try_from(plan.length().as_secs())? * plan.rate;
     let deliveries = writes * u32::try_from(subscribers)?;
     // The processor time of the writes themselves is subtracted.
     let writing = write_at_rate(&running, plan.rate, writes).await?;
@@ -442,10 +432,10 @@ async fn idle(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let before = server.memory().resident;
         let request = subscribe_from(Position::Now(true), pb::FeedView::Basic);
         let streams = subscribe_many(&clients, 10_000, &request).await?;
-        tokio::time::sleep(plan.length).await;
+        tokio::time::sleep(plan.length()).await;
         let processor = server.processor();
-        tokio::time::sleep(plan.length).await;
-        let share = server.processor().saturating_sub(processor).as_secs_f64() / plan.length.as_secs_f64();
+        tokio::time::sleep(plan.length()).await;
+        let share = server.processor().saturating_sub(processor).as_secs_f64() / plan.length().as_secs_f64();
         let grown = server.memory().resident.saturating_sub(before);
         let connected = mib(before.saturating_sub(unconnected));
         let shown = format!(
@@ -482,7 +472,7 @@ async fn no_match(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         let mut clock = tokio::time::interval(Duration::from_secs(1) / WRITES_A_SECOND);
         let (begun, before) = (Instant::now(), server.processor());
         let mut latencies = Vec::new();
-        while begun.elapsed() < plan.length {
+        while begun.elapsed() < plan.length() {
             clock.tick().await;
             let called = Instant::now();
             support::load::Caller::call(&mut publisher).await?;
@@ -510,7 +500,7 @@ async fn stalled(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
         for number in 0..8 {
             publishers.push(Publisher::new(Client::connect(&server.url).await?, number, 16, 4_000));
         }
-        let (load, _) = load(publishers, Duration::from_secs(1), plan.length * 2).await?;
+        let (load, _) = load(publishers, Duration::from_secs(1), plan.length() * 2).await?;
         let grown = server.memory().resident.saturating_sub(before);
         let shown = format!("{:.0} writes/s, server grew by {}", load.rate(), mib(grown));
         table.fact(&format!("8 writers, {subscribers} subscribers that never read, FULL"), &shown, "");

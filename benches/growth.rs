@@ -12,11 +12,12 @@
 #[allow(dead_code, reason = "each benchmark uses a part")]
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dateline::internals::wire::pb;
+use support::arguments;
 use support::callers::{Publisher, Reader, deal};
 use support::corpus::{Corpus, import};
 use support::load::{Caller, Load, load};
@@ -40,18 +41,24 @@ const WARM_UP: Duration = Duration::from_millis(500);
 /// How long a measurement takes.
 const MEASURED: Duration = Duration::from_secs(3);
 
+/// Measures an archive as it grows.
+#[derive(clap::Parser)]
+struct Arguments {
+    /// The revisions that are recorded
+    #[arg(default_value = "100000", value_parser = |count: &str| count.replace('_', "").parse::<usize>())]
+    count: usize,
+    /// Measures an archive that has them, instead
+    #[arg(long, value_name = "DIR", hide = true)]
+    reopen: Option<PathBuf>,
+}
+
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return Ok(());
-    }
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let count = arguments.first().map_or(Ok(100_000), |count| count.replace('_', "").parse())?;
+    let Some(Arguments { count, reopen: archive }) = arguments::arguments() else { return Ok(()) };
     let waves = waves(count);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if let Some(path) = arguments.get(1) {
+    if let Some(path) = archive {
         let mut table = Table::default();
-        runtime.block_on(reopen(Path::new(path), &waves, &mut table))?;
+        runtime.block_on(reopen(&path, &waves, &mut table))?;
         print!("{}", table.rows_only());
         return Ok(());
     }
@@ -61,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(grow(&path, &waves, &mut table))?;
     // Another process opens the archive, because this one does not return its memory to the system.
     let count = count.to_string();
-    let reopened = Command::new(std::env::current_exe()?).args(["--bench", &count]).arg(&path).output()?;
+    let reopened = Command::new(std::env::current_exe()?).args(["--bench", &count, "--reopen"]).arg(&path).output()?;
     anyhow::ensure!(reopened.status.success(), "reopening: {}", String::from_utf8_lossy(&reopened.stderr));
     println!(
         "{}{}",

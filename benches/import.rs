@@ -15,12 +15,13 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dateline::internals::client::Connection;
 use dateline::internals::wire::pb;
+use support::arguments;
 use support::history::History;
 use support::memory::{memory_of, mib, processor_of};
 use support::running::{Running, folder_bytes};
@@ -30,15 +31,16 @@ use support::table::{Table, median};
 const SEED: u64 = 20_261_128;
 const ROUNDS: usize = 3;
 
+/// Measures an import.
+#[derive(clap::Parser)]
+struct Arguments {
+    /// A history, as JSON Lines
+    file: PathBuf,
+}
+
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return Ok(());
-    }
-    let Some(file) = std::env::args().skip(1).find(|argument| argument != "--bench") else {
-        anyhow::bail!("give a history: cargo bench --bench import -- FILE");
-    };
-    let history = History::read(Path::new(&file))?;
+    let Some(Arguments { file }) = arguments::arguments() else { return Ok(()) };
+    let history = History::read(&file)?;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let path_of = |name: &str| folder.path().join(name);
     let order: Vec<usize> = (0..history.requests.len()).collect();

@@ -1,12 +1,10 @@
 //! How many calls a server answers per second, compared with what the protocol stack and the disk allow in the same
 //! run.
 //!
-//! `cargo bench --bench service [-- PART… --seconds N --rounds N]`. The parts are `publish` (or `publish-1`,
-//! `publish-64`), `batch`, `read` (or `read-newest`, `read-observe`, `read-knowledge`, `read-both`), `proof`, `counted`,
-//! `encrypted`, `depth` and `disk`; without any, all of them run. `--no-floors` omits the floors. The server, the clients and the floors share this process and
-//! its cores. The floors are a bare tonic echo of the same bytes, a loop of append and fdatasync, and the engine alone.
-//! Each pair is measured alternately, and the table has the medians of the rounds. The archive is in a temporary folder
-//! in the target folder.
+//! `cargo bench --bench service [-- PART… --seconds N --rounds N]`; `-- --help` lists the parts. The server, the clients
+//! and the floors share this process and its cores. The floors are a bare tonic echo of the same bytes, a loop of append
+//! and fdatasync, and the engine alone. Each pair is measured alternately, and the table has the medians of the rounds.
+//! The archive is in a temporary folder in the target folder.
 
 #![expect(clippy::print_stdout, reason = "the table is what the program is for")]
 #![expect(clippy::indexing_slicing, reason = "an index that is wrong ends the measurement, and nothing else")]
@@ -25,6 +23,7 @@ use dateline::internals::store::engine::{Direction, KeyRange, Read};
 use dateline::internals::telemetry;
 use dateline::internals::wire::pb;
 use prost::Message;
+use support::arguments;
 use support::callers::{Publisher, Reader, deal};
 use support::corpus::{Corpus, import};
 use support::echo::{self, RawCaller};
@@ -41,54 +40,62 @@ const CHAIN_ARTICLE_BYTES: usize = 6_000;
 const CLIENTS: usize = 64;
 const PUBLISHER_ARTICLES: usize = 16;
 const WARM_UP: Duration = Duration::from_millis(400);
+const PARTS: [&str; 14] = [
+    "publish",
+    "publish-1",
+    "publish-64",
+    "batch",
+    "read",
+    "read-newest",
+    "read-observe",
+    "read-knowledge",
+    "read-both",
+    "proof",
+    "counted",
+    "encrypted",
+    "depth",
+    "disk",
+];
 const GET_ARTICLE: &str = "/dateline.v1.ArchiveService/GetArticle";
 const GET_REVISION: &str = "/dateline.v1.ArchiveService/GetRevision";
 const GET_INCLUSION_PROOF: &str = "/dateline.v1.IntegrityService/GetInclusionProof";
 
-/// What to measure, and for how long.
+/// Measures how many calls a server answers per second.
+#[derive(clap::Parser)]
 struct Plan {
+    /// What to measure [default: everything]
+    #[arg(value_name = "PART", value_parser = PARTS)]
     parts: Vec<String>,
-    length: Duration,
+    /// The length of a measurement
+    #[arg(long, default_value = "2")]
+    seconds: u64,
+    /// How often each measurement is made
+    #[arg(long, default_value = "3")]
     rounds: usize,
-    /// Whether to measure the floors as well; a profile is clearer without them.
-    floors: bool,
+    /// Measure no floors, which makes a profile clearer
+    #[arg(long)]
+    no_floors: bool,
     /// The folder for the archives and for the file of the sync loop.
+    #[arg(skip)]
     folder: PathBuf,
 }
 
 impl Plan {
-    fn from_arguments(folder: &Path) -> anyhow::Result<Self> {
-        let mut plan = Self {
-            parts: Vec::new(),
-            length: Duration::from_secs(2),
-            rounds: 3,
-            floors: true,
-            folder: folder.to_owned(),
-        };
-        let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().unwrap_or_default().parse::<usize>();
-            match argument.as_str() {
-                "--seconds" => plan.length = Duration::from_secs(value()? as u64),
-                "--rounds" => plan.rounds = value()?,
-                "--no-floors" => plan.floors = false,
-                _ => plan.parts.push(argument),
-            }
-        }
-        Ok(plan)
+    fn has(&self, part: &str) -> bool {
+        arguments::has(&self.parts, part)
     }
 
-    fn has(&self, part: &str) -> bool {
-        self.parts.is_empty() || self.parts.iter().any(|chosen| chosen == part)
+    fn length(&self) -> Duration {
+        Duration::from_secs(self.seconds)
     }
 
     async fn load<C: Caller>(&self, callers: Vec<C>) -> anyhow::Result<(Load, Vec<C>)> {
-        load(callers, WARM_UP, self.length).await
+        load(callers, WARM_UP, self.length()).await
     }
 
     /// The call rate of a floor and the processor time per call; 0 if floors are omitted.
     async fn floor<C: Caller>(&self, callers: Vec<C>) -> anyhow::Result<(f64, Duration)> {
-        if !self.floors {
+        if self.no_floors {
             return Ok((0.0, Duration::ZERO));
         }
         let (floor, _) = self.load(callers).await?;
@@ -97,19 +104,19 @@ impl Plan {
 
     /// The rate of the engine alone; 0 if floors are omitted.
     async fn engine_floor(&self, clients: usize, batch: f64) -> anyhow::Result<f64> {
-        if !self.floors {
+        if self.no_floors {
             return Ok(0.0);
         }
-        let (folder, length, articles) = (self.folder.clone(), self.length, clients * PUBLISHER_ARTICLES);
+        let (folder, length, articles) = (self.folder.clone(), self.length(), clients * PUBLISHER_ARTICLES);
         tokio::task::spawn_blocking(move || revisions_per_second(&folder, articles, rounded(batch), length)).await?
     }
 
     /// The rate of the sync loop; 0 if floors are omitted.
     async fn sync_floor(&self, record: &Bytes, batch: f64) -> anyhow::Result<f64> {
-        if !self.floors {
+        if self.no_floors {
             return Ok(0.0);
         }
-        let (folder, record, length) = (self.folder.clone(), record.clone(), self.length);
+        let (folder, record, length) = (self.folder.clone(), record.clone(), self.length());
         tokio::task::spawn_blocking(move || records_per_second(&folder, &record, rounded(batch), length)).await?
     }
 }
@@ -120,15 +127,12 @@ fn rounded(batch: f64) -> usize {
 }
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return Ok(());
-    }
+    let Some(mut plan) = arguments::arguments::<Plan>() else { return Ok(()) };
     // As in `serve`: the span of each call is part of its cost.
     telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let folder = tempfile::tempdir_in(target)?;
-    let plan = Plan::from_arguments(folder.path())?;
+    folder.path().clone_into(&mut plan.folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut table = Table::default();
     runtime.block_on(async {
@@ -138,7 +142,7 @@ fn main() -> anyhow::Result<()> {
             }
         }
         if plan.has("batch") {
-            support::batches::measure(&plan.folder, plan.rounds, plan.length, &mut table).await?;
+            support::batches::measure(&plan.folder, plan.rounds, plan.length(), &mut table).await?;
         }
         if plan.parts.is_empty() || plan.parts.iter().any(|part| part.starts_with("read")) {
             read(&plan, &mut table).await?;
@@ -147,10 +151,10 @@ fn main() -> anyhow::Result<()> {
             proof(&plan, &mut table).await?;
         }
         if plan.has("counted") {
-            support::counted::measure(&plan.folder, plan.rounds, plan.length, &mut table).await?;
+            support::counted::measure(&plan.folder, plan.rounds, plan.length(), &mut table).await?;
         }
         if plan.has("encrypted") {
-            support::encrypted::measure(&plan.folder, plan.rounds, plan.length, &mut table).await?;
+            support::encrypted::measure(&plan.folder, plan.rounds, plan.length(), &mut table).await?;
         }
         if plan.has("depth") {
             depth(&plan, &mut table).await?;

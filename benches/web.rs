@@ -35,6 +35,7 @@ use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use prost::Message;
+use support::arguments;
 use support::callers::{Publisher, SOURCE, deal};
 use support::child::ChildServer;
 use support::corpus::{Corpus, import};
@@ -61,49 +62,41 @@ const STREAMS: usize = 32;
 const COMPARED_READERS: usize = 1_000;
 const WRITES: usize = 100;
 
+/// Measures what pages cost.
+#[derive(clap::Parser)]
 struct Plan {
+    /// What to measure [default: everything]
+    #[arg(value_name = "PART", value_parser = ["page", "timegate", "events"])]
     parts: Vec<String>,
-    length: Duration,
+    /// The length of a measurement
+    #[arg(long, default_value = "2")]
+    seconds: u64,
+    /// How often each measurement is made
+    #[arg(long, default_value = "3")]
     rounds: usize,
+    /// The readers of events
+    #[arg(long, default_value = "20000")]
     readers: usize,
+    /// The folder for the archives.
+    #[arg(skip)]
     folder: PathBuf,
 }
 
 impl Plan {
-    fn from_arguments(folder: &Path) -> anyhow::Result<Self> {
-        let mut plan = Self {
-            parts: Vec::new(),
-            length: Duration::from_secs(2),
-            rounds: 3,
-            readers: 20_000,
-            folder: folder.to_owned(),
-        };
-        let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().unwrap_or_default().parse::<usize>();
-            match argument.as_str() {
-                "--seconds" => plan.length = Duration::from_secs(value()? as u64),
-                "--rounds" => plan.rounds = value()?,
-                "--readers" => plan.readers = value()?,
-                _ => plan.parts.push(argument),
-            }
-        }
-        Ok(plan)
+    fn has(&self, part: &str) -> bool {
+        arguments::has(&self.parts, part)
     }
 
-    fn has(&self, part: &str) -> bool {
-        self.parts.is_empty() || self.parts.iter().any(|chosen| chosen == part)
+    fn length(&self) -> Duration {
+        Duration::from_secs(self.seconds)
     }
 }
 
 fn main() -> anyhow::Result<()> {
-    // `cargo test --benches` runs this without `--bench`, and then there is nothing to measure.
-    if !std::env::args().any(|argument| argument == "--bench") {
-        return Ok(());
-    }
+    let Some(mut plan) = arguments::arguments::<Plan>() else { return Ok(()) };
     telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
     let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
-    let plan = Plan::from_arguments(folder.path())?;
+    folder.path().clone_into(&mut plan.folder);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut table = Table::default();
     runtime.block_on(async {
@@ -263,13 +256,13 @@ async fn compare(plan: &Plan, site: &Site, pair: &Pair, table: &mut Table) -> an
                 let browser = Browser::connect(&site.host).await?;
                 visitors.push(Visitor::new(browser, paths, pair.then.clone(), pair.status));
             }
-            let (shown, visitors) = load(visitors, WARM_UP, plan.length).await?;
+            let (shown, visitors) = load(visitors, WARM_UP, plan.length()).await?;
             bytes = visitors.first().map_or(0, Visitor::page_bytes);
             let mut callers = Vec::new();
             for requests in deal(&pair.requests, clients) {
                 callers.push(RawCaller::connect(&site.running.url, pair.method, requests).await?);
             }
-            let (called, _) = load(callers, WARM_UP, plan.length).await?;
+            let (called, _) = load(callers, WARM_UP, plan.length()).await?;
             latencies.push((shown.percentile(50), called.percentile(50), shown.percentile(99)));
             processor.push((shown.processor_a_call(), called.processor_a_call()));
         }

@@ -1,5 +1,6 @@
 //! Shared code of the benchmarks: articles to record, a server to record them with, load, and the floors.
 
+pub(crate) mod arguments;
 pub(crate) mod bare_stream;
 pub(crate) mod batches;
 pub(crate) mod callers;
