@@ -10,6 +10,7 @@
 
 mod lines;
 mod parameters;
+mod pattern;
 
 use std::sync::Arc;
 

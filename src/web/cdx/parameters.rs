@@ -3,6 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 
 use super::lines::{FIELDS, Line};
+use super::pattern::{Pattern, PatternError};
 use crate::archive::read::capture_index::{IndexPlace, IndexRange};
 use crate::model::{Timestamp, UrlKey};
 use crate::web::memento::{Original, time};
@@ -50,7 +51,7 @@ pub(super) enum Output {
     Cdxj,
 }
 
-/// A condition on a field: that it is a text, or is not.
+/// A condition on a field: that it has a value, or does not.
 struct Condition {
     field: &'static str,
     is_not: bool,
@@ -60,11 +61,9 @@ struct Condition {
 /// What the value of a field must be.
 enum Value {
     /// Exactly this.
-    Whole(String),
-    /// It contains this.
-    Part(String),
-    /// It begins with this.
-    Beginning(String),
+    Text(String),
+    /// What this matches.
+    Pattern(Pattern),
 }
 
 /// A field of which repeated values in a row are left out: all of it, or its first characters.
@@ -196,8 +195,8 @@ fn place(text: &str) -> Result<IndexPlace, Problem> {
 }
 
 impl Condition {
-    /// Reads `field:value` and `!field:value`, where the value is a whole one, or `.*` at its ends stands for any text; `=`
-    /// and `~` before the field are pywb's, for a whole value and for a part of one.
+    /// Reads `field:pattern` and `!field:pattern`, where the pattern is a regular expression for the whole value; `=` and `~`
+    /// before the field are pywb's, for a text, and for a pattern that matches at the beginning of the value.
     fn parse(text: &str) -> Result<Self, Problem> {
         let (is_not, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
         let (mark, rest) = match rest.strip_prefix(['=', '~']) {
@@ -206,18 +205,10 @@ impl Condition {
         };
         let malformed = || Problem::malformed(format!("filter={text} is not a field, a colon and a value."));
         let (name, value) = rest.split_once(':').ok_or_else(malformed)?;
-        let any = ".*";
-        let bare = value.trim_start_matches(any).trim_end_matches(any);
-        if mark != Some('=') && bare.contains(['*', '+', '?', '[', ']', '(', ')', '|', '^', '$', '\\', '{', '}']) {
-            let detail =
-                format!("filter={text}: of regular expressions, only .* at the ends of a value is understood.");
-            return Err(Problem::malformed(detail));
-        }
-        let value = match (mark, value.starts_with(any), value.ends_with(any)) {
-            (Some('='), _, _) => Value::Whole(value.to_owned()),
-            (Some('~'), _, _) | (_, true, _) => Value::Part(bare.to_owned()),
-            (_, false, true) => Value::Beginning(bare.to_owned()),
-            (_, false, false) => Value::Whole(value.to_owned()),
+        let value = match mark {
+            Some('=') => Value::Text(value.to_owned()),
+            Some(_) => Value::Pattern(Pattern::of_beginning(value).map_err(|error| unusable(text, &error))?),
+            None => Value::Pattern(Pattern::of_whole(value).map_err(|error| unusable(text, &error))?),
         };
         Ok(Self { field: field(name)?, is_not, value })
     }
@@ -225,12 +216,15 @@ impl Condition {
     fn is_met(&self, line: &Line) -> bool {
         let found = line.field(self.field);
         let is = match &self.value {
-            Value::Whole(value) => found == value,
-            Value::Part(value) => found.contains(value),
-            Value::Beginning(value) => found.starts_with(value),
+            Value::Text(value) => found == value,
+            Value::Pattern(pattern) => pattern.matches(found),
         };
         is != self.is_not
     }
+}
+
+fn unusable(filter: &str, error: &PatternError) -> Problem {
+    Problem::malformed(format!("filter={filter}: {error}."))
 }
 
 impl Collapsed {
