@@ -2,12 +2,12 @@
 
 mod check;
 mod pages;
+mod ports;
 mod reload;
 mod supervisor;
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::{Origin, Url};
 
+use self::ports::Addresses;
 use self::reload::Reloadable;
 use crate::archive::recover::compact::{CompactMode, compact_directory};
 use crate::archive::{Archive, Directory};
@@ -79,9 +80,7 @@ fn start_log(settings: &Settings) -> Result<Option<Traces>, Failure> {
 }
 
 async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_traced: bool) -> Result<(), Failure> {
-    let addresses = settings.addresses()?;
-    let metrics_address = settings.metrics_address()?;
-    let web_address = settings.web_address()?;
+    let addresses = Addresses::of(&settings)?;
     let mut web_options = pages::options(&settings)?;
     let mut options = server_options(&settings)?;
     options.tls = tls(&settings)?;
@@ -91,7 +90,7 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);
     tracing::info!(version, format, settings = %serde_json::Value::Object(settings.given()), "starting");
     options.descriptors_max = server::raise_descriptor_limit();
-    if web_address.is_some() {
+    if addresses.has_web() {
         pages::share_descriptors(&mut options, &mut web_options);
     }
     // Before the archive is opened, so that a signal in the meantime is not lost.
@@ -103,27 +102,18 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     // archive is opened first: no client connects before it is open, and if another server holds it, the error says so
     // instead of only that a port is in use.
     let is_new = !path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-    let early_listeners = if is_new { Some(listen(&addresses).await?) } else { None };
-    let early_metrics_listener = if is_new { listen_for_metrics(metrics_address).await? } else { None };
-    let early_web_listener = if is_new { pages::listen(web_address).await? } else { None };
+    let early_ports = if is_new { Some(addresses.listen()?) } else { None };
     let opening = open(&path, &settings, globals, &stopping);
     let opened = supervisor::with_more_time("opening the archive", opening).await?;
     let Some((opened, directory)) = opened else { return Ok(()) };
     tracing::info!(archive = %path.display(), changes = opened.tail().next_seq.0, "opened");
     let log_keys = settings.log_key.as_deref().unwrap_or_default();
     options.signer = signer(log_keys, settings.log_origin.clone(), witnesses, opened.info())?;
-    let mut listeners = match early_listeners {
-        Some(listeners) => listeners,
-        None => listen(&addresses).await?,
+    let ports = match early_ports {
+        Some(ports) => ports,
+        None => addresses.listen()?,
     };
-    let metrics_listener = match early_metrics_listener {
-        Some(listener) => Some(listener),
-        None => listen_for_metrics(metrics_address).await?,
-    };
-    let web_listener = match early_web_listener {
-        Some(listener) => Some(listener),
-        None => pages::listen(web_address).await?,
-    };
+    let mut listeners: Vec<Listener> = ports.service.into_iter().map(Listener::from).collect();
     listeners.push(Listener::archive_socket(&opened).map_err(|error| {
         let socket = Directory::socket(&path);
         Failure::new(Exit::Failed, format!("cannot listen on {}: {error}", socket.display()))
@@ -146,10 +136,10 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     };
     let sending_options = webhook::Options::default();
     let sending = webhook::run(&archive, &webhooks, &sending_options);
-    let page_stats = web_listener.is_some().then(|| Arc::clone(&web_options.stats));
-    let showing = show_metrics(metrics_listener, &archive, &mut options, page_stats);
+    let page_stats = ports.web.is_some().then(|| Arc::clone(&web_options.stats));
+    let showing = show_metrics(ports.metrics, &archive, &mut options, page_stats)?;
     let web_tls = web_options.tls.clone();
-    let pages = pages::show(web_listener, &archive, &mut options, web_options)?;
+    let pages = pages::show(ports.web, &archive, &mut options, web_options)?;
     let certificates = options.tls.clone().into_iter().chain(web_tls).collect();
     let reloadable = Reloadable { args: args.clone(), settings, certificates, access: options.access.clone() };
     let addresses = listeners.iter().filter_map(|listener| listener.address().ok()).collect::<Vec<_>>().join(", ");
@@ -239,29 +229,20 @@ fn show_metrics(
     archive: &Arc<Archive>,
     options: &mut server::Options,
     pages: Option<Arc<web::Stats>>,
-) -> impl Future<Output = Infallible> + use<> {
+) -> Result<impl Future<Output = Infallible> + use<>, Failure> {
+    if let Some(listener) = &listener {
+        let address = listener.local_addr().map_err(|error| Failure::new(Exit::Failed, error))?;
+        tracing::info!(url = %format_args!("http://{address}/metrics"), "showing metrics");
+    }
     let stats = Arc::clone(options.stats.get_or_insert_default());
     let (signer, webhooks) = (options.signer.clone(), options.webhooks.clone());
     let sources = metrics::Sources { archive: Arc::clone(archive), stats, signer, webhooks, pages };
-    async move {
+    Ok(async move {
         match listener {
             Some(listener) => metrics::serve(listener, sources).await,
             None => std::future::pending().await,
         }
-    }
-}
-
-/// Listens where metrics are to be shown, if anywhere.
-async fn listen_for_metrics(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
-    let Some(address) = address else { return Ok(None) };
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
-    let (address, listener) = listener.map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
-            .hint("--metrics-listen sets another address; port 0 selects a free port")
-    })?;
-    tracing::info!(url = %format_args!("http://{address}/metrics"), "showing metrics");
-    Ok(Some(listener))
+    })
 }
 
 /// Opens the archive. If its files have text that was destroyed, takes it out of them first. `None` if a signal asked
@@ -452,16 +433,4 @@ fn archive_options(settings: &Settings) -> archive::Options {
         free_space_floor_bytes: settings.free_space_floor_bytes.map_or(default.free_space_floor_bytes, |bytes| bytes.0),
         ..default
     }
-}
-
-async fn listen(addresses: &[SocketAddr]) -> Result<Vec<Listener>, Failure> {
-    let mut listeners = Vec::with_capacity(addresses.len() + 1);
-    for address in addresses {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
-                .hint("--listen sets another address; port 0 selects a free port")
-        })?;
-        listeners.push(listener.into());
-    }
-    Ok(listeners)
 }

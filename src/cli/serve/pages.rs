@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::Arc;
 
@@ -63,15 +62,6 @@ pub(super) fn share_descriptors(options: &mut server::Options, web_options: &mut
     let half = usize::try_from(descriptors / 2).unwrap_or(usize::MAX).max(1);
     web_options.connections_max = web_options.connections_max.min(half);
     options.descriptors_max = Some(descriptors.saturating_sub(web_options.connections_max as u64));
-}
-
-/// Listens where pages are to be shown, if anywhere.
-pub(super) async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
-    let Some(address) = address else { return Ok(None) };
-    TcpListener::bind(address).await.map(Some).map_err(|error| {
-        Failure::new(Exit::Failed, format!("cannot listen on {address}: {error}"))
-            .hint("--web-listen sets another address; port 0 selects a free port")
-    })
 }
 
 /// Shows pages on `listener`, if there is one, logs what they show, and has the server say where. Does not return.
