@@ -74,6 +74,10 @@ pub struct Settings {
     /// or a sitemap counts as ten. Addresses of this machine are not limited; 0 limits none [default: 100]
     #[arg(long, value_name = "N", env = "DATELINE_WEB_REQUESTS_PER_SECOND_MAX", value_parser = number)]
     pub web_requests_per_second_max: Option<usize>,
+    /// Believe the `X-Forwarded-For` of a reverse proxy that has this address, or is in this network such as 10.0.0.0/8:
+    /// limits are then those of the readers behind it; can be repeated, with commas in the variable [default: none]
+    #[arg(long, value_name = "NETWORK", env = "DATELINE_WEB_TRUSTED_PROXY", value_delimiter = ',')]
+    pub web_trusted_proxy: Option<Vec<String>>,
     /// Maximum number of open connections to the pages [default: 10000]
     #[arg(long, value_name = "N", env = "DATELINE_WEB_CONNECTIONS_MAX", value_parser = number, hide_short_help = true)]
     pub web_connections_max: Option<usize>,
@@ -246,6 +250,7 @@ impl Settings {
             web_tls_cert: self.web_tls_cert.or(other.web_tls_cert),
             web_tls_key: self.web_tls_key.or(other.web_tls_key),
             web_requests_per_second_max: self.web_requests_per_second_max.or(other.web_requests_per_second_max),
+            web_trusted_proxy: self.web_trusted_proxy.or(other.web_trusted_proxy),
             web_connections_max: self.web_connections_max.or(other.web_connections_max),
             otlp_endpoint: self.otlp_endpoint.or(other.otlp_endpoint),
             log_key: self.log_key.or(other.log_key),

@@ -92,6 +92,7 @@ fn examples() -> Settings {
         web_url: text("https://archive.example.org"),
         web_tls_cert: path("/etc/dateline/web.crt"),
         web_tls_key: path("/etc/dateline/web.key"),
+        web_trusted_proxy: Some(vec!["127.0.0.1".to_owned(), "10.0.0.0/8".to_owned()]),
         otlp_endpoint: text("http://127.0.0.1:4317"),
         log_key: Some(vec![PathBuf::from("/etc/dateline/log.pem")]),
         log_origin: text("example.org/news"),

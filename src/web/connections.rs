@@ -26,6 +26,7 @@ use tokio_util::either::Either;
 
 use super::Options;
 use super::front::Front;
+use super::proxies::TrustedProxies;
 use super::stats::Stats;
 use crate::server::{OpenConnection, Tls};
 use crate::service::{PeerPlace, PerPeer};
@@ -47,6 +48,8 @@ pub(super) struct Connections {
     places: Arc<Semaphore>,
     peers: PerPeer,
     per_peer_max: usize,
+    /// Their connections are those of many clients, and count in total only.
+    trusted_proxies: TrustedProxies,
     request_within: Duration,
     stalled_after: Duration,
     tls: Option<Tls>,
@@ -69,6 +72,7 @@ impl Connections {
             places: Arc::new(Semaphore::new(places_max)),
             peers: PerPeer::default(),
             per_peer_max: options.connections_per_peer_max.unwrap_or(places_max / 2).clamp(1, places_max),
+            trusted_proxies: options.trusted_proxies.clone(),
             request_within: options.request_within,
             stalled_after: options.stalled_after,
             tls: options.tls.clone(),
@@ -100,7 +104,8 @@ impl Connections {
     /// The connection with its places; `None` if there is none for it.
     fn admit(&self, stream: TcpStream, peer: IpAddr) -> Option<Accepted> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok();
-        let places = place.zip(self.peers.take(peer, self.per_peer_max));
+        let peer_max = if self.trusted_proxies.has(peer) { usize::MAX } else { self.per_peer_max };
+        let places = place.zip(self.peers.take(peer, peer_max));
         let Some((place, peer_place)) = places else {
             self.stats.connections.reject();
             return None;

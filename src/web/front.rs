@@ -44,6 +44,7 @@ impl Front {
     /// Answers a request.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
         let begun = Instant::now();
+        let peer = self.site.options.trusted_proxies.client(peer, request.headers());
         let (form, is_head) = (Form::of(request.uri().path()), request.method() == Method::HEAD);
         let mut response = match self.check(&request, peer) {
             Err(problem) => problem.response(),

@@ -31,6 +31,7 @@ mod origins;
 mod pages;
 pub mod paths;
 mod problem;
+mod proxies;
 mod rates;
 mod reads;
 mod respond;
@@ -53,6 +54,7 @@ use self::activity::SharedActivity;
 use self::budget::Budget;
 use self::connections::Connections;
 use self::events::EventPages;
+pub use self::proxies::{Network, TrustedProxies};
 use self::rates::Rates;
 use self::reads::Reads;
 pub use self::stats::Stats;
@@ -91,9 +93,11 @@ pub struct Options {
     pub tls_files_every: Duration,
     /// Requests that one peer may make in a second, on average; 0 for any number. Default 100.
     pub requests_per_second_max: u32,
+    /// Reverse proxies whose clients are told apart by `X-Forwarded-For`. Default: none.
+    pub trusted_proxies: TrustedProxies,
     /// Connections that may be open. Default 10,000.
     pub connections_max: usize,
-    /// Connections that one peer may have open. Default: half of all.
+    /// Connections that one peer may have open; a trusted proxy may have all. Default: half of all.
     pub connections_per_peer_max: Option<usize>,
     /// Streams of changes that may be open, over all connections. Default 10,000.
     pub streams_max: usize,
@@ -115,6 +119,7 @@ impl Default for Options {
             tls: None,
             tls_files_every: Duration::from_secs(10),
             requests_per_second_max: 100,
+            trusted_proxies: TrustedProxies::default(),
             connections_max: 10_000,
             connections_per_peer_max: None,
             streams_max: 10_000,

@@ -39,6 +39,7 @@ pub(super) fn run(globals: &Globals, settings: &Settings, out: &mut Output) -> R
     }
     check(pages::options(settings).map(drop));
     check(pages::tls(settings).map(drop));
+    check(pages::trusted_proxies(settings).map(drop));
     let path = archive_directory(globals.archive.as_deref(), settings.archive.clone());
     match &path {
         Ok(path) => {

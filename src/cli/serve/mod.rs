@@ -85,6 +85,7 @@ async fn serve(globals: &Globals, args: &ServeArgs, settings: Settings, is_trace
     let mut options = server_options(&settings)?;
     options.tls = tls(&settings)?;
     web_options.tls = pages::tls(&settings)?;
+    web_options.trusted_proxies = pages::trusted_proxies(&settings)?;
     let witnesses = witnesses(&settings)?;
     options.continue_trace = is_traced.then_some(telemetry::continue_trace);
     let (version, format) = (env!("CARGO_PKG_VERSION"), archive::FORMAT_VERSION);

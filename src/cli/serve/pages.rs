@@ -24,6 +24,7 @@ pub(super) fn options(settings: &Settings) -> Result<web::Options, Failure> {
         ("--web-index", settings.web_index == Some(true)),
         ("--web-tls-cert", settings.web_tls_cert.is_some()),
         ("--web-tls-key", settings.web_tls_key.is_some()),
+        ("--web-trusted-proxy", settings.web_trusted_proxy.is_some()),
     ];
     if let Some((given, _)) = of_pages.iter().find(|(_, is_given)| *is_given && settings.web_listen.is_none()) {
         let message = format!("{given}: no pages are shown; say where with --web-listen");
@@ -42,6 +43,15 @@ pub(super) fn options(settings: &Settings) -> Result<web::Options, Failure> {
 pub(super) fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
     let files = tls_files(["--web-tls-cert", "--web-tls-key"], [&settings.web_tls_cert, &settings.web_tls_key])?;
     files.map(read_tls).transpose()
+}
+
+/// The reverse proxies whose clients are told apart.
+pub(super) fn trusted_proxies(settings: &Settings) -> Result<web::TrustedProxies, Failure> {
+    let networks = settings.web_trusted_proxy.iter().flatten().map(|text| {
+        let failed = |error| Failure::new(Exit::Usage, format!("--web-trusted-proxy: {text:?} is {error}"));
+        text.parse::<web::Network>().map_err(failed)
+    });
+    networks.collect()
 }
 
 /// The address of a site, which has no path.

@@ -38,7 +38,7 @@ fn everything_that_is_wrong_with_a_configuration_is_reported_at_once() {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
     }
     let text = "listen = [\"7411\"]\nmetrics_listen = \"192.0.2.1:9411\"\nweb_url = \"a.example\"\nweb_listen = \"192.0.2.1:1\"\notlp_endpoint = \"collector\"\n\
-                web_tls_cert = \"/nowhere/web.pem\"\n\
+                web_tls_cert = \"/nowhere/web.pem\"\nweb_trusted_proxy = [\"::1\", \"10.0.0.0/33\"]\n\
                 tls_cert = \"/nowhere.pem\"\ntls_key = \"/nowhere.key\"\nlog_key = [\"/nowhere/log.pem\"]\n\
                 witness = [\"x\"]\nlog_filter = \"x=y=z\"\nurls_max = 1000\ncontent_bytes_max = \"2MiB\"\n";
     let config = cli.file("dateline.toml", text);
@@ -58,8 +58,9 @@ fn everything_that_is_wrong_with_a_configuration_is_reported_at_once() {
         "--content-bytes-max: 2MiB is not between 1 and 1536KiB",
         "chmod 600",
         "--web-tls-cert: the private key is missing; name its file with --web-tls-key",
+        "--web-trusted-proxy: \"10.0.0.0/33\" is not an address or a network, such as 10.0.0.0/8",
         "webhook-keys.toml: keys are written as [[key]]",
-        "the server would not start: 14 problems in its configuration",
+        "the server would not start: 15 problems in its configuration",
     ] {
         assert!(done.err.contains(problem), "no {problem} in\n{}", done.err);
     }

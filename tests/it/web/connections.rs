@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dateline::internals::web::Network;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -93,4 +94,15 @@ async fn http2_is_answered_as_well() {
     let request = http::Request::get("http://evil.example/").body(String::new()).unwrap();
     assert_eq!(client.send_request(request).await.unwrap().status().as_u16(), 421);
     connection.abort();
+}
+
+#[tokio::test]
+async fn readers_behind_a_trusted_proxy_have_limits_of_their_own() {
+    let trusted_proxies = ["127.0.0.1".parse::<Network>().unwrap()].into_iter().collect();
+    let options = Options { requests_per_second_max: 1, connections_per_peer_max: Some(1), ..Options::default() };
+    let site = Site::with(Rules::Off, Options { trusted_proxies, ..options }).await;
+    let _open = site.connect().await;
+    let status = async |readers: &str| site.ask("GET", "/status", &[("x-forwarded-for", readers)]).await.status;
+    while status("203.0.113.9, 198.51.100.7").await == 200 {}
+    assert_eq!(status("203.0.113.9").await, 200, "only what the proxy added counts");
 }
