@@ -5,6 +5,7 @@ use tonic::{Code, Status};
 use super::field_names::{json_name, option_of};
 use super::short_name::short;
 use crate::client::ServerError;
+use crate::model::ArticleName;
 
 /// The exit statuses. They are part of the contract with scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,7 @@ fn message_of(error: &ServerError, name_of: fn(&str) -> String) -> String {
     for field in fields {
         message.push_str(&format!("\n  {}: {}", name_of(&field.field), field.description));
     }
-    message
+    ArticleName::shortened_in(&message)
 }
 
 /// What the peer answered, if it is not a Dateline server; `None` if it is one, or if the connection broke. Only the

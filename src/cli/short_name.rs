@@ -6,7 +6,7 @@ use crate::model::ArticleName;
 /// Shortens `sources/s/articles/a` to `s/a`, which every command accepts.
 pub(super) fn short(name: &str) -> String {
     match ArticleName::parse(name) {
-        Ok(name) => format!("{}/{}", name.source.as_str(), name.article.as_str()),
+        Ok(name) => name.short(),
         Err(_) => style::safe_line(name.strip_prefix("sources/").unwrap_or(name)),
     }
 }

@@ -198,6 +198,20 @@ impl ArticleName {
         Ok(Self { source: SourceId::parse(source)?, article: ArticleId::parse(article)? })
     }
 
+    /// The name as people write it: `{source}/{article}`.
+    pub fn short(&self) -> String {
+        format!("{}/{}", self.source.as_str(), self.article.as_str())
+    }
+
+    /// A text for people, in which the resource names of articles are [short](Self::short).
+    pub fn shortened_in(text: &str) -> String {
+        let shortened = |word: &str| {
+            let name = word.trim_end_matches([',', ';', ':', '.']);
+            Self::parse(name).map_or(word.to_owned(), |parsed| word.replacen(name, &parsed.short(), 1))
+        };
+        text.split(' ').map(shortened).collect::<Vec<_>>().join(" ")
+    }
+
     /// The resource name of one of the article's revisions.
     pub fn revision(&self, number: RevisionNumber) -> String {
         format!("{self}/revisions/{number}")
@@ -316,6 +330,21 @@ mod tests {
     fn names_round_trip() {
         let name = "sources/express-gazette/articles/a1.b_c~D";
         assert_eq!(ArticleName::parse(name).unwrap().to_string(), name);
+    }
+
+    #[test]
+    fn a_text_for_people_has_short_names() {
+        for (text, shown) in [
+            ("there is no article sources/press/articles/a", "there is no article press/a"),
+            ("sources/press/articles/a: it leads to sources/x/articles/b.", "press/a: it leads to x/b."),
+            (
+                "sources/press and sources/press/articles/a/revisions/1",
+                "sources/press and sources/press/articles/a/revisions/1",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(ArticleName::shortened_in(text), shown);
+        }
     }
 
     #[test]

@@ -179,11 +179,7 @@ impl From<Status> for Problem {
 
 /// A message as a sentence, with the names of articles as pages show them.
 fn sentence(message: &str) -> String {
-    let word = |word: &str| match ArticleName::parse(word) {
-        Ok(name) => format!("{}/{}", name.source.as_str(), name.article.as_str()),
-        Err(_) => word.to_owned(),
-    };
-    let message = message.split(' ').map(word).collect::<Vec<_>>().join(" ");
+    let message = ArticleName::shortened_in(message);
     let mut characters = message.chars();
     let begins_with_name = message.split(' ').next().is_some_and(|word| word.contains('/'));
     let first = match characters.next() {

@@ -125,7 +125,7 @@ fn preconditions_and_request_ids_are_honoured() {
     cli.fails(&["withdraw", "press/a", "--if-revision", "1"], 4, "is at revision 2");
     let wrong = ["withdraw", "press/a", "--if-revision", "7"];
     cli.fails(&wrong, 4, "hint: `dateline log press/a` lists its revisions; --if-revision 2 accepts the newest one");
-    cli.fails(&wrong, 4, "dateline: sources/press/articles/a is at revision 2, not at revision 7\n");
+    cli.fails(&wrong, 4, "dateline: press/a is at revision 2, not at revision 7\n");
     cli.fails(&["add", "a", "b", "--request-id", "x"], 2, "--request-id identifies one request");
 }
 

@@ -98,7 +98,7 @@ fn invalid_arguments_are_rejected() {
         (&["withdraw", "press/a", "--request-id", ""], 2, "'--request-id <ID>': the request id is empty"),
         (&["backup", "x", "--since", "first"], 2, "'--since <SEQ>': expected the position of a change, from 0"),
         (&["list", "--sources", "--state", "live"], 2, "cannot be used with"),
-        (&["show", "press/b"], 3, "there is no article sources/press/articles/b"),
+        (&["show", "press/b"], 3, "there is no article press/b"),
         (&["show", "https://a.example/x"], 3, "no article is known under the URL"),
         (&["show", "press/a", "--revision", "2"], 3, "hint: `dateline log press/a` lists its revisions"),
         (&["diff", "press/a", "--from", "7"], 3, "has no revision 7"),
@@ -122,7 +122,7 @@ fn invalid_arguments_are_rejected() {
     }
     // Without --at and --known-at, the message does not speak of a time.
     let done = cli.run(&["show", "press/a", "--revision", "2"]);
-    assert!(done.err.starts_with("dateline: sources/press/articles/a has no revision 2\n"), "{done:?}");
+    assert!(done.err.starts_with("dateline: press/a has no revision 2\n"), "{done:?}");
 }
 
 #[test]
