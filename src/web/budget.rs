@@ -1,7 +1,10 @@
 //! The memory of responses until their clients have read them.
 //!
 //! It may not grow with the number of clients, and one client must not take what is there for all: a peer may have half of it.
+//! A response is passed on in pieces, the next one when the transport has no more of the last. So it counts as long as any of
+//! it is in memory, here or in the transport, and it is known when its client takes nothing.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,18 +13,19 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use http::Response;
 use hyper::body::{Body as _, Bytes, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::problem::Problem;
+use super::progress::Progress;
 use crate::service::{PeerPlace, PerPeer};
 
 /// The memory of responses in KiB: 128 MiB.
 const MEMORY_KIB: u32 = 128 << 10;
-/// The bytes of a response that the transport takes at once. It keeps them until the client has read them, and does not
-/// count them.
+/// The bytes of a response that the transport takes at once.
 const PIECE_BYTES: usize = 32 << 10;
 
 /// Counts what is in use.
+#[derive(Clone)]
 pub(super) struct Budget {
     memory: Arc<Semaphore>,
     peers: PerPeer,
@@ -34,24 +38,61 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// The same response, which counts until it is dropped. Streams have limits of their own.
+    /// The same response, which counts until the transport has passed on the last piece of it. A response of unknown length
+    /// counts piece by piece, as what it sends is there.
     pub(super) fn counted(&self, response: Response<Body>, peer: IpAddr) -> Result<Response<Body>, Problem> {
-        let bytes = response.body().size_hint().exact().filter(|bytes| *bytes > 0);
-        let Some(bytes) = bytes else { return Ok(response) };
+        let length = response.body().size_hint().exact();
+        if length == Some(0) {
+            return Ok(response);
+        }
+        let places = length.map(|bytes| self.take(peer, bytes).ok_or_else(Problem::busy)).transpose()?;
+        let counts_frames_of = places.is_none().then(|| (self.clone(), peer));
+        Ok(response.map(|body| {
+            let progress = Progress::of_stream();
+            let (rest, passing_on) = (Bytes::new(), None);
+            Body::new(CountedBody { body, rest, passing_on, progress, places, counts_frames_of })
+        }))
+    }
+
+    /// Counts bytes of a peer; `None` if there is no room for them.
+    fn take(&self, peer: IpAddr, bytes: u64) -> Option<Places> {
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB / 2);
-        let peer_place = self.peers.take_many(peer, kib as usize, MEMORY_KIB as usize / 2).ok_or_else(Problem::busy)?;
-        let memory = Arc::clone(&self.memory).try_acquire_many_owned(kib).map_err(|_| Problem::busy())?;
-        let places = (memory, peer_place);
-        Ok(response.map(|body| Body::new(CountedBody { body, rest: Bytes::new(), _places: places })))
+        let of_peer = self.peers.take_many(peer, kib as usize, MEMORY_KIB as usize / 2)?;
+        let of_all = Arc::clone(&self.memory).try_acquire_many_owned(kib).ok()?;
+        Some(Places { _of_peer: of_peer, _of_all: of_all })
     }
 }
 
-/// A body that counts until its last piece is taken.
+/// What is counted. Dropping this releases it.
+struct Places {
+    _of_peer: PeerPlace,
+    _of_all: OwnedSemaphorePermit,
+}
+
+/// A body that counts, and passes on one piece after the other.
 struct CountedBody {
     body: Body,
     /// What is left of the frame that is being taken.
     rest: Bytes,
-    _places: (OwnedSemaphorePermit, PeerPlace),
+    /// Closed when the transport has passed on the last piece; `None` before the first one.
+    passing_on: Option<mpsc::Receiver<Infallible>>,
+    progress: Progress,
+    /// What the body counts for, or the frame that is being taken.
+    places: Option<Places>,
+    /// The budget in which each frame counts by itself; `None` if the body counts as a whole.
+    counts_frames_of: Option<(Budget, IpAddr)>,
+}
+
+/// A piece of a body, which says when the transport drops it.
+struct Piece {
+    bytes: Bytes,
+    _passing_on: mpsc::Sender<Infallible>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl hyper::body::Body for CountedBody {
@@ -59,20 +100,37 @@ impl hyper::body::Body for CountedBody {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.rest.is_empty() {
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => self.rest = data,
+        let this = &mut *self;
+        if let Some(passing_on) = &mut this.passing_on {
+            // Nothing is ever sent: this is the end of the channel.
+            let _: Option<Infallible> = ready!(passing_on.poll_recv(cx));
+            this.passing_on = None;
+        }
+        if this.rest.is_empty() {
+            this.progress.taken();
+            if this.counts_frames_of.is_some() {
+                this.places = None;
+            }
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => this.rest = data,
                 Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             }
+            if let Some((budget, peer)) = &this.counts_frames_of {
+                this.places = budget.take(*peer, this.rest.len() as u64);
+                if this.places.is_none() {
+                    // The stream ends, and its client continues later.
+                    this.rest = Bytes::new();
+                    return Poll::Ready(None);
+                }
+            }
         }
-        let bytes = self.rest.len().min(PIECE_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(bytes)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        let bytes = this.rest.split_to(this.rest.len().min(PIECE_BYTES));
+        let (sender, passing_on) = mpsc::channel(1);
+        this.passing_on = Some(passing_on);
+        this.progress.offer();
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Piece { bytes, _passing_on: sender })))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -88,29 +146,51 @@ impl hyper::body::Body for CountedBody {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::poll;
     use http_body_util::BodyExt;
 
     use super::*;
 
-    /// The transport keeps a frame that its client does not read after the body has ended, and nothing counted it then.
+    fn left(budget: &Budget) -> usize {
+        MEMORY_KIB as usize - budget.memory.available_permits()
+    }
+
+    /// The transport keeps a piece that its client does not read. When a body ended with its last piece, nothing counted
+    /// that piece any more, and nobody noticed that it was not taken.
     #[tokio::test]
-    async fn a_response_counts_until_its_last_piece_is_taken() {
+    async fn a_response_counts_until_the_transport_has_passed_on_its_last_piece() {
         let budget = Budget::default();
         let text: Vec<u8> = (0..=250).cycle().take(3 * PIECE_BYTES + 7).collect();
-        let left = || MEMORY_KIB as usize - budget.memory.available_permits();
         let mut body =
             budget.counted(Response::new(Body::from(text.clone())), [10, 0, 0, 1].into()).unwrap().into_body();
         let mut taken = Vec::new();
-        while !body.is_end_stream() {
+        while taken.len() < text.len() {
             assert_eq!(body.size_hint().exact(), Some((text.len() - taken.len()) as u64));
-            assert!(left() > 96, "it counts as a whole");
             let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
-            assert!((1..=PIECE_BYTES).contains(&piece.len()));
+            assert!((1..=PIECE_BYTES).contains(&piece.len()) && !body.is_end_stream());
+            assert!(poll!(body.frame()).is_pending(), "one piece after the other");
+            assert!(left(&budget) > 96, "it counts as a whole");
             taken.extend_from_slice(&piece);
         }
         assert!(body.frame().await.is_none() && taken == text);
         drop(body);
-        assert_eq!(left(), 0);
+        assert_eq!(left(&budget), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stream_counts_what_it_sends_and_ends_if_there_is_no_room_for_it() {
+        let budget = Budget::default();
+        let frames = [1, PIECE_BYTES + 1, 1, 1 << 11].map(|bytes| Ok::<_, Infallible>(Bytes::from(vec![7; bytes])));
+        let stream = Response::new(Body::from_stream(futures_util::stream::iter(frames)));
+        let mut body = budget.counted(stream, [10, 0, 0, 1].into()).unwrap().into_body();
+        for (bytes, counted) in [(1, 1), (PIECE_BYTES, 33), (1, 33), (1, 1)] {
+            let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!((piece.len(), left(&budget)), (bytes, counted));
+        }
+        let all = Arc::clone(&budget.memory).acquire_many_owned(MEMORY_KIB - 1).await.unwrap();
+        assert!(body.frame().await.is_none());
+        drop((body, all));
+        assert_eq!(left(&budget), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Connections are limited, in total and for each peer; one over a limit is closed at once. A client has a time to send
 //! its first request, TLS handshake included, and each later one. One that takes nothing of a response for too long is
 //! disconnected, so that it cannot hold memory by not reading; since it takes nothing of the connection itself, this is
-//! noticed below TLS.
+//! noticed below TLS. One that takes nothing of an HTTP/2 stream loses that stream ([`super::progress`]).
 
 use std::convert::Infallible;
 use std::io;
@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,6 +26,7 @@ use tokio_util::either::Either;
 
 use super::Options;
 use super::front::Front;
+use super::progress::Streams;
 use super::proxies::TrustedProxies;
 use super::stats::Stats;
 use crate::server::{OpenConnection, Tls};
@@ -150,8 +151,8 @@ impl Connections {
     }
 
     /// Both protocols, with their limits.
-    fn http(&self) -> auto::Builder<TokioExecutor> {
-        let mut http = auto::Builder::new(TokioExecutor::new());
+    fn http(&self) -> auto::Builder<Streams> {
+        let mut http = auto::Builder::new(Streams { stalled_after: self.stalled_after });
         http.http1()
             .timer(TokioTimer::new())
             .header_read_timeout(self.request_within)

@@ -13,7 +13,8 @@
 //! - Nothing is written: there is no route to a write.
 //! - What the visitor may not read is shown as if it did not exist.
 //! - All text is escaped by the templates, and made visible first ([`crate::model::unseen`]).
-//! - Memory is bounded: connections, requests in progress on one, and all responses that clients have not read yet.
+//! - Memory is bounded: connections, requests in progress on one, and all that clients have not read yet, of pages and of
+//!   streams.
 //!
 //! docs/WEB.md has the addresses, which stay as they are.
 
@@ -31,6 +32,7 @@ mod origins;
 mod pages;
 pub mod paths;
 mod problem;
+mod progress;
 mod proxies;
 mod rates;
 mod reads;
@@ -103,7 +105,8 @@ pub struct Options {
     pub streams_max: usize,
     /// How long a client may take to send a request, its first one with the TLS handshake. Default 10 s.
     pub request_within: Duration,
-    /// How long a client may take nothing of a response before its connection is closed. Default 60 s.
+    /// How long a client may take nothing of a response before its HTTP/1.1 connection is closed, or its HTTP/2 stream
+    /// reset. Default 60 s.
     pub stalled_after: Duration,
     /// How often a stream of changes without a change sends where it is. Default 20 s.
     pub heartbeat_every: Duration,

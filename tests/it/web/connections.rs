@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use dateline::internals::web::Network;
+use http_body_util::BodyExt;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use super::{Options, Rules, Site, content};
 
@@ -88,11 +90,53 @@ async fn http2_is_answered_as_well() {
         let request = http::Request::get(format!("http://localhost{path}")).body(String::new()).unwrap();
         let response = client.send_request(request).await.unwrap();
         assert_eq!((response.status().as_u16(), response.version()), (status, http::Version::HTTP_2));
-        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
         assert!(body.starts_with(b"<!DOCTYPE html>"));
     }
     let request = http::Request::get("http://evil.example/").body(String::new()).unwrap();
     assert_eq!(client.send_request(request).await.unwrap().status().as_u16(), 421);
+    connection.abort();
+}
+
+/// An HTTP/2 connection whose client says how much of each response it takes.
+async fn with_window(site: &Site, bytes: u32) -> (http2::SendRequest<String>, JoinHandle<hyper::Result<()>>) {
+    let io = TokioIo::new(site.connect().await);
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let (client, connection) = builder.initial_stream_window_size(bytes).handshake(io).await.unwrap();
+    (client, tokio::spawn(connection))
+}
+
+fn request(method: &str, path: &str) -> http::Request<String> {
+    let request = http::Request::builder().method(method).uri(format!("http://localhost{path}"));
+    request.body(String::new()).unwrap()
+}
+
+/// Without a window nothing is written, so the socket never shows that a client takes nothing. Its responses stayed in
+/// memory for ever, and two such clients left none for the others.
+#[tokio::test]
+async fn a_stream_of_http2_whose_client_takes_nothing_is_reset_and_the_others_go_on() {
+    let options = Options { stalled_after: Duration::from_millis(50), ..Options::default() };
+    let site = Site::with(Rules::Off, options).await.with_bridge().await;
+    let (mut client, connection) = with_window(&site, 0).await;
+    for path in ["/a/express/harbour", "/nothing", "/changes/events"] {
+        let response = client.send_request(request("GET", path)).await.unwrap();
+        assert!(response.into_body().collect().await.is_err(), "{path}");
+    }
+    let response = client.send_request(request("HEAD", "/status")).await.unwrap();
+    assert_eq!(response.status().as_u16(), 200, "the connection is still there");
+    connection.abort();
+}
+
+/// A window of one byte moves a whole piece into the transport, which must not keep it either.
+#[tokio::test]
+async fn a_stream_of_http2_whose_client_takes_a_byte_gives_its_place_back() {
+    let options = Options { stalled_after: Duration::from_millis(50), streams_max: 1, ..Options::default() };
+    let site = Site::with(Rules::Off, options).await;
+    let (mut client, connection) = with_window(&site, 1).await;
+    let _unread = client.send_request(request("GET", "/changes/events")).await.unwrap();
+    while site.ask("HEAD", "/changes/events", &[]).await.status == 503 {
+        tokio::task::yield_now().await;
+    }
     connection.abort();
 }
 
