@@ -1,13 +1,15 @@
-//! What every request passes before its page, and every response after it: the host, the method, which form is asked
-//! for, errors, and the headers that all responses have.
+//! What every request passes before its page, and every response after it: the host, which form is asked for, the rate
+//! of its route, the method, its turn, errors, and the headers that all responses have.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::MatchedPath;
+use axum::extract::{MatchedPath, State};
+use axum::middleware::Next;
+use axum::{Extension, Router};
 use http::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, Uri};
@@ -29,6 +31,10 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 /// The end of the address of a page's JSON.
 const TWIN: &str = ".json";
 
+/// Who makes a request, as limits count it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
 /// Answers requests.
 #[derive(Clone)]
 pub(super) struct Front {
@@ -38,20 +44,18 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) fn new(site: Arc<Site>) -> Self {
-        Self { routes: pages::routes(Arc::clone(&site)), site }
+        Self { routes: pages::routes(&site), site }
     }
 
     /// Answers a request.
-    pub(super) async fn answer(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
+    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: IpAddr) -> Response<Body> {
         let begun = Instant::now();
         let peer = self.site.options.trusted_proxies.client(peer, request.headers());
         let (form, is_head) = (Form::of(request.uri().path()), request.method() == Method::HEAD);
-        let mut response = match self.check(&request, peer) {
-            Err(problem) => problem.response(),
-            Ok(()) => match self.site.turns.wait(peer).await {
-                Err(problem) => problem.response(),
-                Ok(_turn) => self.route(request, form).await,
-            },
+        request.extensions_mut().insert(Peer(peer));
+        let mut response = match self.is_for_this_site(&request) {
+            false => Problem::misdirected().response(),
+            true => self.route(request, form).await,
         };
         let route = response.extensions_mut().remove::<MatchedPath>();
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -71,16 +75,8 @@ impl Front {
         response
     }
 
-    /// Fails if the request is not for this site, is one too many, or does more than read.
-    fn check(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<(), Problem> {
-        if !self.site.hosts.is_empty() && !host(request).is_some_and(|host| self.is_known(&host)) {
-            return Err(Problem::misdirected());
-        }
-        self.site.rates.count(peer, request.uri().path(), self.site.visitors.calls_per_second_max())?;
-        match *request.method() {
-            Method::GET | Method::HEAD => Ok(()),
-            _ => Err(Problem::read_only()),
-        }
+    fn is_for_this_site(&self, request: &Request<Incoming>) -> bool {
+        self.site.hosts.is_empty() || host(request).is_some_and(|host| self.is_known(&host))
     }
 
     fn is_known(&self, host: &str) -> bool {
@@ -100,6 +96,27 @@ impl Front {
         let Ok(response) = routes.call(Request::from_parts(parts, Body::new(body))).await;
         response
     }
+}
+
+/// Passes a request on to the page of its route when it is its turn, and notes the route at the response. Fails if the
+/// request is one too many, or does more than read.
+pub(super) async fn admit(
+    State((site, weight)): State<(Arc<Site>, NonZeroU32)>,
+    Extension(Peer(peer)): Extension<Peer>,
+    route: Option<MatchedPath>,
+    request: Request<Body>,
+    next: Next,
+) -> Result<Response<Body>, Problem> {
+    site.rates.count(peer, weight, site.visitors.calls_per_second_max())?;
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Problem::read_only());
+    }
+    let _turn = site.turns.wait(peer).await?;
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
+    Ok(response)
 }
 
 impl Form {

@@ -20,9 +20,10 @@ use crate::service::counted_as;
 const PEERS_MAX: usize = 1 << 16;
 /// A peer may ask at once for as much as it may in this time, in seconds.
 const BURST_S: u32 = 10;
-/// What a request counts as whose response is made from many records.
-const LONG: NonZeroU32 = NonZeroU32::new(10).unwrap();
-const SHORT: NonZeroU32 = NonZeroU32::MIN;
+/// How many requests a request counts as.
+pub(super) const SHORT: NonZeroU32 = NonZeroU32::MIN;
+/// How many requests one counts as whose response may need thousands of records.
+pub(super) const LONG: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// What peers have asked for.
 pub(super) struct Rates {
@@ -46,11 +47,16 @@ impl Rates {
         Self { per_peer, visitors: Mutex::default() }
     }
 
-    /// Counts a request. Fails if the peer makes too many, or all visitors together do, of whom there may be
-    /// `calls_per_second_max`.
-    pub(super) fn count(&self, peer: IpAddr, path: &str, calls_per_second_max: Option<u32>) -> Result<(), Problem> {
+    /// Counts a request as `weight` of its peer, and as one of all visitors, who may make `calls_per_second_max` together.
+    /// Fails if the peer makes too many, or all visitors do.
+    pub(super) fn count(
+        &self,
+        peer: IpAddr,
+        weight: NonZeroU32,
+        calls_per_second_max: Option<u32>,
+    ) -> Result<(), Problem> {
         if let Some(per_peer) = self.per_peer.as_ref().filter(|_| !peer.to_canonical().is_loopback()) {
-            per_peer.count(peer, weight(path)).map_err(Problem::too_many)?;
+            per_peer.count(peer, weight).map_err(Problem::too_many)?;
         }
         let mut visitors = self.visitors.lock().unwrap_or_else(PoisonError::into_inner);
         visitors.count(calls_per_second_max).map_err(|too_many| Problem::too_many(too_many.retry_after))
@@ -70,13 +76,6 @@ impl PerPeerRate {
     }
 }
 
-/// How many requests a request counts as.
-fn weight(path: &str) -> NonZeroU32 {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let is_index = path.starts_with("/cdx") || path.starts_with("/web/timemap/") || path.starts_with("/sitemap");
-    if is_index || matches!(name, "feed.atom" | "feed.json" | "feed" | "blame" | "blame.json") { LONG } else { SHORT }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,30 +85,29 @@ mod tests {
     }
 
     /// How many requests are answered of the first that a peer makes at once.
-    fn answered(rates: &Rates, peer: &str, path: &str) -> usize {
-        (0..1_000).take_while(|_| rates.count(ip(peer), path, None).is_ok()).count()
+    fn answered(rates: &Rates, peer: &str, weight: NonZeroU32) -> usize {
+        (0..1_000).take_while(|_| rates.count(ip(peer), weight, None).is_ok()).count()
     }
 
     #[test]
     fn a_peer_has_a_rate_of_its_own_and_long_responses_count_for_more() {
         let rates = Rates::new(1);
         // One more for each second that the test takes.
-        let short = answered(&rates, "192.0.2.1", "/a/express/harbour");
+        let short = answered(&rates, "192.0.2.1", SHORT);
         assert!((10..1_000).contains(&short), "{short}");
-        assert!((1..100).contains(&answered(&rates, "192.0.2.2", "/cdx")));
-        assert!((1..100).contains(&answered(&rates, "192.0.2.3", "/s/express/feed.json")));
-        assert!((10..1_000).contains(&answered(&rates, "2001:db8::1", "/")));
-        assert!(rates.count(ip("2001:db8::2"), "/cdx", None).is_err(), "it is in the same network");
-        assert!(rates.count(ip("2001:db8:0:1::1"), "/cdx", None).is_ok());
-        assert_eq!(answered(&rates, "127.0.0.1", "/cdx"), 1_000, "a proxy asks for everybody");
-        assert_eq!(answered(&Rates::new(0), "192.0.2.1", "/cdx"), 1_000);
+        assert!((1..100).contains(&answered(&rates, "192.0.2.2", LONG)));
+        assert!((10..1_000).contains(&answered(&rates, "2001:db8::1", SHORT)));
+        assert!(rates.count(ip("2001:db8::2"), LONG, None).is_err(), "it is in the same network");
+        assert!(rates.count(ip("2001:db8:0:1::1"), LONG, None).is_ok());
+        assert_eq!(answered(&rates, "127.0.0.1", LONG), 1_000, "a proxy asks for everybody");
+        assert_eq!(answered(&Rates::new(0), "192.0.2.1", LONG), 1_000);
     }
 
     #[test]
     fn the_peers_that_are_remembered_are_bounded() {
         let rates = Rates::new(1);
         for number in 0..u32::try_from(PEERS_MAX).unwrap() * 2 {
-            assert!(rates.count(IpAddr::from((0x0a00_0000 + number).to_be_bytes()), "/", None).is_ok());
+            assert!(rates.count(IpAddr::from((0x0a00_0000 + number).to_be_bytes()), SHORT, None).is_ok());
         }
         assert!(rates.per_peer.unwrap().peers.len() <= PEERS_MAX);
     }

@@ -54,7 +54,7 @@ pub(crate) struct RouteStats {
 
 impl Default for Stats {
     fn default() -> Self {
-        let routes = pages::table().into_iter().map(|(route, _)| (route, Route::default()));
+        let routes = pages::table().into_iter().map(|(route, ..)| (route, Route::default()));
         Self {
             connections: Arc::default(),
             routes: routes.collect(),

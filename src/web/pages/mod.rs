@@ -17,76 +17,75 @@ pub(super) mod revision;
 mod sources;
 mod status;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get};
 
 pub(super) use self::changes::{Row, is_text as page_is_text};
 use super::problem::Problem;
-use super::{Site, assets, cdx, events, feeds, memento, sitemap};
+use super::rates::{LONG, SHORT};
+use super::{Site, assets, cdx, events, feeds, front, memento, sitemap};
 use crate::model::{ArticleName, RevisionNumber};
 
-/// All addresses, with what is there. docs/WEB.md lists them, and promises that they stay.
-pub(super) fn table() -> [(&'static str, MethodRouter<Arc<Site>>); 40] {
+/// All addresses, how many requests one counts as, and what is there. docs/WEB.md lists them, and promises that they stay.
+pub(super) fn table() -> [(&'static str, NonZeroU32, MethodRouter<Arc<Site>>); 41] {
     [
-        ("/", get(home::show)),
-        ("/index", get(home::show)),
-        ("/changes", get(changes::show)),
-        ("/changes/events", get(events::messages)),
-        ("/changes/rows", get(events::rows)),
-        ("/takedowns", get(changes::takedowns)),
-        ("/sources", get(sources::show_all)),
-        ("/s/{source}", get(sources::show)),
-        ("/s/{source}/", get(sources::show)),
-        ("/lookup", get(lookup::show)),
-        ("/a/{source}/{article}", get(article::show)),
-        ("/a/{source}/{article}/", get(article::show)),
-        ("/a/{source}/{article}/history", get(history::show)),
-        ("/a/{source}/{article}/r", get(revision::select)),
-        ("/a/{source}/{article}/r/{number}", get(revision::show)),
-        ("/a/{source}/{article}/r/{number}/id_", get(original::show)),
-        ("/a/{source}/{article}/r/{number}/proof", get(revision::proof)),
-        ("/a/{source}/{article}/r/{number}/cite", get(cite::plain)),
-        ("/a/{source}/{article}/r/{number}/cite.bib", get(cite::bibtex)),
-        ("/a/{source}/{article}/diff", get(diff::select)),
-        ("/a/{source}/{article}/diff/{range}", get(diff::show)),
-        ("/a/{source}/{article}/blame", get(blame::show)),
-        ("/a/{source}/{article}/calendar", get(calendar::newest)),
-        ("/a/{source}/{article}/calendar/{year}", get(calendar::show)),
-        ("/cdx", get(cdx::show)),
-        ("/cdx/search/cdx", get(cdx::show)),
-        ("/feed", get(feeds::everything)),
-        ("/feed.atom", get(feeds::everything)),
-        ("/s/{source}/feed", get(feeds::of_source)),
-        ("/s/{source}/feed.atom", get(feeds::of_source)),
-        ("/l/{label}/feed", get(feeds::of_label)),
-        ("/l/{label}/feed.atom", get(feeds::of_label)),
-        ("/a/{source}/{article}/feed", get(feeds::of_article)),
-        ("/a/{source}/{article}/feed.atom", get(feeds::of_article)),
-        ("/web/{*capture}", get(memento::show)),
-        ("/status", get(status::show)),
-        ("/robots.txt", get(sitemap::robots)),
-        ("/sitemap.xml", get(sitemap::index)),
-        ("/sitemap/{file}", get(sitemap::part)),
-        ("/static/{digest}/{file}", get(assets::serve)),
+        ("/", LONG, get(home::show)),
+        ("/index", LONG, get(home::show)),
+        ("/changes", LONG, get(changes::show)),
+        ("/changes/events", LONG, get(events::messages)),
+        ("/changes/rows", LONG, get(events::rows)),
+        ("/takedowns", LONG, get(changes::takedowns)),
+        ("/sources", SHORT, get(sources::show_all)),
+        ("/s/{source}", LONG, get(sources::show)),
+        ("/s/{source}/", LONG, get(sources::show)),
+        ("/lookup", SHORT, get(lookup::show)),
+        ("/a/{source}/{article}", SHORT, get(article::show)),
+        ("/a/{source}/{article}/", SHORT, get(article::show)),
+        ("/a/{source}/{article}/history", SHORT, get(history::show)),
+        ("/a/{source}/{article}/r", SHORT, get(revision::select)),
+        ("/a/{source}/{article}/r/{number}", SHORT, get(revision::show)),
+        ("/a/{source}/{article}/r/{number}/id_", SHORT, get(original::show)),
+        ("/a/{source}/{article}/r/{number}/proof", SHORT, get(revision::proof)),
+        ("/a/{source}/{article}/r/{number}/cite", SHORT, get(cite::plain)),
+        ("/a/{source}/{article}/r/{number}/cite.bib", SHORT, get(cite::bibtex)),
+        ("/a/{source}/{article}/diff", SHORT, get(diff::select)),
+        ("/a/{source}/{article}/diff/{range}", SHORT, get(diff::show)),
+        ("/a/{source}/{article}/blame", LONG, get(blame::show)),
+        ("/a/{source}/{article}/calendar", SHORT, get(calendar::newest)),
+        ("/a/{source}/{article}/calendar/{year}", LONG, get(calendar::show)),
+        ("/cdx", LONG, get(cdx::show)),
+        ("/cdx/search/cdx", LONG, get(cdx::show)),
+        ("/feed", LONG, get(feeds::everything)),
+        ("/feed.atom", LONG, get(feeds::everything)),
+        ("/s/{source}/feed", LONG, get(feeds::of_source)),
+        ("/s/{source}/feed.atom", LONG, get(feeds::of_source)),
+        ("/l/{label}/feed", LONG, get(feeds::of_label)),
+        ("/l/{label}/feed.atom", LONG, get(feeds::of_label)),
+        ("/a/{source}/{article}/feed", LONG, get(feeds::of_article)),
+        ("/a/{source}/{article}/feed.atom", LONG, get(feeds::of_article)),
+        ("/web/timemap/{*capture}", LONG, get(memento::show)),
+        ("/web/{*capture}", SHORT, get(memento::show)),
+        ("/status", SHORT, get(status::show)),
+        ("/robots.txt", SHORT, get(sitemap::robots)),
+        ("/sitemap.xml", LONG, get(sitemap::index)),
+        ("/sitemap/{file}", LONG, get(sitemap::part)),
+        ("/static/{digest}/{file}", SHORT, get(assets::serve)),
     ]
 }
 
-/// Answers the requests of all addresses, and notes at each response which it was.
-pub(super) fn routes(site: Arc<Site>) -> Router {
-    let routes = table().into_iter().fold(Router::new(), |routes, (address, page)| routes.route(address, page));
-    let routes = routes.route_layer(from_fn(note_route));
-    routes.fallback(async || Problem::not_found()).with_state(site)
-}
-
-async fn note_route(route: MatchedPath, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response.extensions_mut().insert(route);
-    response
+/// Answers the requests of all addresses, each when the visitor may make it.
+pub(super) fn routes(site: &Arc<Site>) -> Router {
+    let admitted = |weight| from_fn_with_state((Arc::clone(site), weight), front::admit);
+    let routes = table()
+        .into_iter()
+        .fold(Router::new(), |routes, (address, weight, page)| routes.route(address, page.layer(admitted(weight))));
+    let not_found = async || Problem::not_found();
+    routes.fallback(not_found.layer(admitted(SHORT))).with_state(Arc::clone(site))
 }
 
 /// What every page has around its own part.

@@ -112,7 +112,7 @@ fn request(method: &str, path: &str) -> http::Request<String> {
 }
 
 /// Without a window nothing is written, so the socket never shows that a client takes nothing. Its responses stayed in
-/// memory for ever, and two such clients left none for the others.
+/// memory as long as the connection did, and two such clients left none for the others.
 #[tokio::test]
 async fn a_stream_of_http2_whose_client_takes_nothing_is_reset_and_the_others_go_on() {
     let options = Options { stalled_after: Duration::from_millis(50), ..Options::default() };
@@ -149,4 +149,35 @@ async fn readers_behind_a_trusted_proxy_have_limits_of_their_own() {
     let status = async |readers: &str| site.ask("GET", "/status", &[("x-forwarded-for", readers)]).await.status;
     while status("203.0.113.9, 198.51.100.7").await == 200 {}
     assert_eq!(status("203.0.113.9").await, 200, "only what the proxy added counts");
+}
+
+/// The weight of a request was that of the end of its path, which has more than one spelling.
+#[tokio::test]
+async fn a_request_that_may_need_thousands_of_records_counts_as_ten() {
+    let trusted_proxies = ["127.0.0.1".parse::<Network>().unwrap()].into_iter().collect();
+    let options = Options { requests_per_second_max: 1, trusted_proxies, ..Options::default() };
+    let site = Site::with(Rules::Off, options).await.with_bridge().await;
+    let long = [
+        "/s/express/feed",
+        "/s/express/feed.json",
+        "/s/express/feed.atom.json",
+        "/changes",
+        "/changes.json",
+        "/takedowns",
+        "/s/express?label=x",
+        "/a/express/harbour/calendar/2026",
+        "/a/express/harbour/blame",
+        "/cdx?url=https://express.example/",
+    ];
+    let short = ["/status", "/status.json", "/a/express/harbour", "/nothing", "/nothing/feed.atom"];
+    let asked = long.map(|address| (address, 429)).into_iter().chain(short.map(|address| (address, 0)));
+    for (number, (address, second)) in (1..).zip(asked) {
+        let reader = format!("198.51.100.{number}");
+        let status = async || site.ask("GET", address, &[("x-forwarded-for", &reader)]).await.status;
+        let (first, again) = (status().await, status().await);
+        assert!(first != 429 && again == if second == 429 { 429 } else { first }, "{address}: {first}, {again}");
+    }
+    let reader = [("x-forwarded-for", "198.51.100.99")];
+    while site.ask("GET", "/nothing", &reader).await.status == 404 {}
+    assert_eq!(site.ask("POST", "/", &reader).await.status, 429, "whatever it asks for");
 }
