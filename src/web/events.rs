@@ -9,11 +9,13 @@
 //!
 //! A stream is a position in the log. Streams at the same position share the page that follows, so a change is read and
 //! written once, however many browsers wait for it. One that was disconnected continues after the last event that it has
-//! (`Last-Event-ID`), and misses nothing. Without a change, a stream says from time to time where it is.
+//! (`Last-Event-ID`), and misses nothing. Without a change to show, a stream says from time to time where it is.
+//!
+//! A page that is being sent counts in the budget of responses ([`super::budget`]). A stream for whose next page there is
+//! no room ends, and its browser continues later.
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::body::Body;
@@ -24,6 +26,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Bytes;
 use prost::Message;
 use quick_cache::sync::Cache;
+use tokio::time::{Instant, sleep_until};
 
 use super::Site;
 use super::pages::Row;
@@ -34,7 +37,7 @@ use crate::access::Permission;
 use crate::archive::changefeed::{FeedEnd, FeedPage, FeedStart, FeedView, PagePlan};
 use crate::archive::{Archive, ArchiveError};
 use crate::model::{ArticleFilter, FeedQuery, Position, Seq, Snapshot, SourceScope};
-use crate::service::encode_change;
+use crate::service::{PeerPlace, encode_change};
 use crate::wire::json::to_json;
 use crate::wire::pb;
 
@@ -61,6 +64,7 @@ impl Default for EventPages {
 /// A page is the same for all streams that are at the same position, and may see the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct PageKey {
+    kind: Kind,
     from: Seq,
     end: Seq,
     epoch: u64,
@@ -68,29 +72,26 @@ struct PageKey {
 
 /// Changes as events.
 struct EventPage {
-    messages: Bytes,
-    rows: Bytes,
+    bytes: Bytes,
     next: Snapshot,
 }
 
 /// What an event has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Messages,
     Rows,
 }
 
 impl EventPages {
-    /// The changes from `from` on and below `end`, at most a page of them.
+    /// The page of the changes from a position on, which those who may see `within` share.
     async fn page(
         &self,
         archive: &Archive,
         from: Snapshot,
-        end: Seq,
-        epoch: u64,
+        key: PageKey,
         within: &SourceScope,
     ) -> Result<Arc<EventPage>, ArchiveError> {
-        let key = PageKey { from: from.next_seq, end, epoch };
         let read = async {
             let filter = ArticleFilter { within: within.clone(), ..ArticleFilter::default() };
             let plan = PagePlan {
@@ -101,30 +102,27 @@ impl EventPages {
                 bytes_max: BYTES_MAX,
                 examined_max: EXAMINED_MAX,
             };
-            Ok(Arc::new(EventPage::of(archive.feed_page(from, end, plan).await?)))
+            Ok(Arc::new(EventPage::of(archive.feed_page(from, key.end, plan).await?, key.kind)))
         };
         self.0.get_or_insert_async(&key, read).await
     }
 }
 
 impl EventPage {
-    fn of(page: FeedPage) -> Self {
-        let (mut messages, mut rows) = (String::new(), String::new());
+    fn of(page: FeedPage, kind: Kind) -> Self {
+        let mut events = String::new();
         for item in &page.items {
             // The service encoded it, so it can be decoded.
             let Ok(change) = pb::Change::decode(item.bytes.clone()) else { continue };
-            push(&mut messages, "change", item.position, &to_json(&change));
-            let row = Row::of(&change).and_then(|row| row.render().ok());
-            push(&mut rows, "row", item.position, &row.unwrap_or_default());
+            match kind {
+                Kind::Messages => push(&mut events, "change", item.position, &to_json(&change)),
+                Kind::Rows => {
+                    let row = Row::of(&change).and_then(|row| row.render().ok());
+                    push(&mut events, "row", item.position, &row.unwrap_or_default());
+                }
+            }
         }
-        Self { messages: messages.into(), rows: rows.into(), next: page.next }
-    }
-
-    fn bytes(&self, kind: Kind) -> &Bytes {
-        match kind {
-            Kind::Messages => &self.messages,
-            Kind::Rows => &self.rows,
-        }
+        Self { bytes: events.into(), next: page.next }
     }
 }
 
@@ -147,9 +145,9 @@ struct Events {
     within: SourceScope,
     /// The rules with which it began. It ends with them, since it would skip what visitors may see now.
     epoch: u64,
-    heartbeat_every: Duration,
     has_begun: bool,
     _open: OpenStream,
+    _of_peer: PeerPlace,
 }
 
 pub(super) async fn messages(
@@ -171,6 +169,7 @@ pub(super) async fn rows(
 async fn begin(site: Arc<Site>, headers: &HeaderMap, visit: &Visit, kind: Kind) -> Result<Response<Body>, Problem> {
     let streams_max = site.visitors.streams_max().map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
     let streams_max = streams_max.min(site.options.streams_max) as u64;
+    let of_peer = site.streams.take(visit.peer, (site.options.streams_max / 2).max(1)).ok_or_else(Problem::busy)?;
     let open = site.options.stats.stream(streams_max).ok_or_else(Problem::busy)?;
     let archive = site.reads.archive();
     // What the browser has counts more than what its page had when it was loaded.
@@ -194,11 +193,11 @@ async fn begin(site: Arc<Site>, headers: &HeaderMap, visit: &Visit, kind: Kind) 
         from,
         end: archive.feed_end(),
         within: visit.caller.scope(Permission::Read),
-        epoch: site.visitors.epoch(),
-        heartbeat_every: site.options.heartbeat_every,
+        epoch: visit.epoch,
         has_begun: false,
         site,
         _open: open,
+        _of_peer: of_peer,
     };
     let mut response = Response::new(Body::from_stream(events.into_stream()));
     response.headers_mut().insert(CONTENT_TYPE, EVENT_STREAM);
@@ -222,24 +221,31 @@ impl Events {
             self.has_begun = true;
             return Some(Ok(GREETING.into()));
         }
+        let silent_until = Instant::now() + self.site.options.heartbeat_every;
         loop {
             let end = tokio::select! {
-                end = self.end.beyond(self.from.next_seq) => end,
-                () = tokio::time::sleep(self.heartbeat_every) => return self.is_still_granted().then(|| Ok(self.heartbeat())),
+                biased;
+                end = self.end.beyond(self.from.next_seq) => Some(end),
+                () = sleep_until(silent_until) => None,
             };
             if !self.is_still_granted() {
                 return None;
             }
-            let (site, from) = (Arc::clone(&self.site), self.from);
-            let page = site.events.page(site.reads.archive(), from, end, self.epoch, &self.within).await;
-            let page = match page {
+            let Some(end) = end else { return Some(Ok(self.heartbeat())) };
+            let key = PageKey { kind: self.kind, from: self.from.next_seq, end, epoch: self.epoch };
+            let site = Arc::clone(&self.site);
+            let page = match site.events.page(site.reads.archive(), self.from, key, &self.within).await {
                 Ok(page) => page,
                 Err(error) => return Some(Err(error)),
             };
             self.from = page.next;
-            let bytes = page.bytes(self.kind);
-            if !bytes.is_empty() {
-                return Some(Ok(bytes.clone()));
+            if !page.bytes.is_empty() {
+                return Some(Ok(page.bytes.clone()));
+            }
+            // Nothing of the page may be seen. A proxy that hears nothing closes the connection, and its browser would come
+            // back to where it began.
+            if silent_until <= Instant::now() {
+                return Some(Ok(self.heartbeat()));
             }
         }
     }
@@ -256,8 +262,63 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use axum::extract::FromRequestParts;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use tempfile::TempDir;
+    use tokio::net::TcpListener;
+
+    use super::super::front::Peer;
+    use super::super::{Options, Server, Sources};
     use super::*;
-    use crate::model::LogDigest;
+    use crate::access::Access;
+    use crate::clock::SystemClock;
+    use crate::model::{Content, Limits, LogDigest};
+
+    fn write_rules(directory: &Path, source: &str) {
+        let path = directory.join("access.toml");
+        let grant = format!("grant = [{{ may = [\"read\"], sources = [\"{source}\"] }}]");
+        std::fs::write(&path, format!("[[principal]]\nname = \"anonymous\"\n{grant}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// The scope was that of the old rules and the version that of the new ones, so the stream did not end with the rules,
+    /// and all visitors were shown its pages.
+    #[tokio::test]
+    async fn a_stream_whose_rules_change_before_it_begins_ends() {
+        let directory = TempDir::new().unwrap();
+        write_rules(directory.path(), "courier");
+        let access = Arc::new(Access::open(directory.path(), Arc::new(SystemClock)).unwrap());
+        let archive = Arc::new(Archive::in_memory().unwrap());
+        let beginning = archive.tail().position();
+        archive
+            .record(&"courier/mayor".parse().unwrap(), Content::new("Mayor resigns").paragraph("She did."))
+            .await
+            .unwrap();
+        let limits = Limits::default();
+        let sources = Sources { archive, access: Some(Arc::clone(&access)), signer: None, limits };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let site = Server::new(listener, sources, Options::default()).unwrap().site;
+        let begun = async |is_too_late: bool| {
+            let request = Request::get(format!("/changes/events?after={beginning}")).body(()).unwrap();
+            let (mut parts, ()) = request.into_parts();
+            parts.extensions.insert(Peer([127, 0, 0, 1].into()));
+            let visit = Visit::from_request_parts(&mut parts, &site).await.unwrap_or_else(|_| panic!("not admitted"));
+            if is_too_late {
+                write_rules(directory.path(), "express");
+                access.refresh();
+            }
+            let mut body = messages(State(Arc::clone(&site)), HeaderMap::new(), visit).await.unwrap().into_body();
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), GREETING);
+            body
+        };
+        let event = begun(false).await.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(String::from_utf8_lossy(&event).contains("courier/articles/mayor"));
+        assert!(begun(true).await.frame().await.is_none());
+    }
 
     #[test]
     fn each_line_of_an_event_is_a_field() {

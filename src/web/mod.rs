@@ -66,7 +66,7 @@ use crate::access::Access;
 use crate::archive::Archive;
 use crate::model::Limits;
 use crate::server::Tls;
-use crate::service::Signer;
+use crate::service::{PerPeer, Signer};
 
 /// What the pages are made from.
 #[derive(Clone)]
@@ -101,7 +101,7 @@ pub struct Options {
     pub connections_max: usize,
     /// Connections that one peer may have open; a trusted proxy may have all. Default: half of all.
     pub connections_per_peer_max: Option<usize>,
-    /// Streams of changes that may be open, over all connections. Default 10,000.
+    /// Streams of changes that may be open, over all connections; half of them by one peer. Default 10,000.
     pub streams_max: usize,
     /// How long a client may take to send a request, its first one with the TLS handshake. Default 10 s.
     pub request_within: Duration,
@@ -146,6 +146,8 @@ struct Site {
     reads: Reads,
     visitors: Visitors,
     events: EventPages,
+    /// The streams of each peer.
+    streams: PerPeer,
     activity: SharedActivity,
     turns: Turns,
     budget: Budget,
@@ -168,6 +170,7 @@ impl Server {
             visitors: Visitors::new(sources.access.clone(), shows_all),
             hosts: hosts(is_loopback, options.url.as_ref()),
             events: EventPages::default(),
+            streams: PerPeer::default(),
             activity: SharedActivity::default(),
             reads: Reads::new(sources, &options, origin.clone()),
             turns: Turns::default(),

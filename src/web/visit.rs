@@ -1,5 +1,6 @@
 //! A request for a page: who asks, in which form, with which parameters.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
 use super::Site;
+use super::front::Peer;
 use super::paths::point_query;
 use super::problem::Problem;
 use crate::archive::Archive;
@@ -38,6 +40,10 @@ pub(super) enum Form {
 
 /// A request for a page.
 pub(super) struct Visit {
+    /// Who makes the request, as limits count it.
+    pub(super) peer: IpAddr,
+    /// The version of the access rules, or an earlier one than those that `caller` is from.
+    pub(super) epoch: u64,
     /// Who visitors are to the service.
     pub(super) caller: Caller,
     /// The form that is asked for.
@@ -56,6 +62,10 @@ impl FromRequestParts<Arc<Site>> for Visit {
     type Rejection = Response<Body>;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Response<Body>> {
+        let Peer(peer) = parts.extensions.get().copied().ok_or_else(|| Problem::internal().response())?;
+        // Before the caller: if the rules change between the two, what the caller sees must not pass for what the new
+        // rules show.
+        let epoch = site.visitors.epoch();
         let caller = site.visitors.caller().ok_or_else(|| Problem::nothing_shown().response())?;
         let query = parts.uri.query().unwrap_or_default();
         if query.len() > QUERY_BYTES_MAX {
@@ -64,12 +74,14 @@ impl FromRequestParts<Arc<Site>> for Visit {
         }
         let parameters = form_urlencoded::parse(query.as_bytes()).into_owned();
         let visit = Self {
+            peer,
+            epoch,
             caller,
             form: parts.extensions.get().copied().unwrap_or_default(),
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default(),
             parameters: parameters.filter(|(_, value)| !value.trim().is_empty()).collect(),
-            tag: entity_tag(site),
+            tag: entity_tag(site, epoch),
         };
         if is_known(&parts.headers, &visit.tag) { Err(visit.unchanged()) } else { Ok(visit) }
     }
@@ -151,11 +163,11 @@ impl Point {
 }
 
 /// What all pages are made from: the log up to here, the rules, and this run of the program.
-fn entity_tag(site: &Site) -> HeaderValue {
+fn entity_tag(site: &Site, epoch: u64) -> HeaderValue {
     let archive = site.reads.archive();
     let tail = archive.tail();
     let digest = HEXLOWER.encode(tail.log_digest.0.get(..TAG_DIGEST_BYTES).unwrap_or_default());
-    let (epoch, run) = (site.visitors.epoch(), archive.info().opened.micros());
+    let run = archive.info().opened.micros();
     let tag = format!("\"{}-{digest}-{epoch}-{run:x}\"", tail.next_seq);
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""))
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dateline::internals::web::Network;
+use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -112,6 +114,27 @@ async fn a_stream_without_changes_says_where_it_is() {
     assert!(first.id.starts_with("1-") && first.data.is_empty() && first == second, "{first:?}");
 }
 
+/// Changes that a visitor may not see were read without a word, however many they were, and a browser that was disconnected
+/// meanwhile began again.
+#[tokio::test]
+async fn a_stream_says_how_far_it_is_while_it_reads_what_may_not_be_seen() {
+    let directory = TempDir::new().unwrap();
+    let courier = "[[principal]]\nname = \"anonymous\"\ngrant = [{ may = [\"read\"], sources = [\"courier\"] }]\n";
+    let options = Options { heartbeat_every: Duration::ZERO, ..Options::default() };
+    let site = Site::with(Rules::Of(rules(&directory, courier)), options).await;
+    let beginning = site.archive.tail().position();
+    // More than a page examines.
+    let recorded = (0..4_100).map(|number| {
+        let name = format!("express/toll-{number}");
+        let site = &site;
+        async move { site.record(&name, content("Toll", "People died."), "2026-05-01T00:00:00Z").await }
+    });
+    join_all(recorded).await;
+    let mut stream = Stream::open(&site, &format!("/changes/events?after={beginning}"), None).await;
+    let positions: Vec<String> = [stream.event().await.unwrap().id, stream.event().await.unwrap().id].into();
+    assert!(positions[0].starts_with("4096-") && positions[1].starts_with("4100-"), "{positions:?}");
+}
+
 #[tokio::test]
 async fn a_stream_shows_what_is_granted_and_ends_with_the_rules() {
     let directory = TempDir::new().unwrap();
@@ -159,5 +182,22 @@ async fn streams_are_limited() {
     record(&site, 0).await;
     while site.ask("HEAD", "/changes/rows", &[]).await.status == 503 {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_may_have_half_of_the_streams() {
+    let trusted_proxies = ["127.0.0.1".parse::<Network>().unwrap()].into_iter().collect();
+    let site = Site::with(Rules::Off, Options { streams_max: 4, trusted_proxies, ..Options::default() }).await;
+    let mut open = Vec::new();
+    for (reader, status) in [(1, 200), (1, 200), (1, 503), (2, 200), (2, 200), (3, 503)] {
+        let mut connection = BufReader::new(site.connect().await);
+        let reader = format!("x-forwarded-for: 198.51.100.{reader}");
+        let request = format!("GET /changes/events HTTP/1.1\r\nhost: localhost\r\n{reader}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut line = String::new();
+        connection.read_line(&mut line).await.unwrap();
+        assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{reader}: {line}");
+        open.push(connection);
     }
 }
