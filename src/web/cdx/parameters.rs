@@ -3,7 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 
 use super::lines::{FIELDS, Line};
-use super::pattern::{Pattern, PatternError};
+use super::pattern::{Pattern, PatternError, Room};
 use crate::archive::read::capture_index::{IndexPlace, IndexRange};
 use crate::model::{Timestamp, UrlKey};
 use crate::web::memento::{Original, time};
@@ -125,7 +125,11 @@ impl Parameters {
             },
             shows_resume_key: visit.parameter("showResumeKey") == Some("true"),
             resume,
-            conditions: few("filter", visit)?.into_iter().map(Condition::parse).collect::<Result<_, _>>()?,
+            conditions: {
+                let mut room = Room::default();
+                let filters = few("filter", visit)?.into_iter();
+                filters.map(|filter| Condition::parse(filter, &mut room)).collect::<Result<_, _>>()?
+            },
             collapsed: few("collapse", visit)?.into_iter().map(Collapsed::parse).collect::<Result<_, _>>()?,
         })
     }
@@ -197,7 +201,7 @@ fn place(text: &str) -> Result<IndexPlace, Problem> {
 impl Condition {
     /// Reads `field:pattern` and `!field:pattern`, where the pattern is a regular expression for the whole value; `=` and `~`
     /// before the field are pywb's, for a text, and for a pattern that matches at the beginning of the value.
-    fn parse(text: &str) -> Result<Self, Problem> {
+    fn parse(text: &str, room: &mut Room) -> Result<Self, Problem> {
         let (is_not, rest) = text.strip_prefix('!').map_or((false, text), |rest| (true, rest));
         let (mark, rest) = match rest.strip_prefix(['=', '~']) {
             Some(after) => (rest.chars().next(), after),
@@ -207,8 +211,8 @@ impl Condition {
         let (name, value) = rest.split_once(':').ok_or_else(malformed)?;
         let value = match mark {
             Some('=') => Value::Text(value.to_owned()),
-            Some(_) => Value::Pattern(Pattern::of_beginning(value).map_err(|error| unusable(text, &error))?),
-            None => Value::Pattern(Pattern::of_whole(value).map_err(|error| unusable(text, &error))?),
+            Some(_) => Value::Pattern(Pattern::of_beginning(value, room).map_err(|error| unusable(text, &error))?),
+            None => Value::Pattern(Pattern::of_whole(value, room).map_err(|error| unusable(text, &error))?),
         };
         Ok(Self { field: field(name)?, is_not, value })
     }
