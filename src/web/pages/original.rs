@@ -41,12 +41,14 @@ pub(in crate::web) async fn read(
     let first = parts.next().await.transpose()?.and_then(|response| response.part);
     let Some(Part::Begin(begin)) = first else { return Err(Problem::internal()) };
     let original = begin.original.unwrap_or_default();
-    let data = parts.filter_map(|response| match response.map(|response| response.part) {
-        Ok(Some(Part::Data(data))) => Some(Ok(data)),
-        Ok(Some(Part::Begin(_)) | None) => None,
-        Err(error) => Some(Err(error)),
-    });
-    let mut response = Response::new(Body::from_stream(data));
+    // The service limits the memory of all originals that are being sent. It is not this client that they wait for.
+    let mut bytes = Vec::with_capacity(usize::try_from(original.size_bytes).unwrap_or(0));
+    while let Some(response) = parts.next().await.transpose()? {
+        if let Some(Part::Data(data)) = response.part {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    let mut response = Response::new(Body::from(bytes));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::try_from(&original.media_type).unwrap_or(UNKNOWN_TYPE));
     headers.insert(CONTENT_LENGTH, original.size_bytes.into());

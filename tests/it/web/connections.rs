@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use dateline::Observation;
 use dateline::internals::web::Network;
+use dateline::model::Original;
 use http_body_util::BodyExt;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -136,6 +138,23 @@ async fn a_stream_of_http2_whose_client_takes_a_byte_gives_its_place_back() {
     let _unread = client.send_request(request("GET", "/changes/events")).await.unwrap();
     while site.ask("HEAD", "/changes/events", &[]).await.status == 503 {
         tokio::task::yield_now().await;
+    }
+    connection.abort();
+}
+
+/// Originals were sent as streams that counted nowhere but in the memory that the service has for all its clients, so one slow
+/// visitor could have all of it.
+#[tokio::test]
+async fn the_originals_that_a_client_has_not_read_count_as_its_pages_do() {
+    let site = Site::open().await;
+    let original = Original { media_type: "text/html".to_owned(), data: vec![b'x'; 8 << 20].into() };
+    site.observe("express/harbour", Observation::new(content("Bridge", "It closes.")).original(original)).await;
+    let (mut client, connection) = with_window(&site, 0).await;
+    let mut unread = Vec::new();
+    for status in [200, 200, 200, 200, 200, 200, 200, 200, 503] {
+        let response = client.send_request(request("GET", "/a/express/harbour/r/1/id_")).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "after {} of 8 MiB", unread.len());
+        unread.push(response);
     }
     connection.abort();
 }
