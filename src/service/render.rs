@@ -103,6 +103,7 @@ pub(super) fn encoded_revision_entry(entry: &RevisionEntry) -> Bytes {
             observation_count: entry.observation_count,
             first_seen_time: Some(timestamp_to_pb(entry.first_seen)),
             last_seen_time: Some(timestamp_to_pb(entry.last_seen)),
+            is_late: entry.is_late,
         });
     })
 }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::MatchedPath;
 use http::header::{CONTENT_SECURITY_POLICY, HOST, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use tower_service::Service;
 
@@ -61,8 +61,11 @@ impl Front {
             *response.body_mut() = Body::empty();
         }
         response = self.site.budget.counted(response, peer).unwrap_or_else(|problem| problem.written(form));
+        // A client that has the page keeps the policy with which it came, which is stricter for an original.
+        if response.status() != StatusCode::NOT_MODIFIED {
+            response.headers_mut().entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
+        }
         let headers = response.headers_mut();
-        headers.entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
         headers.insert(X_CONTENT_TYPE_OPTIONS, NO_SNIFFING);
         headers.insert(REFERRER_POLICY, NO_REFERRER);
         headers.insert(HeaderName::from_static("cross-origin-opener-policy"), SAME_ORIGIN);

@@ -115,7 +115,7 @@ impl Parameters {
             skipped: offset.saturating_add(page.saturating_mul(LIMIT_MAX)),
             fields: match visit.parameter("fl").or_else(|| visit.parameter("fields")) {
                 None => FIELDS.to_vec(),
-                Some(named) => named.split(',').map(field).collect::<Result<_, _>>()?,
+                Some(named) => fields(named)?,
             },
             output: match visit.parameter("output").unwrap_or("text") {
                 "text" => Output::Text,
@@ -168,6 +168,19 @@ fn field(name: &str) -> Result<&'static str, Problem> {
     let known = FIELDS.into_iter().find(|known| *known == name.trim());
     let unknown = || Problem::malformed(format!("{name} is not a field. The fields are {}.", FIELDS.join(", ")));
     known.ok_or_else(unknown)
+}
+
+/// The fields that a text names, each once.
+fn fields(named: &str) -> Result<Vec<&'static str>, Problem> {
+    let mut fields = Vec::new();
+    for name in named.split(',') {
+        let field = field(name)?;
+        if fields.contains(&field) {
+            return Err(Problem::malformed(format!("fl={named} names {field} more than once.")));
+        }
+        fields.push(field);
+    }
+    Ok(fields)
 }
 
 /// The values of a parameter, which may be given a few times.
