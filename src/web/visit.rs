@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use data_encoding::HEXLOWER;
 use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::request::Parts;
@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
 use super::Site;
+use super::activity::minute_of;
 use super::paths::point_query;
 use super::problem::Problem;
 use crate::model::Timestamp;
@@ -68,7 +69,7 @@ impl FromRequestParts<Arc<Site>> for Visit {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default(),
             parameters: parameters.filter(|(_, value)| !value.trim().is_empty()).collect(),
-            tag: entity_tag(site),
+            tag: entity_tag(site, parts.extensions.get()),
         };
         if is_known(&parts.headers, &visit.tag) { Err(visit.unchanged()) } else { Ok(visit) }
     }
@@ -152,13 +153,16 @@ impl Point {
     }
 }
 
-/// What all pages are made from: the log up to here, the rules, and this run of the program.
-fn entity_tag(site: &Site) -> HeaderValue {
+/// What all pages are made from: the log up to here, the rules, and this run of the program; and for pages with the activity
+/// of sources, the minute of that.
+fn entity_tag(site: &Site, route: Option<&MatchedPath>) -> HeaderValue {
     let archive = site.reads.archive();
     let tail = archive.tail();
     let digest = HEXLOWER.encode(tail.log_digest.0.get(..TAG_DIGEST_BYTES).unwrap_or_default());
     let (epoch, run) = (site.visitors.epoch(), archive.info().opened.micros());
-    let tag = format!("\"{}-{digest}-{epoch}-{run:x}\"", tail.next_seq);
+    let has_activity = route.is_some_and(|route| ["/", "/sources", "/s/{source}"].contains(&route.as_str()));
+    let minute = if has_activity { format!("-{}", minute_of(archive)) } else { String::new() };
+    let tag = format!("\"{}-{digest}-{epoch}-{run:x}{minute}\"", tail.next_seq);
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""))
 }
 

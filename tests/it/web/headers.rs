@@ -87,6 +87,14 @@ async fn a_page_is_not_sent_again_until_something_is_recorded() {
         assert_ne!(changed.header("etag"), Some(tag.as_str()));
     }
     assert_eq!(site.get("/status").await.header("etag"), None, "it shows more than the log");
+    // The activity of sources is at most a minute old.
+    for address in ["/", "/sources", "/s/express"] {
+        let tag = site.get(address).await.header("etag").unwrap().to_owned();
+        let ask = async || site.ask("GET", address, &[("if-none-match", &tag)]).await.status;
+        assert_eq!(ask().await, 304);
+        site.clock.set(site.archive.now().saturating_add_micros(60_000_000));
+        assert_eq!(ask().await, 200, "{address}");
+    }
 }
 
 #[tokio::test]
