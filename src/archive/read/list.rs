@@ -90,6 +90,8 @@ pub struct RevisionEntry {
     pub first_seen: Timestamp,
     /// The observe time of the latest.
     pub last_seen: Timestamp,
+    /// Whether the archive knew a later observation of the article when it recorded this revision.
+    pub is_late: bool,
 }
 
 /// Lists articles in order of name, starting after `after`.
@@ -264,10 +266,12 @@ pub(crate) fn revisions(
             page.next = last;
             break;
         }
+        let is_late = !change.entry.latest_state.is_newest;
         let revision = revision_of(&reader, name.clone(), number, change, query.view)?;
         bytes += revision.weight_bytes();
         page.items.push(RevisionEntry {
             revision,
+            is_late,
             observation_count: seen.count,
             first_seen: seen.first,
             last_seen: seen.last,

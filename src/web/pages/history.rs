@@ -19,7 +19,7 @@ use super::changes::kind;
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
 use crate::model::{ArticleName, ChangeKind, ChangeKinds, FeedQuery};
-use crate::wire::{instant, pb};
+use crate::wire::pb;
 
 /// The revisions on a page.
 const PAGE_SIZE: i32 = 100;
@@ -127,14 +127,7 @@ impl HistoryPage {
         listed: &pb::ListRevisionsResponse,
         (others, has_more_others): (Vec<Other>, bool),
     ) -> Self {
-        let mut entries: Vec<Entry> = listed.entries.iter().map(Entry::of).collect();
-        // The newest are first, so those that were there before are after it.
-        let times: Vec<_> = listed.entries.iter().map(observed).collect();
-        let mut latest_before = None;
-        for (entry, time) in entries.iter_mut().zip(times).rev() {
-            entry.is_late = latest_before > time;
-            latest_before = latest_before.max(time);
-        }
+        let entries: Vec<Entry> = listed.entries.iter().map(Entry::of).collect();
         let number = |at: usize| entries.get(at).map_or(0, |entry| entry.number);
         let (target, base) = (number(0), if entries.len() > 1 { number(1) } else { number(0) });
         let older = (!listed.next_page_token.is_empty()).then(|| {
@@ -168,10 +161,6 @@ impl Other {
     }
 }
 
-fn observed(entry: &pb::RevisionEntry) -> Option<crate::model::Timestamp> {
-    instant(entry.revision.as_ref()?.observe_time.as_ref())
-}
-
 impl Entry {
     fn of(entry: &pb::RevisionEntry) -> Self {
         let revision = entry.revision.clone().unwrap_or_default();
@@ -188,7 +177,7 @@ impl Entry {
             parts: parts(revision.changed_parts()),
             rollback_of: revision.rollback_of,
             original: revision.original.as_ref().map(|original| size(original.size_bytes)),
-            is_late: false,
+            is_late: entry.is_late,
         }
     }
 }
