@@ -15,7 +15,6 @@ use http::Response;
 use hyper::body::{Body as _, Bytes, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::problem::Problem;
 use super::progress::Progress;
 use crate::service::{PeerPlace, PerPeer};
 
@@ -38,20 +37,28 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// The same response, which counts until the transport has passed on the last piece of it. A response of unknown length
-    /// counts piece by piece, as what it sends is there.
-    pub(super) fn counted(&self, response: Response<Body>, peer: IpAddr) -> Result<Response<Body>, Problem> {
-        let length = response.body().size_hint().exact();
-        if length == Some(0) {
-            return Ok(response);
-        }
-        let places = length.map(|bytes| self.take(peer, bytes).ok_or_else(Problem::busy)).transpose()?;
-        let counts_frames_of = places.is_none().then(|| (self.clone(), peer));
-        Ok(response.map(|body| {
+    /// The same response, which counts until the transport has passed on the last piece of it; `busy` if there is no room
+    /// for it, which is short and does not count. A response of unknown length counts piece by piece, as what it sends is
+    /// there.
+    pub(super) fn counted(
+        &self,
+        response: Response<Body>,
+        peer: IpAddr,
+        busy: impl FnOnce() -> Response<Body>,
+    ) -> Response<Body> {
+        let (response, places, counts_frames_of) = match response.body().size_hint().exact() {
+            Some(0) => return response,
+            None => (response, None, Some((self.clone(), peer))),
+            Some(bytes) => match self.take(peer, bytes) {
+                None => (busy(), None, None),
+                places => (response, places, None),
+            },
+        };
+        response.map(|body| {
             let progress = Progress::of_stream();
             let (rest, passing_on) = (Bytes::new(), None);
             Body::new(CountedBody { body, rest, passing_on, progress, places, counts_frames_of })
-        }))
+        })
     }
 
     /// Counts bytes of a peer; `None` if there is no room for them.
@@ -147,9 +154,16 @@ impl hyper::body::Body for CountedBody {
 #[cfg(test)]
 mod tests {
     use futures_util::poll;
+    use http::StatusCode;
     use http_body_util::BodyExt;
 
     use super::*;
+
+    fn busy() -> Response<Body> {
+        let mut response = Response::new(Body::from("busy"));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+    }
 
     fn left(budget: &Budget) -> usize {
         MEMORY_KIB as usize - budget.memory.available_permits()
@@ -161,8 +175,7 @@ mod tests {
     async fn a_response_counts_until_the_transport_has_passed_on_its_last_piece() {
         let budget = Budget::default();
         let text: Vec<u8> = (0..=250).cycle().take(3 * PIECE_BYTES + 7).collect();
-        let mut body =
-            budget.counted(Response::new(Body::from(text.clone())), [10, 0, 0, 1].into()).unwrap().into_body();
+        let mut body = budget.counted(Response::new(Body::from(text.clone())), [10, 0, 0, 1].into(), busy).into_body();
         let mut taken = Vec::new();
         while taken.len() < text.len() {
             assert_eq!(body.size_hint().exact(), Some((text.len() - taken.len()) as u64));
@@ -182,7 +195,7 @@ mod tests {
         let budget = Budget::default();
         let frames = [1, PIECE_BYTES + 1, 1, 1 << 11].map(|bytes| Ok::<_, Infallible>(Bytes::from(vec![7; bytes])));
         let stream = Response::new(Body::from_stream(futures_util::stream::iter(frames)));
-        let mut body = budget.counted(stream, [10, 0, 0, 1].into()).unwrap().into_body();
+        let mut body = budget.counted(stream, [10, 0, 0, 1].into(), busy).into_body();
         for (bytes, counted) in [(1, 1), (PIECE_BYTES, 33), (1, 33), (1, 1)] {
             let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
             assert_eq!((piece.len(), left(&budget)), (bytes, counted));
@@ -196,13 +209,15 @@ mod tests {
     #[test]
     fn a_peer_may_have_half_of_the_memory_until_its_responses_are_read() {
         let budget = Budget::default();
-        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let large = || Response::new(Body::from(vec![b'x'; 16 << 20]));
-        let held: Vec<_> = (0..4).map(|_| budget.counted(large(), one).unwrap()).collect();
-        assert!(budget.counted(large(), one).is_err());
-        let others: Vec<_> = (0..4).map(|_| budget.counted(large(), other).unwrap()).collect();
-        assert!(budget.counted(large(), IpAddr::from([10, 0, 0, 3])).is_err(), "all is in use");
-        drop((held, others));
-        assert!(budget.counted(large(), one).is_ok());
+        let [one, other, third] = [1, 2, 3].map(|last| IpAddr::from([10, 0, 0, last]));
+        let large = |peer| budget.counted(Response::new(Body::from(vec![b'x'; 16 << 20])), peer, busy);
+        let is_busy = |response: &Response<Body>| response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let mut held: Vec<_> = (0..4).map(|_| large(one)).collect();
+        assert!(is_busy(&large(one)));
+        held.extend((0..4).map(|_| large(other)));
+        assert!(!held.iter().any(is_busy));
+        assert!(is_busy(&large(third)), "all is in use");
+        drop(held);
+        assert!(!is_busy(&large(one)));
     }
 }

@@ -65,7 +65,7 @@ impl Front {
         if is_head {
             *response.body_mut() = Body::empty();
         }
-        response = self.site.budget.counted(response, peer).unwrap_or_else(|problem| problem.written(problem_form));
+        response = self.site.budget.counted(response, peer, || Problem::busy().written(problem_form));
         // A client that has the page keeps the policy with which it came, which is stricter for an original.
         if response.status() != StatusCode::NOT_MODIFIED {
             response.headers_mut().entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
