@@ -70,7 +70,7 @@ impl Capture {
     /// The capture of a second with both looks, which is the later one. The look that created its revision still counts.
     fn of_both(earlier: &Self, later: Self) -> Self {
         let is_same = (&earlier.article, earlier.revision) == (&later.article, later.revision);
-        Self { is_sighting: later.is_sighting && !(is_same && !earlier.is_sighting), ..later }
+        Self { is_sighting: later.is_sighting && (earlier.is_sighting || !is_same), ..later }
     }
 }
 
