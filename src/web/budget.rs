@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use axum::body::Body;
 use http::Response;
 use hyper::body::{Body as _, Bytes, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::progress::Progress;
 use crate::service::{PeerPlace, PerPeer};
@@ -82,7 +82,7 @@ struct CountedBody {
     /// What is left of the frame that is being taken.
     rest: Bytes,
     /// Closed when the transport has passed on the last piece; `None` before the first one.
-    passing_on: Option<mpsc::Receiver<Infallible>>,
+    passing_on: Option<oneshot::Receiver<Infallible>>,
     progress: Progress,
     /// What the body counts for, or the frame that is being taken.
     places: Option<Places>,
@@ -93,7 +93,7 @@ struct CountedBody {
 /// A piece of a body, which says when the transport drops it.
 struct Piece {
     bytes: Bytes,
-    _passing_on: mpsc::Sender<Infallible>,
+    _passing_on: oneshot::Sender<Infallible>,
 }
 
 impl AsRef<[u8]> for Piece {
@@ -110,7 +110,7 @@ impl hyper::body::Body for CountedBody {
         let this = &mut *self;
         if let Some(passing_on) = &mut this.passing_on {
             // Nothing is ever sent: this is the end of the channel.
-            let _: Option<Infallible> = ready!(passing_on.poll_recv(cx));
+            drop(ready!(Pin::new(passing_on).poll(cx)));
             this.passing_on = None;
         }
         if this.rest.is_empty() {
@@ -134,7 +134,7 @@ impl hyper::body::Body for CountedBody {
             }
         }
         let bytes = this.rest.split_to(this.rest.len().min(PIECE_BYTES));
-        let (sender, passing_on) = mpsc::channel(1);
+        let (sender, passing_on) = oneshot::channel();
         this.passing_on = Some(passing_on);
         this.progress.offer();
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Piece { bytes, _passing_on: sender })))))

@@ -95,7 +95,7 @@ pub struct Options {
     pub tls_files_every: Duration,
     /// Requests that one peer may make in a second, on average; 0 for any number. Default 100.
     pub requests_per_second_max: u32,
-    /// Reverse proxies whose clients are told apart by `X-Forwarded-For`. Default: none.
+    /// Reverse proxies whose clients have limits of their own, by `X-Forwarded-For`. Default: none.
     pub trusted_proxies: TrustedProxies,
     /// Connections that may be open. Default 10,000.
     pub connections_max: usize,

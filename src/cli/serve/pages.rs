@@ -45,7 +45,7 @@ pub(super) fn tls(settings: &Settings) -> Result<Option<Tls>, Failure> {
     files.map(read_tls).transpose()
 }
 
-/// The reverse proxies whose clients are told apart.
+/// The reverse proxies whose clients have limits of their own.
 pub(super) fn trusted_proxies(settings: &Settings) -> Result<web::TrustedProxies, Failure> {
     let networks = settings.web_trusted_proxy.iter().flatten().map(|text| {
         let failed = |error| Failure::new(Exit::Usage, format!("--web-trusted-proxy: {text:?} is {error}"));
