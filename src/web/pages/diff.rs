@@ -233,8 +233,8 @@ impl DiffPage {
 /// Whether the diff both adds and removes, or only does one of the two.
 fn sides(diff: &pb::DiffRevisionsResponse) -> Sides {
     let spans = diff.field_changes.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
-    let has = |kind| spans.clone().flatten().any(|span| span.kind() == kind);
-    if has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete) { Sides::Both } else { Sides::One }
+    let of = |kind| spans.clone().flatten().filter(move |span| span.kind() == kind).map(|span| span.text.as_str());
+    Sides::of(of(pb::SpanKind::Delete), of(pb::SpanKind::Insert))
 }
 
 impl Field {
