@@ -234,9 +234,34 @@ async fn a_calendar_counts_the_looks_of_each_day() {
     assert_eq!(days.len(), 3);
     assert_eq!((&days[2]["date"], &days[2]["sightings"]), (&"2026-06-02".into(), &1.into()));
     site.get("/a/express/harbour/calendar/2025").await.shows(&["no looks", "2026 →"]);
-    for bad in ["0", "9999", "02026", "x", "-1"] {
+    let padded = site.get("/a/express/harbour/calendar/0500").await;
+    assert_eq!(padded.header("location"), Some("/a/express/harbour/calendar/500"));
+    for bad in ["0", "0000", "9999", "02026", "x", "-1"] {
         assert_eq!(site.get(&format!("/a/express/harbour/calendar/{bad}")).await.status, 404, "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_calendar_leads_to_the_years_with_looks_of_any_kind() {
+    let site = Site::open().await;
+    let first = content("Bridge", "It closes.");
+    site.record("express/bridge", first.clone(), "1912-04-15T00:00:00Z").await;
+    site.record("express/bridge", content("Bridge", "It opens."), "2019-05-01T00:00:00Z").await;
+    site.record("express/bridge", content("Bridge", "It opens."), "2022-05-01T00:00:00Z").await;
+    super::states::miss(&site, "express/bridge", "2024-05-01T00:00:00Z").await;
+    site.record("express/bridge", content("Bridge", "It opens."), "2025-05-01T00:00:00Z").await;
+    let link = |year: &str| format!("href=\"/a/express/bridge/calendar/{year}\"");
+    assert_eq!(
+        site.get("/a/express/bridge/calendar").await.header("location"),
+        Some("/a/express/bridge/calendar/2025")
+    );
+    let page = site.get("/a/express/bridge/calendar/2022").await;
+    page.shows(&[&link("1912"), &link("2019"), &link("2024"), &link("2025"), ">Mon<"]);
+    page.hides(&[&link("2021"), &link("2023")]);
+    let earliest = site.get("/a/express/bridge/calendar/1912").await;
+    earliest.shows(&[&link("2019"), &link("2025")]);
+    earliest.hides(&["rel=\"prev\""]);
+    site.get("/a/express/bridge/calendar/2024").await.shows(&["1 absence", &link("2022"), &link("2025")]);
 }
 
 #[tokio::test]

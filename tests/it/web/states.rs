@@ -16,6 +16,20 @@ pub(super) async fn expunge(site: &Site, scope: ExpungeScope) {
     site.archive.expunge(&WriteOrigin::default(), request, plan.digest).await.unwrap();
 }
 
+/// Records that an article's page was not found. It is gone with the third such look in a row.
+pub(super) async fn miss(site: &Site, article: &str, at: &str) {
+    let look = AbsenceLook { reason: AbsenceReason::NotFound, http_status: 404, gone_after: 3 };
+    let operation = Operation {
+        target: ArticleTarget::Named(name(article)),
+        observe_time: time(at),
+        precondition: None,
+        request: None,
+        by: Writer::default(),
+        action: Action::Absent(Box::new(AbsenceLookRequest { look, fetch: None, coalesce_within_micros: 0 })),
+    };
+    site.archive.write(vec![operation], WriteMode::Commit).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_withdrawn_article_keeps_its_history_and_says_why() {
     let site = Site::open().await.with_bridge().await;
@@ -46,20 +60,7 @@ async fn a_page_that_is_missing_is_said_to_be_and_then_gone() {
     for (look, expected) in
         [(1, "Missing when last looked at"), (2, "Missing when last looked at"), (3, "Gone from the web")]
     {
-        let look_of = AbsenceLook { reason: AbsenceReason::NotFound, http_status: 404, gone_after: 3 };
-        let operation = Operation {
-            target: ArticleTarget::Named(name("express/harbour")),
-            observe_time: time(&format!("2026-06-0{}T00:00:00Z", look + 2)),
-            precondition: None,
-            request: None,
-            by: Writer::default(),
-            action: Action::Absent(Box::new(AbsenceLookRequest {
-                look: look_of,
-                fetch: None,
-                coalesce_within_micros: 0,
-            })),
-        };
-        site.archive.write(vec![operation], WriteMode::Commit).await.unwrap();
+        miss(&site, "express/harbour", &format!("2026-06-0{}T00:00:00Z", look + 2)).await;
         let page = site.get("/a/express/harbour").await;
         page.shows(&[expected, "the site said that there is no such page", "Lorries cross by ferry."]);
     }
