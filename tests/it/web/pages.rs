@@ -160,7 +160,10 @@ async fn a_comparison_marks_words_and_moves_in_both_layouts() {
         "id=\"d2\"",
     ]);
     let side = site.get("/a/express/bridge/diff/1..2?view=side").await;
-    side.shows(&["<div class=\"pair\"><p dir=\"auto\">It takes <del>", "</p><p dir=\"auto\">It takes <ins>"]);
+    side.shows(&[
+        "<div class=\"pair\" dir=\"ltr\"><p dir=\"auto\">It takes <del>",
+        "</p><p dir=\"auto\">It takes <ins>",
+    ]);
     let json = site.get("/a/express/bridge/diff/1..2.json").await.json();
     assert_eq!(json["hunks"].as_array().unwrap().len(), 13);
     let first = site.get("/a/express/bridge/diff/..1").await;
