@@ -203,13 +203,20 @@ async fn a_permalink_has_digests_a_proof_and_citations() {
         "@online{express-harbour-r1,\n  title = {{Bridge to close: 50\\% of \"lorries\" \\& cars}},\n",
         "  author = {{Ada Lake} and {M \\& M \\{Brook\\}}},\n",
         "  urldate = {2026-05-01},\n",
-        &format!("SHA-256 {digest}"),
+        &format!(
+            "  note = {{Observed 2026-05-01T09:00:00Z, archived 2026-06-10T12:00:00Z, revision 1, SHA-256 {digest}}},\n"
+        ),
     ]);
     let csl = site.get("/a/express/harbour/r/1/cite.json").await;
     let csl: serde_json::Value = serde_json::from_str(&csl.body).unwrap();
     assert_eq!(csl[0]["title"], "Bridge to close: 50% of \"lorries\" & cars");
     assert_eq!(csl[0]["accessed"]["date-parts"][0], serde_json::json!([2026, 5, 1]));
-    site.get("/a/express/harbour/r/1/cite").await.shows(&["Archived 2026-05-01T09:00:00Z (revision 1)", digest]);
+    assert_eq!(
+        csl[0]["note"],
+        format!("observed: 2026-05-01T09:00:00Z; archived: 2026-06-10T12:00:00Z; sha256: {digest}")
+    );
+    let times = "Observed 2026-05-01T09:00:00Z, archived 2026-06-10T12:00:00Z (revision 1)";
+    site.get("/a/express/harbour/r/1/cite").await.shows(&[times, digest]);
     let original = site.get("/a/express/harbour/r/1/id_").await;
     assert_eq!((original.status, original.body.as_str()), (200, "<script>alert(1)</script>"));
     assert_eq!(original.header("content-security-policy"), Some("sandbox; default-src 'none'"));
