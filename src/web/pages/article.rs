@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use http::{Response, StatusCode};
 
 use super::super::Site;
+use super::super::paths::page_of;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Link, Text, When, content, count, expunge_reason, some_text, text, when};
@@ -104,7 +105,7 @@ pub(super) async fn show(
     if is_expunged {
         *response.status_mut() = StatusCode::GONE;
     }
-    Ok(respond::with_canonical(&site, response, &format!("{}{}", visit.path, point.query())))
+    Ok(respond::with_canonical(&site, response, &format!("{}{}", page_of(&name), point.query())))
 }
 
 impl ArticlePage {

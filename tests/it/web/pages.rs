@@ -353,6 +353,8 @@ async fn an_article_is_found_by_its_address_however_it_is_typed() {
         assert_eq!((redirect.status, redirect.header("location")), (302, Some("/a/express/harbour")), "{typed}");
     }
     assert_eq!(site.get("/lookup.json?url=express.example/harbour").await.json()["article"]["revisionCount"], 1);
+    let named = site.get("/lookup.json?url=express/harbour").await;
+    assert_eq!(named.header("location"), Some("/a/express/harbour.json"));
     assert_eq!(site.get("/lookup?url=https://elsewhere.example/").await.status, 404);
     assert_eq!(site.get("/lookup").await.header("location"), Some("/"));
 }
