@@ -112,7 +112,7 @@ impl ArticlePage {
     fn new(name: &ArticleName, point: &Point, found: pb::GetArticleResponse) -> Result<Self, Problem> {
         let article = found.article.unwrap_or_default();
         let revision = article.revision.clone().unwrap_or_default();
-        let heading = Heading::new(name, &article, Tab::Article);
+        let heading = Heading::new(name, &article, Tab::Article).at(*point);
         let content = content(&revision)?;
         let others = article.urls.iter().filter(|led| led.url != content.canonical_url);
         let written = |time: Option<crate::model::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();

@@ -65,6 +65,8 @@ async fn times_are_typed_as_on_the_command_line_and_become_instants() {
     for (typed, expected) in [
         ("at=2026-05-25", "?at=2026-05-25T23%3A59%3A59.999999Z"),
         ("at=2+days+ago&known_at=", "?at=2026-06-10T12%3A00%3A00Z"),
+        ("at=2026-05", "?at=2026-05-31T23%3A59%3A59.999999Z"),
+        ("at=2026-05-25+10:00", "?at=2026-05-25T10%3A00%3A00Z"),
         ("at=&known_at=yesterday", "?known_at=2026-06-11T23%3A59%3A59.999999Z"),
         ("at=&known_at=", ""),
         ("utm_source=mail", ""),
@@ -78,7 +80,11 @@ async fn times_are_typed_as_on_the_command_line_and_become_instants() {
     assert_eq!(twin.header("location"), Some("/a/express/harbour.json?at=2026-05-25T23%3A59%3A59.999999Z"));
     let nonsense = site.get("/a/express/harbour?at=soon").await;
     assert_eq!(nonsense.status, 400);
-    nonsense.shows(&["at: expected a time"]);
+    nonsense.shows(&["at: expected a time", "<a href=\"/a/express/harbour\">The article</a>"]);
+    nonsense.hides(&["%2B"]);
+    let zone = site.get("/a/express/harbour?at=2026-05-25T10:00:00+02:00").await;
+    assert_eq!(zone.status, 400);
+    zone.shows(&["write + as %2B"]);
 }
 
 #[tokio::test]
@@ -87,9 +93,10 @@ async fn a_history_offers_its_revisions_for_comparison() {
     let history = site.get("/a/express/harbour/history").await;
     history.shows(&[
         "<form action=\"/a/express/harbour/diff\" method=\"get\">",
-        "<input type=\"radio\" name=\"a\" value=\"2\" aria-label=\"Compare revision 2\" checked>",
-        "<input type=\"radio\" name=\"b\" value=\"3\" aria-label=\"with revision 3\" checked>",
-        "<a href=\"/a/express/harbour/diff/..2\">",
+        // The third came into force before the second.
+        "<input type=\"radio\" name=\"a\" value=\"3\" aria-label=\"Compare revision 3\" checked>",
+        "<input type=\"radio\" name=\"b\" value=\"2\" aria-label=\"with revision 2\" checked>",
+        "<a href=\"/a/express/harbour/diff/..2?known_at=2026-06-11T12%3A00%3A00Z\">",
         "archived <time datetime=\"2026-06-11T12:00:00Z\">",
     ]);
     assert_eq!(history.body.matches(">late</span>").count(), 1, "the third was observed before the second");
@@ -99,14 +106,124 @@ async fn a_history_offers_its_revisions_for_comparison() {
         assert_eq!((redirect.status, redirect.header("location")), (302, Some(location.as_str())));
     }
     assert_eq!(site.get("/a/express/harbour/diff?a=x&b=1").await.status, 400);
+    let times = "from=2026-05-10T23%3A59%3A59.999999Z&to=2026-05-25T23%3A59%3A59.999999Z";
     let between = site.get("/a/express/harbour/diff?from=2026-05-10&to=2026-05-25").await;
-    assert_eq!((between.status, between.header("location")), (302, Some("/a/express/harbour/diff/1..3")));
+    assert_eq!(
+        (between.status, between.header("location")),
+        (302, Some(&*format!("/a/express/harbour/diff/1..3?{times}")))
+    );
+    site.get(&format!("/a/express/harbour/diff/1..3?{times}")).await.shows(&[
+        "Asked for: what changed from <time datetime=\"2026-05-10T23:59:59.999999Z\">",
+        " to <time datetime=\"2026-05-25T23:59:59.999999Z\">",
+    ]);
+    let too_early = site.get("/a/express/harbour/diff?from=2020-01-01").await;
+    assert_eq!(too_early.status, 404);
+    too_early
+        .shows(&["first observed at 2026-05-01T09:00:00Z", "href=\"/a/express/harbour?at=2026-05-01T09%3A00%3A00Z\""]);
     let reversed = site.get("/a/express/harbour/diff?from=2026-05-25&to=2026-05-10").await;
     assert_eq!(reversed.header("location"), between.header("location"));
     for malformed in ["from=soon", "a=1&from=2026-05-10"] {
         assert_eq!(site.get(&format!("/a/express/harbour/diff?{malformed}")).await.status, 400);
     }
     site.get("/a/express/harbour/history").await.shows(&["name=\"from\""]);
+}
+
+#[tokio::test]
+async fn a_text_that_was_seen_earlier_than_recorded_is_not_said_to_be_new() {
+    let site = Site::open().await;
+    let again = || content("Bridge closes", "Cars go round by Westport.");
+    site.record("express/harbour", content("Bridge to close", "It will."), "2026-05-01T10:00:00Z").await;
+    site.record("express/harbour", again(), "2026-05-03T10:00:00Z").await;
+    let seen = Observation::new(again()).url("https://express.example/harbour");
+    site.observe("express/harbour", seen.observed_at(time("2026-05-02T10:00:00Z"))).await;
+    let found = site.get("/web/20260502100000/https://express.example/harbour").await;
+    found.shows(&[
+        "Found at this address on <time datetime=\"2026-05-02T10:00:00Z\">2 May 2026, 10:00:00 UTC</time>; this text was \
+         recorded from a look on <time datetime=\"2026-05-03T10:00:00Z\">",
+    ]);
+    site.get("/a/express/harbour/r/2").await.hides(&["Found at"]);
+    site.get("/a/express/harbour/history")
+        .await
+        .shows(&["seen 2 times, <time datetime=\"2026-05-02T10:00:00Z\">2 May 2026, 10:00</time> – \
+         <time datetime=\"2026-05-03T10:00:00Z\">"]);
+    let page = site.get("/a/express/harbour").await;
+    page.shows(&[
+        "in force since <time datetime=\"2026-05-02T10:00:00Z\">",
+        "About this revision",
+        "<dt>Observed</dt><dd><time datetime=\"2026-05-03T10:00:00Z\">",
+    ]);
+    page.hides(&["First seen"]);
+}
+
+/// The counts of a row are those of when it was archived. What was observed before it may arrive later.
+#[tokio::test]
+async fn the_counts_of_a_row_are_those_of_the_comparison_that_it_leads_to() {
+    let site = Site::open().await.with_bridge().await;
+    // In the commit of the third, or with its time.
+    let late = content("Bridge may close", "Nobody knows when.");
+    site.record("express/harbour", late, "2026-05-10T08:00:00Z").await;
+    for list in ["/changes", "/a/express/harbour/history", "/a/express/harbour/r/2"] {
+        site.get(list).await.shows(&["/a/express/harbour/diff/..2?known_at=2026-06-11T12%3A00%3A00Z\""]);
+    }
+    let third = site.get("/a/express/harbour/r/3.json").await.json()["revision"].clone();
+    let archived = third["archiveTime"].as_str().unwrap().replace(':', "%3A");
+    for (number, base, archived) in [(2, 1, "2026-06-11T12%3A00%3A00Z"), (3, 1, &archived)] {
+        let json = site.get(&format!("/a/express/harbour/diff/..{number}.json?known_at={archived}")).await.json();
+        assert_eq!((&json["base"]["number"], &json["target"]["number"]), (&base.into(), &number.into()));
+        assert_eq!(json["wordDelta"], json["target"]["wordDelta"]);
+    }
+    let page = site.get("/a/express/harbour/diff/..2?known_at=2026-06-11T12%3A00%3A00Z").await;
+    page.shows(&[
+        "As known at <time datetime=\"2026-06-11T12:00:00Z\">",
+        "<a href=\"/a/express/harbour/diff/..2\">Compare with what is known now</a>",
+        "/a/express/harbour/diff/1..2.json?known_at=2026-06-11T12%3A00%3A00Z",
+        "/a/express/harbour/diff/1..2?known_at=2026-06-11T12%3A00%3A00Z&#38;view=side",
+        "/a/express/harbour/history?known_at=2026-06-11T12%3A00%3A00Z",
+    ]);
+    let now = site.get("/a/express/harbour/diff/..2.json").await.json();
+    assert_eq!(now["base"]["number"], 3);
+    let words = site.get("/a/express/harbour/diff/..2?view=side&known_at=2026-06-11").await;
+    let instants = "/a/express/harbour/diff/..2?known_at=2026-06-11T23%3A59%3A59.999999Z&view=side";
+    assert_eq!((words.status, words.header("location")), (302, Some(instants)));
+}
+
+#[tokio::test]
+async fn changes_follow_each_other_as_they_were_in_force() {
+    let site = Site::open().await.with_bridge().await;
+    let link = |words: &str, path: &str| format!("<a href=\"/a/express/harbour/diff/{path}\">{words}</a>");
+    let late = site.get("/a/express/harbour/diff/..3").await;
+    late.shows(&[&link("← Earlier change", "..1"), &link("Later change →", "3..2")]);
+    let last = site.get("/a/express/harbour/diff/..2").await;
+    last.shows(&[&link("← Earlier change", "..3")]);
+    last.hides(&["Later change"]);
+    let first = site.get("/a/express/harbour/diff/..1").await;
+    first.shows(&[&link("Later change →", "1..3")]);
+    first.hides(&["Earlier change"]);
+}
+
+#[tokio::test]
+async fn tabs_keep_the_point_that_is_shown() {
+    let site = Site::open().await.with_bridge().await;
+    let (at, known) = ("at=2026-05-25T00%3A00%3A00Z", "known_at=2026-06-11T12%3A00%3A00Z");
+    for page in ["", "/blame"] {
+        site.get(&format!("/a/express/harbour{page}?{at}&{known}")).await.shows(&[
+            &format!("<a href=\"/a/express/harbour?{at}&#38;{known}\""),
+            &format!("/a/express/harbour/blame?{at}&#38;{known}"),
+            &format!("/a/express/harbour/history?{known}"),
+            &format!("/a/express/harbour/diff?to=2026-05-25T00%3A00%3A00Z&#38;{known}"),
+        ]);
+    }
+    let history = site.get(&format!("/a/express/harbour/history?{known}")).await;
+    history.shows(&["As known at <time", "History <span class=\"quiet\">2</span>", "/a/express/harbour/r/2"]);
+    history.hides(&["/a/express/harbour/r/3"]);
+    assert_eq!(
+        site.get("/a/express/harbour/history?known_at=2026-06-11T12:00Z").await.header("location"),
+        Some(&*format!("/a/express/harbour/history?{known}"))
+    );
+    let changed = site.get(&format!("/a/express/harbour/diff?to=2026-06-10T00%3A00%3A00Z&{known}")).await;
+    let expected = format!("/a/express/harbour/diff/1..2?to=2026-06-10T00%3A00%3A00Z&{known}");
+    assert_eq!(changed.header("location"), Some(&*expected));
+    assert_eq!(site.get(&expected).await.status, 200);
 }
 
 #[tokio::test]
@@ -121,6 +238,7 @@ async fn a_long_history_has_pages_that_lose_nothing() {
     loop {
         let page = site.get(&address).await;
         assert_eq!(page.status, 200);
+        page.shows(&[&twin(&address).replace('&', "&#38;")]);
         seen.extend(
             page.body
                 .split("<th scope=\"row\"><a href=\"/a/express/toll/r/")
