@@ -33,7 +33,7 @@ struct Details {
     detail: String,
     /// When to try again, in seconds.
     retry_after_s: Option<u64>,
-    /// A page to go on with, as a path and words.
+    /// A page that may help, as a path and words.
     way_on: Option<(String, &'static str)>,
 }
 

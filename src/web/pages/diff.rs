@@ -237,7 +237,7 @@ pub(super) async fn show(
 }
 
 /// The comparison of a revision with what was in force before it when it was archived, if it is asked for as known at its
-/// archive time. Changes of one commit share that time, so the position tells which of them were known.
+/// archive time. Changes of one commit share that time, so what was known is what is below its position.
 async fn recorded(
     site: &Site,
     visit: &Visit,
