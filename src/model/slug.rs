@@ -4,7 +4,8 @@
 //! alone, so that an article gets the same identifier on every machine. Identifiers are stored and published, so their
 //! derivation must never change.
 
-use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use data_encoding::HEXLOWER;
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 use super::{ArticleId, NameError, UrlKey};
@@ -71,7 +72,7 @@ fn readable_segment(segment: &str) -> String {
         Some((stem, extension)) if is_extension(extension) => stem,
         _ => name,
     };
-    percent_decoded(name)
+    percent_decode_str(name).decode_utf8_lossy().into_owned()
 }
 
 fn is_extension(text: &str) -> bool {
@@ -91,23 +92,6 @@ fn is_readable(segment: &str) -> bool {
 /// consist of the letters a to f.
 fn is_hexadecimal_id(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') && text.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-/// Decodes percent escapes: `%C3%A9` → `é`. Malformed escapes stay as they are, and invalid UTF-8 becomes U+FFFD.
-fn percent_decoded(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escape = if first == b'%' { after.split_first_chunk::<2>() } else { None };
-        let escaped = escape.and_then(|(digits, after)| {
-            let byte = HEXLOWER_PERMISSIVE.decode(digits).ok()?.pop()?;
-            Some((byte, after))
-        });
-        let (byte, after) = escaped.unwrap_or((first, after));
-        decoded.push(byte);
-        rest = after;
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! `www.`, the letter case of path and query, and the order of parameters, since a site may respond differently to
 //! each: two keys for one page can be joined later by an alias, but two pages under one key can never be separated. It
 //! drops what cannot select content: the scheme with its default port (sites moved from http to https), credentials,
-//! the dot at the host's end, the fragment, and known tracking parameters.
+//! the dot at the host's end, the fragment, and known tracking parameters. Percent-encoding is normalised as in RFC 3986,
+//! sections 6.2.2.1 and 6.2.2.2: its digits are upper case, and a character that needs none has none.
 //!
 //! Keys are stored: changing these rules changes the storage format.
 
@@ -64,8 +65,9 @@ impl UrlKey {
             key.push_str(&format!(":{port}"));
         }
         key.push(')');
-        key.push_str(parsed.path());
-        let query = parsed.query().map(without_tracking).unwrap_or_default();
+        key.push_str(&with_normal_escapes(parsed.path()));
+        let query = parsed.query().map(with_normal_escapes);
+        let query = query.map(|query| without_tracking(&query)).unwrap_or_default();
         if !query.is_empty() {
             key.push('?');
             key.push_str(&query);
@@ -151,6 +153,25 @@ fn sortable_host(host: Option<Host<&str>>) -> Option<String> {
         Host::Ipv4(address) => Some(address.to_string()),
         Host::Ipv6(address) => Some(format!("[{address}]")),
     }
+}
+
+/// A path or a query with its percent-encoding in normal form. A percent sign that encodes nothing stays.
+fn with_normal_escapes(text: &str) -> String {
+    let mut pieces = text.split('%');
+    let mut normal = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let encoded =
+            piece.split_at_checked(2).filter(|(digits, _)| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        match encoded.and_then(|(digits, rest)| Some((u8::from_str_radix(digits, 16).ok()?, rest))) {
+            Some((byte, rest)) if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') => {
+                normal.push(byte.into());
+                normal.push_str(rest);
+            }
+            Some((byte, rest)) => normal.push_str(&format!("%{byte:02X}{rest}")),
+            None => normal.push_str(&format!("%{piece}")),
+        }
+    }
+    normal
 }
 
 /// The query without tracking parameters. The rest keeps its bytes and its order.
@@ -302,14 +323,26 @@ mod tests {
     }
 
     #[test]
+    fn spellings_of_percent_encoding_are_one_key() {
+        for (url, expected) in [
+            ("https://example.com/%7Ea/%c3%a9", "com,example)/~a/%C3%A9"),
+            ("https://example.com/~a/é", "com,example)/~a/%C3%A9"),
+            ("https://example.com/st%6frm?%75tm_source=x&q=%d8%AE", "com,example)/storm?q=%D8%AE"),
+            ("https://example.com/%2561", "com,example)/%2561"),
+        ] {
+            assert_eq!(key(url), expected);
+        }
+    }
+
+    #[test]
     fn what_can_change_the_page_is_part_of_the_key() {
         assert_eq!(key("https://example.com/Story/A"), "com,example)/Story/A");
         assert_eq!(key("https://example.com/a//b/"), "com,example)/a//b/");
         assert_eq!(key("https://example.com/index.html"), "com,example)/index.html");
-        assert_eq!(key("https://example.com/%7Ea/%c3%a9"), "com,example)/%7Ea/%c3%a9");
+        assert_eq!(key("https://example.com/a%2Fb%25%zz%"), "com,example)/a%2Fb%25%zz%");
         assert_eq!(key("https://example.com/é"), "com,example)/%C3%A9");
         assert_eq!(key("https://example.com/?b=2&a=1&b=1"), "com,example)/?b=2&a=1&b=1");
-        assert_eq!(key("https://example.com/?q=A+b%20c%2c&&=&x"), "com,example)/?q=A+b%20c%2c&&=&x");
+        assert_eq!(key("https://example.com/?q=A+b%20c%2c&&=&x"), "com,example)/?q=A+b%20c%2C&&=&x");
     }
 
     #[test]
@@ -345,7 +378,7 @@ mod tests {
         assert_eq!(key("https://example.com/a?utm_source=x&utm_medium=y&fbclid=z"), plain);
         assert_eq!(key("https://example.com/a?gclid"), plain);
         assert_eq!(key("https://example.com/a?at_medium=RSS&at_campaign=rss#x"), plain);
-        assert_eq!(key("https://example.com/a?p=1&utm_source=x&q=%c3%a9"), format!("{plain}?p=1&q=%c3%a9"));
+        assert_eq!(key("https://example.com/a?p=1&utm_source=x&q=%c3%a9"), format!("{plain}?p=1&q=%C3%A9"));
         assert_eq!(key("https://example.com/a?_ga=1.2&p=1&mc_eid=3"), format!("{plain}?p=1"));
     }
 

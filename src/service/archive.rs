@@ -101,7 +101,8 @@ impl ArchiveService for ArchiveHandler {
         let article = self.0.archive.article(point, name, view).await.map_err(Refusal::from)?;
         let snapshot = Some(snapshot_to_pb(&point.snapshot));
         let rest = pb::GetArticleResponse { article: None, snapshot };
-        Ok(Response::new(ResponseFrame { encoded: vec![render::encoded_article(article)], rest }))
+        let encoded = vec![render::encoded_article(article, &caller.scope(Permission::Read))];
+        Ok(Response::new(ResponseFrame { encoded, rest }))
     }
 
     async fn get_revision(
@@ -149,7 +150,7 @@ impl ArchiveService for ArchiveHandler {
             snapshot: Some(snapshot_to_pb(&point.snapshot)),
             ..pb::BatchGetArticlesResponse::default()
         };
-        let mut encoded = Vec::new();
+        let (within, mut encoded) = (caller.scope(Permission::Read), Vec::new());
         let mut room = page_space::PageSpace::default();
         let mut found = found.into_iter();
         for name in request.names {
@@ -157,7 +158,7 @@ impl ArchiveService for ArchiveHandler {
                 None => answer.unread_names.push(name),
                 Some(None) => answer.missing_names.push(name),
                 Some(Some(article)) => {
-                    let article = render::encoded_article(article);
+                    let article = render::encoded_article(article, &within);
                     if room.has(article.len()) { encoded.push(article) } else { answer.unread_names.push(name) }
                 }
             }
@@ -198,8 +199,8 @@ impl ArchiveService for ArchiveHandler {
         let (key, as_of, view) = all!(key, as_of, view).map_err(Refusal::from)?;
         let point = self.0.read_point(as_of, request.min_next_seq).await?;
         let within = caller.scope(Permission::Read);
-        let article = self.0.archive.article_by_url(point, request.url, key.clone(), within, view).await;
-        let encoded = vec![render::encoded_article(article.map_err(Refusal::from)?)];
+        let article = self.0.archive.article_by_url(point, request.url, key.clone(), within.clone(), view).await;
+        let encoded = vec![render::encoded_article(article.map_err(Refusal::from)?, &within)];
         let (url_key, snapshot) = (key.as_str().to_owned(), Some(snapshot_to_pb(&point.snapshot)));
         let rest = pb::LookupArticleResponse { article: None, url_key, snapshot };
         Ok(Response::new(ResponseFrame { encoded, rest }))
@@ -287,7 +288,7 @@ impl ArchiveService for ArchiveHandler {
         let plain = ArticleRequest { name, observe_time: None, precondition, request_id, digest };
         let operation = operation::article_operation(&self.0, plain, action).map_err(Refusal::from)?;
         let written = self.write_one(&caller, operation, mode).await?;
-        let changed = self.changed(written, None).await?;
+        let changed = self.changed(&caller, written, None).await?;
         Ok(article_response!(LabelArticleResponse, changed))
     }
 
@@ -320,7 +321,7 @@ impl ArchiveService for ArchiveHandler {
         let shown = |article: Option<ArticleName>| {
             article.filter(|article| mine.has(&article.source)).map(|article| article.to_string()).unwrap_or_default()
         };
-        let changed = self.changed(written, None).await?;
+        let changed = self.changed(&caller, written, None).await?;
         Ok(Response::new(pb::MoveUrlResponse {
             article: Some(changed.article),
             changed: changed.changed,
@@ -383,7 +384,7 @@ impl ArchiveHandler {
     async fn change(&self, caller: &Caller, operation: Operation, mode: WriteMode) -> Result<ArticleChanged, Refusal> {
         let written = self.write_one(caller, operation, mode).await?;
         let at = written.observe_time;
-        self.changed(written, Some(at)).await
+        self.changed(caller, written, Some(at)).await
     }
 
     /// The point just after the write, at `observe_time`.
@@ -393,12 +394,17 @@ impl ArchiveHandler {
     }
 
     /// The article just after the write, at `observe_time`.
-    async fn changed(&self, written: Receipt, observe_time: Option<Timestamp>) -> Result<ArticleChanged, Refusal> {
+    async fn changed(
+        &self,
+        caller: &Caller,
+        written: Receipt,
+        observe_time: Option<Timestamp>,
+    ) -> Result<ArticleChanged, Refusal> {
         let snapshot = written.snapshot;
         let point = self.point_after(&written, observe_time).await?;
         let article = self.0.archive.article(point, written.article.clone(), View::Basic).await?;
         Ok(ArticleChanged {
-            article: render::article(article),
+            article: render::article(article, &caller.scope(Permission::Read)),
             changed: written.outcome != Outcome::Unchanged,
             replayed: written.replayed,
             snapshot: Some(snapshot_to_pb(&snapshot)),

@@ -52,8 +52,9 @@ impl Context {
         let place = |article: &ArticleAt| {
             if by_name { article.name.to_string() } else { article.latest.seq.to_string() }
         };
+        let within = caller.scope(Permission::Read);
         let places_and_articles =
-            articles.into_iter().map(|article| (place(&article), render::encoded_article(article)));
+            articles.into_iter().map(|article| (place(&article), render::encoded_article(article, &within)));
         let (places, mut encoded): (Vec<_>, Vec<_>) = places_and_articles.unzip();
         let cut_off = page_space::keep(&mut encoded, Bytes::len).then(|| places.get(..encoded.len())?.last()).flatten();
         let next = cut_off.cloned().or(next);

@@ -11,7 +11,8 @@ use crate::archive::request::{Outcome, Receipt, Warning};
 use crate::archive::{BatchError, BatchResult};
 use crate::model::url_key::without_credentials;
 use crate::model::{
-    ArticleName, ArticleState, ArticleUrl, Change, Limits, OriginalRecord, RevisionNumber, RevisionRecord, Timestamp,
+    ArticleName, ArticleState, ArticleUrl, Change, Limits, OriginalRecord, RevisionNumber, RevisionRecord, SourceScope,
+    Timestamp,
 };
 use crate::protobuf::MessageWriter;
 use crate::wire::{
@@ -26,23 +27,25 @@ const ENTRY_REVISION_FIELD: u32 = 1;
 /// The size of an encoded article or revision without its content that is allocated at first, in bytes.
 const ENCODED_BYTES: usize = 768;
 
-pub(super) fn article(article: ArticleAt) -> pb::Article {
+/// An article as a message, for a caller who may read the sources `within`.
+pub(super) fn article(article: ArticleAt, within: &SourceScope) -> pb::Article {
     let mut revision = basic_revision(&article.revision);
     if let Some(content) = article.revision.content() {
         revision.content = Some(content_to_pb(&content));
     }
-    pb::Article { revision: Some(revision), ..article_without_revision(article) }
+    pb::Article { revision: Some(revision), ..article_without_revision(article, within) }
 }
 
-/// An article as an encoded message.
-pub(super) fn encoded_article(article: ArticleAt) -> Bytes {
+/// An article as an encoded message, for a caller who may read the sources `within`.
+pub(super) fn encoded_article(article: ArticleAt, within: &SourceScope) -> Bytes {
     let revision = article.revision.clone();
     encoded(&revision, |writer| {
         writer.message(ARTICLE_REVISION_FIELD, |writer| write_revision(&revision, writer));
-        writer.fields(&article_without_revision(article));
+        writer.fields(&article_without_revision(article, within));
     })
 }
-fn article_without_revision(article: ArticleAt) -> pb::Article {
+
+fn article_without_revision(article: ArticleAt, within: &SourceScope) -> pb::Article {
     let state = article.article_state();
     let state_time = article.state_since().map(timestamp_to_pb);
     let latest_fetch = article.latest_fetch().map(fetch_to_pb);
@@ -57,7 +60,7 @@ fn article_without_revision(article: ArticleAt) -> pb::Article {
         valid_from: Some(timestamp_to_pb(article.valid_from)),
         valid_until: article.valid_until.map(timestamp_to_pb),
         etag: article.etag.unwrap_or_default(),
-        urls: article.urls.into_iter().map(url_at).collect(),
+        urls: article.urls.into_iter().map(|at| url_at(at, within)).collect(),
         revision_count: article.revision_count,
         create_time: Some(timestamp_to_pb(article.create_time)),
         update_time: Some(timestamp_to_pb(article.latest.entry.archive_time)),
@@ -68,8 +71,9 @@ fn article_without_revision(article: ArticleAt) -> pb::Article {
     }
 }
 
-fn url_at(at: UrlAt) -> pb::ArticleUrl {
-    let moved_to = at.moved_to.map(|article| article.to_string()).unwrap_or_default();
+fn url_at(at: UrlAt, within: &SourceScope) -> pb::ArticleUrl {
+    let moved_to = at.moved_to.filter(|article| within.has(&article.source));
+    let moved_to = moved_to.map(|article| article.to_string()).unwrap_or_default();
     pb::ArticleUrl { moved_to, ..article_url(at.url, Some(at.period.since), at.period.until) }
 }
 

@@ -9,7 +9,7 @@ use super::key::meta::MetaKey;
 use super::{StoreError, Tables};
 
 /// The version that this code reads and writes.
-pub const FORMAT_VERSION: u32 = 7;
+pub const FORMAT_VERSION: u32 = 8;
 
 /// Why a database cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -30,9 +30,13 @@ impl Default for SharedActivity {
 impl SharedActivity {
     /// The activity, at most a minute old.
     pub(super) async fn read(&self, archive: &Archive) -> Result<Arc<Activity>, ArchiveError> {
-        let minute = archive.now().micros().div_euclid(MINUTE_MICROS);
-        self.0.get_or_insert_async(&minute, async { archive.activity().await.map(Arc::new) }).await
+        self.0.get_or_insert_async(&minute_of(archive), async { archive.activity().await.map(Arc::new) }).await
     }
+}
+
+/// The minute in which it is, to which activity belongs.
+pub(super) fn minute_of(archive: &Archive) -> i64 {
+    archive.now().micros().div_euclid(MINUTE_MICROS)
 }
 
 /// A bar chart of a source.

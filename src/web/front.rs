@@ -46,6 +46,7 @@ impl Front {
         let begun = Instant::now();
         let peer = self.site.options.trusted_proxies.client(peer, request.headers());
         let (form, is_head) = (Form::of(request.uri().path()), request.method() == Method::HEAD);
+        let problem_form = if is_for_programs(request.uri().path()) { Form::Json } else { form };
         let mut response = match self.check(&request, peer) {
             Err(problem) => problem.response(),
             Ok(()) => match self.site.turns.wait(peer).await {
@@ -55,12 +56,12 @@ impl Front {
         };
         let route = response.extensions_mut().remove::<MatchedPath>();
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            response = problem.written(form);
+            response = problem.written(problem_form);
         }
         if is_head {
             *response.body_mut() = Body::empty();
         }
-        response = self.site.budget.counted(response, peer).unwrap_or_else(|problem| problem.written(form));
+        response = self.site.budget.counted(response, peer).unwrap_or_else(|problem| problem.written(problem_form));
         // A client that has the page keeps the policy with which it came, which is stricter for an original.
         if response.status() != StatusCode::NOT_MODIFIED {
             response.headers_mut().entry(CONTENT_SECURITY_POLICY).or_insert(POLICY);
@@ -110,6 +111,13 @@ impl Form {
     fn of(path: &str) -> Self {
         if path.ends_with(TWIN) && !path.starts_with(memento::ROOT) { Self::Json } else { Self::Page }
     }
+}
+
+/// Whether what is at a path is for programs, which cannot read a page that says what went wrong.
+fn is_for_programs(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let beginnings = ["/cdx", "/web/timemap/", "/changes/events", "/sitemap"];
+    beginnings.iter().any(|beginning| path.starts_with(beginning)) || matches!(name, "feed.atom" | "feed.json")
 }
 
 /// The host that a request names, without its port.

@@ -73,9 +73,14 @@ pub(super) fn file(visit: &Visit, media_type: &'static str, name: &str, text: St
 }
 
 /// Names the address under which a page is known.
-pub(super) fn with_canonical(site: &Site, mut response: Response<Body>, path: &str) -> Response<Body> {
-    if let Ok(link) = HeaderValue::try_from(format!("<{}>; rel=\"canonical\"", site.address(path))) {
-        response.headers_mut().insert(LINK, link);
+pub(super) fn with_canonical(site: &Site, response: Response<Body>, path: &str) -> Response<Body> {
+    with_link(site, response, path, "canonical")
+}
+
+/// Names an address that has a relation to the page.
+pub(super) fn with_link(site: &Site, mut response: Response<Body>, path: &str, relation: &str) -> Response<Body> {
+    if let Ok(link) = HeaderValue::try_from(format!("<{}>; rel=\"{relation}\"", site.address(path))) {
+        response.headers_mut().append(LINK, link);
     }
     response
 }

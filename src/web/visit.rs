@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use data_encoding::HEXLOWER;
 use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
 use http::request::Parts;
@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use url::form_urlencoded;
 
 use super::Site;
+use super::activity::minute_of;
 use super::paths::point_query;
 use super::problem::Problem;
-use crate::archive::Archive;
 use crate::model::Timestamp;
 use crate::model::time_words::{TimeEnd, parse};
 use crate::service::Caller;
@@ -69,7 +69,7 @@ impl FromRequestParts<Arc<Site>> for Visit {
             path: parts.uri.path().to_owned(),
             query: parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default(),
             parameters: parameters.filter(|(_, value)| !value.trim().is_empty()).collect(),
-            tag: entity_tag(site),
+            tag: entity_tag(site, parts.extensions.get()),
         };
         if is_known(&parts.headers, &visit.tag) { Err(visit.unchanged()) } else { Ok(visit) }
     }
@@ -134,8 +134,19 @@ impl Visit {
     }
 
     /// The point of both time axes that the parameters name.
+    ///
+    /// What is known at a time after the last change is known with that change, and the point has its time: a commit
+    /// that is being written may already have an earlier one than the time that is asked for. The archive could make sure
+    /// that none does, but would have to store that; and visitors write nothing.
     pub(super) fn point(&self, site: &Site) -> Result<Point, Problem> {
-        Ok(Point { at: self.instant(site, "at")?, known_at: self.instant(site, "known_at")? })
+        let archive = site.reads.archive();
+        let (last, now) = (archive.tail().archive_time, archive.now());
+        let known_at = self.instant(site, "known_at")?;
+        if let Some(at) = known_at.filter(|at| *at > now) {
+            return Err(Problem::malformed(format!("known_at: {at} is still to come; it is {now}.")));
+        }
+        let known_at = known_at.zip(last).map(|(at, last)| at.min(last));
+        Ok(Point { at: self.instant(site, "at")?, known_at })
     }
 }
 
@@ -150,16 +161,8 @@ pub(super) struct Point {
 
 impl Point {
     /// The point as the contract has it.
-    ///
-    /// A time after the last change stands for what is known now. The archive would store that it was read at that time,
-    /// so that no later commit gets an earlier one; but visitors write nothing.
-    pub(super) fn as_of(&self, archive: &Archive) -> Option<pb::AsOf> {
-        let tail = archive.tail();
-        let is_after_all = |at: Timestamp| tail.archive_time.is_none_or(|last| last < at) && at <= archive.now();
-        let known_at = self.known_at.map(|at| match is_after_all(at) {
-            true => pb::as_of::KnownAt::NextSeq(tail.next_seq.0),
-            false => pb::as_of::KnownAt::ArchiveTime(timestamp_to_pb(at)),
-        });
+    pub(super) fn as_of(&self) -> Option<pb::AsOf> {
+        let known_at = self.known_at.map(|at| pb::as_of::KnownAt::ArchiveTime(timestamp_to_pb(at)));
         let observe_time = self.at.map(timestamp_to_pb);
         (self.at.is_some() || known_at.is_some()).then(|| pb::AsOf { observe_time, known_at, log_digest: Vec::new() })
     }
@@ -170,13 +173,16 @@ impl Point {
     }
 }
 
-/// What all pages are made from: the log up to here, the rules, and this run of the program.
-fn entity_tag(site: &Site) -> HeaderValue {
+/// What all pages are made from: the log up to here, the rules, and this run of the program; and for pages with the activity
+/// of sources, the minute of that.
+fn entity_tag(site: &Site, route: Option<&MatchedPath>) -> HeaderValue {
     let archive = site.reads.archive();
     let tail = archive.tail();
     let digest = HEXLOWER.encode(tail.log_digest.0.get(..TAG_DIGEST_BYTES).unwrap_or_default());
     let (epoch, run) = (site.visitors.epoch(), archive.info().opened.micros());
-    let tag = format!("\"{}-{digest}-{epoch}-{run:x}\"", tail.next_seq);
+    let has_activity = route.is_some_and(|route| ["/", "/sources", "/s/{source}"].contains(&route.as_str()));
+    let minute = if has_activity { format!("-{}", minute_of(archive)) } else { String::new() };
+    let tag = format!("\"{}-{digest}-{epoch}-{run:x}{minute}\"", tail.next_seq);
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""))
 }
 

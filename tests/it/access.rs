@@ -211,13 +211,14 @@ fn only(source: &str) -> pb::ArticleFilter {
 const SOURCES: [&str; 3] = ["courier", "gazette-north", "other"];
 
 /// The principals, and what each may do where.
-const GRANTS: [(&str, &[Permission], &[&str]); 7] = [
+const GRANTS: [(&str, &[Permission], &[&str]); 8] = [
     ("crawler", &[Permission::Read, Permission::Write], &["courier", "gazette-*"]),
     ("drop-box", &[Permission::Write], &["other"]),
     ("desk", &[Permission::Read, Permission::Mark], &["gazette-*"]),
     ("index", &[Permission::Read, Permission::Subscribe], &["*"]),
     ("operator", &[Permission::Read, Permission::Admin], &["*"]),
     ("lawyer", &[Permission::Expunge, Permission::Admin], &["courier"]),
+    ("mover", &[Permission::Read, Permission::Mark], &["*"]),
     ("nobody", &[], &[]),
 ];
 
@@ -435,6 +436,19 @@ async fn what_is_not_granted_is_not_seen() {
         "{writers:?}"
     );
     assert_eq!(changes.changes.len(), 3);
+
+    // Nor is an article named to which an address has been moved.
+    let destination = Some(pb::move_url_request::Destination::Name("sources/other/articles/ferry".to_owned()));
+    let url = "https://courier.example/ferry".to_owned();
+    let move_away = pb::MoveUrlRequest { url, destination, ..Default::default() };
+    guarded.as_principal("mover").await.unary::<_, pb::MoveUrlResponse>(&move_url, move_away).await.unwrap();
+    let get = pb::GetArticleRequest { name: "sources/courier/articles/ferry".to_owned(), ..Default::default() };
+    for (name, expected) in [("crawler", ""), ("mover", "sources/other/articles/ferry")] {
+        let reader = guarded.as_principal(name).await;
+        let found: pb::GetArticleResponse = reader.unary(&archive("GetArticle"), get.clone()).await.unwrap();
+        let moved = found.article.unwrap().urls.into_iter().find(|url| url.end_time.is_some()).unwrap();
+        assert_eq!(moved.moved_to, expected, "{name}");
+    }
     guarded.server.stop().await;
 }
 

@@ -147,6 +147,13 @@ async fn a_method_without_side_effects_is_also_called_by_get() {
     let in_proto = BASE64URL_NOPAD.encode(&request.encode_to_vec());
     let read = get("GetArticle", format!("message={in_proto}&encoding=proto&base64=1")).await;
     assert_eq!(pb::GetArticleResponse::decode(read.body).unwrap().article.unwrap().name, name("bridge"));
+    // Bytes that are no UTF-8 are percent-encoded.
+    let long = pb::GetArticleRequest { name: name(&"a".repeat(116)), ..Default::default() };
+    let bytes = long.encode_to_vec();
+    let escaped: String = bytes.iter().map(|byte| format!("%{byte:02x}")).collect();
+    assert!(std::str::from_utf8(&bytes).is_err());
+    let missing = get("GetArticle", format!("encoding=proto&message={escaped}")).await;
+    assert_eq!((missing.status, missing.reason().as_str()), (StatusCode::NOT_FOUND, "ARTICLE_UNKNOWN"));
     for (host, expected) in [
         ("localhost:7411", StatusCode::OK),
         ("[::1]:7411", StatusCode::OK),

@@ -177,8 +177,8 @@ impl PageBuilder<'_> {
         }
         let mut query = CaptureQuery { captures_max: left, ..self.query.clone() };
         match (begun, query.order) {
-            (Some(begun), CaptureOrder::OldestFirst) => query.from = begun,
-            (Some(begun), CaptureOrder::NewestFirst) => query.until = begun,
+            (Some(begun), CaptureOrder::OldestFirst) => query.from = query.from.max(begun),
+            (Some(begun), CaptureOrder::NewestFirst) => query.until = query.until.min(begun),
             (None, CaptureOrder::OldestFirst | CaptureOrder::NewestFirst) => {}
         }
         let found = leads.captures(&scan.tables()?, self.point.below(), &query)?;

@@ -183,7 +183,7 @@ impl Leads {
                 let is_same_second = page.items.last().is_some_and(|last| second(last.observe_time) == second(at));
                 let is_full = page.items.len() >= query.captures_max && !is_same_second;
                 if is_full || examined >= EXAMINED_MAX {
-                    page.next = Some(continue_at(query, at));
+                    page.end_before(query, at);
                     return Ok(page);
                 }
                 examined += 1;
@@ -264,11 +264,26 @@ fn looks<'a>(
     })
 }
 
-/// Where a page that ends before a look at `at` continues. It is never where the page began, so that pages make progress.
-fn continue_at(query: &CaptureQuery, at: Timestamp) -> Timestamp {
-    match query.order {
-        CaptureOrder::OldestFirst => start_of_second(at).max(end_of_second(query.from).saturating_add_micros(1)),
-        CaptureOrder::NewestFirst => end_of_second(at).min(start_of_second(query.until).saturating_add_micros(-1)),
+impl Captures {
+    /// Ends the page before a look at `at`, which the next page then begins with; it never begins where this one did, so
+    /// that pages make progress.
+    ///
+    /// Of the looks within a second, the last one is a capture. If the page ends between two of them, that one is on the
+    /// next page with the oldest first, and on this page with the newest first.
+    fn end_before(&mut self, query: &CaptureQuery, at: Timestamp) {
+        let is_same_second = self.items.last().is_some_and(|last| second(last.observe_time) == second(at));
+        let next = match query.order {
+            CaptureOrder::OldestFirst => start_of_second(at).max(end_of_second(query.from).saturating_add_micros(1)),
+            CaptureOrder::NewestFirst => {
+                let until =
+                    if is_same_second { start_of_second(at).saturating_add_micros(-1) } else { end_of_second(at) };
+                until.min(start_of_second(query.until).saturating_add_micros(-1))
+            }
+        };
+        if is_same_second && query.order == CaptureOrder::OldestFirst && next <= at {
+            self.items.pop();
+        }
+        self.next = Some(next);
     }
 }
 
@@ -282,4 +297,43 @@ fn start_of_second(at: Timestamp) -> Timestamp {
 
 fn end_of_second(at: Timestamp) -> Timestamp {
     start_of_second(at).saturating_add_micros(SECOND_MICROS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros).unwrap()
+    }
+
+    fn page(captures: &[i64]) -> Captures {
+        let capture = |micros: &i64| Capture {
+            article: "press/a".parse().unwrap(),
+            observe_time: at(*micros),
+            revision: RevisionNumber::FIRST,
+            is_sighting: true,
+            created_seq: Seq::ZERO,
+        };
+        Captures { items: captures.iter().map(capture).collect(), next: None }
+    }
+
+    /// A page that had examined all it may between two looks of a second had the first of them, and the next page the last.
+    #[test]
+    fn a_second_is_on_one_page() {
+        for (order, captures, end, left, next) in [
+            (CaptureOrder::OldestFirst, vec![1_000_000, 2_000_001], 2_000_002, 1, 2_000_000),
+            (CaptureOrder::OldestFirst, vec![1_000_000], 2_000_002, 1, 2_000_000),
+            // All that was examined is within one second: the rest of it is left out.
+            (CaptureOrder::OldestFirst, vec![5], 7, 1, 1_000_000),
+            (CaptureOrder::NewestFirst, vec![3_000_000, 2_000_002], 2_000_001, 2, 1_999_999),
+            (CaptureOrder::NewestFirst, vec![3_000_000], 2_000_001, 1, 2_999_999),
+        ] {
+            let mut page = page(&captures);
+            let (from, until) = (at(0), at(9_000_000));
+            page.end_before(&CaptureQuery { within: SourceScope::all(), from, until, order, captures_max: 9 }, at(end));
+            assert_eq!((page.items.len(), page.next), (left, Some(at(next))), "{captures:?} {end}");
+        }
+    }
 }

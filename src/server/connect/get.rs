@@ -9,6 +9,7 @@ use http::Uri;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::Authority;
+use percent_encoding::percent_decode_str;
 use prost_reflect::MethodDescriptor;
 use prost_types::method_options::IdempotencyLevel;
 use tonic::Status;
@@ -41,12 +42,12 @@ pub(super) fn message(uri: &Uri, method: &MethodDescriptor) -> Result<Bytes, Sta
     if parameter(uri, "compression").is_some_and(|compression| !compression.is_empty() && compression != "identity") {
         return Err(Status::unimplemented("compressed messages are not supported over Connect"));
     }
-    let message = parameter(uri, "message").ok_or_else(|| invalid("the query has no message"))?;
+    let message = bytes(uri, "message").ok_or_else(|| invalid("the query has no message"))?;
     if parameter(uri, "base64").as_deref() != Some("1") {
-        return Ok(message.into_owned().into());
+        return Ok(message.into());
     }
-    let encoding = if message.ends_with('=') { BASE64URL } else { BASE64URL_NOPAD };
-    let decoded = encoding.decode(message.as_bytes()).map_err(|error| invalid(&format!("message: {error}")))?;
+    let encoding = if message.ends_with(b"=") { BASE64URL } else { BASE64URL_NOPAD };
+    let decoded = encoding.decode(&message).map_err(|error| invalid(&format!("message: {error}")))?;
     Ok(decoded.into())
 }
 
@@ -58,6 +59,13 @@ pub(super) fn is_to_an_address(request: &Parts) -> bool {
     let Some(authority) = request.uri.authority().cloned().or(header) else { return false };
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
+}
+
+/// The bytes of a parameter of the query: those of a message in protobuf need not be UTF-8.
+fn bytes(uri: &Uri, name: &str) -> Option<Vec<u8>> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    let (_, value) = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?;
+    Some(percent_decode_str(&value.replace('+', " ")).collect())
 }
 
 /// The value of a parameter of the query.

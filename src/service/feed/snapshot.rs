@@ -9,7 +9,7 @@ use crate::archive::ReadPoint;
 use crate::archive::changefeed::FeedView;
 use crate::archive::read::article::{ArticleAt, View};
 use crate::archive::read::list::{ArticleQuery, ListPage};
-use crate::model::{ArticleFilter, ArticleName, ContentParts};
+use crate::model::{ArticleFilter, ArticleName, ContentParts, SourceScope};
 use crate::service::sink::Sink;
 use crate::service::status::Refusal;
 use crate::service::{page_space, render};
@@ -37,9 +37,9 @@ struct ArticlePage {
 }
 
 impl ArticlePage {
-    fn of(page: ListPage<ArticleAt, ArticleName>) -> Self {
+    fn of(page: ListPage<ArticleAt, ArticleName>, within: &SourceScope) -> Self {
         let names: Vec<ArticleName> = page.items.iter().map(|article| article.name.clone()).collect();
-        let mut articles: Vec<pb::Article> = page.items.into_iter().map(render::article).collect();
+        let mut articles: Vec<_> = page.items.into_iter().map(|article| render::article(article, within)).collect();
         let has_dropped = page_space::keep(&mut articles, pb::Article::encoded_len);
         let last = names.into_iter().take(articles.len()).last();
         let next = if has_dropped { last.clone() } else { page.next };
@@ -65,7 +65,7 @@ impl Subscriber {
         let (page, share) = loop {
             let mut share = self.memory(sink, bytes).await?;
             let page = self.context.archive.articles_by_name(point, query.clone(), after.clone()).await;
-            let page = ArticlePage::of(page.map_err(Refusal::from)?);
+            let page = ArticlePage::of(page.map_err(Refusal::from)?, &query.filter.within);
             bytes = page.articles.iter().map(Message::encoded_len).sum();
             if self.context.memory.fits(&mut share, bytes) {
                 break (page, share);

@@ -77,7 +77,7 @@ pub(super) fn response(parameters: &Parameters, lines: &[Line], next: Option<&In
             ("text/plain; charset=utf-8", text)
         }
         Output::Json => {
-            let head = (!lines.is_empty()).then(|| json!(fields));
+            let head = (!lines.is_empty() || next.is_some()).then(|| json!(fields));
             let lines = lines.iter().map(|line| json!(values(line)));
             let next = next.into_iter().flat_map(|next| [json!([]), json!([next])]);
             let rows: Vec<String> = head.into_iter().chain(lines).chain(next).map(|row| row.to_string()).collect();

@@ -10,6 +10,9 @@ use crate::web::memento::{Original, time};
 use crate::web::problem::Problem;
 use crate::web::visit::Visit;
 
+/// Parameters of other servers that would change the response, and are not supported.
+const UNSUPPORTED: [(&str, &str); 4] =
+    [("showNumPages", "true"), ("showDupeCount", "true"), ("showSkipCount", "true"), ("sort", "reverse")];
 /// The lines of a response, unless fewer are asked for.
 const LIMIT_MAX: usize = 10_000;
 /// The most conditions of each kind.
@@ -87,13 +90,13 @@ impl Parameters {
         if resume.as_ref().is_some_and(|place| !range.may_begin_at(place)) {
             return Err(Problem::malformed("resumeKey is of another request: its URL is not in the range."));
         }
-        let limit = visit.number::<i64>("limit")?.unwrap_or(LIMIT_MAX as i64);
-        let (offset, page) = (visit.number("offset")?.unwrap_or(0_usize), visit.number("page")?.unwrap_or(0_usize));
-        if visit.parameter("showNumPages") == Some("true") {
-            let detail = "showNumPages is not supported: the number of pages is not known before they are read. \
-                          showResumeKey says where the next one begins.";
+        if let Some((name, value)) = UNSUPPORTED.iter().find(|(name, value)| visit.parameter(name) == Some(value)) {
+            let detail =
+                format!("{name}={value} is not supported. showResumeKey=true says where the next page begins.");
             return Err(Problem::malformed(detail));
         }
+        let limit = visit.number::<i64>("limit")?.unwrap_or(LIMIT_MAX as i64);
+        let (offset, page) = (visit.number("offset")?.unwrap_or(0_usize), visit.number("page")?.unwrap_or(0_usize));
         let closest = visit.parameter("closest").map(|text| digits("closest", text, time::last_second)).transpose()?;
         let pick = match closest {
             Some(at) => Pick::Closest(at),
@@ -110,7 +113,7 @@ impl Parameters {
             from: from.unwrap_or(Timestamp::MIN),
             until: until.map_or(Timestamp::MAX, |until| until.saturating_add_micros(999_999)),
             pick,
-            limit: usize::try_from(limit.unsigned_abs()).unwrap_or(LIMIT_MAX).clamp(1, LIMIT_MAX),
+            limit: usize::try_from(limit.unsigned_abs()).unwrap_or(LIMIT_MAX).min(LIMIT_MAX),
             page,
             skipped: offset.saturating_add(page.saturating_mul(LIMIT_MAX)),
             fields: match visit.parameter("fl").or_else(|| visit.parameter("fields")) {

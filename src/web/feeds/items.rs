@@ -14,6 +14,7 @@ use super::super::shown::expunge_reason;
 use super::super::visit::Visit;
 use super::{Subject, urn};
 use crate::model::{FeedQuery, Timestamp};
+use crate::wire::pb::as_of::KnownAt;
 use crate::wire::pb::revision_selector::Selector;
 use crate::wire::{instant, pb};
 use askama::Template;
@@ -156,12 +157,18 @@ fn is_text(change: &pb::Change) -> bool {
     page_is_text(change) || change.kind() == pb::ChangeKind::Created
 }
 
-/// What a change changed, from what was in force before it.
+/// What a change changed, from what was in force before it, by all that was known with it: what became known later does
+/// not change the entry.
 async fn changed(site: &Site, visit: &Visit, change: &pb::Change) -> Result<String, Problem> {
     let number = change.revision.as_ref().map_or(0, |revision| revision.number);
     let request = pb::DiffRevisionsRequest {
         name: change.article.clone(),
         target: Some(pb::RevisionSelector { selector: Some(Selector::RevisionNumber(number)) }),
+        as_of: change.archive_time.map(|archive_time| pb::AsOf {
+            observe_time: None,
+            known_at: Some(KnownAt::ArchiveTime(archive_time)),
+            log_digest: Vec::new(),
+        }),
         ..pb::DiffRevisionsRequest::default()
     };
     let html = match site.reads.diff(&visit.caller, request).await {

@@ -99,6 +99,10 @@ async fn answer(State(site): State<Arc<Site>>, visit: Visit, subject: Subject) -
         Form::Page => Format::Atom,
     };
     let before = visit.number::<u64>("before")?;
+    let end = site.reads.archive().tail().next_seq.0;
+    if let Some(before) = before.filter(|before| *before > end) {
+        return Err(Problem::malformed(format!("before={before} is after the end of the log, which is at {end}.")));
+    }
     let found = items::newest(&site, &visit, &subject, before).await?;
     let address = |before: Option<u64>| {
         let query = before.map(|before| format!("?before={before}")).unwrap_or_default();

@@ -82,7 +82,7 @@ impl Wanted {
                 let year = digits.get(..4).map(str::to_owned);
                 Ok(Self::Calendar { year, original: Original::parse(after)? })
             }
-            "" | "id_" if !digits.is_empty() => {
+            "" | "id_" | "if_" | "mp_" if !digits.is_empty() => {
                 let at = time::last_second(digits).ok_or_else(|| {
                     Problem::malformed(format!("{digits} is not a time, or the first digits of one, such as 20260501."))
                 })?;

@@ -82,7 +82,7 @@ pub(super) async fn read(
 ) -> Result<pb::GetArticleResponse, Problem> {
     let request = pb::GetArticleRequest {
         name: name.to_string(),
-        as_of: point.as_of(site.reads.archive()),
+        as_of: point.as_of(),
         view: pb::ArticleView::Full.into(),
         min_next_seq: 0,
     };

@@ -17,7 +17,7 @@ use super::super::paths::{page_of, path_of, path_of_source};
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Delta, When, expunge_reason, parts, recorded_diff_of, some_text, text, when};
-use super::super::visit::Visit;
+use super::super::visit::{Form, Visit};
 use super::Frame;
 use crate::access::Permission;
 use crate::model::{ArticleFilter, ArticleName, ChangeKind, ChangeKinds, FeedQuery, Position};
@@ -125,6 +125,8 @@ async fn list(site: &Site, visit: &Visit, wanted: Wanted) -> Result<Response<Bod
     };
     let canonical = before.map_or_else(|| path.to_owned(), |before| format!("{path}?before={before}"));
     let older = found.before.map(|before| format!("{path}?before={before}"));
+    let end = if visit.form == Form::Json { ".json" } else { "" };
+    let next = found.before.map(|before| format!("{path}{end}?before={before}"));
     let mut ascending = found.changes.clone();
     ascending.reverse();
     let message = pb::ListChangesResponse {
@@ -152,7 +154,11 @@ async fn list(site: &Site, visit: &Visit, wanted: Wanted) -> Result<Response<Bod
         })
     };
     let response = respond::page(visit, message, page)?;
-    Ok(respond::with_canonical(site, response, &canonical))
+    let response = respond::with_canonical(site, response, &canonical);
+    Ok(match next {
+        Some(next) => respond::with_link(site, response, &next, "next"),
+        None => response,
+    })
 }
 
 /// The newest `count` changes below `before`, or of all.

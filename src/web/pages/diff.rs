@@ -125,7 +125,7 @@ pub(super) async fn select(
         (Some(from), Some(to)) => (Some(from.min(to)), Some(from.max(to))),
         other => other,
     };
-    let asked = Asked { known_at: visit.instant(&site, "known_at")?, from, to };
+    let asked = Asked { known_at: visit.point(&site)?.known_at, from, to };
     let path = match (a, b) {
         (Some(a), Some(b)) => diff_of(&name, Some(a.min(b)), a.max(b)),
         (Some(only), None) | (None, Some(only)) => diff_of(&name, None, only),
@@ -136,7 +136,7 @@ pub(super) async fn select(
                 name: name.to_string(),
                 base: from.map(in_force),
                 target: to.map(in_force),
-                as_of: asked.known().as_of(site.reads.archive()),
+                as_of: asked.known().as_of(),
                 min_next_seq: 0,
             };
             let newest = site.reads.diff(&visit.caller, request).await?;
@@ -197,11 +197,11 @@ pub(super) async fn show(
 ) -> Result<Response<Body>, Problem> {
     let name = article_name(&source, &article)?;
     let (base, target) = revisions(&range)?;
-    let times = ["from", "to", "known_at"];
-    let [from, to, known_at] = times.map(|time| visit.instant(&site, time));
-    let asked = Asked { from: from?, to: to?, known_at: known_at? };
+    let (from, to) = (visit.instant(&site, "from")?, visit.instant(&site, "to")?);
+    let asked = Asked { known_at: visit.point(&site)?.known_at, from, to };
     let layout = if visit.parameter("view") == Some("side") { Layout::Side } else { Layout::Inline };
-    if times.into_iter().any(|time| visit.parameter(time).is_some()) && visit.query != asked.query(layout) {
+    let has_times = ["from", "to", "known_at"].into_iter().any(|time| visit.parameter(time).is_some());
+    if has_times && visit.query != asked.query(layout) {
         return Ok(respond::redirect(&format!("{}{}{}", visit.path, json_end(&visit), asked.query(layout))));
     }
     let selector =
@@ -210,7 +210,7 @@ pub(super) async fn show(
         name: name.to_string(),
         base: base.map(selector),
         target: Some(selector(target)),
-        as_of: asked.known().as_of(site.reads.archive()),
+        as_of: asked.known().as_of(),
         min_next_seq: 0,
     };
     let diff = match recorded(&site, &visit, &name, &request, asked.known_at).await? {

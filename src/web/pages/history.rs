@@ -81,7 +81,7 @@ pub(super) async fn show(
     visit: Visit,
 ) -> Result<Response<Body>, Problem> {
     let name = article_name(&source, &article)?;
-    let point = Point { at: None, known_at: visit.instant(&site, "known_at")? };
+    let point = Point { at: None, ..visit.point(&site)? };
     let page = visit.parameter("page");
     let query = query_of(&point, page);
     if visit.parameter("known_at").is_some() && visit.query != query {
@@ -92,7 +92,7 @@ pub(super) async fn show(
         parent: name.to_string(),
         page_size: PAGE_SIZE,
         page_token: page.unwrap_or_default().to_owned(),
-        as_of: point.as_of(site.reads.archive()),
+        as_of: point.as_of(),
         ..pb::ListRevisionsRequest::default()
     };
     let listed = site.reads.revisions(&visit.caller, request).await?;

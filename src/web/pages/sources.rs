@@ -115,7 +115,7 @@ fn with_query(path: &str, parameters: &[(&str, &str)]) -> String {
 
 /// The activity of all sources, of which a page shows that of those it lists.
 pub(super) async fn read_activity(site: &Site) -> Result<Arc<Activity>, Problem> {
-    site.activity.read(site.reads.archive()).await.map_err(|_| Problem::internal())
+    Ok(site.activity.read(site.reads.archive()).await?)
 }
 
 pub(super) async fn show_all(State(site): State<Arc<Site>>, visit: Visit) -> Result<Response<Body>, Problem> {

@@ -91,6 +91,7 @@ async fn captures_are_chosen_by_time_by_their_fields_and_by_place() {
         (vec![("to", "202605")], vec![first, second]),
         (vec![("from", "20260503"), ("to", "20260503")], vec![second]),
         (vec![("limit", "1")], vec![first]),
+        (vec![("limit", "0")], vec![]),
         (vec![("limit", "1"), ("offset", "1")], vec![second]),
         (vec![("limit", "-2")], vec![second, third]),
         (vec![("filter", "statuscode:200")], vec![first, third]),
@@ -118,10 +119,13 @@ async fn captures_are_chosen_by_time_by_their_fields_and_by_place() {
         ("resumeKey", "MjAyNjA1MDEwOTAwMDBvcmcsb3RoZXIpLw"),
         ("page", "1"),
         ("showNumPages", "true"),
+        ("sort", "reverse"),
+        ("fl", "timestamp,timestamp"),
     ] {
         assert_eq!(query(&site, &[("url", HARBOUR), (name, value)]).await.status, 400, "{name}={value}");
     }
-    assert_eq!(query(&site, &[("output", "json")]).await.status, 400, "without a URL");
+    let without_url = query(&site, &[("output", "json")]).await;
+    assert_eq!((without_url.status, without_url.header("content-type")), (400, Some("application/json")));
 }
 
 #[tokio::test]

@@ -49,10 +49,25 @@ async fn visits_store_no_time() {
     let commits = || site.archive.stats().commit_sync;
     let before = format!("{:?}", commits());
     site.clock.set(super::time("2026-06-20T12:00:00Z"));
-    for address in Site::addresses().into_iter().chain(["/a/express/harbour?known_at=2026-06-20T11%3A00%3A00Z"]) {
+    for address in Site::addresses() {
         assert_eq!(site.get(address).await.status, 200, "{address}");
     }
+    assert_eq!(site.get("/a/express/harbour?known_at=2026-06-20T11%3A00%3A00Z").await.status, 302);
+    assert_eq!(site.get("/a/express/harbour?known_at=2026-06-20T13%3A00%3A00Z").await.status, 400, "it is to come");
     assert_eq!(format!("{:?}", commits()), before);
+}
+
+/// A commit that is being written may have an earlier time than the one that is asked for.
+#[tokio::test]
+async fn what_is_known_after_the_last_change_is_known_with_it() {
+    let site = Site::open().await.with_bridge().await;
+    site.clock.set(super::time("2026-06-20T12:00:00Z"));
+    let asked = site.get("/a/express/harbour.json?known_at=2026-06-20T11%3A00%3A00Z").await;
+    let address = asked.header("location").unwrap().to_owned();
+    assert_eq!(address, "/a/express/harbour.json?known_at=2026-06-12T12%3A00%3A00Z");
+    let before = site.get(&address).await.json();
+    site.record("express/harbour", content("Bridge", "It is open."), "2026-06-19T12:00:00Z").await;
+    assert_eq!(site.get(&address).await.json(), before);
 }
 
 #[tokio::test]
@@ -72,6 +87,14 @@ async fn a_page_is_not_sent_again_until_something_is_recorded() {
         assert_ne!(changed.header("etag"), Some(tag.as_str()));
     }
     assert_eq!(site.get("/status").await.header("etag"), None, "it shows more than the log");
+    // The activity of sources is at most a minute old.
+    for address in ["/", "/sources", "/s/express"] {
+        let tag = site.get(address).await.header("etag").unwrap().to_owned();
+        let ask = async || site.ask("GET", address, &[("if-none-match", &tag)]).await.status;
+        assert_eq!(ask().await, 304);
+        site.clock.set(site.archive.now().saturating_add_micros(60_000_000));
+        assert_eq!(ask().await, 200, "{address}");
+    }
 }
 
 #[tokio::test]

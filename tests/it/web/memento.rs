@@ -110,9 +110,9 @@ async fn a_time_that_is_not_that_of_a_capture_leads_to_one() {
         ("2", "20260602080000"),
         ("0", "20260501090000"),
     ] {
-        for flag in ["", "id_"] {
+        for flag in ["", "id_", "if_"] {
             let answer = site.get(&format!("/web/{digits}{flag}/{HARBOUR}")).await;
-            let expected = format!("/web/{expected}{flag}/{HARBOUR}");
+            let expected = format!("/web/{expected}{}/{HARBOUR}", flag.replace("if_", ""));
             assert_eq!((answer.status, answer.header("location")), (302, Some(&*expected)), "{digits}{flag}");
         }
     }

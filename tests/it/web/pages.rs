@@ -338,6 +338,10 @@ async fn a_permalink_has_digests_a_proof_and_citations() {
     let original = site.get("/a/express/harbour/r/1/id_").await;
     assert_eq!((original.status, original.body.as_str()), (200, "<script>alert(1)</script>"));
     assert_eq!(original.header("content-security-policy"), Some("sandbox; default-src 'none'"));
+    // A client replaces the headers that it has by those of this answer.
+    let known = [("if-none-match", original.header("etag").unwrap())];
+    let again = site.ask("GET", "/a/express/harbour/r/1/id_", &known).await;
+    assert_eq!((again.status, again.header("content-security-policy")), (304, None));
     assert_eq!(original.header("content-type"), Some("text/html"));
     assert_eq!(site.get("/a/express/harbour/r/2/id_").await.status, 404);
     assert_eq!(site.get("/a/express/harbour/r?n=1").await.header("location"), Some("/a/express/harbour/r/1"));
