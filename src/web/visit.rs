@@ -143,7 +143,8 @@ impl Visit {
         let (last, now) = (archive.tail().archive_time, archive.now());
         let known_at = self.instant(site, "known_at")?;
         if let Some(at) = known_at.filter(|at| *at > now) {
-            return Err(Problem::malformed(format!("known_at: {at} is still to come; it is {now}.")));
+            let problem = Problem::malformed(format!("known_at: {at} is still to come; it is {now}."));
+            return Err(problem.leading_to(self.article_path(), "The article"));
         }
         let known_at = known_at.zip(last).map(|(at, last)| at.min(last));
         Ok(Point { at: self.instant(site, "at")?, known_at })

@@ -219,13 +219,14 @@ pub(super) async fn show(
     };
     let request = pb::GetArticleRequest {
         name: name.to_string(),
-        as_of: known_with(diff.snapshot.as_ref()),
+        as_of: asked.known().as_of().or_else(|| known_with(diff.snapshot.as_ref())),
         view: pb::ArticleView::Basic.into(),
         min_next_seq: 0,
     };
-    let article = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
+    let found = site.reads.article(&visit.caller, request).await?;
+    let article = found.article.unwrap_or_default();
     let later = match visit.form {
-        Form::Page => in_force_after(&site, &visit, &name, &diff).await?,
+        Form::Page => in_force_after(&site, &visit, &name, diff.target.as_ref(), found.snapshot.as_ref()).await?,
         Form::Json => None,
     };
     let path = path_of_diff(&name, &diff);
@@ -269,15 +270,15 @@ async fn recorded(
     }
 }
 
-/// The number of the revision that came into force after the target of a comparison; `None` if it still is.
+/// The number of the revision that came into force after another, as known with a snapshot; `None` if that is the last.
 async fn in_force_after(
     site: &Site,
     visit: &Visit,
     name: &ArticleName,
-    diff: &pb::DiffRevisionsResponse,
+    target: Option<&pb::Revision>,
+    snapshot: Option<&pb::Snapshot>,
 ) -> Result<Option<u32>, Problem> {
-    let snapshot = diff.snapshot.as_ref();
-    let observed = diff.target.as_ref().and_then(|target| instant(target.observe_time.as_ref()));
+    let observed = target.and_then(|target| instant(target.observe_time.as_ref()));
     let Some(observed) = observed else { return Ok(None) };
     let then = in_force_at(site, visit, name, observed, snapshot).await?;
     let Some(until) = instant(then.valid_until.as_ref()) else { return Ok(None) };

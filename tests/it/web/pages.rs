@@ -56,6 +56,7 @@ async fn an_article_is_shown_at_any_point_of_both_axes() {
     too_early.shows(&["2026-05-01T09:00:00Z"]);
     let in_future = site.get("/a/express/harbour?known_at=2030-01-01T00%3A00%3A00Z").await;
     assert_eq!(in_future.status, 400);
+    in_future.shows(&["<a href=\"/a/express/harbour\">The article</a>"]);
 }
 
 #[tokio::test]
@@ -418,6 +419,25 @@ async fn lists_of_changes_lead_back_to_the_first() {
     let json = site.get("/changes.json?before=10").await.json();
     assert_eq!(json["changes"].as_array().unwrap().len(), 10);
     assert_eq!(site.get("/changes?before=x").await.status, 400);
+}
+
+#[tokio::test]
+async fn the_rows_of_an_address_that_was_moved_say_which_way() {
+    let site = Site::open().await.with_bridge().await;
+    let url = "https://express.example/live";
+    site.observe("express/monday", Observation::new(content("Live", "Monday.")).url(url)).await;
+    site.observe("express/tuesday", Observation::new(content("Live", "Tuesday."))).await;
+    let channel = server::in_process(Arc::clone(&site.archive), &server::Options::default()).await.unwrap();
+    let moved = pb::MoveUrlRequest {
+        url: url.to_owned(),
+        destination: Some(pb::move_url_request::Destination::Name("sources/express/articles/tuesday".to_owned())),
+        ..pb::MoveUrlRequest::default()
+    };
+    Client::over(channel).archive.move_url(moved).await.unwrap();
+    let (to, from) = (format!("<bdi>{url} leads here</bdi>"), format!("<bdi>{url} no longer leads here</bdi>"));
+    site.get("/changes").await.shows(&[&to, &from]);
+    site.get("/a/express/monday/history").await.shows(&[&from]);
+    site.get("/a/express/tuesday/history").await.shows(&[&to]);
 }
 
 #[tokio::test]
