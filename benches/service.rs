@@ -40,7 +40,7 @@ const CHAIN_ARTICLE_BYTES: usize = 6_000;
 const CLIENTS: usize = 64;
 const PUBLISHER_ARTICLES: usize = 16;
 const WARM_UP: Duration = Duration::from_millis(400);
-const PARTS: [&str; 14] = [
+const PARTS: [&str; 15] = [
     "publish",
     "publish-1",
     "publish-64",
@@ -51,6 +51,7 @@ const PARTS: [&str; 14] = [
     "read-knowledge",
     "read-both",
     "proof",
+    "control",
     "counted",
     "encrypted",
     "depth",
@@ -149,6 +150,9 @@ fn main() -> anyhow::Result<()> {
         }
         if plan.has("proof") {
             proof(&plan, &mut table).await?;
+        }
+        if plan.has("control") {
+            support::pair::control(&plan.folder, plan.rounds, plan.length(), &mut table).await?;
         }
         if plan.has("counted") {
             support::counted::measure(&plan.folder, plan.rounds, plan.length(), &mut table).await?;

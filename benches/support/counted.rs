@@ -17,7 +17,7 @@ use super::table::{Table, median, millis};
 
 const SCRAPES: usize = 20;
 
-/// Measures publishes and cached reads, with the server that counts first in every other round.
+/// Measures publishes and cached reads.
 pub(crate) async fn measure(folder: &Path, rounds: usize, length: Duration, table: &mut Table) -> anyhow::Result<()> {
     let stats = Arc::default();
     let counting = server::Options { stats: Some(Arc::clone(&stats)), ..options()? };

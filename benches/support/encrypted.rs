@@ -11,7 +11,7 @@ use super::pair::{Compared, Pair};
 use super::running::{Running, options};
 use super::table::Table;
 
-/// Measures publishes and cached reads, with the server that encrypts first in every other round.
+/// Measures publishes and cached reads.
 pub(crate) async fn measure(folder: &Path, rounds: usize, length: Duration, table: &mut Table) -> anyhow::Result<()> {
     let (tls, ca) = tls(folder)?;
     let encrypting = server::Options { tls: Some(tls), ..options()? };

@@ -1,12 +1,14 @@
 //! Two servers that differ in one thing, measured alternately.
 
+use std::path::Path;
 use std::time::Duration;
 
 use dateline::internals::wire::pb;
 
 use super::callers::{Publisher, Reader, SOURCE, deal};
-use super::load::load;
+use super::load::{Load, load};
 use super::running::Running;
+use super::table::Table;
 
 const CLIENTS: usize = 64;
 const PUBLISHER_ARTICLES: usize = 16;
@@ -40,7 +42,8 @@ impl Pair {
         Ok(Self { publishers })
     }
 
-    /// Measures publishes and cached reads, with the other server first in every other round.
+    /// Measures publishes and cached reads. In each round both servers have both turns: the one that is measured first is
+    /// slower by some percent, even if the servers do not differ.
     pub(crate) async fn compare(
         &mut self,
         servers: &[Running; 2],
@@ -48,26 +51,40 @@ impl Pair {
         length: Duration,
     ) -> anyhow::Result<Compared> {
         let mut compared = Compared::default();
-        for round in 0..rounds {
-            let (mut rates, mut times) = ([[0.0; 2]; 2], [[Duration::ZERO; 2]; 2]);
-            for turn in [round % 2, 1 - round % 2] {
+        for _ in 0..rounds {
+            let (mut publishes, mut reads) = ([Means::default(); 2], [Means::default(); 2]);
+            for turn in [0, 1, 1, 0] {
                 let (done, back) = load(self.publishers[turn].take().unwrap_or_default(), WARM_UP, length).await?;
                 self.publishers[turn] = Some(back);
-                (rates[0][turn], times[0][turn]) = (done.rate(), done.processor_a_call());
+                publishes[turn].add(&done);
             }
-            for turn in [round % 2, 1 - round % 2] {
+            for turn in [0, 1, 1, 0] {
                 let requests = newest(&servers[turn]).await?;
                 let clients = servers[turn].clients(CLIENTS).await?.into_iter().zip(deal(&requests, CLIENTS));
                 let readers = clients.map(|(client, requests)| Reader::new(client, requests)).collect();
                 let (done, _) = load(readers, WARM_UP, length).await?;
-                (rates[1][turn], times[1][turn]) = (done.rate(), done.processor_a_call());
+                reads[turn].add(&done);
             }
-            compared.published.push((rates[0][0], rates[0][1]));
-            compared.published_time.push((times[0][0], times[0][1]));
-            compared.read.push((rates[1][0], rates[1][1]));
-            compared.read_time.push((times[1][0], times[1][1]));
+            compared.published.push((publishes[0].rate, publishes[1].rate));
+            compared.published_time.push((publishes[0].time, publishes[1].time));
+            compared.read.push((reads[0].rate, reads[1].rate));
+            compared.read_time.push((reads[0].time, reads[1].time));
         }
         Ok(compared)
+    }
+}
+
+/// The means of the two turns of a server.
+#[derive(Clone, Copy, Default)]
+struct Means {
+    rate: f64,
+    time: Duration,
+}
+
+impl Means {
+    fn add(&mut self, done: &Load) {
+        self.rate += done.rate() / 2.0;
+        self.time += done.processor_a_call() / 2;
     }
 }
 
@@ -78,4 +95,20 @@ async fn newest(server: &Running) -> anyhow::Result<Vec<pb::GetArticleRequest>> 
     let listed = client.archive.list_articles(request).await?.into_inner().articles;
     let request = |article: pb::Article| pb::GetArticleRequest { name: article.name, ..Default::default() };
     Ok(listed.into_iter().map(request).collect())
+}
+
+/// Measures two servers that do not differ: what is left is the error of the other comparisons.
+pub(crate) async fn control(folder: &Path, rounds: usize, length: Duration, table: &mut Table) -> anyhow::Result<()> {
+    let servers = [Running::start(&folder.join("one")).await?, Running::start(&folder.join("other")).await?];
+    let mut pair = Pair::of(&servers).await?;
+    let Compared { published, published_time, read, read_time } = pair.compare(&servers, rounds, length).await?;
+    table.rate("durable publish, 64 clients", &published, "an equal server", "100 %");
+    table.time("durable publish, 64 clients: processor time per call, of equal servers", &published_time);
+    table.rate("newest, 64 clients, cached", &read, "an equal server", "100 %");
+    table.time("newest, 64 clients, cached: processor time per call, of equal servers", &read_time);
+    drop(pair);
+    for server in servers {
+        server.stop().await?;
+    }
+    Ok(())
 }

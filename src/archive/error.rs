@@ -308,7 +308,7 @@ pub enum SubscriptionError {
     #[error("there is no subscription {0}")]
     Unknown(SubscriptionId),
     /// A subscription with this id exists, and another request created it.
-    #[error("{0} already exists; subscribe to it, or choose another id")]
+    #[error("{0} already exists")]
     Exists(SubscriptionId),
     /// The subscription does not have the required etag.
     #[error("{id} does not have the required etag: it has {etag}; read it again before you retry")]

@@ -42,11 +42,15 @@ pub(super) async fn run(session: &Session, args: &DiffArgs, out: &mut Output) ->
         out.note("no revision came before this one; --full shows all of it as inserted");
         return Ok(());
     }
-    if !changed && !args.full {
-        return Ok(());
-    }
     let numbers = |revision: &pb::Revision| revision.number;
     let (base, target) = (diff.base.as_ref().map(numbers), diff.target.as_ref().map_or(0, numbers));
+    if !changed && !args.full {
+        out.note(match base {
+            Some(base) if base != target => format!("revisions {base} and {target} have the same text"),
+            Some(_) | None => format!("both states are revision {target}"),
+        });
+        return Ok(());
+    }
     let article = article_of_revision(diff.target.as_ref().map_or("", |target| &target.name));
     let address = address(session, article, |name| diff_of(name, base, target)).await;
     print(&diff, args.full, address, out)

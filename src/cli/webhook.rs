@@ -13,6 +13,21 @@ use crate::wire::{instant, pb};
 const PAGE_SIZE: i32 = 1_000;
 
 pub(super) async fn run(session: &Session, args: &WebhookArgs, out: &mut Output) -> Result<(), Failure> {
+    act(session, args, out).await.map_err(of_webhook)
+}
+
+/// A failure in the words of webhooks, which are subscriptions to the server.
+fn of_webhook(failure: Failure) -> Failure {
+    match failure.reason() {
+        "SUBSCRIPTION_UNKNOWN" => failure.hint("`dateline webhook list` lists the webhooks"),
+        "SUBSCRIPTION_EXISTS" => {
+            failure.hint("choose another name, or delete the old one with `dateline webhook delete`")
+        }
+        _ => failure,
+    }
+}
+
+async fn act(session: &Session, args: &WebhookArgs, out: &mut Output) -> Result<(), Failure> {
     match &args.action {
         WebhookAction::Create(args) => create(session, args, out).await,
         WebhookAction::List => list(session, out).await,

@@ -45,7 +45,8 @@ pub fn webhook_url(path: &str, text: &str, urls: WebhookUrls) -> Result<String, 
                 "must begin with https; a server that is started with --webhook-allow-private accepts http",
             );
         }
-        _ => return invalid("must begin with https"),
+        (_, WebhookUrls::Https) => return invalid("must begin with https"),
+        (_, WebhookUrls::Any) => return invalid("must begin with https or http"),
     }
     if !url.username().is_empty() || url.password().is_some() {
         return invalid("must not have a user name or password; the receiver recognises messages by their signature");

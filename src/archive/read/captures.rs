@@ -66,6 +66,14 @@ pub struct Capture {
     pub(crate) created_seq: Seq,
 }
 
+impl Capture {
+    /// The capture of a second with both looks, which is the later one. The look that created its revision still counts.
+    fn of_both(earlier: &Self, later: Self) -> Self {
+        let is_same = (&earlier.article, earlier.revision) == (&later.article, later.revision);
+        Self { is_sighting: later.is_sighting && (earlier.is_sighting || !is_same), ..later }
+    }
+}
+
 /// A page of captures.
 #[derive(Clone, Debug, Default)]
 pub struct Captures {
@@ -187,19 +195,18 @@ impl Leads {
                     return Ok(page);
                 }
                 examined += 1;
-                if is_same_second && direction == Direction::Reverse {
-                    continue;
-                }
-                if is_same_second {
-                    page.items.pop();
-                }
-                page.items.push(Capture {
+                let capture = Capture {
                     article: name.clone(),
                     observe_time: at,
                     revision: look.revision,
                     is_sighting: look.point.seq != look.created_seq,
                     created_seq: look.created_seq,
-                });
+                };
+                match page.items.last_mut().filter(|_| is_same_second) {
+                    None => page.items.push(capture),
+                    Some(last) if direction == Direction::Forward => *last = Capture::of_both(last, capture),
+                    Some(last) => *last = Capture::of_both(&capture, last.clone()),
+                }
             }
         }
         Ok(page)

@@ -69,6 +69,12 @@ fn summary(done: &WaczDone, snapshot: &pb::Snapshot, out: &mut Output) -> Result
     parts.push(count(sightings, "sighting"));
     let (parts, bytes) = (parts.join(", "), size(done.bytes));
     out.line(format_args!("exported {parts}, {bytes}: {}", done.path.display()))?;
+    if generated > 0 {
+        let pages = count(generated, "page");
+        out.note(format_args!(
+            "dateline: `dateline import` cannot read the {pages} written from the text; an archive moves as JSON Lines"
+        ));
+    }
     if expunged > 0 {
         let left_out = count(expunged, "observation");
         out.note(format_args!("dateline: left out {left_out} because the text was destroyed"));

@@ -128,6 +128,20 @@ async fn captures_are_chosen_by_time_by_their_fields_and_by_place() {
     assert_eq!((without_url.status, without_url.header("content-type")), (400, Some("application/json")));
 }
 
+/// Clients ask for status 200, and would not see that the text was new.
+#[tokio::test]
+async fn a_new_text_that_is_seen_again_within_a_second_is_a_capture_of_it() {
+    let site = site().await;
+    for (headline, at) in [("Bridge open", "2026-06-05T00:00:00.1Z"), ("Bridge open", "2026-06-05T00:00:00.9Z")] {
+        let seen = Observation::new(content(headline, headline)).url(HARBOUR).observed_at(time(at));
+        site.observe("express/harbour", seen).await;
+    }
+    for order in [("limit", "100"), ("limit", "-1")] {
+        let found = timestamps(&site, &[("from", "20260605"), ("filter", "statuscode:200"), order]).await;
+        assert_eq!(found, ["20260605000000"], "{order:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_index_continues_where_a_response_ended() {
     let site = site().await;
