@@ -161,8 +161,8 @@ fn print_hunk(hunk: &pb::Hunk, sides: Sides, out: &mut Output) -> Result<(), Fai
 /// Whether the diff only inserts or only deletes, or both.
 fn sides(diff: &pb::DiffRevisionsResponse) -> Sides {
     let spans = diff.field_changes.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
-    let has = |kind| spans.clone().flatten().any(|span| span.kind() == kind);
-    if has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete) { Sides::Both } else { Sides::One }
+    let of = |kind| spans.clone().flatten().filter(move |span| span.kind() == kind).map(|span| span.text.as_str());
+    Sides::of(of(pb::SpanKind::Delete), of(pb::SpanKind::Insert))
 }
 
 /// The value of a field on both sides; a claimed time that moved as `old → new`.
@@ -235,7 +235,7 @@ mod tests {
         let replaced = |old: &str, new: &str| [span(pb::SpanKind::Delete, old), span(pb::SpanKind::Insert, new)];
         let (plain, colored) = (Painter { colored: false }, Painter { colored: true });
         assert_eq!(
-            spans(&replaced("می\u{200c}خواهم", "میخواهم"), Sides::Both, plain),
+            spans(&replaced("می\u{200c}خواهم", "میخواهم"), Sides::Alike, plain),
             "[-می<U+200C>خواهم-]{+میخواهم+}"
         );
         assert!(

@@ -1,8 +1,8 @@
-//! Times as people type them: RFC 3339, a date, `yesterday`, `2 days ago`.
+//! Times as people type them: RFC 3339, a date, a month, a year, `yesterday`, `2 days ago`.
 //!
 //! A date without a time of day is a day in UTC, whatever the machine's time zone, so it means the same everywhere. The
 //! date stands for the last microsecond of that day, so that a read at 2026-05-16 shows the article as it was when the
-//! day ended. Today has not ended yet, so today's date stands for the present.
+//! day ended. Today has not ended yet, so today's date stands for the present. The same is true of months and years.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
@@ -10,16 +10,16 @@ use jiff::{SignedDuration, Span, ToSpan, Zoned};
 
 use super::{TimeTextError, Timestamp};
 
-/// Which end of its day a date stands for.
+/// Which end of its day, month or year a date stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimeEnd {
-    /// The first microsecond of the day.
+    /// The first microsecond.
     First,
-    /// The last microsecond of the day, or now if the day is today.
+    /// The last microsecond, or now if it has not ended.
     Last,
 }
 
-/// Parses RFC 3339, a date, `now`, `today`, `yesterday`, or a duration such as `2 days ago`.
+/// Parses RFC 3339, a date, a month, a year, `now`, `today`, `yesterday`, or a duration such as `2 days ago`.
 pub(crate) fn parse(text: &str, now: Timestamp, end: TimeEnd) -> Result<Timestamp, String> {
     let text = text.trim();
     let today = now.to_jiff().to_zoned(TimeZone::UTC);
@@ -37,17 +37,37 @@ pub(crate) fn parse(text: &str, now: Timestamp, end: TimeEnd) -> Result<Timestam
             Ok(date) if !text.contains('[') => Ok(of_day(date, now, end)),
             Ok(_) | Err(_) => Err("a date is a day in UTC: remove the brackets, or add a time of day".to_owned()),
         },
-        Err(TimeTextError::Syntax) => {
-            Err("expected a time: 2026-05-16T18:00:00Z, 2026-05-16, now, yesterday or \"2 days ago\"".to_owned())
-        }
+        Err(TimeTextError::Syntax) => of_month_or_year(text, now, end).ok_or_else(|| {
+            "expected a time: 2026-05-16T18:00:00Z, 2026-05-16, 2026-05, now, yesterday or \"2 days ago\"".to_owned()
+        }),
         instant => instant.map_err(|error| error.to_string()),
     }
 }
 
 fn of_day(date: Date, now: Timestamp, end: TimeEnd) -> Timestamp {
+    of_days(date, date.saturating_add(1.day()), now, end)
+}
+
+/// Parses a month or a year: `2026-05`, `2026`.
+fn of_month_or_year(text: &str, now: Timestamp, end: TimeEnd) -> Option<Timestamp> {
+    let (year, month) = text.split_once('-').map_or((text, None), |(year, month)| (year, Some(month)));
+    let has_digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !has_digits(year, 4) || !month.is_none_or(|month| has_digits(month, 2)) {
+        return None;
+    }
+    let first = Date::new(year.parse().ok()?, month.map_or(Some(1), |month| month.parse().ok())?, 1).ok()?;
+    if first.year() == 0 {
+        return None;
+    }
+    let length = if month.is_some() { 1.month() } else { 1.year() };
+    Some(of_days(first, first.saturating_add(length), now, end))
+}
+
+/// The days from `from` on and before `until`.
+fn of_days(from: Date, until: Date, now: Timestamp, end: TimeEnd) -> Timestamp {
     let midnight = |date: Date| date.to_datetime(Time::midnight()).to_zoned(TimeZone::UTC);
-    let first = midnight(date).map_or(Timestamp::MAX, |start| start.timestamp().into());
-    let last = midnight(date.saturating_add(1.day())).map_or(Timestamp::MAX, |next| next.timestamp().into());
+    let first = midnight(from).map_or(Timestamp::MAX, |start| start.timestamp().into());
+    let last = midnight(until).map_or(Timestamp::MAX, |next| next.timestamp().into());
     match end {
         TimeEnd::First => first,
         TimeEnd::Last if (first..last).contains(&now) => now,
@@ -115,10 +135,16 @@ mod tests {
             ("0.5d ago", "2026-05-16T18:40:00Z"),
             ("1.5 weeks ago", "2026-05-06T18:40:00Z"),
             ("2026-05-16T12Z", "2026-05-16T12:00:00Z"),
+            ("2026-02", "2026-02-28T23:59:59.999999Z"),
+            ("2025", "2025-12-31T23:59:59.999999Z"),
+            ("2026-05", "2026-05-17T06:40:00Z"),
+            ("2026", "2026-05-17T06:40:00Z"),
         ] {
             assert_eq!(read(text, TimeEnd::Last), expected, "{text:?}");
         }
         assert_eq!(read("2026-05-17", TimeEnd::First), "2026-05-17T00:00:00Z");
+        assert_eq!(read("2026-02", TimeEnd::First), "2026-02-01T00:00:00Z");
+        assert_eq!(read("2026", TimeEnd::First), "2026-01-01T00:00:00Z");
     }
 
     #[test]
@@ -126,6 +152,10 @@ mod tests {
         for (text, expected) in [
             ("soon", "expected a time"),
             ("", "expected a time"),
+            ("2026-13", "expected a time"),
+            ("0000", "expected a time"),
+            ("2026-5", "expected a time"),
+            ("20260", "expected a time"),
             ("2026-05-16T18:00:00", "a time of day needs a zone"),
             ("2026-01-05T12", "a time of day needs a zone"),
             ("2026-01-05 12", "a time of day needs a zone"),

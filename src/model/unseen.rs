@@ -2,11 +2,13 @@
 //! from elsewhere can use them to hide a change or to reorder the words that a reader sees (CVE-2021-42574). So
 //! wherever text is shown, they are replaced by their names.
 //!
-//! Joiners and variation selectors stay where the spelling of a word or emoji needs them.
+//! Joiners and variation selectors stay where the spelling of a word or emoji needs them. In a comparison they are named
+//! there, too, if two words differ in nothing else.
 //! Sources: <https://www.unicode.org/reports/tr36/>, <https://www.unicode.org/reports/tr9/>, the property
 //! `Default_Ignorable_Code_Point` of <https://www.unicode.org/reports/tr44/>.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 
 /// The tag sequences that turn a black flag into the emoji flags of England, Scotland and Wales.
@@ -16,10 +18,12 @@ const FLAGS: [&str; 3] = [
     "\u{e0067}\u{e0062}\u{e0077}\u{e006c}\u{e0073}\u{e007f}",
 ];
 const FLAG: char = '\u{1f3f4}';
+/// The marks around words, other than those of ASCII.
+const MARKS: &str = "،؛؟۔«»“”‘’…–—";
 
 /// A text for display: invisible characters are replaced by names such as `<U+202E>`. Line ends and tabs stay.
 pub fn visible(text: &str) -> Cow<'_, str> {
-    rewrite(text, false, name)
+    rewrite(text, Named::Foreign, name)
 }
 
 /// Which sides a change has.
@@ -29,18 +33,51 @@ pub enum Sides {
     One,
     /// It inserts and deletes, so an inserted text may replace a deleted one.
     Both,
+    /// As [`Self::Both`], with words that look the same and are not.
+    Alike,
+}
+
+impl Sides {
+    /// The sides of a change that deletes and inserts these texts.
+    pub fn of<'a>(deleted: impl Iterator<Item = &'a str>, inserted: impl Iterator<Item = &'a str>) -> Self {
+        let (mut deleted, mut inserted) = (deleted.peekable(), inserted.peekable());
+        if deleted.peek().is_none() || inserted.peek().is_none() {
+            return Self::One;
+        }
+        let texts: Vec<&str> = deleted.chain(inserted).collect();
+        if !texts.iter().any(|text| text.contains(is_spelling)) {
+            return Self::Both;
+        }
+        let is_around = |c: char| c.is_ascii_punctuation() || MARKS.contains(c);
+        let words = texts.iter().flat_map(|text| text.split_whitespace()).map(|word| word.trim_matches(is_around));
+        let mut spellings: HashMap<String, &str> = HashMap::new();
+        for word in words {
+            let appearance = word.chars().filter(|c| !is_spelling(*c)).collect();
+            if *spellings.entry(appearance).or_insert(word) != word {
+                return Self::Alike;
+            }
+        }
+        Self::Both
+    }
 }
 
 /// As [`visible`], for a text that was inserted or deleted. If the change has both sides, a text and its replacement
-/// can differ in invisible characters alone. So characters that [`visible`] keeps are then named too: joiners within
-/// words, and white space other than spaces, tabs and line ends.
+/// can differ in invisible characters alone. So characters that [`visible`] keeps are then named, too, such as soft
+/// hyphens, and white space other than spaces, tabs and line ends; joiners within words and emoji only if there are words
+/// that look the same.
 pub fn visible_change(text: &str, sides: Sides) -> Cow<'_, str> {
-    rewrite(text, sides == Sides::Both || text.trim().is_empty(), name)
+    let named = match sides {
+        _ if text.trim().is_empty() => Named::All,
+        Sides::One => Named::Foreign,
+        Sides::Both => Named::AllButSpelling,
+        Sides::Alike => Named::All,
+    };
+    rewrite(text, named, name)
 }
 
 /// Equivalent JSON, with escapes such as `\u202e` for invisible characters.
 pub fn in_json(json: &str) -> Cow<'_, str> {
-    rewrite(json, false, |written, c| {
+    rewrite(json, Named::Foreign, |written, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             push(written, format_args!("\\u{unit:04x}"));
         }
@@ -49,12 +86,12 @@ pub fn in_json(json: &str) -> Cow<'_, str> {
 
 /// As [`in_json`], for YAML, whose escapes stand for whole code points.
 pub fn in_yaml(text: &str) -> Cow<'_, str> {
-    rewrite(text, false, |written, c| push(written, format_args!("\\U{:08x}", u32::from(c))))
+    rewrite(text, Named::Foreign, |written, c| push(written, format_args!("\\U{:08x}", u32::from(c))))
 }
 
 /// As [`in_json`], for Markdown and HTML, with character references.
 pub fn in_markup(text: &str) -> Cow<'_, str> {
-    rewrite(text, false, |written, c| push(written, format_args!("&#x{:x};", u32::from(c))))
+    rewrite(text, Named::Foreign, |written, c| push(written, format_args!("&#x{:x};", u32::from(c))))
 }
 
 fn name(written: &mut String, c: char) {
@@ -66,9 +103,19 @@ fn push(written: &mut String, text: fmt::Arguments<'_>) {
     debug_assert!(done.is_ok(), "writing to a string cannot fail");
 }
 
-/// Replaces invisible characters with what `write` appends. With `all`, also replaces those that a spelling needs, and
-/// unusual white space.
-fn rewrite(text: &str, all: bool, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
+/// Which invisible characters are replaced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    /// Those that no spelling needs.
+    Foreign,
+    /// All but joiners and variation selectors that a spelling needs; also unusual white space.
+    AllButSpelling,
+    /// All; also unusual white space.
+    All,
+}
+
+/// Replaces invisible characters with what `write` appends.
+fn rewrite(text: &str, named: Named, write: impl Fn(&mut String, char)) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\t')) {
         return Cow::Borrowed(text);
     }
@@ -77,15 +124,18 @@ fn rewrite(text: &str, all: bool, write: impl Fn(&mut String, char)) -> Cow<'_, 
     while let Some(c) = rest.chars().next() {
         let at = text.len() - rest.len();
         rest = rest.get(c.len_utf8()..).unwrap_or_default();
-        let is_replaced = match all {
-            true => is_unseen(c) || (c.is_whitespace() && !matches!(c, ' ' | '\n' | '\t')),
-            false => is_unseen(c) && !belongs(before, c, rest.chars().next()),
+        let belongs = || belongs(before, c, rest.chars().next());
+        let is_unusual = || is_unseen(c) || (c.is_whitespace() && !matches!(c, ' ' | '\n' | '\t'));
+        let is_replaced = match named {
+            Named::Foreign => is_unseen(c) && !belongs(),
+            Named::AllButSpelling => is_unusual() && !(is_spelling(c) && belongs()),
+            Named::All => is_unusual(),
         };
         if is_replaced {
             written.push_str(text.get(copied_to..at).unwrap_or_default());
             write(&mut written, c);
             copied_to = at + c.len_utf8();
-        } else if !all && c == FLAG {
+        } else if named == Named::Foreign && c == FLAG {
             rest = FLAGS.iter().find_map(|tags| rest.strip_prefix(tags)).unwrap_or(rest);
         }
         before = Some(c);
@@ -120,6 +170,11 @@ fn is_unseen(c: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}' => true,
         c => c.is_control(),
     }
+}
+
+/// Whether a character is one that words and emoji are spelled with: a joiner, a non-joiner, or the selector of colour.
+fn is_spelling(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0f}')
 }
 
 /// Whether an invisible character belongs where it is, as part of the spelling of a word or an emoji.
@@ -259,7 +314,8 @@ mod tests {
         ];
         for (one, other) in pairs {
             let is_plain = |text: &str| !text.chars().any(|c| is_unseen(c) || (c.is_whitespace() && c != ' '));
-            let [one, other] = [one, other].map(|text| visible_change(text, Sides::Both).into_owned());
+            let sides = Sides::of([one].into_iter(), [other].into_iter());
+            let [one, other] = [one, other].map(|text| visible_change(text, sides).into_owned());
             assert!(one != other && is_plain(&one) && is_plain(&other), "{one} {other}");
         }
         assert_eq!(
@@ -268,6 +324,28 @@ mod tests {
             "a whole new word keeps its joiner"
         );
         assert_eq!(visible_change("\u{a0}", Sides::One), "<U+00A0>", "inserted space alone is named");
+    }
+
+    #[test]
+    fn joiners_stay_in_a_comparison_of_words_that_look_different() {
+        let shown = |old: &str, new: &str| {
+            let sides = Sides::of([old].into_iter(), [new].into_iter());
+            [old, new].map(|text| visible_change(text, sides).into_owned())
+        };
+        for (old, new) in [
+            ("نمی\u{200c}آیم", "می\u{200c}آیم"),
+            ("👩\u{200d}👩\u{200d}👧 came", "👨\u{200d}👩\u{200d}👧 came"),
+            ("❤\u{fe0f}", "🔥"),
+        ] {
+            assert_eq!(shown(old, new), [old, new]);
+        }
+        assert_eq!(shown("pa\u{200d}y \u{202e}me", "me")[0], "pa<U+200D>y <U+202E>me", "none of this spells a word");
+        assert_eq!(
+            shown("«می\u{200c}خواهم» کتاب", "میخواهم، دفتر")[0],
+            "«می<U+200C>خواهم» کتاب",
+            "the word is among others"
+        );
+        assert_eq!(Sides::of(["a"].into_iter(), [].into_iter()), Sides::One);
     }
 
     #[test]

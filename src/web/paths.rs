@@ -39,8 +39,12 @@ pub(super) fn path_of_source(id: &SourceId) -> String {
 
 /// The query that names a point of both time axes: empty, or from its question mark on. `None` is the end of an axis.
 pub fn point_query(at: Option<Timestamp>, known_at: Option<Timestamp>) -> String {
+    times_query([("at", at), ("known_at", known_at)])
+}
+
+/// The query with these times, without those that are not given: empty, or from its question mark on.
+pub(super) fn times_query<const N: usize>(given: [(&str, Option<Timestamp>); N]) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    let given = [("at", at), ("known_at", known_at)];
     query.extend_pairs(given.into_iter().filter_map(|(name, time)| Some((name, time?.to_string()))));
     let query = query.finish();
     if query.is_empty() { query } else { format!("?{query}") }

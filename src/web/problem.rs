@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::pages::problem::ProblemPage;
+use super::paths::{page_of, point_query};
 use super::respond;
 use super::visit::Form;
 use crate::archive::ArchiveError;
@@ -25,23 +26,30 @@ const RETRY_AFTER_S: u64 = 5;
 #[derive(Clone, Debug)]
 pub(super) struct Problem(Arc<Details>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Details {
     status: StatusCode,
     title: &'static str,
     detail: String,
     /// When to try again, in seconds.
     retry_after_s: Option<u64>,
+    /// A page that may help, as a path and words.
+    way_on: Option<(String, &'static str)>,
 }
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self(Arc::new(Details { status, title, detail: detail.into(), retry_after_s: None }))
+        Self(Arc::new(Details { status, title, detail: detail.into(), retry_after_s: None, way_on: None }))
     }
 
     /// A problem that passes.
     fn passing(status: StatusCode, title: &'static str, detail: String, retry_after_s: u64) -> Self {
-        Self(Arc::new(Details { status, title, detail, retry_after_s: Some(retry_after_s) }))
+        Self(Arc::new(Details { status, title, detail, retry_after_s: Some(retry_after_s), way_on: None }))
+    }
+
+    /// The same, with a link to a page.
+    pub(super) fn leading_to(self, path: Option<String>, words: &'static str) -> Self {
+        Self(Arc::new(Details { way_on: path.map(|path| (path, words)), ..Details::clone(&self.0) }))
     }
 
     /// There is no such thing, or the visitor may not see it. Both look the same.
@@ -113,13 +121,13 @@ impl Problem {
 
     /// The response, in the form that was asked for.
     pub(super) fn written(&self, form: Form) -> Response<axum::body::Body> {
-        let Details { status, title, detail, retry_after_s } = &*self.0;
+        let Details { status, title, detail, retry_after_s, way_on } = &*self.0;
         let mut response = match form {
             Form::Json => {
                 let json = serde_json::json!({ "status": status.as_u16(), "title": title, "detail": detail });
                 respond::json(format!("{json}\n"))
             }
-            Form::Page => respond::html(&ProblemPage::new(status.as_u16(), title, detail)),
+            Form::Page => respond::html(&ProblemPage::new(status.as_u16(), title, detail, way_on.as_ref())),
         };
         *response.status_mut() = *status;
         if let Some(seconds) = retry_after_s {
@@ -146,12 +154,18 @@ impl From<ArchiveError> for Problem {
 
 impl From<Status> for Problem {
     fn from(status: Status) -> Self {
-        let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+        let info = status.get_details_error_info();
+        let (reason, known) = info.map(|info| (info.reason, info.metadata)).unwrap_or_default();
         let message = sentence(status.message());
         match (status.code(), reason.as_str()) {
-            (Code::NotFound, "NOT_YET_OBSERVED" | "NOT_YET_ARCHIVED" | "REVISION_UNKNOWN" | "ORIGINAL_UNKNOWN") => {
-                Self::missing(message)
+            (Code::NotFound, "NOT_YET_OBSERVED") => {
+                let [name, first] = ["article", "first_observe_time"].map(|key| known.get(key));
+                let name = name.and_then(|name| ArticleName::parse(name).ok());
+                let first = first.and_then(|first| first.parse().ok());
+                let path = name.zip(first).map(|(name, first)| page_of(&name) + &point_query(Some(first), None));
+                Self::missing(message).leading_to(path, "What it said then")
             }
+            (Code::NotFound, "NOT_YET_ARCHIVED" | "REVISION_UNKNOWN" | "ORIGINAL_UNKNOWN") => Self::missing(message),
             (Code::NotFound | Code::PermissionDenied, _) => Self::not_found(),
             (Code::FailedPrecondition, "REVISION_EXPUNGED") => Self::expunged(message),
             (Code::FailedPrecondition, "LOG_KEY_MISSING") => {

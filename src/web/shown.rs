@@ -4,11 +4,12 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use data_encoding::HEXLOWER;
 
+use super::paths::{diff_of, point_query};
 use super::problem::Problem;
 pub(super) use crate::export::html::parts::{Link, Runs, Side, Text, Tongue, When, named as text};
 use crate::model::diff::{Span, SpanKind};
 use crate::model::unseen::Sides;
-use crate::model::{Content, Limits};
+use crate::model::{ArticleName, Content, Limits};
 use crate::wire::{self, instant, pb};
 
 /// A text from elsewhere; `None` if it is empty.
@@ -72,6 +73,12 @@ impl From<pb::WordDelta> for Delta {
     fn from(delta: pb::WordDelta) -> Self {
         Self { inserted: delta.inserted, deleted: delta.deleted }
     }
+}
+
+/// The path of the comparison of a revision with what was in force before it when it was archived: that of its counts.
+pub(super) fn recorded_diff_of(name: &ArticleName, revision: &pb::Revision) -> String {
+    let known = point_query(None, instant(revision.archive_time.as_ref()));
+    format!("{}{known}", diff_of(name, None, revision.number))
 }
 
 /// The parts of a content that differ, in words: `headline, body`.

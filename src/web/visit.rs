@@ -118,11 +118,31 @@ impl Visit {
         self.parameter(name).map(|text| text.trim().parse().map_err(|_| malformed(text))).transpose()
     }
 
-    /// A parameter that is a time, in any of the words that the command line reads.
+    /// A parameter that is a time, in any of the words that the command line reads. Pages show all times in UTC, so a time of
+    /// day without a zone is one, too.
     pub(super) fn instant(&self, site: &Site, name: &str) -> Result<Option<Timestamp>, Problem> {
         let now = site.reads.archive().now();
-        let parsed = self.parameter(name).map(|text| parse(text, now, TimeEnd::Last)).transpose();
-        parsed.map_err(|error| Problem::malformed(format!("{name}: {error}.")))
+        let Some(text) = self.parameter(name) else { return Ok(None) };
+        let read = |text: &str| parse(text, now, TimeEnd::Last);
+        let parsed = read(text).or_else(|error| read(&format!("{text}Z")).map_err(|_| error));
+        let problem = |error| {
+            // A form reads a plus sign as a space.
+            let plus = match text.rsplit_once(' ').map(|(time, offset)| read(&format!("{time}+{offset}"))) {
+                Some(Ok(_)) => " In an address, write + as %2B.",
+                Some(Err(_)) | None => "",
+            };
+            Problem::malformed(format!("{name}: {error}.{plus}")).leading_to(self.article_path(), "The article")
+        };
+        parsed.map(Some).map_err(problem)
+    }
+
+    /// The path of the article whose page is asked for; `None` on other pages.
+    fn article_path(&self) -> Option<String> {
+        let mut segments = self.path.split('/').skip(1);
+        let (Some("a"), Some(source), Some(article)) = (segments.next(), segments.next(), segments.next()) else {
+            return None;
+        };
+        Some(format!("/a/{source}/{article}"))
     }
 
     /// The point of both time axes that the parameters name.
@@ -135,7 +155,8 @@ impl Visit {
         let (last, now) = (archive.tail().archive_time, archive.now());
         let known_at = self.instant(site, "known_at")?;
         if let Some(at) = known_at.filter(|at| *at > now) {
-            return Err(Problem::malformed(format!("known_at: {at} is still to come; it is {now}.")));
+            let problem = Problem::malformed(format!("known_at: {at} is still to come; it is {now}."));
+            return Err(problem.leading_to(self.article_path(), "The article"));
         }
         let known_at = known_at.zip(last).map(|(at, last)| at.min(last));
         Ok(Point { at: self.instant(site, "at")?, known_at })

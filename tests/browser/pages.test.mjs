@@ -210,11 +210,22 @@ test("text from right to left is set so, and the page around it is not", async (
   });
 });
 
+test("the earlier text is on the left in articles from right to left, too", async () => {
+  await visiting({}, async (page) => {
+    await page.goto("/a/almadina/jisr/diff/1..2?view=side");
+    const left = (locator) => locator.first().boundingBox().then((box) => box.x);
+    const [earlier, later] = [await left(page.locator(".pair b")), await left(page.locator(".pair b").nth(1))];
+    const [removed, added] = [await left(page.locator(".pair p:has(del)")), await left(page.locator(".pair p:has(ins)"))];
+    assert.ok(earlier < later && removed < added && removed < later, `${earlier} ${later} ${removed} ${added}`);
+    assert.equal(await page.locator(".pair p:has(ins)").first().evaluate((element) => getComputedStyle(element).direction), "rtl");
+  });
+});
+
 test("a browser without images, styles and scripts shows the same in the same order", () => {
   const done = spawnSync("lynx", ["-dump", "-nolist", "-width=100", `${site.url}/a/express/harbour`], { encoding: "utf8" });
   assert.equal(done.status, 0, done.stderr);
   const places = ["Skip to the content", "History 3", "in force since 3 June 2026, 08:00", "Harbour bridge closes today", "Ada Lake",
-    "* Buses every ten minutes", "About this article"].map((text) => done.stdout.indexOf(text));
+    "* Buses every ten minutes", "About this revision"].map((text) => done.stdout.indexOf(text));
   assert.ok(places.every((place) => place >= 0), done.stdout);
   assert.deepEqual(places, [...places].sort((one, other) => one - other));
 });

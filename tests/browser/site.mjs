@@ -62,6 +62,7 @@ export class Site {
     this.add("courier", "mayor", "2026-05-21T08:00:00Z", "# Mayor resigns\n\nThe mayor resigned.\n");
     this.dateline(["withdraw", "courier/mayor", "--observed-at", "2026-05-22T08:00:00Z", "--reason", "pending legal review"]);
     this.add("almadina", "jisr", "2026-05-20T08:00:00Z", "---\nlang: ar\n---\n# إغلاق الجسر في يونيو\n\nقال المجلس يوم الجمعة إن الجسر سيغلق في 2 يونيو.\n");
+    this.add("almadina", "jisr", "2026-05-21T08:00:00Z", "---\nlang: ar\n---\n# إغلاق الجسر في يوليو\n\nقال المجلس يوم الجمعة إن الجسر سيغلق في 2 يوليو.\n");
     this.add("express", "gone", "2026-05-20T08:00:00Z", "# Ferry line planned\n\nIt is planned.\n");
     this.dateline(["absent", "express/gone", "--status", "410", "--observed-at", "2026-05-25T08:00:00Z"]);
   }
@@ -113,5 +114,6 @@ export const addresses = [
   "/a/courier/ferry/history",
   "/a/express/gone",
   "/a/almadina/jisr",
+  "/a/almadina/jisr/diff/1..2?view=side",
   "/nothing",
 ];

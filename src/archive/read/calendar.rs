@@ -8,13 +8,15 @@ use std::ops::{Bound, Range};
 
 use jiff::civil::Date;
 
+use crate::archive::project::absence::is_observation;
 use crate::archive::read::article::known;
 use crate::archive::read::list::EXAMINED_MAX;
 use crate::archive::read::point::ReadPoint;
 use crate::archive::read::reader::{ReadError, Reader};
-use crate::model::{ArticleName, Timestamp};
+use crate::model::{ArticleKey, ArticleName, Seq, Timestamp};
 use crate::store::engine::Direction;
 use crate::store::key::article::TimeTable;
+use crate::store::{StoreError, Tables};
 
 /// The looks of one kind that are counted.
 const LOOKS_MAX: usize = 50_000;
@@ -24,8 +26,12 @@ const LOOKS_MAX: usize = 50_000;
 pub struct Calendar {
     /// The days with a look.
     pub days: BTreeMap<Date, Day>,
-    /// The first and the last observe time at which a revision was created, over all time.
-    pub revised: Option<(Timestamp, Timestamp)>,
+    /// The first and the last look, over all time.
+    pub looked: Option<(Timestamp, Timestamp)>,
+    /// The last look before the period.
+    pub looked_before: Option<Timestamp>,
+    /// The first look after the period.
+    pub looked_after: Option<Timestamp>,
     /// Whether there are more looks than were counted.
     pub is_cut_off: bool,
 }
@@ -52,25 +58,31 @@ pub(crate) fn calendar(
 ) -> Result<Calendar, ReadError> {
     let entry = known(reader, point, name)?;
     let (tables, scan, below) = (reader.tables()?, reader.of_scan(), point.below());
-    let mut calendar = Calendar::default();
+    let look = |times, direction| look(&tables, entry.article, times, direction, below);
     let all = (Bound::Unbounded, Bound::Unbounded);
-    for (examined, revision) in tables.revisions(entry.article, all, Direction::Forward, below).enumerate() {
+    let mut calendar = Calendar {
+        looked: look(all, Direction::Forward)?.zip(look(all, Direction::Reverse)?),
+        looked_before: look((Bound::Unbounded, Bound::Excluded(period.start)), Direction::Reverse)?,
+        looked_after: look((Bound::Included(period.end), Bound::Unbounded), Direction::Forward)?,
+        ..Calendar::default()
+    };
+    let times = (Bound::Included(period.start), Bound::Excluded(period.end));
+    let steps = tables.time_entries(TimeTable::Time, entry.article, times, Direction::Forward, below);
+    for (examined, step) in steps.enumerate() {
         if examined == EXAMINED_MAX {
             calendar.is_cut_off = true;
             break;
         }
-        let change = scan.change(revision?.1)?;
-        let time = change.entry.observe_time;
-        let (first, last) = calendar.revised.unwrap_or((time, time));
-        calendar.revised = Some((first.min(time), last.max(time)));
-        if period.contains(&time) {
-            let delta = change.entry.revision_with_content().and_then(|record| record.word_delta).unwrap_or_default();
-            let day = calendar.days.entry(time.day()).or_default();
-            day.revisions += 1;
-            day.words_changed = day.words_changed.saturating_add(delta.inserted).saturating_add(delta.deleted);
+        let step = step?;
+        if !is_observation(&step) {
+            continue;
         }
+        let change = scan.change(step.created_seq)?;
+        let delta = change.entry.revision_with_content().and_then(|record| record.word_delta).unwrap_or_default();
+        let day = calendar.days.entry(step.point.observe_time.day()).or_default();
+        day.revisions += 1;
+        day.words_changed = day.words_changed.saturating_add(delta.inserted).saturating_add(delta.deleted);
     }
-    let times = (Bound::Included(period.start), Bound::Excluded(period.end));
     let sightings = tables.time_entries(TimeTable::Sighting, entry.article, times, Direction::Forward, below);
     for (counted, sighting) in sightings.enumerate() {
         if counted == LOOKS_MAX {
@@ -87,4 +99,24 @@ pub(crate) fn calendar(
         calendar.days.entry(absence?.point.observe_time.day()).or_default().absences += 1;
     }
     Ok(calendar)
+}
+
+/// The first look in `times`, of any kind, read in this direction.
+fn look(
+    tables: &Tables<'_>,
+    article: ArticleKey,
+    times: (Bound<Timestamp>, Bound<Timestamp>),
+    direction: Direction,
+    below: Seq,
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut created = tables.time_entries(TimeTable::Time, article, times, direction, below);
+    let created = created.find(|step| step.as_ref().map_or(true, is_observation)).transpose()?;
+    let sighted = tables.time_entries(TimeTable::Sighting, article, times, direction, below).next().transpose()?;
+    let missed = tables.absences(article, times, direction, below).next().transpose()?;
+    let points = [created.map(|entry| entry.point), sighted.map(|entry| entry.point), missed.map(|entry| entry.point)];
+    let times = points.into_iter().flatten().map(|point| point.observe_time);
+    Ok(match direction {
+        Direction::Forward => times.min(),
+        Direction::Reverse => times.max(),
+    })
 }

@@ -106,7 +106,7 @@ fn label_options_first(command: &clap::Command, words: &[OsString], count: usize
 
 pub(in crate::cli) const AFTER_HELP: &str = "\
 ARTICLE is source/article, a resource name (sources/…/articles/…) or a URL.
-TIME is RFC 3339, a date (the end of that day in UTC; today means now), \"now\", \"yesterday\" or \"2 days ago\".
+TIME is RFC 3339, a date, month or year (its end in UTC; today means now), \"now\", \"yesterday\" or \"2 days ago\".
 DURATION is 500ms, 30s, 10m or 2h.
 Exit status: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 archive or server \
 unreachable, 6 damaged data, 7 not allowed.";

@@ -134,6 +134,6 @@ impl Element {
 /// Whether the diff both inserts and deletes, or only does one of the two.
 fn sides(diff: &ContentDiff) -> Sides {
     let spans = diff.fields.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
-    let has = |kind| spans.clone().flatten().any(|span| span.kind == kind);
-    if has(SpanKind::Insert) && has(SpanKind::Delete) { Sides::Both } else { Sides::One }
+    let of = |kind| spans.clone().flatten().filter(move |span| span.kind == kind).map(|span| span.text.as_str());
+    Sides::of(of(SpanKind::Delete), of(SpanKind::Insert))
 }

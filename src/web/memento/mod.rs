@@ -55,10 +55,10 @@ pub(super) async fn show(
                 let flag = if is_raw { "id_" } else { "" };
                 return Ok(respond::redirect(&format!("{ROOT}{exact}{flag}/{}", original.url())));
             }
-            let Capture { article, revision, .. } = &around.nearest;
+            let Capture { article, revision, observe_time, .. } = &around.nearest;
             let response = match is_raw {
                 true => pages::original::read(&site, &visit, article, *revision).await?,
-                false => pages::revision::page(&site, &visit, article, *revision).await?,
+                false => pages::revision::page(&site, &visit, article, *revision, Some(*observe_time)).await?,
             };
             Ok(as_memento(&site, response, &original, &around))
         }

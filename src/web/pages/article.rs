@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use http::{Response, StatusCode};
 
 use super::super::Site;
+use super::super::paths::page_of;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Link, Text, When, content, count, expunge_reason, some_text, text, when};
@@ -104,14 +105,14 @@ pub(super) async fn show(
     if is_expunged {
         *response.status_mut() = StatusCode::GONE;
     }
-    Ok(respond::with_canonical(&site, response, &format!("{}{}", visit.path, point.query())))
+    Ok(respond::with_canonical(&site, response, &format!("{}{}", page_of(&name), point.query())))
 }
 
 impl ArticlePage {
     fn new(name: &ArticleName, point: &Point, found: pb::GetArticleResponse) -> Result<Self, Problem> {
         let article = found.article.unwrap_or_default();
         let revision = article.revision.clone().unwrap_or_default();
-        let heading = Heading::new(name, &article, Tab::Article);
+        let heading = Heading::new(name, &article, Tab::Article).at(*point);
         let content = content(&revision)?;
         let others = article.urls.iter().filter(|led| led.url != content.canonical_url);
         let written = |time: Option<crate::model::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();

@@ -98,7 +98,7 @@ pub(super) async fn show(
     let mut response = match visit.form {
         Form::Json => respond::json(blame.as_json(&name, revision.number)),
         Form::Page => {
-            let heading = Heading::new(&name, &article, Tab::Blame);
+            let heading = Heading::new(&name, &article, Tab::Blame).at(point);
             respond::html(&BlamePage::new(&name, heading, revision.number, blame, &path))
         }
     };

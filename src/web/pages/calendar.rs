@@ -38,8 +38,12 @@ struct CalendarPage {
     year: i16,
     months: Vec<Month>,
     summary: String,
+    /// The years with looks before and after this one that are nearest to it.
     earlier: Option<i16>,
     later: Option<i16>,
+    /// The years of the first and of the last look, if others are nearer.
+    first: Option<i16>,
+    last: Option<i16>,
     is_cut_off: bool,
 }
 
@@ -61,15 +65,18 @@ struct Cell {
     is_missing: bool,
 }
 
-/// Redirects to the year of the newest revision.
+/// Redirects to the year of the newest look.
 pub(super) async fn newest(
     State(site): State<Arc<Site>>,
     Path((source, article)): Path<(String, String)>,
     visit: Visit,
 ) -> Result<Response<Body>, Problem> {
     let name = article_name(&source, &article)?;
-    let article = read(&site, &visit, &name).await?.article.unwrap_or_default();
-    let year = instant(article.valid_from.as_ref()).ok_or_else(Problem::internal)?.day().year();
+    let found = read(&site, &visit, &name).await?;
+    let in_force_from = found.article.as_ref().and_then(|article| instant(article.valid_from.as_ref()));
+    let year = in_force_from.ok_or_else(Problem::internal)?.day().year().min(*YEARS.end());
+    let calendar = read_year(&site, &name, year, found.snapshot.as_ref()).await?;
+    let year = calendar.looked.map_or(year, |(_, last)| last.day().year().min(*YEARS.end()));
     let end = if visit.form == Form::Json { ".json" } else { "" };
     Ok(respond::redirect(&format!("{}/calendar/{year}{end}", path_of(&name))))
 }
@@ -83,17 +90,14 @@ async fn read(site: &Site, visit: &Visit, name: &ArticleName) -> Result<pb::GetA
     site.reads.article(&visit.caller, request).await
 }
 
-pub(super) async fn show(
-    State(site): State<Arc<Site>>,
-    Path((source, article, year)): Path<(String, String, String)>,
-    visit: Visit,
-) -> Result<Response<Body>, Problem> {
-    let name = article_name(&source, &article)?;
-    let year = year.parse().ok().filter(|number: &i16| YEARS.contains(number) && number.to_string() == year);
-    let year = year.ok_or_else(Problem::not_found)?;
-    // Whether the visitor may see the article is the service's to say.
-    let found = read(&site, &visit, &name).await?;
-    let known = known_with(found.snapshot.as_ref());
+/// The looks of a year, as known with a snapshot.
+async fn read_year(
+    site: &Site,
+    name: &ArticleName,
+    year: i16,
+    snapshot: Option<&pb::Snapshot>,
+) -> Result<Calendar, Problem> {
+    let known = known_with(snapshot);
     let next_seq = match known.and_then(|known| known.known_at) {
         Some(pb::as_of::KnownAt::NextSeq(next_seq)) => Seq(next_seq),
         Some(pb::as_of::KnownAt::ArchiveTime(_)) | None => return Err(Problem::internal()),
@@ -102,7 +106,30 @@ pub(super) async fn show(
     let archive = site.reads.archive();
     let point = archive.read_point(as_of, Seq::ZERO).await.map_err(|_| Problem::internal())?;
     let period = start_of(year)..start_of(year + 1);
-    let calendar = archive.calendar(point, name.clone(), period).await.map_err(|_| Problem::internal())?;
+    archive.calendar(point, name.clone(), period).await.map_err(|_| Problem::internal())
+}
+
+pub(super) async fn show(
+    State(site): State<Arc<Site>>,
+    Path((source, article, year)): Path<(String, String, String)>,
+    visit: Visit,
+) -> Result<Response<Body>, Problem> {
+    let name = article_name(&source, &article)?;
+    let spelled = year;
+    let year = spelled.parse().ok().filter(|year| YEARS.contains(year)).ok_or_else(Problem::not_found)?;
+    if spelled != year.to_string() {
+        // As dates write it: 0500.
+        let end = if visit.form == Form::Json { ".json" } else { "" };
+        let is_padded = spelled == format!("{year:04}");
+        return if is_padded {
+            Ok(respond::redirect(&format!("{}/calendar/{year}{end}", path_of(&name))))
+        } else {
+            Err(Problem::not_found())
+        };
+    }
+    // Whether the visitor may see the article is the service's to say.
+    let found = read(&site, &visit, &name).await?;
+    let calendar = read_year(&site, &name, year, found.snapshot.as_ref()).await?;
     let path = format!("{}/calendar/{year}", path_of(&name));
     let mut response = match visit.form {
         Form::Json => respond::json(as_json(&name, year, &calendar)),
@@ -149,14 +176,18 @@ impl CalendarPage {
             absences: total.absences + day.absences,
             words_changed: total.words_changed.saturating_add(day.words_changed),
         });
+        let year_of = |look: Option<Timestamp>| look.map(|look| look.day().year()).filter(|year| YEARS.contains(year));
+        let (earlier, later) = (year_of(calendar.looked_before), year_of(calendar.looked_after));
         let (first, last) =
-            calendar.revised.map_or((year, year), |(first, last)| (first.day().year(), last.day().year()));
+            calendar.looked.map_or((None, None), |(first, last)| (year_of(Some(first)), year_of(Some(last))));
         Self {
             frame: Frame::at(format!("{year}: {}", heading.headline), path),
             months: (1..=12).map(|month| Month::of(&heading.path, year, month, calendar)).collect(),
             summary: summary(&total),
-            earlier: (first < year && year > *YEARS.start()).then(|| year - 1),
-            later: (last > year && year < *YEARS.end()).then(|| year + 1),
+            first: first.filter(|first| earlier.is_some_and(|earlier| *first < earlier)),
+            last: last.filter(|last| later.is_some_and(|later| *last > later)),
+            earlier,
+            later,
             is_cut_off: calendar.is_cut_off,
             heading,
             year,

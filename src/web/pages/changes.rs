@@ -16,19 +16,21 @@ use super::super::log::between;
 use super::super::paths::{page_of, path_of, path_of_source};
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Delta, When, parts, some_text, text, when};
+use super::super::shown::{Delta, When, expunge_reason, parts, recorded_diff_of, some_text, text, when};
 use super::super::visit::{Form, Visit};
 use super::Frame;
 use crate::access::Permission;
 use crate::model::{ArticleFilter, ArticleName, ChangeKind, ChangeKinds, FeedQuery, Position};
 use crate::service::Caller;
-use crate::wire::pb;
+use crate::wire::{instant, pb};
 
 /// The changes on a page.
 const PAGE_SIZE: usize = 50;
 /// The changes that the first window of a page examines. Each later one examines twice as many, up to [`WINDOW_MAX`].
 const WINDOW: u64 = 128;
 const WINDOW_MAX: u64 = 4_096;
+/// What is recorded within this time counts as recorded when it was observed.
+const AT_ONCE_MICROS: i64 = 10 * 60 * 1_000_000;
 /// The changes that a page examines before it ends, even if few of them match.
 const EXAMINED_MAX: u64 = 20_000;
 
@@ -54,7 +56,10 @@ pub(super) struct Listed {
 #[template(path = "row.html")]
 pub(in crate::web) struct Row {
     seq: u64,
-    archived: Option<When>,
+    /// When it was so; without a time of its own, when it was recorded.
+    observed: Option<When>,
+    /// When it was recorded, if that is another time.
+    recorded: Option<When>,
     kind: &'static str,
     class: &'static str,
     source: String,
@@ -65,7 +70,7 @@ pub(in crate::web) struct Row {
     parts: String,
     reason: Option<String>,
     is_late: bool,
-    observed: Option<When>,
+    details: Vec<String>,
 }
 
 impl HtmlSafe for Row {}
@@ -196,9 +201,9 @@ impl Row {
         let content = revision.content.clone().unwrap_or_default();
         let path = path_of(&name);
         let (kind, class) = kind(change);
-        let is_text = is_text(change);
+        let (is_text, observed) = (is_text(change), change.observe_time.as_ref());
         let link = if is_text && revision.expunged.is_none() {
-            format!("{path}/diff/..{}", revision.number)
+            recorded_diff_of(&name, &revision)
         } else if change.kind() == pb::ChangeKind::Created {
             format!("{path}/r/{}", revision.number)
         } else {
@@ -206,17 +211,22 @@ impl Row {
         };
         Some(Self {
             seq: change.seq,
-            archived: when(change.archive_time.as_ref()),
+            observed: when(observed.or(change.archive_time.as_ref())),
+            recorded: when(change.archive_time.as_ref()).filter(|_| is_recorded_later(change)),
             kind,
             class,
             source: name.source.as_str().to_owned(),
             link,
-            headline: if revision.expunged.is_some() { "Expunged".to_owned() } else { text(&content.headline) },
+            headline: match &change.expunging {
+                Some(expunging) => destroyed(expunging),
+                None if revision.expunged.is_some() => "Expunged".to_owned(),
+                None => text(&content.headline),
+            },
             delta: revision.word_delta.filter(|_| is_text).map(Into::into),
             parts: if is_text { parts(revision.changed_parts()) } else { String::new() },
             reason: some_text(&change.reason),
             is_late: !change.is_newest,
-            observed: when(change.observe_time.as_ref()),
+            details: details(change),
             source_path: path_of_source(&name.source),
         })
     }
@@ -258,13 +268,53 @@ pub(super) fn kind(change: &pb::Change) -> (&'static str, &'static str) {
         pb::ChangeKind::Sighted => ("Seen", "quiet"),
         pb::ChangeKind::Withdrawn => ("Withdrawn", "down"),
         pb::ChangeKind::Reinstated => ("Reinstated", "new"),
-        pb::ChangeKind::Absent if change.state() == pb::ArticleState::Gone => ("Gone", "down"),
-        pb::ChangeKind::Absent => ("Missing", "down"),
+        pb::ChangeKind::Absent => match &change.absence {
+            Some(run) if run.count == run.gone_after => ("Gone", "down"),
+            Some(run) if run.count > run.gone_after && run.gone_after > 0 => ("Still gone", "down"),
+            Some(_) | None => ("Missing", "down"),
+        },
         pb::ChangeKind::Aliased => ("Address added", "quiet"),
         pb::ChangeKind::UrlMoved => ("Address moved", "quiet"),
         pb::ChangeKind::Labelled => ("Labels", "quiet"),
         pb::ChangeKind::Expunged => ("Expunged", "down"),
         pb::ChangeKind::Unspecified => ("Changed", "quiet"),
+    }
+}
+
+/// Whether a change was recorded so long after it was observed that both times matter.
+pub(super) fn is_recorded_later(change: &pb::Change) -> bool {
+    let [observed, archived] = [&change.observe_time, &change.archive_time].map(|time| instant(time.as_ref()));
+    observed.zip(archived).is_some_and(|(observed, archived)| archived.micros() - observed.micros() > AT_ONCE_MICROS)
+}
+
+/// What is known about a change besides its text and its reason: the status of a page that is missing, labels, addresses,
+/// and why a text was destroyed.
+pub(super) fn details(change: &pb::Change) -> Vec<String> {
+    let status = change.absence.as_ref().map(|absence| absence.http_status).filter(|status| *status > 0);
+    let mut details: Vec<String> = status.map(|status| format!("status {status}")).into_iter().collect();
+    details.extend(change.labels_added.iter().map(|label| format!("+{}", text(label))));
+    details.extend(change.labels_removed.iter().map(|label| format!("−{}", text(label))));
+    if change.kind() == pb::ChangeKind::Aliased {
+        details.extend(change.urls.iter().map(|led| text(&led.url)));
+    } else if change.kind() == pb::ChangeKind::UrlMoved {
+        details.extend(change.urls.iter().map(|led| format!("{} leads here", text(&led.url))));
+        details.extend(change.urls_ended.iter().map(|led| format!("{} no longer leads here", text(&led.url))));
+    }
+    if let Some(expunging) = &change.expunging {
+        details.push(expunge_reason(expunging.reason()).to_owned());
+        details.extend(some_text(&expunging.reference));
+    }
+    details
+}
+
+/// What was destroyed.
+pub(super) fn destroyed(expunging: &pb::Expunging) -> String {
+    let numbers: Vec<String> = expunging.revision_numbers.iter().map(u32::to_string).collect();
+    match numbers.as_slice() {
+        [] if expunging.with_name => "All text of the article, and its name".to_owned(),
+        [] => "All text of the article".to_owned(),
+        [one] => format!("Revision {one}"),
+        several => format!("Revisions {}", several.join(", ")),
     }
 }
 

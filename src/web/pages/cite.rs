@@ -1,6 +1,6 @@
 //! Citations of a revision: BibTeX, CSL-JSON, and a line of text.
 //!
-//! The date under which a revision is archived is its observe time: when the archive saw that the article said this.
+//! The date of a citation is the observe time: when the article was seen to say this. The archive time is in its note.
 //! Sources: <https://docs.citationstyles.org/en/stable/specification.html>, the manual of biblatex for `@online`.
 
 use std::sync::Arc;
@@ -30,6 +30,7 @@ struct Citation {
     url: String,
     language: String,
     observed: Timestamp,
+    archived: Timestamp,
     /// The address of the revision in this archive.
     permalink: String,
     number: RevisionNumber,
@@ -57,6 +58,7 @@ impl Citation {
             url,
             language: content.language,
             observed: instant(revision.observe_time.as_ref()).ok_or_else(Problem::internal)?,
+            archived: instant(revision.archive_time.as_ref()).ok_or_else(Problem::internal)?,
             permalink: site.address(&revision_of(name, number.get())),
             number,
             digest: super::super::shown::hex(&revision.content_digest),
@@ -68,10 +70,11 @@ impl Citation {
         let published = self.published.as_ref().map(|claim| format!(", {}", claim.iso())).unwrap_or_default();
         let url = if self.url.is_empty() { String::new() } else { format!(" {}.", self.url) };
         format!(
-            "{authors}\u{201c}{}.\u{201d} {}{published}.{url} Archived {} (revision {}), {}. SHA-256 {}.\n",
+            "{authors}\u{201c}{}.\u{201d} {}{published}.{url} Observed {}, archived {} (revision {}), {}. SHA-256 {}.\n",
             self.title.trim_end_matches('.'),
             self.source,
             self.observed,
+            self.archived,
             self.number,
             self.permalink,
             self.digest,
@@ -98,7 +101,10 @@ impl Citation {
         if !self.language.is_empty() {
             fields.push(("langid", tex(&self.language)));
         }
-        let note = format!("Archived {}, revision {}, SHA-256 {}", self.observed, self.number, self.digest);
+        let note = format!(
+            "Observed {}, archived {}, revision {}, SHA-256 {}",
+            self.observed, self.archived, self.number, self.digest
+        );
         fields.push(("note", note));
         let fields: String = fields.iter().map(|(name, value)| format!("  {name} = {{{value}}},\n")).collect();
         format!("@online{{{},\n{fields}}}\n", self.key)
@@ -116,7 +122,7 @@ impl Citation {
             "archive": "Dateline",
             "archive_location": self.permalink,
             "version": self.number.to_string(),
-            "note": format!("archived: {}; sha256: {}", self.observed, self.digest),
+            "note": format!("observed: {}; archived: {}; sha256: {}", self.observed, self.archived, self.digest),
         });
         let published = self.published.as_ref().map(|claim| {
             let parts = claim.iso();

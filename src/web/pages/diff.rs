@@ -5,21 +5,21 @@ use std::sync::Arc;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::Response;
+use http::{Response, StatusCode};
 
 use super::super::Site;
-use super::super::paths::diff_of;
+use super::super::paths::{diff_of, times_query};
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{Delta, Runs, Side, When, field_runs, runs, text, when};
-use super::super::visit::{Form, Visit};
+use super::super::visit::{Form, Point, Visit};
 use super::heading::{Heading, Note, Tab};
-use super::history::known_with;
+use super::history::{in_force_at, known_with};
 use super::{Frame, article_name, revision_number};
 use crate::model::unseen::Sides;
 use crate::model::{ArticleName, RevisionNumber, Timestamp};
 use crate::wire::pb::revision_selector::Selector;
-use crate::wire::{pb, timestamp_to_pb};
+use crate::wire::{instant, pb, timestamp_to_pb};
 
 /// Unchanged blocks in a row that are shown as they are; of more, the first and the last.
 const UNCHANGED_MAX: usize = 3;
@@ -33,6 +33,12 @@ struct DiffPage {
     /// The path of this page in the other layout.
     inline_path: String,
     side_path: String,
+    /// The path of the comparison with what was in force before by all that is known now.
+    newest_path: String,
+    /// The instants that were asked for.
+    known: Option<When>,
+    from: Option<When>,
+    to: Option<When>,
     base: Option<Compared>,
     target: Compared,
     delta: Option<Delta>,
@@ -119,7 +125,7 @@ pub(super) async fn select(
         (Some(from), Some(to)) => (Some(from.min(to)), Some(from.max(to))),
         other => other,
     };
-    let end = if visit.form == Form::Json { ".json" } else { "" };
+    let asked = Asked { known_at: visit.point(&site)?.known_at, from, to };
     let path = match (a, b) {
         (Some(a), Some(b)) => diff_of(&name, Some(a.min(b)), a.max(b)),
         (Some(only), None) | (None, Some(only)) => diff_of(&name, None, only),
@@ -130,13 +136,45 @@ pub(super) async fn select(
                 name: name.to_string(),
                 base: from.map(in_force),
                 target: to.map(in_force),
-                ..pb::DiffRevisionsRequest::default()
+                as_of: asked.known().as_of(),
+                min_next_seq: 0,
             };
             let newest = site.reads.diff(&visit.caller, request).await?;
             path_of_diff(&name, &newest)
         }
     };
-    Ok(respond::redirect(&format!("{path}{end}")))
+    Ok(respond::redirect(&format!("{path}{}{}", json_end(&visit), asked.query(Layout::Inline))))
+}
+
+/// The end of the path of the form that is asked for.
+fn json_end(visit: &Visit) -> &'static str {
+    if visit.form == Form::Json { ".json" } else { "" }
+}
+
+/// What a comparison was asked for with, besides the revisions.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// The instant of the archive axis; `None` for its end.
+    known_at: Option<Timestamp>,
+    /// The instants of the observe axis by which the revisions were found.
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+}
+
+impl Asked {
+    fn known(&self) -> Point {
+        Point { at: None, known_at: self.known_at }
+    }
+
+    /// The query that says so: empty, or from its question mark on.
+    fn query(&self, layout: Layout) -> String {
+        let times = times_query([("from", self.from), ("to", self.to), ("known_at", self.known_at)]);
+        match layout {
+            Layout::Inline => times,
+            Layout::Side if times.is_empty() => "?view=side".to_owned(),
+            Layout::Side => format!("{times}&view=side"),
+        }
+    }
 }
 
 /// The path of a comparison that was made.
@@ -159,37 +197,105 @@ pub(super) async fn show(
 ) -> Result<Response<Body>, Problem> {
     let name = article_name(&source, &article)?;
     let (base, target) = revisions(&range)?;
+    let (from, to) = (visit.instant(&site, "from")?, visit.instant(&site, "to")?);
+    let asked = Asked { known_at: visit.point(&site)?.known_at, from, to };
+    let layout = if visit.parameter("view") == Some("side") { Layout::Side } else { Layout::Inline };
+    let has_times = ["from", "to", "known_at"].into_iter().any(|time| visit.parameter(time).is_some());
+    if has_times && visit.query != asked.query(layout) {
+        return Ok(respond::redirect(&format!("{}{}{}", visit.path, json_end(&visit), asked.query(layout))));
+    }
     let selector =
         |number: RevisionNumber| pb::RevisionSelector { selector: Some(Selector::RevisionNumber(number.get())) };
     let request = pb::DiffRevisionsRequest {
         name: name.to_string(),
         base: base.map(selector),
         target: Some(selector(target)),
-        ..pb::DiffRevisionsRequest::default()
+        as_of: asked.known().as_of(),
+        min_next_seq: 0,
     };
-    let diff = site.reads.diff(&visit.caller, request).await?;
+    let diff = match recorded(&site, &visit, &name, &request, asked.known_at).await? {
+        Some(diff) => diff,
+        None => site.reads.diff(&visit.caller, request).await?,
+    };
     let request = pb::GetArticleRequest {
         name: name.to_string(),
-        as_of: known_with(diff.snapshot.as_ref()),
+        as_of: asked.known().as_of().or_else(|| known_with(diff.snapshot.as_ref())),
         view: pb::ArticleView::Basic.into(),
         min_next_seq: 0,
     };
-    let article = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
+    let found = site.reads.article(&visit.caller, request).await?;
+    let article = found.article.unwrap_or_default();
+    let later = match visit.form {
+        Form::Page => in_force_after(&site, &visit, &name, diff.target.as_ref(), found.snapshot.as_ref()).await?,
+        Form::Json => None,
+    };
     let path = path_of_diff(&name, &diff);
-    let layout = if visit.parameter("view") == Some("side") { Layout::Side } else { Layout::Inline };
-    let response = respond::page(&visit, diff, |diff| Ok(DiffPage::new(&name, &article, diff, &path, layout)))?;
-    Ok(respond::with_canonical(&site, response, &path))
+    let canonical = format!("{path}{}", asked.known().query());
+    let heading = Heading::new(&name, &article, Tab::Diff).at(asked.known());
+    let response =
+        respond::page(&visit, diff, |diff| Ok(DiffPage::new(&name, heading, diff, &path, asked, layout, later)))?;
+    Ok(respond::with_canonical(&site, response, &canonical))
+}
+
+/// The comparison of a revision with what was in force before it when it was archived, if it is asked for as known at its
+/// archive time. Changes of one commit share that time, so what was known is what is below its position.
+async fn recorded(
+    site: &Site,
+    visit: &Visit,
+    name: &ArticleName,
+    request: &pb::DiffRevisionsRequest,
+    known_at: Option<Timestamp>,
+) -> Result<Option<pb::DiffRevisionsResponse>, Problem> {
+    let target = request.target.as_ref().and_then(|target| target.selector);
+    let (None, Some(known_at), Some(Selector::RevisionNumber(number))) = (&request.base, known_at, target) else {
+        return Ok(None);
+    };
+    let wanted = pb::GetRevisionRequest {
+        name: format!("{name}/revisions/{number}"),
+        view: pb::ArticleView::Basic.into(),
+        ..pb::GetRevisionRequest::default()
+    };
+    let revision = site.reads.revision(&visit.caller, wanted).await?.revision.unwrap_or_default();
+    if instant(revision.archive_time.as_ref()) != Some(known_at) {
+        return Ok(None);
+    }
+    let known_at = Some(pb::as_of::KnownAt::NextSeq(revision.seq + 1));
+    let as_of = Some(pb::AsOf { known_at, ..pb::AsOf::default() });
+    let request = pb::DiffRevisionsRequest { as_of, ..request.clone() };
+    match site.reads.diff(&visit.caller, request).await {
+        Ok(diff) => Ok(Some(diff)),
+        // An atomic batch is known as a whole.
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => Ok(None),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The number of the revision that came into force after another, as known with a snapshot; `None` if that is the last.
+async fn in_force_after(
+    site: &Site,
+    visit: &Visit,
+    name: &ArticleName,
+    target: Option<&pb::Revision>,
+    snapshot: Option<&pb::Snapshot>,
+) -> Result<Option<u32>, Problem> {
+    let observed = target.and_then(|target| instant(target.observe_time.as_ref()));
+    let Some(observed) = observed else { return Ok(None) };
+    let then = in_force_at(site, visit, name, observed, snapshot).await?;
+    let Some(until) = instant(then.valid_until.as_ref()) else { return Ok(None) };
+    let next = in_force_at(site, visit, name, until, snapshot).await?;
+    Ok(next.revision.map(|revision| revision.number))
 }
 
 impl DiffPage {
     fn new(
         name: &ArticleName,
-        article: &pb::Article,
+        heading: Heading,
         diff: pb::DiffRevisionsResponse,
         path: &str,
+        asked: Asked,
         layout: Layout,
+        later: Option<u32>,
     ) -> Self {
-        let heading = Heading::new(name, article, Tab::Diff);
         let sides = sides(&diff);
         let mut place = 0;
         let mut next = || {
@@ -208,16 +314,19 @@ impl DiffPage {
             Some(base) => format!("{}: revisions {} and {}", heading.headline, base.number, target.number),
             None => format!("{}: revision {}", heading.headline, target.number),
         };
-        let articles = &heading.path;
-        let step =
-            |number: u32| (1..=article.revision_count).contains(&number).then(|| format!("{articles}/diff/..{number}"));
+        let known = asked.known().query();
+        let step = |base: Option<u32>, target: u32| format!("{}{known}", diff_of(name, base, target));
         Self {
-            frame: Frame::at(title, path),
+            frame: Frame::at(title, &format!("{path}{known}")),
             layout,
-            inline_path: path.to_owned(),
-            side_path: format!("{path}?view=side"),
-            earlier: step(target.number.saturating_sub(1)),
-            later: step(target.number + 1),
+            inline_path: format!("{path}{}", asked.query(Layout::Inline)),
+            side_path: format!("{path}{}", asked.query(Layout::Side)),
+            newest_path: diff_of(name, None, target.number),
+            earlier: base.as_ref().map(|base| step(None, base.number)),
+            later: later.map(|later| step(Some(target.number), later)),
+            known: asked.known_at.map(When::exact),
+            from: asked.from.map(When::exact),
+            to: asked.to.map(When::exact),
             delta: diff.word_delta.map(Into::into),
             is_same: place == 0,
             changes: place,
@@ -233,8 +342,8 @@ impl DiffPage {
 /// Whether the diff both adds and removes, or only does one of the two.
 fn sides(diff: &pb::DiffRevisionsResponse) -> Sides {
     let spans = diff.field_changes.iter().map(|change| &change.spans).chain(diff.hunks.iter().map(|hunk| &hunk.spans));
-    let has = |kind| spans.clone().flatten().any(|span| span.kind() == kind);
-    if has(pb::SpanKind::Insert) && has(pb::SpanKind::Delete) { Sides::Both } else { Sides::One }
+    let of = |kind| spans.clone().flatten().filter(move |span| span.kind() == kind).map(|span| span.text.as_str());
+    Sides::of(of(pb::SpanKind::Delete), of(pb::SpanKind::Insert))
 }
 
 impl Field {

@@ -1,9 +1,13 @@
 //! What the pages of one article have in common: its name, its headline, its state, and the way to the other pages.
 
-use super::super::paths::{page_of, path_of, path_of_source};
+use super::super::paths::{page_of, path_of, path_of_source, point_query, times_query};
 use super::super::shown::{Tongue, When, some_text, text, when};
+use super::super::visit::Point;
 use crate::model::ArticleName;
 use crate::wire::pb;
+
+/// From how many characters on a headline is set smaller.
+const LONG_HEADLINE: usize = 200;
 
 /// The top of an article's pages.
 pub(super) struct Heading {
@@ -19,6 +23,8 @@ pub(super) struct Heading {
     pub(super) revision_count: u32,
     pub(super) labels: Vec<String>,
     pub(super) note: Option<Note>,
+    /// The point at which the page shows the article, which the tabs keep.
+    pub(super) point: Point,
     /// The page that is shown.
     pub(super) tab: Tab,
 }
@@ -70,8 +76,30 @@ impl Heading {
             revision_count: article.revision_count,
             labels: article.labels.iter().map(|label| text(label)).collect(),
             note: Note::of(article),
+            point: Point::default(),
             tab,
         }
+    }
+
+    /// The same at a point.
+    pub(super) fn at(self, point: Point) -> Self {
+        Self { point, ..self }
+    }
+
+    /// The query of the history, which shows all of the observe axis.
+    pub(super) fn known_query(&self) -> String {
+        point_query(None, self.point.known_at)
+    }
+
+    /// The query of what changed last.
+    pub(super) fn change_query(&self) -> String {
+        let given = [("to", self.point.at), ("known_at", self.point.known_at)];
+        times_query(given)
+    }
+
+    /// Whether a headline is so long that it is set smaller.
+    pub(super) fn is_long(&self) -> bool {
+        self.headline.chars().count() > LONG_HEADLINE
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::Response;
+use http::{Response, StatusCode};
 use url::form_urlencoded;
 
 use super::super::Site;
@@ -13,13 +13,13 @@ use super::super::log::of_article;
 use super::super::paths::history_of;
 use super::super::problem::Problem;
 use super::super::respond;
-use super::super::shown::{Delta, When, parts, size, text, when};
-use super::super::visit::{Form, Visit};
-use super::changes::kind;
+use super::super::shown::{Delta, When, parts, recorded_diff_of, size, some_text, text, when};
+use super::super::visit::{Form, Point, Visit};
+use super::changes::{destroyed, details, is_recorded_later, kind};
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
-use crate::model::{ArticleName, ChangeKind, ChangeKinds, FeedQuery};
-use crate::wire::pb;
+use crate::model::{ArticleName, ChangeKind, ChangeKinds, FeedQuery, Timestamp};
+use crate::wire::{instant, pb, timestamp_to_pb};
 
 /// The revisions on a page.
 const PAGE_SIZE: i32 = 100;
@@ -31,6 +31,9 @@ const OTHERS_MAX: usize = 50;
 struct HistoryPage {
     frame: Frame,
     heading: Heading,
+    /// The instant of the archive axis that was asked for, as the form has it, and in words.
+    known_at: String,
+    known: Option<When>,
     entries: Vec<Entry>,
     /// The revisions that are compared unless others are chosen.
     base: u32,
@@ -46,10 +49,10 @@ struct Other {
     seq: u64,
     kind: &'static str,
     class: &'static str,
+    /// When and what: the status of a page that is missing, labels, addresses, or a reason.
     observed: Option<When>,
-    archived: Option<When>,
-    /// What is known about it: the reason, labels, the status of a page that is missing, or an address.
     details: Vec<String>,
+    archived: Option<When>,
 }
 
 /// A revision of a history.
@@ -59,9 +62,12 @@ struct Entry {
     is_expunged: bool,
     observed: Option<When>,
     archived: Option<When>,
+    first_seen: Option<When>,
     last_seen: Option<When>,
     observation_count: u32,
     delta: Option<Delta>,
+    /// The path of the comparison that was counted.
+    diff: String,
     parts: String,
     rollback_of: u32,
     original: Option<String>,
@@ -75,10 +81,18 @@ pub(super) async fn show(
     visit: Visit,
 ) -> Result<Response<Body>, Problem> {
     let name = article_name(&source, &article)?;
+    let point = Point { at: None, ..visit.point(&site)? };
+    let page = visit.parameter("page");
+    let query = query_of(&point, page);
+    if visit.parameter("known_at").is_some() && visit.query != query {
+        let end = if visit.form == Form::Json { ".json" } else { "" };
+        return Ok(respond::redirect(&format!("{}{end}{query}", history_of(&name))));
+    }
     let request = pb::ListRevisionsRequest {
         parent: name.to_string(),
         page_size: PAGE_SIZE,
-        page_token: visit.parameter("page").unwrap_or_default().to_owned(),
+        page_token: page.unwrap_or_default().to_owned(),
+        as_of: point.as_of(),
         ..pb::ListRevisionsRequest::default()
     };
     let listed = site.reads.revisions(&visit.caller, request).await?;
@@ -89,24 +103,80 @@ pub(super) async fn show(
         min_next_seq: 0,
     };
     let found = site.reads.article(&visit.caller, request).await?.article.unwrap_or_default();
-    let others = match (visit.form, visit.parameter("page")) {
-        (Form::Page, None) => other_changes(&site, &name).await?,
-        (Form::Page, Some(_)) | (Form::Json, _) => (Vec::new(), false),
+    let (others, before) = match (visit.form, page) {
+        (Form::Json, _) => ((Vec::new(), false), None),
+        (Form::Page, None) => (
+            other_changes(&site, &name, listed.snapshot.as_ref()).await?,
+            in_force_before(&site, &visit, &name, found.valid_from.as_ref(), listed.snapshot.as_ref()).await?,
+        ),
+        (Form::Page, Some(_)) => ((Vec::new(), false), None),
     };
-    let path = history_of(&name);
+    let path = format!("{}{query}", history_of(&name));
     let response = respond::page(&visit, listed, |listed| {
-        let heading = Heading::new(&name, &found, Tab::History);
-        Ok(HistoryPage::new(heading, &path, &listed, others))
+        let in_force = (before, found.revision.as_ref().map_or(0, |revision| revision.number));
+        let heading = Heading::new(&name, &found, Tab::History).at(point);
+        Ok(HistoryPage::new(&name, heading, &path, &listed, in_force, others))
     })?;
     Ok(respond::with_canonical(&site, response, &path))
 }
 
-/// The newest changes of an article that brought no text, such as that it was withdrawn; and whether there are more.
-async fn other_changes(site: &Site, name: &ArticleName) -> Result<(Vec<Other>, bool), Problem> {
+/// The query of a page of the history: empty, or from its question mark on.
+fn query_of(point: &Point, page: Option<&str>) -> String {
+    let known = point.query();
+    let Some(page) = page else { return known };
+    let page = form_urlencoded::Serializer::new(String::new()).append_pair("page", page).finish();
+    if known.is_empty() { format!("?{page}") } else { format!("{known}&{page}") }
+}
+
+/// The number of the revision in force just before a time of the observe axis, as known with a snapshot; `None` if there
+/// was none.
+pub(super) async fn in_force_before(
+    site: &Site,
+    visit: &Visit,
+    name: &ArticleName,
+    time: Option<&prost_types::Timestamp>,
+    snapshot: Option<&pb::Snapshot>,
+) -> Result<Option<u32>, Problem> {
+    let Some(before) = instant(time).map(|time| time.saturating_add_micros(-1)) else { return Ok(None) };
+    let found = match in_force_at(site, visit, name, before, snapshot).await {
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => return Ok(None),
+        found => found?,
+    };
+    Ok(found.revision.map(|revision| revision.number))
+}
+
+/// An article at an instant of the observe axis, as known with a snapshot.
+pub(super) async fn in_force_at(
+    site: &Site,
+    visit: &Visit,
+    name: &ArticleName,
+    at: Timestamp,
+    snapshot: Option<&pb::Snapshot>,
+) -> Result<pb::Article, Problem> {
+    let known = known_with(snapshot).unwrap_or_default();
+    let request = pb::GetArticleRequest {
+        name: name.to_string(),
+        as_of: Some(pb::AsOf { observe_time: Some(timestamp_to_pb(at)), ..known }),
+        view: pb::ArticleView::Basic.into(),
+        min_next_seq: 0,
+    };
+    Ok(site.reads.article(&visit.caller, request).await?.article.unwrap_or_default())
+}
+
+/// The newest changes of an article that brought no text, such as that it was withdrawn, in the order of what they say;
+/// and whether there are more.
+async fn other_changes(
+    site: &Site,
+    name: &ArticleName,
+    snapshot: Option<&pb::Snapshot>,
+) -> Result<(Vec<Other>, bool), Problem> {
     use ChangeKind::{Absent, Aliased, Expunged, Labelled, Reinstated, UrlMoved, Withdrawn};
     let kinds = ChangeKinds::of([Withdrawn, Reinstated, Absent, Aliased, UrlMoved, Labelled, Expunged]);
     let query = Arc::new(FeedQuery { kinds, ..FeedQuery::default() });
-    let (changes, before) = of_article(site, &query, name, None, OTHERS_MAX).await?;
+    let end = snapshot.map(|snapshot| snapshot.next_seq);
+    let (mut changes, before) = of_article(site, &query, name, end, OTHERS_MAX).await?;
+    let time = |change: &pb::Change| instant(change.observe_time.as_ref().or(change.archive_time.as_ref()));
+    changes.sort_by_key(|change| std::cmp::Reverse((time(change), change.seq)));
     Ok((changes.iter().map(Other::of).collect(), before.is_some()))
 }
 
@@ -122,47 +192,57 @@ pub(super) fn known_with(snapshot: Option<&pb::Snapshot>) -> Option<pb::AsOf> {
 
 impl HistoryPage {
     fn new(
+        name: &ArticleName,
         heading: Heading,
         path: &str,
         listed: &pb::ListRevisionsResponse,
+        (before, newest): (Option<u32>, u32),
         (others, has_more_others): (Vec<Other>, bool),
     ) -> Self {
-        let entries: Vec<Entry> = listed.entries.iter().map(Entry::of).collect();
-        let number = |at: usize| entries.get(at).map_or(0, |entry| entry.number);
-        let (target, base) = (number(0), if entries.len() > 1 { number(1) } else { number(0) });
-        let older = (!listed.next_page_token.is_empty()).then(|| {
-            let query =
-                form_urlencoded::Serializer::new(String::new()).append_pair("page", &listed.next_page_token).finish();
-            format!("{path}?{query}")
-        });
+        let entries: Vec<Entry> = listed.entries.iter().map(|entry| Entry::of(name, entry)).collect();
+        let numbers: Vec<u32> = entries.iter().map(|entry| entry.number).collect();
+        let first = |wanted: u32| numbers.iter().copied().find(|number| *number != wanted).unwrap_or(wanted);
+        let target = if numbers.contains(&newest) { newest } else { first(0) };
+        let base = before.filter(|before| numbers.contains(before)).unwrap_or_else(|| first(target));
+        let token = &listed.next_page_token;
+        let older =
+            (!token.is_empty()).then(|| format!("{}{}", history_of(name), query_of(&heading.point, Some(token))));
+        let known_at = heading.point.known_at;
         let frame = Frame::at(format!("History of {}", heading.headline), path);
-        Self { frame, heading, entries, base, target, older, others, has_more_others }
+        Self {
+            frame,
+            known_at: known_at.map(|time| time.to_string()).unwrap_or_default(),
+            known: known_at.map(When::exact),
+            heading,
+            entries,
+            base,
+            target,
+            older,
+            others,
+            has_more_others,
+        }
     }
 }
 
 impl Other {
     fn of(change: &pb::Change) -> Self {
         let (kind, class) = kind(change);
-        let status = change.absence.as_ref().map(|absence| absence.http_status).filter(|status| *status > 0);
-        let labels = change.labels_added.iter().map(|label| format!("+{label}"));
-        let labels = labels.chain(change.labels_removed.iter().map(|label| format!("−{label}")));
-        let urls = change.urls.iter().chain(&change.urls_ended).map(|url| url.url.clone());
-        let addresses = matches!(change.kind(), pb::ChangeKind::Aliased | pb::ChangeKind::UrlMoved);
-        let details = status.map(|status| format!("status {status}")).into_iter();
-        let details = details.chain(labels).chain(urls.filter(|_| addresses)).chain([change.reason.clone()]);
+        let destroyed = change.expunging.as_ref().map(destroyed);
+        let reason = some_text(&change.reason);
         Self {
             seq: change.seq,
             kind,
             class,
             observed: when(change.observe_time.as_ref()),
-            archived: when(change.archive_time.as_ref()),
-            details: details.filter(|detail| !detail.is_empty()).map(|detail| text(&detail)).collect(),
+            details: destroyed.into_iter().chain(details(change)).chain(reason).collect(),
+            archived: when(change.archive_time.as_ref())
+                .filter(|_| change.observe_time.is_none() || is_recorded_later(change)),
         }
     }
 }
 
 impl Entry {
-    fn of(entry: &pb::RevisionEntry) -> Self {
+    fn of(name: &ArticleName, entry: &pb::RevisionEntry) -> Self {
         let revision = entry.revision.clone().unwrap_or_default();
         let content = revision.content.clone().unwrap_or_default();
         Self {
@@ -171,9 +251,11 @@ impl Entry {
             is_expunged: revision.expunged.is_some(),
             observed: when(revision.observe_time.as_ref()),
             archived: when(revision.archive_time.as_ref()),
+            first_seen: when(entry.first_seen_time.as_ref()),
             last_seen: when(entry.last_seen_time.as_ref()),
             observation_count: entry.observation_count,
             delta: revision.word_delta.map(Into::into),
+            diff: recorded_diff_of(name, &revision),
             parts: parts(revision.changed_parts()),
             rollback_of: revision.rollback_of,
             original: revision.original.as_ref().map(|original| size(original.size_bytes)),

@@ -7,7 +7,7 @@ use axum::extract::State;
 use http::Response;
 
 use super::super::Site;
-use super::super::paths::page_of;
+use super::super::paths::{page_of, path_of};
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::visit::{Form, Visit};
@@ -17,7 +17,8 @@ use crate::model::ArticleName;
 pub(super) async fn show(State(site): State<Arc<Site>>, visit: Visit) -> Result<Response<Body>, Problem> {
     let Some(url) = visit.parameter("url").map(str::trim) else { return Ok(respond::redirect("/")) };
     if let Some(name) = name_in(url) {
-        return Ok(respond::redirect(&page_of(&name)));
+        let page = if visit.form == Form::Json { format!("{}.json", path_of(&name)) } else { page_of(&name) };
+        return Ok(respond::redirect(&page));
     }
     // People copy addresses without their scheme.
     let url = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };

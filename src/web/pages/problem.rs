@@ -13,11 +13,17 @@ pub(in crate::web) struct ProblemPage<'a> {
     status: u16,
     title: &'a str,
     detail: String,
+    way_on: Option<&'a (String, &'static str)>,
 }
 
 impl<'a> ProblemPage<'a> {
-    pub(in crate::web) fn new(status: u16, title: &'a str, detail: &'a str) -> Self {
+    pub(in crate::web) fn new(
+        status: u16,
+        title: &'a str,
+        detail: &'a str,
+        way_on: Option<&'a (String, &'static str)>,
+    ) -> Self {
         // It may repeat what the visitor sent.
-        Self { frame: Frame::alone(title), status, title, detail: text(detail) }
+        Self { frame: Frame::alone(title), status, title, detail: text(detail), way_on }
     }
 }

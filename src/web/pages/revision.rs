@@ -12,15 +12,16 @@ use super::super::paths::revision_of;
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::shown::{
-    Delta, Link, Text, Tongue, When, content, count, exactly, grouped, hex, parts, size, some_text, text,
+    Delta, Link, Text, Tongue, When, content, count, exactly, grouped, hex, parts, recorded_diff_of, size, some_text,
+    text,
 };
 use super::super::visit::{Form, Visit};
 use super::article::{Claims, Tombstone};
 use super::heading::{Heading, Note, Tab};
 use super::history::known_with;
 use super::{Frame, article_name, revision_number};
-use crate::model::{ArticleName, RevisionNumber};
-use crate::wire::pb;
+use crate::model::{ArticleName, RevisionNumber, Timestamp};
+use crate::wire::{instant, pb};
 
 #[derive(Template)]
 #[template(path = "revision.html")]
@@ -33,6 +34,8 @@ struct RevisionPage {
     number: u32,
     previous: Option<u32>,
     next: Option<u32>,
+    /// When a later look found it; `None` on the page of the revision itself.
+    found: Option<When>,
     facts: Facts,
     has_proof: bool,
     /// The whole address, to send to others.
@@ -46,6 +49,8 @@ struct Facts {
     seq: String,
     words: String,
     delta: Option<Delta>,
+    /// The path of the comparison that was counted.
+    diff: String,
     parts: String,
     rollback_of: u32,
     digest: String,
@@ -89,22 +94,23 @@ pub(super) async fn show(
     Path((source, article, number)): Path<(String, String, String)>,
     visit: Visit,
 ) -> Result<Response<Body>, Problem> {
-    page(&site, &visit, &article_name(&source, &article)?, revision_number(&number)?).await
+    page(&site, &visit, &article_name(&source, &article)?, revision_number(&number)?, None).await
 }
 
-/// The page of a revision.
+/// The page of a revision. As that of a capture, it says when the revision was `found`.
 pub(in crate::web) async fn page(
     site: &Site,
     visit: &Visit,
     name: &ArticleName,
     number: RevisionNumber,
+    found: Option<Timestamp>,
 ) -> Result<Response<Body>, Problem> {
-    let (found, article) = read(site, visit, name, number).await?;
-    let is_expunged = found.revision.as_ref().is_some_and(|revision| revision.expunged.is_some());
+    let (response, article) = read(site, visit, name, number).await?;
+    let is_expunged = response.revision.as_ref().is_some_and(|revision| revision.expunged.is_some());
     let path = revision_of(name, number.get());
-    let mut response = respond::page(visit, found, |found| {
-        let revision = found.revision.unwrap_or_default();
-        RevisionPage::new(site, name, &article, &revision)
+    let mut response = respond::page(visit, response, |response| {
+        let revision = response.revision.unwrap_or_default();
+        RevisionPage::new(site, name, &article, &revision, found)
     })?;
     if is_expunged {
         *response.status_mut() = StatusCode::GONE;
@@ -151,7 +157,13 @@ pub(super) async fn proof(
 }
 
 impl RevisionPage {
-    fn new(site: &Site, name: &ArticleName, article: &pb::Article, revision: &pb::Revision) -> Result<Self, Problem> {
+    fn new(
+        site: &Site,
+        name: &ArticleName,
+        article: &pb::Article,
+        revision: &pb::Revision,
+        found: Option<Timestamp>,
+    ) -> Result<Self, Problem> {
         let (content, number) = (content(revision)?, revision.number);
         let mut heading = Heading::new(name, article, Tab::Revision);
         heading.headline = match &revision.expunged {
@@ -168,7 +180,8 @@ impl RevisionPage {
             text: Text::under(heading.headline.clone(), &content, text),
             claims: Claims::of(&content),
             tombstone: revision.expunged.as_ref().map(Tombstone::of),
-            facts: Facts::of(revision),
+            found: found.filter(|found| instant(revision.observe_time.as_ref()) != Some(*found)).map(When::exact),
+            facts: Facts::of(name, revision),
             has_proof: site.reads.has_proofs(),
             permalink: site.address(&path),
             heading,
@@ -177,7 +190,7 @@ impl RevisionPage {
 }
 
 impl Facts {
-    fn of(revision: &pb::Revision) -> Self {
+    fn of(name: &ArticleName, revision: &pb::Revision) -> Self {
         let fetch = revision.fetch.clone().unwrap_or_default();
         let expunged = revision.expunged.as_ref();
         Self {
@@ -186,6 +199,7 @@ impl Facts {
             seq: grouped(revision.seq),
             words: count(revision.word_count.into(), "word"),
             delta: revision.word_delta.map(Into::into),
+            diff: recorded_diff_of(name, revision),
             parts: parts(revision.changed_parts()),
             rollback_of: revision.rollback_of,
             digest: hex(&revision.content_digest),

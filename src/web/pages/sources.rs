@@ -120,18 +120,19 @@ pub(super) async fn read_activity(site: &Site) -> Result<Arc<Activity>, Problem>
 
 pub(super) async fn show_all(State(site): State<Arc<Site>>, visit: Visit) -> Result<Response<Body>, Problem> {
     let page_token = visit.parameter("page").unwrap_or_default().to_owned();
+    let canonical = with_query("/sources", &[("page", &page_token)]);
     let request = pb::ListSourcesRequest { page_size: SOURCES, page_token };
     let sources = site.reads.sources(&visit.caller, request).await?;
     let activity = read_activity(&site).await?;
     let response = respond::page(&visit, sources, |sources| {
         let next = &sources.next_page_token;
         Ok(SourcesPage {
-            frame: Frame::at("Sources", "/sources"),
+            frame: Frame::at("Sources", &canonical),
             next: (!next.is_empty()).then(|| with_query("/sources", &[("page", next)])),
             sources: sources.sources.iter().filter_map(|source| SourceRow::of(source, &activity)).collect(),
         })
     })?;
-    Ok(respond::with_canonical(&site, response, "/sources"))
+    Ok(respond::with_canonical(&site, response, &canonical))
 }
 
 pub(super) async fn show(
@@ -155,7 +156,7 @@ pub(super) async fn show(
     let request = pb::ListArticlesRequest {
         parent: source.to_string(),
         page_size: ARTICLES,
-        page_token,
+        page_token: page_token.clone(),
         filter,
         order: pb::ArticleOrder::LatestChange.into(),
         ..pb::ListArticlesRequest::default()
@@ -166,7 +167,7 @@ pub(super) async fn show(
     }
     let activity = read_activity(&site).await?;
     let path = path_of_source(&source);
-    let canonical = with_query(&path, &[("state", &state), ("label", &label)]);
+    let canonical = with_query(&path, &[("state", &state), ("label", &label), ("page", &page_token)]);
     let response = respond::page(&visit, listed, |listed| {
         let next = &listed.next_page_token;
         let next_path = with_query(&path, &[("state", &state), ("label", &label), ("page", next)]);

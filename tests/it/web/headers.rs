@@ -107,6 +107,9 @@ async fn pages_name_the_address_under_which_they_are_known() {
     assert_eq!(canonical("/a/express/harbour/r/2").await, link("/a/express/harbour/r/2"));
     assert_eq!(canonical("/a/express/harbour/diff/..2").await, link("/a/express/harbour/diff/3..2"));
     assert_eq!(canonical("/a/express/harbour/diff/1..2?view=side").await, link("/a/express/harbour/diff/1..2"));
+    for spelling in ["/a/express/%68arbour", "/a/express/harbour/", "/a/express/harbour.json"] {
+        assert_eq!(canonical(spelling).await, link("/a/express/harbour"), "{spelling}");
+    }
     assert_eq!(canonical("/").await, link("/"));
     site.get("/a/express/harbour/r/2").await.shows(&["https://archive.example.org/a/express/harbour/r/2"]);
 }

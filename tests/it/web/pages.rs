@@ -56,6 +56,7 @@ async fn an_article_is_shown_at_any_point_of_both_axes() {
     too_early.shows(&["2026-05-01T09:00:00Z"]);
     let in_future = site.get("/a/express/harbour?known_at=2030-01-01T00%3A00%3A00Z").await;
     assert_eq!(in_future.status, 400);
+    in_future.shows(&["<a href=\"/a/express/harbour\">The article</a>"]);
 }
 
 #[tokio::test]
@@ -65,6 +66,8 @@ async fn times_are_typed_as_on_the_command_line_and_become_instants() {
     for (typed, expected) in [
         ("at=2026-05-25", "?at=2026-05-25T23%3A59%3A59.999999Z"),
         ("at=2+days+ago&known_at=", "?at=2026-06-10T12%3A00%3A00Z"),
+        ("at=2026-05", "?at=2026-05-31T23%3A59%3A59.999999Z"),
+        ("at=2026-05-25+10:00", "?at=2026-05-25T10%3A00%3A00Z"),
         ("at=&known_at=yesterday", "?known_at=2026-06-11T23%3A59%3A59.999999Z"),
         ("at=&known_at=", ""),
         ("utm_source=mail", ""),
@@ -78,7 +81,11 @@ async fn times_are_typed_as_on_the_command_line_and_become_instants() {
     assert_eq!(twin.header("location"), Some("/a/express/harbour.json?at=2026-05-25T23%3A59%3A59.999999Z"));
     let nonsense = site.get("/a/express/harbour?at=soon").await;
     assert_eq!(nonsense.status, 400);
-    nonsense.shows(&["at: expected a time"]);
+    nonsense.shows(&["at: expected a time", "<a href=\"/a/express/harbour\">The article</a>"]);
+    nonsense.hides(&["%2B"]);
+    let zone = site.get("/a/express/harbour?at=2026-05-25T10:00:00+02:00").await;
+    assert_eq!(zone.status, 400);
+    zone.shows(&["write + as %2B"]);
 }
 
 #[tokio::test]
@@ -87,9 +94,10 @@ async fn a_history_offers_its_revisions_for_comparison() {
     let history = site.get("/a/express/harbour/history").await;
     history.shows(&[
         "<form action=\"/a/express/harbour/diff\" method=\"get\">",
-        "<input type=\"radio\" name=\"a\" value=\"2\" aria-label=\"Compare revision 2\" checked>",
-        "<input type=\"radio\" name=\"b\" value=\"3\" aria-label=\"with revision 3\" checked>",
-        "<a href=\"/a/express/harbour/diff/..2\">",
+        // The third came into force before the second.
+        "<input type=\"radio\" name=\"a\" value=\"3\" aria-label=\"Compare revision 3\" checked>",
+        "<input type=\"radio\" name=\"b\" value=\"2\" aria-label=\"with revision 2\" checked>",
+        "<a href=\"/a/express/harbour/diff/..2?known_at=2026-06-11T12%3A00%3A00Z\">",
         "archived <time datetime=\"2026-06-11T12:00:00Z\">",
     ]);
     assert_eq!(history.body.matches(">late</span>").count(), 1, "the third was observed before the second");
@@ -99,14 +107,124 @@ async fn a_history_offers_its_revisions_for_comparison() {
         assert_eq!((redirect.status, redirect.header("location")), (302, Some(location.as_str())));
     }
     assert_eq!(site.get("/a/express/harbour/diff?a=x&b=1").await.status, 400);
+    let times = "from=2026-05-10T23%3A59%3A59.999999Z&to=2026-05-25T23%3A59%3A59.999999Z";
     let between = site.get("/a/express/harbour/diff?from=2026-05-10&to=2026-05-25").await;
-    assert_eq!((between.status, between.header("location")), (302, Some("/a/express/harbour/diff/1..3")));
+    assert_eq!(
+        (between.status, between.header("location")),
+        (302, Some(&*format!("/a/express/harbour/diff/1..3?{times}")))
+    );
+    site.get(&format!("/a/express/harbour/diff/1..3?{times}")).await.shows(&[
+        "Asked for: what changed from <time datetime=\"2026-05-10T23:59:59.999999Z\">",
+        " to <time datetime=\"2026-05-25T23:59:59.999999Z\">",
+    ]);
+    let too_early = site.get("/a/express/harbour/diff?from=2020-01-01").await;
+    assert_eq!(too_early.status, 404);
+    too_early
+        .shows(&["first observed at 2026-05-01T09:00:00Z", "href=\"/a/express/harbour?at=2026-05-01T09%3A00%3A00Z\""]);
     let reversed = site.get("/a/express/harbour/diff?from=2026-05-25&to=2026-05-10").await;
     assert_eq!(reversed.header("location"), between.header("location"));
     for malformed in ["from=soon", "a=1&from=2026-05-10"] {
         assert_eq!(site.get(&format!("/a/express/harbour/diff?{malformed}")).await.status, 400);
     }
     site.get("/a/express/harbour/history").await.shows(&["name=\"from\""]);
+}
+
+#[tokio::test]
+async fn a_text_that_was_seen_earlier_than_recorded_is_not_said_to_be_new() {
+    let site = Site::open().await;
+    let again = || content("Bridge closes", "Cars go round by Westport.");
+    site.record("express/harbour", content("Bridge to close", "It will."), "2026-05-01T10:00:00Z").await;
+    site.record("express/harbour", again(), "2026-05-03T10:00:00Z").await;
+    let seen = Observation::new(again()).url("https://express.example/harbour");
+    site.observe("express/harbour", seen.observed_at(time("2026-05-02T10:00:00Z"))).await;
+    let found = site.get("/web/20260502100000/https://express.example/harbour").await;
+    found.shows(&[
+        "Found at this address on <time datetime=\"2026-05-02T10:00:00Z\">2 May 2026, 10:00:00 UTC</time>; this text was \
+         recorded from a look on <time datetime=\"2026-05-03T10:00:00Z\">",
+    ]);
+    site.get("/a/express/harbour/r/2").await.hides(&["Found at"]);
+    site.get("/a/express/harbour/history")
+        .await
+        .shows(&["seen 2 times, <time datetime=\"2026-05-02T10:00:00Z\">2 May 2026, 10:00</time> – \
+         <time datetime=\"2026-05-03T10:00:00Z\">"]);
+    let page = site.get("/a/express/harbour").await;
+    page.shows(&[
+        "in force since <time datetime=\"2026-05-02T10:00:00Z\">",
+        "About this revision",
+        "<dt>Observed</dt><dd><time datetime=\"2026-05-03T10:00:00Z\">",
+    ]);
+    page.hides(&["First seen"]);
+}
+
+/// The counts of a row are those of when it was archived. What was observed before it may arrive later.
+#[tokio::test]
+async fn the_counts_of_a_row_are_those_of_the_comparison_that_it_leads_to() {
+    let site = Site::open().await.with_bridge().await;
+    // In the commit of the third, or with its time.
+    let late = content("Bridge may close", "Nobody knows when.");
+    site.record("express/harbour", late, "2026-05-10T08:00:00Z").await;
+    for list in ["/changes", "/a/express/harbour/history", "/a/express/harbour/r/2"] {
+        site.get(list).await.shows(&["/a/express/harbour/diff/..2?known_at=2026-06-11T12%3A00%3A00Z\""]);
+    }
+    let third = site.get("/a/express/harbour/r/3.json").await.json()["revision"].clone();
+    let archived = third["archiveTime"].as_str().unwrap().replace(':', "%3A");
+    for (number, base, archived) in [(2, 1, "2026-06-11T12%3A00%3A00Z"), (3, 1, &archived)] {
+        let json = site.get(&format!("/a/express/harbour/diff/..{number}.json?known_at={archived}")).await.json();
+        assert_eq!((&json["base"]["number"], &json["target"]["number"]), (&base.into(), &number.into()));
+        assert_eq!(json["wordDelta"], json["target"]["wordDelta"]);
+    }
+    let page = site.get("/a/express/harbour/diff/..2?known_at=2026-06-11T12%3A00%3A00Z").await;
+    page.shows(&[
+        "As known at <time datetime=\"2026-06-11T12:00:00Z\">",
+        "<a href=\"/a/express/harbour/diff/..2\">Compare with what is known now</a>",
+        "/a/express/harbour/diff/1..2.json?known_at=2026-06-11T12%3A00%3A00Z",
+        "/a/express/harbour/diff/1..2?known_at=2026-06-11T12%3A00%3A00Z&#38;view=side",
+        "/a/express/harbour/history?known_at=2026-06-11T12%3A00%3A00Z",
+    ]);
+    let now = site.get("/a/express/harbour/diff/..2.json").await.json();
+    assert_eq!(now["base"]["number"], 3);
+    let words = site.get("/a/express/harbour/diff/..2?view=side&known_at=2026-06-11").await;
+    let instants = "/a/express/harbour/diff/..2?known_at=2026-06-11T23%3A59%3A59.999999Z&view=side";
+    assert_eq!((words.status, words.header("location")), (302, Some(instants)));
+}
+
+#[tokio::test]
+async fn changes_follow_each_other_as_they_were_in_force() {
+    let site = Site::open().await.with_bridge().await;
+    let link = |words: &str, path: &str| format!("<a href=\"/a/express/harbour/diff/{path}\">{words}</a>");
+    let late = site.get("/a/express/harbour/diff/..3").await;
+    late.shows(&[&link("← Earlier change", "..1"), &link("Later change →", "3..2")]);
+    let last = site.get("/a/express/harbour/diff/..2").await;
+    last.shows(&[&link("← Earlier change", "..3")]);
+    last.hides(&["Later change"]);
+    let first = site.get("/a/express/harbour/diff/..1").await;
+    first.shows(&[&link("Later change →", "1..3")]);
+    first.hides(&["Earlier change"]);
+}
+
+#[tokio::test]
+async fn tabs_keep_the_point_that_is_shown() {
+    let site = Site::open().await.with_bridge().await;
+    let (at, known) = ("at=2026-05-25T00%3A00%3A00Z", "known_at=2026-06-11T12%3A00%3A00Z");
+    for page in ["", "/blame"] {
+        site.get(&format!("/a/express/harbour{page}?{at}&{known}")).await.shows(&[
+            &format!("<a href=\"/a/express/harbour?{at}&#38;{known}\""),
+            &format!("/a/express/harbour/blame?{at}&#38;{known}"),
+            &format!("/a/express/harbour/history?{known}"),
+            &format!("/a/express/harbour/diff?to=2026-05-25T00%3A00%3A00Z&#38;{known}"),
+        ]);
+    }
+    let history = site.get(&format!("/a/express/harbour/history?{known}")).await;
+    history.shows(&["As known at <time", "History <span class=\"quiet\">2</span>", "/a/express/harbour/r/2"]);
+    history.hides(&["/a/express/harbour/r/3"]);
+    assert_eq!(
+        site.get("/a/express/harbour/history?known_at=2026-06-11T12:00Z").await.header("location"),
+        Some(&*format!("/a/express/harbour/history?{known}"))
+    );
+    let changed = site.get(&format!("/a/express/harbour/diff?to=2026-06-10T00%3A00%3A00Z&{known}")).await;
+    let expected = format!("/a/express/harbour/diff/1..2?to=2026-06-10T00%3A00%3A00Z&{known}");
+    assert_eq!(changed.header("location"), Some(&*expected));
+    assert_eq!(site.get(&expected).await.status, 200);
 }
 
 #[tokio::test]
@@ -121,6 +239,7 @@ async fn a_long_history_has_pages_that_lose_nothing() {
     loop {
         let page = site.get(&address).await;
         assert_eq!(page.status, 200);
+        page.shows(&[&twin(&address).replace('&', "&#38;")]);
         seen.extend(
             page.body
                 .split("<th scope=\"row\"><a href=\"/a/express/toll/r/")
@@ -160,7 +279,10 @@ async fn a_comparison_marks_words_and_moves_in_both_layouts() {
         "id=\"d2\"",
     ]);
     let side = site.get("/a/express/bridge/diff/1..2?view=side").await;
-    side.shows(&["<div class=\"pair\"><p dir=\"auto\">It takes <del>", "</p><p dir=\"auto\">It takes <ins>"]);
+    side.shows(&[
+        "<div class=\"pair\" dir=\"ltr\"><p dir=\"auto\">It takes <del>",
+        "</p><p dir=\"auto\">It takes <ins>",
+    ]);
     let json = site.get("/a/express/bridge/diff/1..2.json").await.json();
     assert_eq!(json["hunks"].as_array().unwrap().len(), 13);
     let first = site.get("/a/express/bridge/diff/..1").await;
@@ -200,13 +322,20 @@ async fn a_permalink_has_digests_a_proof_and_citations() {
         "@online{express-harbour-r1,\n  title = {{Bridge to close: 50\\% of \"lorries\" \\& cars}},\n",
         "  author = {{Ada Lake} and {M \\& M \\{Brook\\}}},\n",
         "  urldate = {2026-05-01},\n",
-        &format!("SHA-256 {digest}"),
+        &format!(
+            "  note = {{Observed 2026-05-01T09:00:00Z, archived 2026-06-10T12:00:00Z, revision 1, SHA-256 {digest}}},\n"
+        ),
     ]);
     let csl = site.get("/a/express/harbour/r/1/cite.json").await;
     let csl: serde_json::Value = serde_json::from_str(&csl.body).unwrap();
     assert_eq!(csl[0]["title"], "Bridge to close: 50% of \"lorries\" & cars");
     assert_eq!(csl[0]["accessed"]["date-parts"][0], serde_json::json!([2026, 5, 1]));
-    site.get("/a/express/harbour/r/1/cite").await.shows(&["Archived 2026-05-01T09:00:00Z (revision 1)", digest]);
+    assert_eq!(
+        csl[0]["note"],
+        format!("observed: 2026-05-01T09:00:00Z; archived: 2026-06-10T12:00:00Z; sha256: {digest}")
+    );
+    let times = "Observed 2026-05-01T09:00:00Z, archived 2026-06-10T12:00:00Z (revision 1)";
+    site.get("/a/express/harbour/r/1/cite").await.shows(&[times, digest]);
     let original = site.get("/a/express/harbour/r/1/id_").await;
     assert_eq!((original.status, original.body.as_str()), (200, "<script>alert(1)</script>"));
     assert_eq!(original.header("content-security-policy"), Some("sandbox; default-src 'none'"));
@@ -238,9 +367,34 @@ async fn a_calendar_counts_the_looks_of_each_day() {
     assert_eq!(days.len(), 3);
     assert_eq!((&days[2]["date"], &days[2]["sightings"]), (&"2026-06-02".into(), &1.into()));
     site.get("/a/express/harbour/calendar/2025").await.shows(&["no looks", "2026 →"]);
-    for bad in ["0", "9999", "02026", "x", "-1"] {
+    let padded = site.get("/a/express/harbour/calendar/0500").await;
+    assert_eq!(padded.header("location"), Some("/a/express/harbour/calendar/500"));
+    for bad in ["0", "0000", "9999", "02026", "x", "-1"] {
         assert_eq!(site.get(&format!("/a/express/harbour/calendar/{bad}")).await.status, 404, "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_calendar_leads_to_the_years_with_looks_of_any_kind() {
+    let site = Site::open().await;
+    let first = content("Bridge", "It closes.");
+    site.record("express/bridge", first.clone(), "1912-04-15T00:00:00Z").await;
+    site.record("express/bridge", content("Bridge", "It opens."), "2019-05-01T00:00:00Z").await;
+    site.record("express/bridge", content("Bridge", "It opens."), "2022-05-01T00:00:00Z").await;
+    super::states::miss(&site, "express/bridge", "2024-05-01T00:00:00Z").await;
+    site.record("express/bridge", content("Bridge", "It opens."), "2025-05-01T00:00:00Z").await;
+    let link = |year: &str| format!("href=\"/a/express/bridge/calendar/{year}\"");
+    assert_eq!(
+        site.get("/a/express/bridge/calendar").await.header("location"),
+        Some("/a/express/bridge/calendar/2025")
+    );
+    let page = site.get("/a/express/bridge/calendar/2022").await;
+    page.shows(&[&link("1912"), &link("2019"), &link("2024"), &link("2025"), ">Mon<"]);
+    page.hides(&[&link("2021"), &link("2023")]);
+    let earliest = site.get("/a/express/bridge/calendar/1912").await;
+    earliest.shows(&[&link("2019"), &link("2025")]);
+    earliest.hides(&["rel=\"prev\""]);
+    site.get("/a/express/bridge/calendar/2024").await.shows(&["1 absence", &link("2022"), &link("2025")]);
 }
 
 #[tokio::test]
@@ -265,6 +419,25 @@ async fn lists_of_changes_lead_back_to_the_first() {
     let json = site.get("/changes.json?before=10").await.json();
     assert_eq!(json["changes"].as_array().unwrap().len(), 10);
     assert_eq!(site.get("/changes?before=x").await.status, 400);
+}
+
+#[tokio::test]
+async fn the_rows_of_an_address_that_was_moved_say_which_way() {
+    let site = Site::open().await.with_bridge().await;
+    let url = "https://express.example/live";
+    site.observe("express/monday", Observation::new(content("Live", "Monday.")).url(url)).await;
+    site.observe("express/tuesday", Observation::new(content("Live", "Tuesday."))).await;
+    let channel = server::in_process(Arc::clone(&site.archive), &server::Options::default()).await.unwrap();
+    let moved = pb::MoveUrlRequest {
+        url: url.to_owned(),
+        destination: Some(pb::move_url_request::Destination::Name("sources/express/articles/tuesday".to_owned())),
+        ..pb::MoveUrlRequest::default()
+    };
+    Client::over(channel).archive.move_url(moved).await.unwrap();
+    let (to, from) = (format!("<bdi>{url} leads here</bdi>"), format!("<bdi>{url} no longer leads here</bdi>"));
+    site.get("/changes").await.shows(&[&to, &from]);
+    site.get("/a/express/monday/history").await.shows(&[&from]);
+    site.get("/a/express/tuesday/history").await.shows(&[&to]);
 }
 
 #[tokio::test]
@@ -322,6 +495,8 @@ async fn an_article_is_found_by_its_address_however_it_is_typed() {
         assert_eq!((redirect.status, redirect.header("location")), (302, Some("/a/express/harbour")), "{typed}");
     }
     assert_eq!(site.get("/lookup.json?url=express.example/harbour").await.json()["article"]["revisionCount"], 1);
+    let named = site.get("/lookup.json?url=express/harbour").await;
+    assert_eq!(named.header("location"), Some("/a/express/harbour.json"));
     assert_eq!(site.get("/lookup?url=https://elsewhere.example/").await.status, 404);
     assert_eq!(site.get("/lookup").await.header("location"), Some("/"));
 }

@@ -16,6 +16,20 @@ pub(super) async fn expunge(site: &Site, scope: ExpungeScope) {
     site.archive.expunge(&WriteOrigin::default(), request, plan.digest).await.unwrap();
 }
 
+/// Records that an article's page was not found. It is gone with the third such look in a row.
+pub(super) async fn miss(site: &Site, article: &str, at: &str) {
+    let look = AbsenceLook { reason: AbsenceReason::NotFound, http_status: 404, gone_after: 3 };
+    let operation = Operation {
+        target: ArticleTarget::Named(name(article)),
+        observe_time: time(at),
+        precondition: None,
+        request: None,
+        by: Writer::default(),
+        action: Action::Absent(Box::new(AbsenceLookRequest { look, fetch: None, coalesce_within_micros: 0 })),
+    };
+    site.archive.write(vec![operation], WriteMode::Commit).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_withdrawn_article_keeps_its_history_and_says_why() {
     let site = Site::open().await.with_bridge().await;
@@ -46,25 +60,27 @@ async fn a_page_that_is_missing_is_said_to_be_and_then_gone() {
     for (look, expected) in
         [(1, "Missing when last looked at"), (2, "Missing when last looked at"), (3, "Gone from the web")]
     {
-        let look_of = AbsenceLook { reason: AbsenceReason::NotFound, http_status: 404, gone_after: 3 };
-        let operation = Operation {
-            target: ArticleTarget::Named(name("express/harbour")),
-            observe_time: time(&format!("2026-06-0{}T00:00:00Z", look + 2)),
-            precondition: None,
-            request: None,
-            by: Writer::default(),
-            action: Action::Absent(Box::new(AbsenceLookRequest {
-                look: look_of,
-                fetch: None,
-                coalesce_within_micros: 0,
-            })),
-        };
-        site.archive.write(vec![operation], WriteMode::Commit).await.unwrap();
+        miss(&site, "express/harbour", &format!("2026-06-0{}T00:00:00Z", look + 2)).await;
         let page = site.get("/a/express/harbour").await;
         page.shows(&[expected, "the site said that there is no such page", "Lorries cross by ferry."]);
     }
     let takedowns = site.get("/takedowns").await;
     assert_eq!(takedowns.body.matches("<li id=").count(), 1, "only the look with which it was gone");
+    takedowns.shows(&[
+        "<span class=\"kind\">Gone</span>",
+        "<p class=\"about\"><time datetime=\"2026-06-05T00:00:00Z\">",
+        "status 404",
+        "recorded <time datetime=\"2026-06-12T12:00:00",
+    ]);
+    // A look that arrives late does not make it another one with which it was gone.
+    site.record("express/harbour", content("Bridge closes today", "Open again."), "2026-06-08T00:00:00Z").await;
+    site.archive.label(&name("express/harbour"), ["flood", "ferry"], std::iter::empty::<String>(), "").await.unwrap();
+    let history = site.get("/a/express/harbour/history").await;
+    let gone = history.body.find("<span class=\"kind\">Gone</span>").unwrap();
+    let missing = history.body.find("<span class=\"kind\">Missing</span>").unwrap();
+    assert!(gone < missing, "the latest of them is the first");
+    history.shows(&["<p class=\"about\"><bdi>+ferry</bdi> · <bdi>+flood</bdi>"]);
+    site.get("/changes").await.shows(&["<bdi>+ferry</bdi> · <bdi>+flood</bdi>"]);
     site.get("/a/express/harbour/calendar/2026").await.shows(&["1 absence", "missing\""]);
 }
 
@@ -99,6 +115,10 @@ async fn an_expunged_text_is_in_no_page_and_its_address_says_so() {
         assert_eq!(answer.status, status, "{address}: {}", answer.body);
         answer.hides(&secrets);
     }
-    site.get("/a/express/harbour/history").await.shows(&[">Expunged</span>"]);
+    site.get("/a/express/harbour/history").await.shows(&[
+        ">Expunged</span>",
+        "<bdi>Revision 2</bdi> · <bdi>a court or an authority ordered it</bdi> · <bdi>14 O 82/26</bdi>",
+    ]);
+    site.get("/takedowns").await.shows(&["dir=\"auto\">Revision 2</a>", "14 O 82/26"]);
     site.get("/a/express/harbour/r/3").await.shows(&["It will close on 2 June."]);
 }
