@@ -24,13 +24,13 @@ use futures_util::Stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response};
 use hyper::body::Bytes;
-use prost::Message;
 use quick_cache::sync::Cache;
 use tokio::time::{Instant, sleep_until};
 
 use super::Site;
-use super::pages::Row;
+use super::log::shown;
 use super::problem::Problem;
+use super::row::Row;
 use super::stats::OpenStream;
 use super::visit::Visit;
 use crate::access::Permission;
@@ -39,7 +39,6 @@ use crate::archive::{Archive, ArchiveError};
 use crate::model::{ArticleFilter, FeedQuery, Position, Seq, Snapshot, SourceScope};
 use crate::service::{PeerPlace, encode_change};
 use crate::wire::json::to_json;
-use crate::wire::pb;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-store");
@@ -112,8 +111,7 @@ impl EventPage {
     fn of(page: FeedPage, kind: Kind) -> Self {
         let mut events = String::new();
         for item in &page.items {
-            // The service encoded it, so it can be decoded.
-            let Ok(change) = pb::Change::decode(item.bytes.clone()) else { continue };
+            let Some(change) = shown(item) else { continue };
             match kind {
                 Kind::Messages => push(&mut events, "change", item.position, &to_json(&change)),
                 Kind::Rows => {

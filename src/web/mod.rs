@@ -37,6 +37,7 @@ mod proxies;
 mod rates;
 mod reads;
 mod respond;
+mod row;
 mod shown;
 mod sitemap;
 mod stats;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,7 +17,9 @@ use crate::wire::frame::{Frame, PageFrame, ResponseFrame};
 use crate::wire::pb;
 use crate::wire::pb::admin_service_server::AdminService;
 use crate::wire::pb::archive_service_server::ArchiveService;
+use crate::wire::pb::as_of::KnownAt;
 use crate::wire::pb::integrity_service_server::IntegrityService;
+use crate::wire::pb::revision_selector::Selector;
 
 /// The handlers of the service.
 #[derive(Clone)]
@@ -125,6 +128,32 @@ impl Reads {
         request: pb::DiffRevisionsRequest,
     ) -> Read<pb::DiffRevisionsResponse> {
         Ok(read!(self.archive, diff_revisions, caller, request))
+    }
+
+    /// The comparison of a revision with what was in force before it when it was archived, which stays the same.
+    ///
+    /// Changes of one commit share their archive time, so what was known is what is below its position; but an atomic batch
+    /// is known as a whole.
+    pub(super) async fn recorded_diff(
+        &self,
+        caller: &Caller,
+        name: String,
+        revision: &pb::Revision,
+    ) -> Read<pb::DiffRevisionsResponse> {
+        let target = pb::RevisionSelector { selector: Some(Selector::RevisionNumber(revision.number)) };
+        let known = |known_at| pb::DiffRevisionsRequest {
+            name: name.clone(),
+            target: Some(target.clone()),
+            as_of: Some(pb::AsOf { known_at: Some(known_at), ..pb::AsOf::default() }),
+            ..pb::DiffRevisionsRequest::default()
+        };
+        match self.diff(caller, known(KnownAt::NextSeq(revision.seq + 1))).await {
+            Err(problem) if problem.status() == StatusCode::NOT_FOUND => {
+                let archived = revision.archive_time.unwrap_or_default();
+                self.diff(caller, known(KnownAt::ArchiveTime(archived))).await
+            }
+            diff => diff,
+        }
     }
 
     pub(super) async fn original(

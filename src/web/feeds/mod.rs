@@ -56,6 +56,13 @@ struct Document {
     items: Vec<Item>,
 }
 
+impl Document {
+    /// Whether an item stands for a text that was destroyed.
+    fn has_tombstone(&self, id: &str) -> bool {
+        self.items.iter().any(|item| item.id == id && item.is_destroyed.is_some())
+    }
+}
+
 /// The format of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use http::{Response, StatusCode};
+use http::Response;
 
 use super::super::Site;
 use super::super::paths::{diff_of, times_query};
@@ -259,15 +259,7 @@ async fn recorded(
     if instant(revision.archive_time.as_ref()) != Some(known_at) {
         return Ok(None);
     }
-    let known_at = Some(pb::as_of::KnownAt::NextSeq(revision.seq + 1));
-    let as_of = Some(pb::AsOf { known_at, ..pb::AsOf::default() });
-    let request = pb::DiffRevisionsRequest { as_of, ..request.clone() };
-    match site.reads.diff(&visit.caller, request).await {
-        Ok(diff) => Ok(Some(diff)),
-        // An atomic batch is known as a whole.
-        Err(problem) if problem.status() == StatusCode::NOT_FOUND => Ok(None),
-        Err(problem) => Err(problem),
-    }
+    site.reads.recorded_diff(&visit.caller, name.to_string(), &revision).await.map(Some)
 }
 
 /// The number of the revision that came into force after another, as known with a snapshot; `None` if that is the last.

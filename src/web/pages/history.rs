@@ -9,13 +9,13 @@ use http::{Response, StatusCode};
 use url::form_urlencoded;
 
 use super::super::Site;
-use super::super::log::of_article;
+use super::super::log::{Newest, of_article};
 use super::super::paths::history_of;
 use super::super::problem::Problem;
 use super::super::respond;
+use super::super::row::{destroyed, details, is_recorded_later, kind};
 use super::super::shown::{Delta, When, parts, recorded_diff_of, size, some_text, text, when};
 use super::super::visit::{Form, Point, Visit};
-use super::changes::{destroyed, details, is_recorded_later, kind};
 use super::heading::{Heading, Note, Tab};
 use super::{Frame, article_name};
 use crate::model::{ArticleName, ChangeKind, ChangeKinds, FeedQuery, Timestamp};
@@ -174,7 +174,7 @@ async fn other_changes(
     let kinds = ChangeKinds::of([Withdrawn, Reinstated, Absent, Aliased, UrlMoved, Labelled, Expunged]);
     let query = Arc::new(FeedQuery { kinds, ..FeedQuery::default() });
     let end = snapshot.map(|snapshot| snapshot.next_seq);
-    let (mut changes, before) = of_article(site, &query, name, end, OTHERS_MAX).await?;
+    let Newest { mut changes, before } = of_article(site, &query, name, end, OTHERS_MAX).await?;
     let time = |change: &pb::Change| instant(change.observe_time.as_ref().or(change.archive_time.as_ref()));
     changes.sort_by_key(|change| std::cmp::Reverse((time(change), change.seq)));
     Ok((changes.iter().map(Other::of).collect(), before.is_some()))

@@ -25,7 +25,6 @@ use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get};
 
-pub(super) use self::changes::{Row, is_text as page_is_text};
 use super::problem::Problem;
 use super::rates::{LONG, SHORT};
 use super::{Site, assets, cdx, events, feeds, front, memento, sitemap};

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dateline::internals::archive::request::{WriteMode, WriteOrigin};
 use dateline::internals::web::Network;
+use dateline::model::PrincipalName;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::{Options, Rules, Site, content, rules, write_rules};
+use super::{Options, Rules, Site, content, name, rules, time, twin, write_rules};
+use crate::model::plan::Text;
+use crate::support::observe;
 
 /// An open stream of events.
 struct Stream(BufReader<TcpStream>);
@@ -102,6 +106,25 @@ async fn changes_arrive_as_they_are_recorded_and_none_is_missed_when_a_browser_r
     let mut stream = Stream::open(&site, after, None).await;
     let row = stream.event().await.unwrap();
     assert_eq!((row.name.as_str(), row.data.starts_with("<li id=\"c400\"")), ("row", true));
+}
+
+/// Who works for an archive is not for its visitors.
+#[tokio::test]
+async fn who_made_a_change_is_not_shown() {
+    let site = Site::open().await;
+    let origin = WriteOrigin { principal: PrincipalName::parse("secret-crawler").ok(), ..WriteOrigin::default() };
+    let mut stream = Stream::open(&site, "/changes/events", None).await;
+    let seen = observe(&name("press/a"), time("2026-05-01T00:00:00Z"), Text(1));
+    site.archive.write_from(&origin, vec![seen], WriteMode::Commit).await.unwrap();
+    let event = stream.event().await.unwrap();
+    assert!(event.data.contains("press") && !event.data.contains("crawler"), "{}", event.data);
+    for address in
+        Site::addresses().into_iter().chain(["/feed.atom", "/a/press/a", "/a/press/a/history", "/a/press/a/r/1"])
+    {
+        for address in [address.to_owned(), twin(address)] {
+            site.get(&address).await.hides(&["secret-crawler"]);
+        }
+    }
 }
 
 #[tokio::test]
