@@ -45,7 +45,7 @@ async fn a_feed_has_the_changes_of_its_subject_and_what_changed() {
             "",
             vec![
                 "New: Mayor resigns",
-                "Revised: Bridge to close in June",
+                "Revised late: Bridge to close in June",
                 "Revised: Bridge closes today",
                 "New: Bridge to close in June",
             ],
@@ -54,7 +54,11 @@ async fn a_feed_has_the_changes_of_its_subject_and_what_changed() {
         ("/l/town%20hall", vec!["New: Mayor resigns"]),
         (
             "/a/express/harbour",
-            vec!["Revised late: Bridge to close in June", "Revised: Bridge closes today", "New: Bridge to close in June"],
+            vec![
+                "Revised late: Bridge to close in June",
+                "Revised: Bridge closes today",
+                "New: Bridge to close in June",
+            ],
         ),
     ] {
         let feed = parsed(&site.get(&format!("{path}/feed.atom")).await);
