@@ -60,7 +60,7 @@ struct Bar {
 }
 
 impl Spark {
-    /// The chart of a source. The busiest of its days has the full height, and no day with a revision has none.
+    /// The chart of a source. The busiest of its days has the full height, and a day with a revision has at least one pixel.
     pub(super) fn of(activity: &Activity, source: &SourceId) -> Self {
         let days = activity.of(source);
         let most = days.iter().copied().max().unwrap_or(0).max(1);

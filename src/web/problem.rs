@@ -42,7 +42,7 @@ impl Problem {
         Self(Arc::new(Details { status, title, detail: detail.into(), retry_after_s: None, way_on: None }))
     }
 
-    /// A problem that passes.
+    /// A problem that a client can overcome by trying again later.
     fn passing(status: StatusCode, title: &'static str, detail: String, retry_after_s: u64) -> Self {
         Self(Arc::new(Details { status, title, detail, retry_after_s: Some(retry_after_s), way_on: None }))
     }

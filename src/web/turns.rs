@@ -1,5 +1,5 @@
-//! The turns to make a page: a bounded number at once, and only a few of one peer, so that others never wait for all that a
-//! peer has asked for.
+//! How many pages are made at once: a bounded number in total, and only a few for one peer, so that no peer's requests can
+//! keep all others waiting.
 //!
 //! ```text
 //! request ──▶ at most 256 of the peer, or 503 ──▶ a turn of the peer, of 8 ──▶ a turn of all, of 32 ──▶ page

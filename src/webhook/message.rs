@@ -22,15 +22,15 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// A message, which may be sent several times.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    /// Stands for the subscription and the positions of the changes, so that a receiver recognises what is repeated.
+    /// Names the subscription and the positions of the changes, so that a receiver recognises what is repeated.
     id: String,
     body: Bytes,
     /// All matching changes below this position are in the message, or were sent before.
     pub(super) next_seq: Seq,
 }
 
-/// The part of the ids of messages that stands for a subscription, and for no other one: not in another archive, and not
-/// one that had its name before. Ids must not have a full stop, which names of subscriptions may have.
+/// The beginning of the ids of a subscription's messages. No other subscription has it: not in another archive, and not one
+/// that had the same name before. Ids must not have a full stop, which names of subscriptions may have.
 pub(super) fn id_prefix(archive: &[u8], subscription: &SubscriptionId, created: Timestamp) -> String {
     let digest = Sha256::new()
         .chain_update(archive)
@@ -51,8 +51,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// The message with the first of the changes, as many as fit. The message with one change is returned whatever its
-    /// size.
+    /// The message with the first of the changes. If they are too large together, it has half of them, and so on. The
+    /// message with one change is returned whatever its size.
     pub(super) fn into_message(self) -> Message {
         let Self { subscription, id_prefix, view, changes, mut next_seq } = self;
         let first_seq = changes.first().map_or(0, |change| change.seq);

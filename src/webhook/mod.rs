@@ -111,7 +111,7 @@ pub async fn run(archive: &Arc<Archive>, webhooks: &Arc<Webhooks>, options: &Opt
                 let sender = sender.clone();
                 testing.spawn(async move {
                     let WebhookTest { id, reply } = test;
-                    // Whoever asked may be gone.
+                    // The caller may have stopped waiting.
                     drop(reply.send(sender.test(&id).await));
                 });
             }
