@@ -28,8 +28,6 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 const NO_SNIFFING: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
-/// The end of the address of a page's JSON.
-const TWIN: &str = ".json";
 
 /// Who makes a request, as limits count it.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +124,7 @@ pub(super) async fn admit(
 impl Form {
     /// The form that a path asks for. The address of a page of the web has its own end.
     fn of(path: &str) -> Self {
-        if path.ends_with(TWIN) && !path.starts_with(memento::ROOT) { Self::Json } else { Self::Page }
+        if path.ends_with(Form::Json.end()) && !path.starts_with(memento::ROOT) { Self::Json } else { Self::Page }
     }
 }
 
@@ -149,7 +147,7 @@ fn host(request: &Request<Incoming>) -> Option<String> {
 
 /// The address of the page whose JSON is asked for.
 fn without_twin(uri: &Uri) -> Option<Uri> {
-    let path = uri.path().strip_suffix(TWIN)?;
+    let path = uri.path().strip_suffix(Form::Json.end())?;
     let path = if path.is_empty() { "/" } else { path };
     let text = match uri.query() {
         Some(query) => format!("{path}?{query}"),

@@ -99,7 +99,7 @@ pub(super) fn redirect(path: &str) -> Response<Body> {
 /// A redirect to the same page at a point in instants. Readers type times as they like, and forms send empty fields; but
 /// today's words mean something else tomorrow.
 pub(super) fn redirect_to_instants(visit: &Visit, point: &Point) -> Response<Body> {
-    let end = if visit.form == Form::Json { ".json" } else { "" };
+    let end = visit.form.end();
     redirect(&format!("{}{end}{}", visit.path, point.query()))
 }
 

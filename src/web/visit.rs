@@ -38,6 +38,16 @@ pub(super) enum Form {
     Json,
 }
 
+impl Form {
+    /// The end of its paths.
+    pub(super) fn end(self) -> &'static str {
+        match self {
+            Self::Page => "",
+            Self::Json => ".json",
+        }
+    }
+}
+
 /// A request for a page.
 pub(super) struct Visit {
     /// Who makes the request, as limits count it.

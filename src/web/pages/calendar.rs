@@ -77,7 +77,7 @@ pub(super) async fn newest(
     let year = in_force_from.ok_or_else(Problem::internal)?.day().year().min(*YEARS.end());
     let calendar = read_year(&site, &name, year, found.snapshot.as_ref()).await?;
     let year = calendar.looked.map_or(year, |(_, last)| last.day().year().min(*YEARS.end()));
-    let end = if visit.form == Form::Json { ".json" } else { "" };
+    let end = visit.form.end();
     Ok(respond::redirect(&format!("{}/calendar/{year}{end}", path_of(&name))))
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn show(
     let year = spelled.parse().ok().filter(|year| YEARS.contains(year)).ok_or_else(Problem::not_found)?;
     if spelled != year.to_string() {
         // As dates write it: 0500.
-        let end = if visit.form == Form::Json { ".json" } else { "" };
+        let end = visit.form.end();
         let is_padded = spelled == format!("{year:04}");
         return if is_padded {
             Ok(respond::redirect(&format!("{}/calendar/{year}{end}", path_of(&name))))

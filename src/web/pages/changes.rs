@@ -84,7 +84,7 @@ async fn list(site: &Site, visit: &Visit, wanted: Wanted) -> Result<Response<Bod
     };
     let canonical = before.map_or_else(|| path.to_owned(), |before| format!("{path}?before={before}"));
     let older = found.before.map(|before| format!("{path}?before={before}"));
-    let end = if visit.form == Form::Json { ".json" } else { "" };
+    let end = visit.form.end();
     let next = found.before.map(|before| format!("{path}{end}?before={before}"));
     let mut ascending = found.changes.clone();
     ascending.reverse();

@@ -143,12 +143,7 @@ pub(super) async fn select(
             path_of_diff(&name, &newest)
         }
     };
-    Ok(respond::redirect(&format!("{path}{}{}", json_end(&visit), asked.query(Layout::Inline))))
-}
-
-/// The end of the path of the form that is asked for.
-fn json_end(visit: &Visit) -> &'static str {
-    if visit.form == Form::Json { ".json" } else { "" }
+    Ok(respond::redirect(&format!("{path}{}{}", visit.form.end(), asked.query(Layout::Inline))))
 }
 
 /// What a comparison was asked for with, besides the revisions.
@@ -202,7 +197,7 @@ pub(super) async fn show(
     let layout = if visit.parameter("view") == Some("side") { Layout::Side } else { Layout::Inline };
     let has_times = ["from", "to", "known_at"].into_iter().any(|time| visit.parameter(time).is_some());
     if has_times && visit.query != asked.query(layout) {
-        return Ok(respond::redirect(&format!("{}{}{}", visit.path, json_end(&visit), asked.query(layout))));
+        return Ok(respond::redirect(&format!("{}{}{}", visit.path, visit.form.end(), asked.query(layout))));
     }
     let selector =
         |number: RevisionNumber| pb::RevisionSelector { selector: Some(Selector::RevisionNumber(number.get())) };

@@ -85,7 +85,7 @@ pub(super) async fn show(
     let page = visit.parameter("page");
     let query = query_of(&point, page);
     if visit.parameter("known_at").is_some() && visit.query != query {
-        let end = if visit.form == Form::Json { ".json" } else { "" };
+        let end = visit.form.end();
         return Ok(respond::redirect(&format!("{}{end}{query}", history_of(&name))));
     }
     let request = pb::ListRevisionsRequest {

@@ -85,7 +85,7 @@ pub(super) async fn select(
             site.reads.revision(&visit.caller, request).await?.revision.unwrap_or_default().number
         }
     };
-    let end = if visit.form == Form::Json { ".json" } else { "" };
+    let end = visit.form.end();
     Ok(respond::redirect(&format!("{}{end}", revision_of(&name, number))))
 }
 
