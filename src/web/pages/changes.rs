@@ -14,7 +14,7 @@ use super::super::log::{self, Newest};
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::row::Row;
-use super::super::visit::{Form, Visit};
+use super::super::visit::Visit;
 use super::Frame;
 use crate::access::Permission;
 use crate::model::{ArticleFilter, ChangeKind, ChangeKinds, FeedQuery, Position};
