@@ -12,9 +12,10 @@ use crate::model::{ArticleName, FeedQuery, Seq};
 use crate::service::encode_change;
 use crate::wire::pb;
 
-/// The changes that a window examines. After one in which few match, the next is twice as wide, up to [`WINDOW_MAX`].
+/// The changes that a window examines. After one in which fewer than [`FEW`] match, the next is twice as wide, up to [`WINDOW_MAX`].
 const WINDOW: u64 = 32;
 const WINDOW_MAX: u64 = 4_096;
+const FEW: usize = 16;
 /// The changes that are examined for a page, even if few of them match.
 const EXAMINED_MAX: u64 = 20_000;
 /// The changes of a page of the change feed.
@@ -79,7 +80,7 @@ pub(super) async fn newest(
         let from = (end - 1) / window * window;
         let known = changes.len();
         changes.extend(between(site, query, from, end).await?.into_iter().rev().filter(&has));
-        let has_few = changes.len() - known < WINDOW as usize / 2;
+        let has_few = changes.len() - known < FEW;
         window = if has_few { (window * 2).min(WINDOW_MAX) } else { WINDOW };
         examined += end - from;
         end = from;

@@ -143,7 +143,7 @@ impl Reads {
         let target = pb::RevisionSelector { selector: Some(Selector::RevisionNumber(revision.number)) };
         let known = |known_at| pb::DiffRevisionsRequest {
             name: name.clone(),
-            target: Some(target.clone()),
+            target: Some(target),
             as_of: Some(pb::AsOf { known_at: Some(known_at), ..pb::AsOf::default() }),
             ..pb::DiffRevisionsRequest::default()
         };
