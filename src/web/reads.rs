@@ -85,6 +85,14 @@ impl Reads {
         whole(read!(self.archive, get_article, caller, request))
     }
 
+    pub(super) async fn batch(
+        &self,
+        caller: &Caller,
+        request: pb::BatchGetArticlesRequest,
+    ) -> Read<pb::BatchGetArticlesResponse> {
+        whole(read!(self.archive, batch_get_articles, caller, request))
+    }
+
     pub(super) async fn revision(
         &self,
         caller: &Caller,

@@ -73,6 +73,12 @@ impl Row {
         })
     }
 
+    /// The same, of an article that had gone and has been seen again.
+    pub(super) fn seen_again(mut self) -> Self {
+        self.details.push("seen again since".to_owned());
+        self
+    }
+
     /// What happened, with the headline.
     pub(super) fn title(&self) -> String {
         let late = if self.is_late { " late" } else { "" };

@@ -2,6 +2,7 @@
 //!
 //! A page examines at most 20,000 changes, and then says where it continues.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -14,7 +15,7 @@ use super::super::log::{self, Newest};
 use super::super::problem::Problem;
 use super::super::respond;
 use super::super::row::Row;
-use super::super::visit::Visit;
+use super::super::visit::{Form, Visit};
 use super::Frame;
 use crate::access::Permission;
 use crate::model::{ArticleFilter, ChangeKind, ChangeKinds, FeedQuery, Position};
@@ -95,6 +96,10 @@ async fn list(site: &Site, visit: &Visit, wanted: Wanted) -> Result<Response<Bod
         resume_token: String::new(),
     };
     let is_live = before.is_none() && wanted == Wanted::All;
+    let seen_again = match (visit.form, wanted) {
+        (Form::Page, Wanted::Takedowns) => seen_again(site, &visit.caller, &found.changes).await?,
+        (Form::Page, Wanted::All) | (Form::Json, _) => HashSet::new(),
+    };
     let page = |_| {
         let (title, lead) = match wanted {
             Wanted::All => ("Changes", "What the archive recorded, the newest first."),
@@ -105,7 +110,7 @@ async fn list(site: &Site, visit: &Visit, wanted: Wanted) -> Result<Response<Bod
         };
         Ok(ChangesPage {
             frame: Frame::at(title, &canonical),
-            list: Listed::of(&found.changes),
+            list: Listed { rows: found.changes.iter().filter_map(|change| row(change, &seen_again)).collect() },
             title,
             lead,
             live_after: is_live.then(|| tail.to_string()),
@@ -118,6 +123,30 @@ async fn list(site: &Site, visit: &Visit, wanted: Wanted) -> Result<Response<Bod
         Some(next) => respond::with_link(site, response, &next, "next"),
         None => response,
     })
+}
+
+/// The articles that some of the changes found missing, and that are up by now.
+async fn seen_again(site: &Site, caller: &Caller, changes: &[pb::Change]) -> Result<HashSet<String>, Problem> {
+    let missing = changes.iter().filter(|change| change.kind() == pb::ChangeKind::Absent);
+    let names: HashSet<String> = missing.map(|change| change.article.clone()).collect();
+    if names.is_empty() {
+        return Ok(names);
+    }
+    let request = pb::BatchGetArticlesRequest {
+        names: names.into_iter().collect(),
+        view: pb::ArticleView::Basic.into(),
+        ..pb::BatchGetArticlesRequest::default()
+    };
+    let found = site.reads.batch(caller, request).await?.articles.into_iter();
+    let up = found.filter(|article| article.state() == pb::ArticleState::Live && article.absence.is_none());
+    Ok(up.map(|article| article.name).collect())
+}
+
+/// A change as a row, with whether what it found missing was seen again.
+fn row(change: &pb::Change, seen_again: &HashSet<String>) -> Option<Row> {
+    let row = Row::of(change)?;
+    let is_back = change.kind() == pb::ChangeKind::Absent && seen_again.contains(&change.article);
+    Some(if is_back { row.seen_again() } else { row })
 }
 
 /// The newest `count` changes below `before`, or of all.

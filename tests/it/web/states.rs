@@ -72,8 +72,10 @@ async fn a_page_that_is_missing_is_said_to_be_and_then_gone() {
         "status 404",
         "recorded <time datetime=\"2026-06-12T12:00:00",
     ]);
+    takedowns.hides(&["seen again since"]);
     // A look that arrives late does not make it another one with which it was gone.
     site.record("express/harbour", content("Bridge closes today", "Open again."), "2026-06-08T00:00:00Z").await;
+    site.get("/takedowns").await.shows(&["<span class=\"kind\">Gone</span>", "seen again since"]);
     site.archive.label(&name("express/harbour"), ["flood", "ferry"], std::iter::empty::<String>(), "").await.unwrap();
     let history = site.get("/a/express/harbour/history").await;
     let gone = history.body.find("<span class=\"kind\">Gone</span>").unwrap();
