@@ -283,7 +283,8 @@ async fn compare(plan: &Plan, site: &Site, pair: &Pair, table: &mut Table) -> an
 
 /// What an event costs the server.
 async fn events(plan: &Plan, table: &mut Table) -> anyhow::Result<()> {
-    let connections = plan.readers.max(4 * COMPARED_READERS).to_string();
+    // Half of them may be of one address, as all readers are.
+    let connections = (2 * plan.readers.max(4 * COMPARED_READERS)).to_string();
     let options = ["--web-listen", "127.0.0.1:0", "--web-connections-max", &connections];
     let server = ChildServer::start_with(&plan.folder.join("events"), &options)?;
     let mut writer = Writer::start(&server).await?;
