@@ -62,11 +62,11 @@ impl Budget {
     }
 
     /// Counts bytes of a peer; `None` if there is no room for them.
-    fn take(&self, peer: IpAddr, bytes: u64) -> Option<Places> {
+    fn take(&self, peer: IpAddr, bytes: u64) -> Option<Arc<Places>> {
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(MEMORY_KIB).min(MEMORY_KIB / 2);
         let of_peer = self.peers.take_many(peer, kib as usize, MEMORY_KIB as usize / 2)?;
         let of_all = Arc::clone(&self.memory).try_acquire_many_owned(kib).ok()?;
-        Some(Places { _of_peer: of_peer, _of_all: of_all })
+        Some(Arc::new(Places { _of_peer: of_peer, _of_all: of_all }))
     }
 }
 
@@ -85,14 +85,15 @@ struct CountedBody {
     passing_on: Option<oneshot::Receiver<Infallible>>,
     progress: Progress,
     /// What the body counts for, or the frame that is being taken.
-    places: Option<Places>,
+    places: Option<Arc<Places>>,
     /// The budget in which each frame counts by itself; `None` if the body counts as a whole.
     counts_frames_of: Option<(Budget, IpAddr)>,
 }
 
-/// A piece of a body, which says when the transport drops it.
+/// A piece of a body, which says when the transport drops it. In HTTP/1.1 that is after it has dropped the body.
 struct Piece {
     bytes: Bytes,
+    _places: Option<Arc<Places>>,
     _passing_on: oneshot::Sender<Infallible>,
 }
 
@@ -137,7 +138,11 @@ impl hyper::body::Body for CountedBody {
         let (sender, passing_on) = oneshot::channel();
         this.passing_on = Some(passing_on);
         this.progress.offer();
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Piece { bytes, _passing_on: sender })))))
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Piece {
+            bytes,
+            _places: this.places.clone(),
+            _passing_on: sender,
+        })))))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -187,6 +192,13 @@ mod tests {
         }
         assert!(body.frame().await.is_none() && taken == text);
         drop(body);
+        assert_eq!(left(&budget), 0);
+        // HTTP/1.1 drops a body with its last piece, which it still has to send.
+        let mut body = budget.counted(Response::new(Body::from("short")), [10, 0, 0, 1].into(), busy).into_body();
+        let piece = body.frame().await;
+        drop(body);
+        assert_eq!(left(&budget), 1);
+        drop(piece);
         assert_eq!(left(&budget), 0);
     }
 

@@ -50,7 +50,7 @@ impl TrustedProxies {
     /// proxy that is known.
     pub(super) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let values = headers.get_all(FORWARDED_FOR).iter().rev();
-        let mut entries = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+        let mut entries = values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
         let mut client = peer;
         while self.has(client)
             && let Some(before) = entries.next().and_then(address)
@@ -62,8 +62,8 @@ impl TrustedProxies {
 }
 
 /// The address of an entry, which some proxies write with the port.
-fn address(entry: &str) -> Option<IpAddr> {
-    let entry = entry.trim();
+fn address(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry).ok()?.trim();
     let with_port = || entry.parse().ok().map(|address: SocketAddr| address.ip());
     let bare = entry.strip_prefix('[').and_then(|entry| entry.strip_suffix(']')).unwrap_or(entry);
     bare.parse().ok().or_else(with_port)
@@ -71,11 +71,14 @@ fn address(entry: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn client(trusted: &[&str], peer: &str, headers: &[&str]) -> String {
         let trusted: TrustedProxies = trusted.iter().map(|text| text.parse::<Network>().unwrap()).collect();
-        let entries = headers.iter().map(|text| (http::HeaderName::from_static(FORWARDED_FOR), text.parse().unwrap()));
+        let value = |text: &&str| HeaderValue::from_bytes(text.as_bytes()).unwrap();
+        let entries = headers.iter().map(|text| (http::HeaderName::from_static(FORWARDED_FOR), value(text)));
         trusted.client(peer.parse().unwrap(), &HeaderMap::from_iter(entries)).to_string()
     }
 
@@ -94,7 +97,9 @@ mod tests {
             ("10.0.0.1", vec!["203.0.113.9, 198.51.100.7, 10.0.0.2"], "198.51.100.7"),
             ("10.0.0.1", vec!["203.0.113.9", "198.51.100.7 ,10.0.0.2"], "198.51.100.7"),
             ("10.0.0.1", vec!["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", vec!["\u{ff}, 198.51.100.7"], "198.51.100.7"),
             ("10.0.0.1", vec!["198.51.100.7, unknown, 10.0.0.2"], "10.0.0.2"),
+            ("10.0.0.1", vec!["198.51.100.7, \u{ff}, 10.0.0.2"], "10.0.0.2"),
             ("10.0.0.1", vec!["198.51.100.7, "], "10.0.0.1"),
             ("10.0.0.1", vec![], "10.0.0.1"),
         ] {

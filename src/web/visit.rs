@@ -28,6 +28,9 @@ const TAG_DIGEST_BYTES: usize = 8;
 /// Caches ask whether a page is still the same, so that they do not show a text that was destroyed.
 pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
+/// The routes of pages with the activity of sources.
+const WITH_ACTIVITY: [&str; 5] = ["/", "/index", "/sources", "/s/{source}", "/s/{source}/"];
+
 /// The form in which a page is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Form {
@@ -131,7 +134,11 @@ impl Visit {
     /// A parameter that is a time, in any of the words that the command line reads. Pages show all times in UTC, so a time of
     /// day without a zone is one, too.
     pub(super) fn instant(&self, site: &Site, name: &str) -> Result<Option<Timestamp>, Problem> {
-        let now = site.reads.archive().now();
+        self.instant_at(site.reads.archive().now(), name)
+    }
+
+    /// The same, where words such as `now` and `yesterday` are those of an instant.
+    fn instant_at(&self, now: Timestamp, name: &str) -> Result<Option<Timestamp>, Problem> {
         let Some(text) = self.parameter(name) else { return Ok(None) };
         let read = |text: &str| parse(text, now, TimeEnd::Last);
         let parsed = read(text).or_else(|error| read(&format!("{text}Z")).map_err(|_| error));
@@ -163,13 +170,14 @@ impl Visit {
     pub(super) fn point(&self, site: &Site) -> Result<Point, Problem> {
         let archive = site.reads.archive();
         let (last, now) = (archive.tail().archive_time, archive.now());
-        let known_at = self.instant(site, "known_at")?;
-        if let Some(at) = known_at.filter(|at| *at > now) {
+        let known_at = self.instant_at(now, "known_at")?;
+        // The log is ahead of the clock if the clock was set back.
+        if let Some(at) = known_at.filter(|at| *at > now.max(last.unwrap_or(now))) {
             let problem = Problem::malformed(format!("known_at: {at} is still to come; it is {now}."));
             return Err(problem.leading_to(self.article_path(), "The article"));
         }
         let known_at = known_at.zip(last).map(|(at, last)| at.min(last));
-        Ok(Point { at: self.instant(site, "at")?, known_at })
+        Ok(Point { at: self.instant_at(now, "at")?, known_at })
     }
 }
 
@@ -203,7 +211,7 @@ fn entity_tag(site: &Site, epoch: u64, route: Option<&MatchedPath>) -> HeaderVal
     let tail = archive.tail();
     let digest = HEXLOWER.encode(tail.log_digest.0.get(..TAG_DIGEST_BYTES).unwrap_or_default());
     let run = archive.info().opened.micros();
-    let has_activity = route.is_some_and(|route| ["/", "/sources", "/s/{source}"].contains(&route.as_str()));
+    let has_activity = route.is_some_and(|route| WITH_ACTIVITY.contains(&route.as_str()));
     let minute = if has_activity { format!("-{}", minute_of(archive)) } else { String::new() };
     let tag = format!("\"{}-{digest}-{epoch}-{run:x}{minute}\"", tail.next_seq);
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"\""))

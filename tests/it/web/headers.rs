@@ -1,5 +1,11 @@
 //! The headers of answers, and what is not answered.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use dateline::internals::clock::{Clock, ManualClock};
+use dateline::model::Timestamp;
+
 use super::{Options, Rules, Site, content};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
@@ -68,6 +74,37 @@ async fn what_is_known_after_the_last_change_is_known_with_it() {
     let before = site.get(&address).await.json();
     site.record("express/harbour", content("Bridge", "It is open."), "2026-06-19T12:00:00Z").await;
     assert_eq!(site.get(&address).await.json(), before);
+    // The archive never gives a change an earlier time than the one before, even if the clock is set back.
+    site.clock.jump(super::time("2026-06-01T12:00:00Z"));
+    assert_eq!(site.get(&address).await.status, 200);
+}
+
+/// A clock that is never read twice at the same instant.
+struct Passing(Arc<ManualClock>);
+
+impl Clock for Passing {
+    fn now(&self) -> Timestamp {
+        let now = self.0.now();
+        self.0.set(now.saturating_add_micros(1));
+        now
+    }
+
+    fn steady(&self) -> Duration {
+        self.0.steady()
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_now_is_not_what_is_still_to_come() {
+    let clock = Arc::new(ManualClock::new(super::time("2026-06-10T12:00:00Z")));
+    let passing = Arc::new(Passing(Arc::clone(&clock)));
+    let site = Site::with_clock(Rules::Off, Options::default(), clock, passing).await.with_bridge().await;
+    for page in ["", "/history", "/blame", "/diff/..2"] {
+        for words in ["now", "today", "2026", "2026-06"] {
+            let answer = site.get(&format!("/a/express/harbour{page}?known_at={words}")).await;
+            assert_eq!(answer.status, 302, "{page} {words}: {}", answer.body);
+        }
+    }
 }
 
 #[tokio::test]
@@ -88,7 +125,7 @@ async fn a_page_is_not_sent_again_until_something_is_recorded() {
     }
     assert_eq!(site.get("/status").await.header("etag"), None, "it shows more than the log");
     // The activity of sources is at most a minute old.
-    for address in ["/", "/sources", "/s/express"] {
+    for address in ["/", "/index", "/sources", "/s/express", "/s/express/"] {
         let tag = site.get(address).await.header("etag").unwrap().to_owned();
         let ask = async || site.ask("GET", address, &[("if-none-match", &tag)]).await.status;
         assert_eq!(ask().await, 304);

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use dateline::internals::access::Access;
 use dateline::internals::archive::{Archive, Options as ArchiveOptions};
-use dateline::internals::clock::ManualClock;
+use dateline::internals::clock::{Clock, ManualClock};
 use dateline::internals::proof::LogKey;
 use dateline::internals::server::Signer;
 use dateline::internals::web::{Options, Server, Sources};
@@ -113,7 +113,16 @@ impl Site {
 
     pub(crate) async fn with(rules: Rules, options: Options) -> Self {
         let clock = Arc::new(ManualClock::new(time("2026-06-10T12:00:00Z")));
-        let archive_clock: Arc<dyn dateline::internals::clock::Clock> = Arc::clone(&clock) as _;
+        Self::with_clock(rules, options, Arc::clone(&clock), clock).await
+    }
+
+    /// Pages over an archive whose clock shows `clock` in some way.
+    pub(crate) async fn with_clock(
+        rules: Rules,
+        options: Options,
+        clock: Arc<ManualClock>,
+        archive_clock: Arc<dyn Clock>,
+    ) -> Self {
         let archive = Arc::new(Archive::in_memory_with(&ArchiveOptions::default(), archive_clock).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
