@@ -62,13 +62,13 @@ impl Run {
     }
 
     /// Waits until no message is on its way.
-    async fn quiet(&mut self) {
+    async fn quiet(&mut self) -> pb::Subscription {
         let is_quiet = |subscription: &pb::Subscription| {
             let webhook = subscription.webhook.as_ref().unwrap();
             let waits = webhook.next_attempt_time.is_some() || webhook.state() != pb::WebhookState::Active;
             waits || subscription.lag_changes == 0
         };
-        self.sending.once(is_quiet).await;
+        self.sending.once(is_quiet).await
     }
 
     async fn create(&mut self) {
@@ -137,8 +137,13 @@ impl Run {
             self.create().await;
         }
         self.receiver.will_accept();
-        self.set_state(pb::WebhookState::Active).await;
-        self.sending.once_caught_up().await;
+        // An attempt that was on its way may still be refused, and would be made again later.
+        loop {
+            self.set_state(pb::WebhookState::Active).await;
+            if self.quiet().await.lag_changes == 0 {
+                break;
+            }
+        }
         let (tail, received) = (self.sending.server.archive.tail().next_seq.0, self.receiver.so_far());
         let found = check(&received, &self.marks, tail);
         assert!(found.is_empty(), "seed {seed}: {found:#?}\n{:?}\n{}", self.marks, shown(&received));
