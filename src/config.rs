@@ -75,7 +75,7 @@ pub struct Settings {
     #[arg(long, value_name = "N", env = "DATELINE_WEB_REQUESTS_PER_SECOND_MAX", value_parser = number)]
     pub web_requests_per_second_max: Option<usize>,
     /// Believe the `X-Forwarded-For` of a reverse proxy that has this address, or is in this network such as 10.0.0.0/8:
-    /// limits are then those of the readers behind it; can be repeated, with commas in the variable [default: none]
+    /// limits then count for each of its readers; can be repeated, with commas in the variable [default: none]
     #[arg(long, value_name = "NETWORK", env = "DATELINE_WEB_TRUSTED_PROXY", value_delimiter = ',')]
     pub web_trusted_proxy: Option<Vec<String>>,
     /// Maximum number of open connections to the pages [default: 10000]

@@ -175,7 +175,7 @@ mod tests {
     }
 
     /// The transport keeps a piece that its client does not read. When a body ended with its last piece, nothing counted
-    /// that piece any more, and nobody noticed that it was not taken.
+    /// that piece any more, and the server did not notice that it was not taken.
     #[tokio::test]
     async fn a_response_counts_until_the_transport_has_passed_on_its_last_piece() {
         let budget = Budget::default();

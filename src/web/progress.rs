@@ -4,7 +4,7 @@
 //! does not ask a body for more while the client has not taken the last piece, so a body cannot notice it either. But the
 //! transport runs each stream as a task. The task also watches the progress of its response, and ends when the client has
 //! taken nothing for too long: then the body and what the transport has of it are dropped, and the stream is reset. The other
-//! streams of the connection go on.
+//! streams of the connection continue.
 //!
 //! In HTTP/1.1 a response that is not taken is one that the socket does not accept, which the connection notices.
 
@@ -25,7 +25,7 @@ tokio::task_local! {
 pub(super) struct Progress(Arc<Mutex<Option<Instant>>>);
 
 impl Progress {
-    /// The progress that the task of this stream watches; in HTTP/1.1, one that nobody does.
+    /// The progress that the task of this stream watches; in HTTP/1.1, one without a watcher.
     pub(super) fn of_stream() -> Self {
         OF_STREAM.try_with(Self::clone).unwrap_or_default()
     }

@@ -124,7 +124,7 @@ pub(super) fn kind(change: &pb::Change) -> (&'static str, &'static str) {
     }
 }
 
-/// Whether a change was recorded so long after it was observed that both times matter.
+/// Whether a change was recorded clearly later than it was observed, so that both times matter.
 pub(super) fn is_recorded_later(change: &pb::Change) -> bool {
     let [observed, archived] = [&change.observe_time, &change.archive_time].map(|time| instant(time.as_ref()));
     observed.zip(archived).is_some_and(|(observed, archived)| archived.micros() - observed.micros() > AT_ONCE_MICROS)

@@ -1,5 +1,5 @@
 //! What search engines and other robots may fetch: nothing, unless the operator wants the archive to be found. Otherwise a
-//! search engine would go on showing what a publisher has changed.
+//! search engine would still show what a publisher has changed.
 //!
 //! The sitemap (<https://www.sitemaps.org/protocol.html>) has a file for each window of the log, with the articles that were
 //! created there. So its files are bounded, and all but the last stay as they are.

@@ -104,9 +104,9 @@ async fn read_year(
     };
     let as_of = AsOf { observe_time: None, known_at: KnownAt::NextSeq { next_seq, log_digest: None } };
     let archive = site.reads.archive();
-    let point = archive.read_point(as_of, Seq::ZERO).await.map_err(|_| Problem::internal())?;
+    let point = archive.read_point(as_of, Seq::ZERO).await?;
     let period = start_of(year)..start_of(year + 1);
-    archive.calendar(point, name.clone(), period).await.map_err(|_| Problem::internal())
+    Ok(archive.calendar(point, name.clone(), period).await?)
 }
 
 pub(super) async fn show(

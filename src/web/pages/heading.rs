@@ -97,7 +97,7 @@ impl Heading {
         times_query(given)
     }
 
-    /// Whether a headline is so long that it is set smaller.
+    /// Whether a headline has to be set smaller because of its length.
     pub(super) fn is_long(&self) -> bool {
         self.headline.chars().count() > LONG_HEADLINE
     }
